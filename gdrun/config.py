@@ -1,0 +1,149 @@
+"""What can be asked for: the schema of a config, its defaults and its limits.
+
+A `RunConfig` is frozen and says only what was asked; what follows from it (lanes, updates an
+epoch, the device that `auto` picks) is worked out where it is needed and never stored. Reading a
+config from YAML and flags is `gdrun.configfile`, saying what is wrong with it `gdrun.mistakes`.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    StrictBool,
+    ValidationInfo,
+    field_validator,
+)
+
+Method = Literal["full", "sgd", "minibatch"]
+Sampling = Literal["sequential", "reshuffle", "replacement"]
+METHODS: tuple[Method, ...] = get_args(Method)
+
+
+def _number(value: Any) -> Any:
+    """Refuse what Python would take for a number though its writer meant something else."""
+    if isinstance(value, bool | str):
+        raise ValueError("Input should be a number")
+    return value
+
+
+def _several(value: Any) -> Any:
+    """Read one value as a list of one."""
+    return tuple(value) if isinstance(value, list | tuple) else (value,)
+
+
+def _one_or_several(values: tuple[Any, ...]) -> Any:
+    return values[0] if len(values) == 1 else list(values)
+
+
+Real = Annotated[float, Field(allow_inf_nan=False), BeforeValidator(_number)]
+Integer = Annotated[int, BeforeValidator(_number)]
+Positive = Annotated[Real, Field(gt=0)]
+Count = Annotated[Integer, Field(ge=1)]
+# torch.manual_seed takes 64 bits; the room above leaves space for `seed + k`.
+Seed = Annotated[Integer, Field(ge=0, lt=2**62)]
+Several = (BeforeValidator(_several), PlainSerializer(_one_or_several))
+
+
+class Schema(BaseModel):
+    """A mapping whose keys are all known and whose values don't change."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Data(Schema):
+    """What every source of data has.
+
+    `standardize` scales features and target to zero mean and unit variance by the training rows'
+    mean and deviation; `val_fraction` of the rows, drawn by `seed`, are held out for validation.
+    """
+
+    source: str
+    standardize: StrictBool = False
+    val_fraction: Annotated[Real, Field(ge=0, lt=1)] = 0.0
+    seed: Seed = 0
+
+
+class QuadraticData(Data):
+    """The article's data: x = linspace(-1, 1, rows), y = x² + noise · U[0, 1)."""
+
+    source: Literal["quadratic"] = "quadratic"
+    rows: Count = 100
+    noise: Annotated[Real, Field(ge=0)] = 0.2
+
+
+class CsvData(Data):
+    """A CSV file with a header line; without `features`, all numeric columns but the target."""
+
+    source: Literal["csv"] = "csv"
+    path: Path
+    target: str
+    features: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
+    standardize: StrictBool = True
+
+
+def _with_source(value: Any) -> Any:
+    if isinstance(value, dict) and "source" not in value:
+        return {"source": "quadratic", **value}
+    return value
+
+
+DataConfig = Annotated[
+    QuadraticData | CsvData, Field(discriminator="source"), BeforeValidator(_with_source)
+]
+DATA_SOURCES: dict[str, type[Data]] = {"quadratic": QuadraticData, "csv": CsvData}
+
+
+class PlotConfig(Schema):
+    """How pictures are drawn."""
+
+    enabled: StrictBool = True
+    format: Literal["png", "svg", "pdf"] = "png"
+    dpi: Annotated[Integer, Field(ge=30, le=1200)] = 150
+
+
+class RunConfig(Schema):
+    """Everything that decides a run, but for the method.
+
+    A list in `lr` makes one lane each, as do `seeds` consecutive seeds from `seed` on; `batch_size`
+    is what `minibatch` uses. `momentum`, `nesterov` and `weight_decay` mean what they mean in
+    `torch.optim.SGD`.
+    """
+
+    lr: Annotated[tuple[Positive, ...], Field(min_length=1), *Several] = (0.2,)
+    hidden_size: Annotated[tuple[Count, ...], *Several] = (10,)
+    batch_size: Count = 16
+    epochs: Count = 100
+    device: Annotated[str, Field(pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")] = "auto"
+    seed: Seed = 0
+    seeds: Annotated[Count, Field(le=100_000)] = 1
+    sampling: Sampling = "reshuffle"
+    drop_last: StrictBool = False
+    momentum: Annotated[Real, Field(ge=0, lt=1)] = 0.0
+    nesterov: StrictBool = False
+    weight_decay: Annotated[Real, Field(ge=0)] = 0.0
+    activation: Literal["relu", "tanh", "sigmoid", "gelu"] = "relu"
+    loss: Literal["mse", "l1", "huber"] = "mse"
+    data: DataConfig = QuadraticData()
+    eval_every: Count = 1
+    log_every: Count = 1
+    checkpoint_every: Count | None = None
+    plot: PlotConfig = PlotConfig()
+
+    @field_validator("lr")
+    @classmethod
+    def _lanes_differ(cls, values: tuple[float, ...]) -> tuple[float, ...]:
+        if len(set(values)) < len(values):
+            raise ValueError("Input should be a list without repeats: each value is its own lane")
+        return values
+
+    @field_validator("nesterov")
+    @classmethod
+    def _nesterov_needs_momentum(cls, value: bool, info: ValidationInfo) -> bool:
+        if value and info.data.get("momentum") == 0:
+            raise ValueError("Input should be false unless momentum is above 0")
+        return value

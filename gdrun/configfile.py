@@ -1,0 +1,226 @@
+"""From YAML, `--set` and flags to a `RunConfig`, or to one report of everything that is wrong.
+
+A config is made of layers, later ones winning key by key: the file or preset, `--set`, flags. Each
+layer remembers where its keys came from, so that a mistake is reported with its file and line or
+its flag. YAML is loaded safely, with `1e-3` a number and a repeated key an error.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from gdrun.config import RunConfig
+from gdrun.errors import ConfigError
+from gdrun.mistakes import KeyPath, Layer, did_you_mean, explain, kind
+
+DEFAULT_PRESET = "article"
+
+
+def preset_directory() -> Path:
+    """The shipped presets: inside an installed package, or beside it in a source checkout."""
+    package = Path(__file__).parent
+    installed = package / "configs"
+    return installed if installed.is_dir() else package.parent / "configs"
+
+
+def preset_names() -> list[str]:
+    """The presets that `--config NAME` finds, sorted."""
+    return sorted(path.stem for path in preset_directory().glob("*.yaml"))
+
+
+def find_config(name: str) -> Path:
+    """The file that `--config` means: a path if it looks like one, else a preset, else a path.
+
+    Raises:
+        ConfigError: no such file and no such preset.
+    """
+    path = Path(name)
+    looks_like_path = path.suffix in {".yaml", ".yml"} or len(path.parts) > 1
+    if not looks_like_path and name in preset_names():
+        return preset_directory() / f"{name}.yaml"
+    if path.exists():
+        return path
+    presets = preset_names()
+    raise ConfigError(
+        f"--config {name}: no such file" + ("" if looks_like_path else " or preset"),
+        *did_you_mean(path.stem, presets),
+        f"presets: {', '.join(presets)}; `gdrun init` writes a config file to start from",
+    )
+
+
+def load_config(
+    config: str | None = None,
+    settings: Iterable[str] = (),
+    flags: Mapping[str, tuple[str, str]] | None = None,
+) -> RunConfig:
+    """Build the config of a run.
+
+    Args:
+        config: path of a YAML file or name of a preset; without it, the preset `article`.
+        settings: `KEY=VALUE` strings with dotted keys, the values read as YAML.
+        flags: key of the config → (flag as typed, its value as text).
+
+    Raises:
+        ConfigError: with every mistake, each with its key and where it was written.
+    """
+    assignments = [(f"--set {text}", *_split_setting(text)) for text in settings]
+    overlays = [_assign(assignments)]
+    if flags:
+        overlays.append(
+            _assign([(flag, (key,), _flag_value(text)) for key, (flag, text) in flags.items()])
+        )
+    merged = read_layer(find_config(config or DEFAULT_PRESET))
+    for overlay in overlays:
+        merged = _merge(merged, overlay)
+    return validate(merged)
+
+
+def validate(layer: Layer) -> RunConfig:
+    """Check the values of a layer against the schema.
+
+    Raises:
+        ConfigError: with every mistake, each with its key and where it was written.
+    """
+    try:
+        return RunConfig.model_validate(layer.values)
+    except ValidationError as error:
+        problems, hints = explain(error.errors(include_url=False), layer)
+    raise ConfigError(problems, *hints)
+
+
+def dump_config(config: RunConfig) -> str:
+    """The config as YAML that `load_config` reads back to an equal config."""
+    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+# ---------------------------------------------------------------------------------------- reading
+
+
+class _Loader(yaml.SafeLoader):
+    """PyYAML's safe loader, with the floats of YAML 1.2: in 1.1, `1e-3` is a string."""
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"^[-+]?(\d[\d_]*(\.[\d_]*)?|\.\d[\d_]*)[eE][-+]?\d+$"),
+    list("-+.0123456789"),
+)
+
+
+def read_layer(path: Path) -> Layer:
+    """Read a YAML config; a relative `data.path` in it is relative to the file.
+
+    Raises:
+        ConfigError: the file can't be read, is no YAML (with line and column) or no mapping.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: is not UTF-8 text ({error.reason})") from None
+    except OSError as error:
+        raise ConfigError(f"{path}: can't be read: {error.strerror}") from None
+    layer = _parse(text, str(path))
+    data = layer.values.get("data")
+    if isinstance(data, dict) and isinstance(data.get("path"), str):
+        location = str((path.parent / data["path"]).resolve())
+        return Layer({**layer.values, "data": {**data, "path": location}}, layer.origins)
+    return layer
+
+
+def _parse(text: str, source: str) -> Layer:
+    """The mapping that a YAML text holds, with the line of each key."""
+    try:
+        loader = _Loader(text)
+        node = loader.get_single_node()
+        values = None if node is None else loader.construct_document(node)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        where = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        raise ConfigError(
+            f"{source}{where}: is not valid YAML: {error.problem or error.context}",
+            "each line is `key: value`, with a space after the colon and no tabs for indentation",
+        ) from None
+    except (yaml.YAMLError, ValueError) as error:
+        raise ConfigError(f"{source}: is not valid YAML: {' '.join(str(error).split())}") from None
+    if values is None:
+        return Layer({})
+    if not isinstance(values, dict):
+        raise ConfigError(
+            f"{source}: holds {kind(values)}, expected a mapping: lines of `key: value`",
+            "`gdrun init` writes a config file to start from",
+        )
+    origins: dict[KeyPath, str] = {}
+    repeated = list(_locate(node, (), source, origins))
+    if repeated:
+        raise ConfigError(repeated, "keep one of them")
+    return Layer(values, origins)
+
+
+def _locate(
+    node: yaml.Node | None, path: KeyPath, source: str, origins: dict[KeyPath, str]
+) -> Iterable[str]:
+    """Note the line of every key under `node`; yield a complaint for each repeated one."""
+    if not isinstance(node, yaml.MappingNode):
+        return
+    for key, value in node.value:
+        here = (*path, str(key.value))
+        where = f"{source}, line {key.start_mark.line + 1}"
+        if here in origins:
+            yield f"{'.'.join(here)} ({where}): is set twice, first in {origins[here]}"
+        origins[here] = where
+        yield from _locate(value, here, source, origins)
+
+
+def _split_setting(text: str) -> tuple[KeyPath, Any]:
+    key, equals, value = text.partition("=")
+    if not equals or not all(key.strip().split(".")):
+        raise ConfigError(
+            f"--set {text}: expected KEY=VALUE, such as --set momentum=0.9 or --set data.rows=50"
+        )
+    try:
+        return tuple(key.strip().split(".")), yaml.load(value, _Loader)
+    except (yaml.YAMLError, ValueError):
+        raise ConfigError(f"--set {text}: {value!r} is not a YAML value") from None
+
+
+def _flag_value(text: str) -> Any:
+    """A flag's text as YAML, with `0.1,0.2` short for the list `[0.1, 0.2]`."""
+    try:
+        return yaml.load(f"[{text}]" if "," in text else text, _Loader)
+    except (yaml.YAMLError, ValueError):
+        return text
+
+
+def _assign(assignments: Iterable[tuple[str, KeyPath, Any]]) -> Layer:
+    """One layer of (origin, key path, value) assignments, later ones winning."""
+    values: dict[str, Any] = {}
+    origins: dict[KeyPath, str] = {}
+    for origin, path, value in assignments:
+        target = values
+        for key in path[:-1]:
+            target = target.setdefault(key, {})
+            if not isinstance(target, dict):
+                raise ConfigError(f"{origin}: {key} is set to a value already, not to a mapping")
+        target[path[-1]] = value
+        origins[path] = origin
+    return Layer(values, origins)
+
+
+def _merge(base: Layer, overlay: Layer) -> Layer:
+    """The values of both, the overlay's winning key by key; another data source starts afresh."""
+
+    def merge(below: Any, above: Any) -> Any:
+        if not (isinstance(below, dict) and isinstance(above, dict)):
+            return above
+        if "source" in above and above["source"] != below.get("source", "quadratic"):
+            return above
+        return {**below, **{key: merge(below.get(key), above[key]) for key in above}}
+
+    origins = dict(base.origins)
+    for path, origin in overlay.origins.items():
+        origins |= {path[:n]: origin for n in range(1, len(path) + 1)}
+    return Layer(merge(dict(base.values), dict(overlay.values)), origins)

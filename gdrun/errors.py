@@ -1,0 +1,39 @@
+"""Everything that gdrun tells a user went wrong, as one small tree.
+
+    GdrunError
+    ├── ConfigError    the request is wrong: a key, a value, a flag, a config file, a run's name
+    ├── DataError      the data file is wrong: a column, a cell, no rows
+    └── OutputError    results can't be written where they were asked for
+
+A message says which key or line, what was expected and what came; `hints` say what to do. The
+command line turns any of them into text and an exit code in one place, `gdrun.cli.main`. That a
+lane diverged or a run was interrupted is no error but a status: see `gdrun.records`.
+"""
+
+from collections.abc import Iterable
+
+
+class GdrunError(Exception):
+    """A failure that the user can act on.
+
+    Args:
+        problems: one line for each thing that is wrong.
+        hints: what to do about it, a line each.
+    """
+
+    def __init__(self, problems: str | Iterable[str], *hints: str) -> None:
+        self.problems = (problems,) if isinstance(problems, str) else tuple(problems)
+        self.hints = hints
+        super().__init__("\n".join((*self.problems, *hints)))
+
+
+class ConfigError(GdrunError):
+    """The request is wrong: a key, a value, a flag, a config file, a run's name."""
+
+
+class DataError(GdrunError):
+    """The data file is wrong: a column, a cell, no rows."""
+
+
+class OutputError(GdrunError):
+    """Results can't be written where they were asked for."""

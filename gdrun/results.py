@@ -1,0 +1,228 @@
+"""What a run came to: the outcome of each lane, and the table that compares runs.
+
+Everything here is plain Python, so that results can be shown, saved and compared without torch.
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+from gdrun.records import EpochRecord, History, Lane, Series, Status, StepRecord, columns
+
+# A run has come to the target once its train loss is within this factor of the best final loss.
+TARGET_FACTOR = 1.1
+
+# The losses in words: as they come, and of a standardised target.
+LOSS_NAMES = {
+    "mse": ("MSE", "MSE ÷ variance of {target}; 1 = predicting the mean"),
+    "l1": ("mean absolute error", "mean absolute error ÷ deviation of {target}"),
+    "huber": ("Huber loss", "Huber loss of the standardised {target}"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """What is trained on what, in the words of captions, headers and logs."""
+
+    network: str
+    parameters: int
+    data: str
+    rows: int
+    val_rows: int
+    features: tuple[str, ...]
+    target: str
+    loss: str
+    standardized: bool
+    device: str
+
+    @property
+    def loss_name(self) -> str:
+        """The loss in words, with its unit where the target was scaled."""
+        return LOSS_NAMES[self.loss][self.standardized].format(target=self.target)
+
+    def __str__(self) -> str:
+        held_out = f" + {self.val_rows:,} for validation" if self.val_rows else ""
+        return f"{self.network}, {self.parameters:,} weights, on {self.rows:,} rows{held_out}"
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """The fitted functions of one feature, in original units, with the data they were fitted to.
+
+    Attributes:
+        x, y: the training rows; `x_val`, `y_val` the validation rows.
+        grid: where the functions are drawn.
+        curves: for each lane, the network's output on the grid.
+    """
+
+    x: Sequence[float]
+    y: Sequence[float]
+    x_val: Sequence[float]
+    y_val: Sequence[float]
+    grid: Sequence[float]
+    curves: Sequence[Sequence[float]]
+
+
+@dataclass(frozen=True, slots=True)
+class LaneResult:
+    """How one lane ended. Losses that are missing or not finite are None."""
+
+    lr: float
+    seed: int
+    status: Status
+    epochs: int
+    updates: int
+    samples: int
+    seconds: float
+    train_loss: float | None
+    best_train_loss: float | None
+    val_loss: float | None
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """How one run ended, with everything that it recorded.
+
+    Attributes:
+        series: method, batch size and lanes.
+        status: `done`, `interrupted`, or `diverged` if every lane did.
+        description: what was trained on what.
+        histories: the records of each lane, as columns.
+        lanes: how each lane ended.
+        fit: the fitted functions, for one feature.
+        directory: where the run was written, if it was.
+    """
+
+    series: Series
+    status: Status
+    description: Description
+    histories: tuple[History, ...]
+    lanes: tuple[LaneResult, ...]
+    fit: Fit | None
+    directory: Path | None
+
+    @property
+    def epochs(self) -> dict[str, list[float | str]]:
+        """The columns of `epochs.csv`, as `pandas.DataFrame` takes them."""
+        return columns(EpochRecord, self.histories)
+
+    @property
+    def steps(self) -> dict[str, list[float | str]]:
+        """The columns of `steps.csv`, lane after lane, as `pandas.DataFrame` takes them."""
+        return columns(StepRecord, self.histories)
+
+
+def lane_result(history: History, diverged: bool, run_status: Status) -> LaneResult:
+    """Sum up one lane."""
+    epochs = history.epochs
+    evaluated = [k for k, loss in enumerate(epochs["train_loss"]) if math.isfinite(loss)]
+    final = evaluated[-1] if evaluated and not diverged else None
+    return LaneResult(
+        lr=history.lane.lr,
+        seed=history.lane.seed,
+        status="diverged" if diverged else run_status,
+        epochs=int(epochs["epoch"][-1]),
+        updates=int(epochs["updates"][-1]),
+        samples=int(epochs["samples"][-1]),
+        seconds=epochs["seconds"][-1],
+        train_loss=None if final is None else epochs["train_loss"][final],
+        best_train_loss=min((epochs["train_loss"][k] for k in evaluated), default=None),
+        val_loss=None if final is None else _finite(epochs["val_loss"][final]),
+    )
+
+
+def overall_status(statuses: Iterable[Status]) -> Status:
+    """The status of a whole from those of its parts: diverged only if all are."""
+    found = set(statuses)
+    for status in ("failed", "interrupted", "running", "done"):
+        if status in found:
+            return status
+    return "diverged"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A line of the comparison: medians over the seeds of one run at one learning rate.
+
+    A lane that diverged counts as an infinite loss, one that never came to the target as infinitely
+    many updates; a median that is infinite or missing is None.
+    """
+
+    method: str
+    batch_size: int
+    lr: float
+    seeds: int
+    diverged: int
+    train_loss: float | None
+    best_train_loss: float | None
+    val_loss: float | None
+    updates: int
+    seconds: float
+    updates_to_target: float | None
+    seconds_to_target: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Runs side by side, with the train loss that counts as the target."""
+
+    target: float | None
+    rows: tuple[Row, ...]
+
+
+def compare_results(results: Sequence[RunResult]) -> Comparison:
+    """Lay runs side by side; the target is within 10 % of the best final train loss of them all."""
+    groups = [(result, lr) for result in results for lr in _unique(result.series.lanes)]
+    finals = [_median(lane.train_loss for lane in _lanes(result, lr)) for result, lr in groups]
+    best = min((loss for loss in finals if loss is not None), default=None)
+    target = None if best is None else TARGET_FACTOR * best
+    return Comparison(target, tuple(_row(result, lr, target) for result, lr in groups))
+
+
+def reach(history: History, target: float) -> tuple[float, float]:
+    """Updates and training seconds after which the train loss is first at or below a target.
+
+    Judged at the ends of epochs, where the loss over all rows is known; infinite if never.
+    """
+    for k, loss in enumerate(history.epochs["train_loss"]):
+        if loss <= target:
+            return history.epochs["updates"][k], history.epochs["seconds"][k]
+    return math.inf, math.inf
+
+
+def _row(result: RunResult, lr: float, target: float | None) -> Row:
+    lanes = _lanes(result, lr)
+    histories = [history for history in result.histories if history.lane.lr == lr]
+    reached = [reach(history, -math.inf if target is None else target) for history in histories]
+    return Row(
+        method=result.series.method,
+        batch_size=result.series.batch_size,
+        lr=lr,
+        seeds=len(lanes),
+        diverged=sum(lane.status == "diverged" for lane in lanes),
+        train_loss=_median(lane.train_loss for lane in lanes),
+        best_train_loss=_median(lane.best_train_loss for lane in lanes),
+        val_loss=_median(lane.val_loss for lane in lanes),
+        updates=max(lane.updates for lane in lanes),
+        seconds=max(lane.seconds for lane in lanes),
+        updates_to_target=_median(updates for updates, _ in reached),
+        seconds_to_target=_median(seconds for _, seconds in reached),
+    )
+
+
+def _lanes(result: RunResult, lr: float) -> list[LaneResult]:
+    return [lane for lane in result.lanes if lane.lr == lr]
+
+
+def _unique(lanes: Iterable[Lane]) -> list[float]:
+    return list(dict.fromkeys(lane.lr for lane in lanes))
+
+
+def _median(values: Iterable[float | None]) -> float | None:
+    return _finite(median(math.inf if value is None else value for value in values))
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
