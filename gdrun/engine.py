@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from gdrun.config import Sampling
+from gdrun.gradients import lane_gradients
 from gdrun.models import Params, Problem
 from gdrun.order import visiting_order
 from gdrun.records import Evaluation, Lane, Segment
@@ -123,18 +124,16 @@ def train(problem: Problem, plan: Plan, state: TrainState) -> Iterator[Segment]:
         finished = False
         while not finished:
             losses: list[Tensor] = []
-            rows: list[int] = []
             start = clock()
             deadline = time.perf_counter() + SEGMENT_SECONDS
             for x, y in epoch_batches:
                 losses.append(step(x, y))
-                rows.append(x.shape[1])
                 if time.perf_counter() > deadline:
                     break
             else:
                 finished = True
             state.seconds += clock() - start
-            seen = _account(state, losses, rows)
+            seen = _account(problem, plan, state, losses)
             if finished:
                 state.epoch += 1
                 yield _end_epoch(problem, plan, state, seen, started_at)
@@ -156,18 +155,20 @@ def make_step(problem: Problem, plan: Plan, state: TrainState) -> Step:
     # The same memory seen as leaves of the autograd graph: `weights` can then move unrecorded.
     leaves = tuple(w.detach().requires_grad_() for w in weights)
     lr = torch.tensor([lane.lr for lane in plan.lanes]).view(-1, 1, 1).to(weights[0])
-    ones = torch.ones(len(plan.lanes)).to(weights[0])
+    lrs = (lr,) * len(weights)
+    ones = torch.ones_like(lr).flatten()
 
     def step(x: Tensor, y: Tensor) -> Tensor:
         losses = problem.losses(leaves, x, y)
-        gradients = torch.autograd.grad(losses, leaves, ones)
-        for k, (w, g) in enumerate(zip(weights, gradients, strict=True)):
-            if plan.weight_decay:
-                g = g.add(w, alpha=plan.weight_decay)
-            if plan.momentum:
-                v = state.velocity[k].mul_(plan.momentum).add_(g)
-                g = g.add(v, alpha=plan.momentum) if plan.nesterov else v
-            w.addcmul_(g, lr, value=-1)
+        g = lane_gradients(losses, leaves, ones)
+        if plan.weight_decay:
+            g = torch._foreach_add(g, weights, alpha=plan.weight_decay)
+        if plan.momentum:
+            torch._foreach_mul_(state.velocity, plan.momentum)
+            torch._foreach_add_(state.velocity, g)
+            v = state.velocity
+            g = torch._foreach_add(g, v, alpha=plan.momentum) if plan.nesterov else v
+        torch._foreach_addcmul_(weights, g, lrs, value=-1)
         return losses.detach()
 
     return step
@@ -205,7 +206,9 @@ def evaluate(problem: Problem, params: Params, x: Tensor, y: Tensor) -> list[flo
     return (total / len(x)).tolist()
 
 
-def _account(state: TrainState, losses: Sequence[Tensor], rows: Sequence[int]) -> list[list[float]]:
+def _account(
+    problem: Problem, plan: Plan, state: TrainState, losses: list[Tensor]
+) -> list[list[float]]:
     """Book the updates of a segment in the state; their losses as (U, R) numbers."""
     if not losses:
         return []
@@ -215,10 +218,13 @@ def _account(state: TrainState, losses: Sequence[Tensor], rows: Sequence[int]) -
         for lane, diverged in enumerate(state.diverged_at):
             if diverged is None and not finite[:, lane].all():
                 state.diverged_at[lane] = state.updates + 1 + int(finite[:, lane].int().argmin())
-    state.loss_sum += (seen.double() * torch.tensor(rows).unsqueeze(1)).sum(dim=0)
-    state.row_sum += sum(rows)
-    state.updates += len(rows)
-    state.samples += sum(rows)
+    # All batches hold B rows, but for what is left to the last one of an epoch.
+    rows = torch.full((len(losses), 1), plan.batch_size)
+    rows[-1] = min(plan.batch_size, problem.data.rows - state.row_sum - int(rows[:-1].sum()))
+    state.loss_sum += (seen.double() * rows).sum(dim=0)
+    state.row_sum += int(rows.sum())
+    state.samples += int(rows.sum())
+    state.updates += len(losses)
     numbers: list[list[float]] = seen.tolist()
     return numbers
 

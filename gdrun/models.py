@@ -65,10 +65,10 @@ class Network:
     def __call__(self, params: Params, x: Tensor) -> Tensor:
         """Outputs of all lanes: (R, B, D) → (R, B, O)."""
         activate = ACTIVATIONS[self.activation]
-        *hidden, (weight, bias) = zip(params[::2], params[1::2], strict=True)
-        for w, b in hidden:
-            x = activate(torch.baddbmm(b, x, w))
-        return torch.baddbmm(bias, x, weight)
+        last = len(params) - 2
+        for k in range(0, last, 2):
+            x = activate(torch.baddbmm(params[k + 1], x, params[k]))
+        return torch.baddbmm(params[last + 1], x, params[last])
 
     @property
     def parameters(self) -> int:

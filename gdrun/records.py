@@ -8,6 +8,7 @@ import math
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
+from operator import itemgetter
 from typing import Literal
 
 COUNTS = frozenset({"epoch", "update", "updates", "samples"})
@@ -150,21 +151,29 @@ def epoch_lines(series: Series, segment: Segment) -> str:
 def step_lines(series: Series, segment: Segment, every: int) -> str:
     """The rows of `steps.csv` of a segment, as text: update by update, lane by lane.
 
-    Formats directly, without a record in between: this runs once an update and lane.
+    One template serves all updates that have the same lanes left, since this runs once an update.
     """
-    starts = [
-        f"{series.method},{series.batch_size},{lane.lr!r},{lane.seed},{segment.epoch},"
-        for lane in series.lanes
-    ]
-    last = [segment.updates if update is None else update for update in segment.diverged_at]
-    return "".join(
-        [
-            f"{start}{update},{loss:.9g}\n"
-            for update, losses in zip(*segment.logged(every), strict=True)
-            for start, loss, final in zip(starts, losses, last, strict=True)
-            if update <= final
+    numbers, losses = segment.logged(every)
+    lines: list[str] = []
+    while len(lines) < len(numbers):
+        first = numbers[len(lines)]
+        last = [segment.updates if at is None else at for at in segment.diverged_at]
+        left = [lane for lane, update in enumerate(last) if update >= first]
+        if not left:
+            break
+        until = min(last[lane] for lane in left)
+        template = "".join(
+            f"{series.method},{series.batch_size},{series.lanes[lane].lr!r},"
+            f"{series.lanes[lane].seed},{segment.epoch},\0,%.9g\n"
+            for lane in left
+        )
+        pick = itemgetter(*left)
+        lines += [
+            template.replace("\0", str(number)) % pick(row)
+            for number, row in zip(numbers[len(lines) :], losses[len(lines) :], strict=True)
+            if number <= until
         ]
-    )
+    return "".join(lines)
 
 
 def _cell(loss: float | None) -> str:
