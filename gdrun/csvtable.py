@@ -24,16 +24,16 @@ class Table:
 
 @dataclass(frozen=True)
 class _Column:
-    """One column of the file: parsed cells (None where no finite number stands) and their text."""
+    """One column of the file: its cells, parsed (NaN where no finite number stands) and as text."""
 
     name: str
-    values: list[float | None]
+    values: list[float]
     cells: list[str]
 
     def is_numeric(self) -> bool:
         """Whether most filled cells are numbers: the others are then mistakes, not labels."""
         filled = sum(1 for cell in self.cells if cell)
-        return 2 * sum(1 for cell in self.cells if _parses(cell)) > filled > 0
+        return 2 * sum(1 for value in self.values if value == value) > filled > 0
 
 
 def read_table(path: Path, target: str, features: Sequence[str] | None) -> Table:
@@ -53,11 +53,7 @@ def read_table(path: Path, target: str, features: Sequence[str] | None) -> Table
             [f"{path}: has no column {name!r}" for name in missing],
             *(hint for name in missing for hint in did_you_mean(name, names)),
             f"its columns: {', '.join(names)}",
-            *(
-                ["the first line must name the columns"]
-                if all(_parses(name) for name in names)
-                else []
-            ),
+            *(["the first line must name the columns"] if _are_numbers(names) else []),
         )
     if features is not None and (target in features or len(set(features)) < len(features)):
         raise DataError(
@@ -84,8 +80,8 @@ def read_table(path: Path, target: str, features: Sequence[str] | None) -> Table
         )
     x = [list(row) for row in zip(*(columns[name].values for name in features), strict=True)]
     return Table(
-        x=x,  # type: ignore[arg-type]  # every None was a mistake above
-        y=columns[target].values,  # type: ignore[arg-type]
+        x=x,
+        y=columns[target].values,
         features=tuple(features),
         left_out=tuple(name for name in names if name != target and name not in features),
     )
@@ -129,22 +125,23 @@ def _read(path: Path) -> tuple[list[str], list[int], list[list[str]]]:
     return names, lines, rows
 
 
-def _number(cell: str) -> float | None:
+def _number(cell: str) -> float:
+    """The finite number that a cell holds, else NaN."""
     try:
         value = float(cell)
     except ValueError:
-        return None
-    return value if math.isfinite(value) else None
+        return math.nan
+    return value if math.isfinite(value) else math.nan
 
 
-def _parses(cell: str) -> bool:
-    return _number(cell) is not None
+def _are_numbers(cells: list[str]) -> bool:
+    return not any(math.isnan(_number(cell)) for cell in cells)
 
 
 def _mistakes(path: Path, lines: list[int], columns: list[_Column]) -> Iterator[str]:
     for position, line in enumerate(lines):
         for column in columns:
-            if column.values[position] is None:
+            if math.isnan(column.values[position]):
                 cell = column.cells[position]
                 came = repr(cell) if cell else "an empty cell"
                 yield f"{path}, line {line}, column {column.name!r}: expected a number, got {came}"

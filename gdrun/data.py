@@ -72,6 +72,7 @@ def load_data(config: DataConfig) -> Dataset:
     Raises:
         DataError: the file can't be read or used.
     """
+    features: tuple[str, ...]
     left_out: tuple[str, ...] = ()
     match config:
         case QuadraticData():

@@ -191,7 +191,7 @@ def batches(
         else:
             index = order[:, rows].to(x.device)
             xs, ys = x[index], y[index]
-        yield from zip(xs.split(size, dim=1), ys.split(size, dim=1), strict=True)
+        yield from zip(torch.split(xs, size, dim=1), torch.split(ys, size, dim=1), strict=True)
 
 
 @torch.no_grad()
@@ -200,7 +200,7 @@ def evaluate(problem: Problem, params: Params, x: Tensor, y: Tensor) -> list[flo
     lanes, widest = len(params[0]), max(problem.network.sizes)
     chunk = max(1, BLOCK_NUMBERS // (lanes * widest))
     total = torch.zeros(lanes, dtype=torch.float64)
-    for xs, ys in zip(x.split(chunk), y.split(chunk), strict=True):
+    for xs, ys in zip(torch.split(x, chunk), torch.split(y, chunk), strict=True):
         mean = problem.losses(params, xs.expand(lanes, -1, -1), ys.expand(lanes, -1, -1))
         total += mean.cpu().double() * len(xs)
     return (total / len(x)).tolist()

@@ -1,9 +1,9 @@
 """The gradient of every lane's loss in one backward pass, without the checks of the public call.
 
-`torch.autograd.grad` spends more than a tenth of an update at batch 1 on checking its arguments, and
-importing a symbolic algebra package to do so. What it calls in the end is private to PyTorch, and
-so used here alone, for the range of versions that gdrun declares; where it is missing, the public
-call takes over.
+`torch.autograd.grad` spends more than a tenth of an update at batch 1 on checking its arguments,
+and importing a symbolic algebra package to do so. What it calls in the end is private to PyTorch,
+and so used here alone, for the range of versions that gdrun declares; where it is missing, the
+public call takes over.
 """
 
 from collections.abc import Callable

@@ -54,4 +54,4 @@ def mix(z: Tensor) -> Tensor:
 
 def _shift(z: Tensor, bits: int) -> Tensor:
     """Logical shift to the right; torch's own keeps the sign."""
-    return (z >> bits) & (2 ** (64 - bits) - 1)
+    return torch.bitwise_and(z >> bits, 2 ** (64 - bits) - 1)
