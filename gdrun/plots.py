@@ -5,11 +5,10 @@ percentile; several learning rates differ in line style. A lane that diverged co
 numpy is here as the array type of matplotlib's interface.
 """
 
-import math
+import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +16,11 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 from numpy.typing import NDArray
 
 from gdrun.config import PlotConfig
@@ -48,6 +49,8 @@ STYLE: Any = {
 }
 # Above this many points a line is embedded as pixels in SVG and PDF files.
 RASTERIZE_ABOVE = 2000
+# A loss this many times that of the untrained network isn't drawn: the training diverges.
+EXPLODED = 100
 MEAN = "mean"  # marks the lines that are running means
 
 
@@ -83,7 +86,8 @@ def pictures(results: Sequence[RunResult], directory: Path, config: PlotConfig) 
 def compare_figure(results: Sequence[RunResult]) -> Figure:
     """The loss of every update by method; below, the train loss of all against four axes."""
     figure = _figure(11, 6.6)
-    sides = {"left": 0.065, "right": 0.985}
+    ceiling = _ceiling(results)
+    sides: Any = {"left": 0.065, "right": 0.98}
     above = figure.add_gridspec(1, len(results), **sides, top=0.81, bottom=0.515, wspace=0.08)
     panels = [
         ("train_loss", "epoch", "epoch", "train loss against epochs"),
@@ -99,7 +103,7 @@ def compare_figure(results: Sequence[RunResult]) -> Figure:
     for column, result in enumerate(results):
         method = result.series.method
         first = axes = figure.add_subplot(above[column], sharey=first)
-        _draw_steps(axes, result)
+        _draw_steps(axes, result, ceiling)
         axes.set_title(
             f"{METHOD_NAMES[method]}, B = {result.series.batch_size:,}: {CHARACTER[method]}",
             color=METHOD_COLORS[method],
@@ -112,31 +116,32 @@ def compare_figure(results: Sequence[RunResult]) -> Figure:
     for column, (loss, cost, unit, title) in enumerate(panels):
         first = axes = figure.add_subplot(below[column], sharey=first)
         for result in results:
-            _draw_epochs(axes, result, loss, cost)
+            _draw_epochs(axes, result, ceiling, loss, cost)
         _log_scale(axes, x=cost != "epoch")
         axes.set_title(title, loc="left")
         _label(axes, unit, "loss over all rows" if column == 0 else None)
-    _head(figure, results, "top: every update faint, running mean over an epoch bold")
+    _head(figure, results, "top: each update faint, running mean over an epoch bold")
     return figure
 
 
 def loss_figure(result: RunResult) -> Figure:
     """The loss of every update, and train and validation loss at the ends of epochs."""
-    figure = _figure(8, 3.6)
-    grid = figure.add_gridspec(1, 2, left=0.085, right=0.985, top=0.72, bottom=0.14, wspace=0.2)
-    steps, epochs = (figure.add_subplot(cell) for cell in grid)
-    _draw_steps(steps, result)
+    figure = _figure(8, 3.8)
+    ceiling = _ceiling([result])
+    grid = figure.add_gridspec(1, 2, left=0.085, right=0.98, top=0.67, bottom=0.13, wspace=0.2)
+    steps, epochs = figure.add_subplot(grid[0]), figure.add_subplot(grid[1])
+    _draw_steps(steps, result, ceiling)
     _cut_below_the_means([steps])
     steps.set_title("loss of each update", loc="left")
     _label(steps, "update", "loss")
     validation = result.description.val_rows > 0
     if validation:
-        _draw_epochs(epochs, result, "val_loss", "epoch", color="0.45")
-    _draw_epochs(epochs, result, "train_loss", "epoch")
+        _draw_epochs(epochs, result, ceiling, "val_loss", "epoch", color="0.45")
+    _draw_epochs(epochs, result, ceiling, "train_loss", "epoch")
     _log_scale(epochs, x=False)
     epochs.set_title("train loss" + (", validation loss (grey)" if validation else ""), loc="left")
     _label(epochs, "epoch", "")
-    _head(figure, [result], "left: every update faint, running mean over an epoch bold")
+    _head(figure, [result], "left: each update faint, running mean over an epoch bold")
     return figure
 
 
@@ -204,9 +209,12 @@ def _head(
     notes = [f"loss: {description.loss_name}"]
     if seeds > 1:
         notes.append(f"median of {seeds} seeds, band {BAND[0]}th to {BAND[1]}th percentile")
-        note = note.replace("every update faint", "band of every update faint")
+        note = note.replace("each update faint", "band of each update faint")
     notes += [note] if note else []
-    figure.text(0.012, 1 - 0.38 * inch, _plain("; ".join(notes)), size=9, color="0.35", va="top")
+    if any(lane.status == "diverged" for result in results for lane in result.lanes):
+        notes.append("×: diverges")
+    lines = textwrap.wrap("; ".join(notes), int(15 * figure.get_figwidth()))
+    figure.text(0.012, 1 - 0.38 * inch, _plain("\n".join(lines)), size=9, color="0.35", va="top")
     handles: list[Artist] = [
         Line2D(
             [],
@@ -224,18 +232,29 @@ def _head(
     figure.legend(
         handles=[*handles, *more],
         loc="upper left",
-        bbox_to_anchor=(0.0, 1 - 0.54 * inch),
+        bbox_to_anchor=(0.0, 1 - (0.39 + 0.15 * len(lines)) * inch),
         ncols=8,
         columnspacing=1.6,
     )
 
 
-def _draw_steps(axes: Axes, result: RunResult) -> None:
+def _ceiling(results: Sequence[RunResult]) -> float:
+    """The loss above which a curve counts as diverging and ends, lest it flatten all others.
+
+    Infinite where no lane ends below it: then the explosion is all there is to see.
+    """
+    lanes = [history.epochs["train_loss"] for result in results for history in result.histories]
+    ceiling = EXPLODED * max(losses[0] for losses in lanes)
+    return ceiling if any(losses[-1] < ceiling for losses in lanes) else np.inf
+
+
+def _draw_steps(axes: Axes, result: RunResult, ceiling: float) -> None:
     """Faint: the loss of every logged update (of several seeds, their band); bold: running mean."""
     color = METHOD_COLORS[result.series.method]
     for style, lanes in _lr_groups(result):
         histories = [result.histories[lane] for lane in lanes]
         updates, losses = _align(histories, "steps", "update", "loss")
+        losses[losses > ceiling] = np.inf
         middle, low, high = _quantiles(losses)
         faint: Any = {"color": color, "alpha": 0.3, "linewidth": 0.7}
         faint["rasterized"] = len(updates) > RASTERIZE_ABOVE
@@ -250,18 +269,19 @@ def _draw_steps(axes: Axes, result: RunResult) -> None:
 
 
 def _draw_epochs(
-    axes: Axes, result: RunResult, loss: str, cost: str, color: str | None = None
+    axes: Axes, result: RunResult, ceiling: float, loss: str, cost: str, color: str | None = None
 ) -> None:
     color = color or METHOD_COLORS[result.series.method]
     for style, lanes in _lr_groups(result):
         x, losses = _align([result.histories[lane] for lane in lanes], "epochs", cost, loss)
+        losses[losses > ceiling] = np.inf
         # Nothing has been spent before training, which a logarithmic axis can't show.
         shown = slice(0 if cost == "epoch" else 1, None)
         _draw_band(axes, x[shown], losses[:, shown], color, style)
 
 
 def _draw_band(axes: Axes, x: Array, curves: Array, color: str, style: str) -> None:
-    """The median of curves, (lanes, points), and their band; a cross where it diverges."""
+    """The median of curves, (lanes, points), and their band; a cross where the median ends."""
     middle, low, high = _quantiles(curves)
     if len(curves) > 1:
         axes.fill_between(x, low, high, color=color, alpha=0.2, linewidth=0)
@@ -276,9 +296,10 @@ def _label(axes: Axes, x: str, y: str | None) -> None:
     """Name the axes; without a y, its numbers are those of the panel to the left."""
     axes.set_xlabel(x)
     if axes.get_xscale() == "linear":
+        axes.xaxis.set_major_locator(MaxNLocator(nbins=6, steps=[1, 2, 5, 10], integer=True))
         axes.xaxis.set_major_formatter("{x:,.0f}")
     if y is None:
-        axes.tick_params(labelleft=False)
+        axes.tick_params(which="both", labelleft=False)
     else:
         axes.set_ylabel(y)
 
@@ -298,8 +319,19 @@ def _log_scale(axes: Axes, *, x: bool) -> None:
     lines = [np.asarray(line.get_ydata(), dtype=float) for line in axes.get_lines()]
     if any((np.isfinite(y) & (y > 0)).any() for y in lines):
         axes.set_yscale("log")
+        _number_log_axis(axes.yaxis)
         if x:
             axes.set_xscale("log")
+            _number_log_axis(axes.xaxis)
+
+
+def _number_log_axis(axis: Axis) -> None:
+    """Numbers at powers of ten or, where the axis spans hardly more than one, between them."""
+    low, high = axis.get_view_interval()
+    if 0 < high < 30 * low:
+        axis.set_major_locator(LogLocator(subs=(1, 2, 4, 6)))
+        axis.set_major_formatter("{x:g}")
+    axis.set_minor_formatter(NullFormatter())
 
 
 def _lr_groups(result: RunResult) -> Iterator[tuple[str, list[int]]]:
@@ -318,13 +350,12 @@ def _align(histories: Sequence[History], table: str, x: str, y: str) -> tuple[Ar
     """One x axis and (lanes, points) of y: evaluated points only, infinite once a lane diverged."""
     columns = [getattr(history, table) for history in histories]
     longest = max(columns, key=lambda column: len(column[x]))
-    values = np.array(list(zip_longest(*(column[y] for column in columns), fillvalue=math.inf))).T
-    if values.size == 0:
-        return np.empty(0), np.empty((len(histories), 0))
-    evaluated = np.isfinite(values).any(axis=0) | ~np.isnan(values).any(axis=0)
-    values = values[:, evaluated]
-    values[~np.isfinite(values)] = np.inf
-    return np.asarray(longest[x], dtype=float)[evaluated], values
+    values = np.full((len(columns), len(longest[x])), np.inf)
+    for row, column in zip(values, columns, strict=True):
+        row[: len(column[y])] = column[y]
+    evaluated = ~np.isnan(values).all(axis=0)
+    values[np.isnan(values)] = np.inf
+    return np.asarray(longest[x], dtype=float)[evaluated], values[:, evaluated]
 
 
 def _quantiles(curves: Array) -> tuple[Array, Array, Array]:

@@ -185,7 +185,7 @@ def _cell(loss: float | None) -> str:
 class History:
     """The records of one lane as columns: `epochs[name]` as in `EpochRecord`, `steps[name]` too.
 
-    Losses that weren't evaluated are NaN.
+    Losses that weren't evaluated are NaN, losses that are no numbers any more infinite.
     """
 
     series: Series
@@ -213,12 +213,15 @@ class Recorder:
             history.steps["epoch"].extend([segment.epoch] * len(kept))
             history.steps["update"].extend(kept)
             history.steps["loss"].extend([row[lane] for row in losses[: len(kept)]])
+            if diverged is not None and kept and math.isnan(history.steps["loss"][-1]):
+                history.steps["loss"][-1] = math.inf
         for history, evaluation in zip(self.histories, segment.evaluations, strict=False):
             if evaluation is not None:
                 for name, column in history.epochs.items():
                     owner = evaluation if name.endswith("_loss") else segment
                     value = getattr(owner, name)
-                    column.append(math.nan if value is None else value)
+                    lost = value is not None and math.isnan(value)
+                    column.append(math.nan if value is None else math.inf if lost else value)
 
 
 def columns(

@@ -2,7 +2,7 @@
 
 import signal
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from itertools import product
@@ -119,7 +119,7 @@ def execute(
     directory: Path | None = None,
     command_line: str = "",
     stop: Callable[[], bool] = lambda: False,
-) -> Iterator[Progress | RunResult]:
+) -> Generator[Progress | RunResult]:
     """Train the runs of an experiment one after the other: progress, and each run's result.
 
     Args:

@@ -1,0 +1,146 @@
+"""The command line: parse, call `runs`, render. The only place that knows exit codes."""
+
+import os
+import shlex
+import sys
+import traceback
+from collections.abc import Iterable
+from dataclasses import fields
+from inspect import Parameter, Signature
+from pathlib import Path
+from typing import Annotated, Any, get_type_hints
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from gdrun import __version__
+from gdrun.errors import ConfigError, GdrunError, OutputError
+from gdrun.options import TrainingOptions
+from gdrun.records import Status
+
+FAILED, USAGE = 1, 2
+EXIT_CODES: dict[Status, int] = {"done": 0, "failed": FAILED, "diverged": 3, "interrupted": 130}
+
+EXAMPLES = """\
+**Examples**
+
+    gdrun compare                              the article's experiment: all three side by side
+
+    gdrun compare -c diabetes --seeds 8        the same on real data, with bands over eight seeds
+
+    gdrun minibatch --batch-size 32 --lr 0.05
+
+    gdrun init && gdrun compare -c gdrun.yaml  your own experiment
+
+**Exit codes**  0 done · 1 failed · 2 usage or config · 3 every lane diverged · 130 interrupted
+"""
+
+app = typer.Typer(
+    name="gdrun",
+    help="Train one network with full-batch, stochastic and mini-batch gradient descent, watch, "
+    "and compare.",
+    epilog=EXAMPLES,
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _add_training_command(name: str, help: str, *, leave_out: tuple[str, ...] = ()) -> None:  # noqa: A002
+    """Add a command whose parameters are the fields of `TrainingOptions`."""
+
+    def run(**given: Any) -> None:
+        from gdrun.session import train_and_report
+
+        status = train_and_report(
+            name, TrainingOptions(**given), shlex.join(["gdrun", *sys.argv[1:]])
+        )
+        raise typer.Exit(EXIT_CODES[status])
+
+    hints = get_type_hints(TrainingOptions, include_extras=True)
+    parameters = [
+        Parameter(
+            field.name, Parameter.KEYWORD_ONLY, default=field.default, annotation=hints[field.name]
+        )
+        for field in fields(TrainingOptions)
+        if field.name not in leave_out
+    ]
+    # Typer reads its options off the signature.
+    run.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
+    app.command(name, help=help)(run)
+
+
+_add_training_command(
+    "full",
+    "Full-batch gradient descent: one update an epoch, on the mean gradient of all rows.",
+    leave_out=("batch_size",),
+)
+_add_training_command(
+    "sgd",
+    "Stochastic gradient descent: an update for every single row.",
+    leave_out=("batch_size",),
+)
+_add_training_command("minibatch", "Mini-batch gradient descent: an update for every few rows.")
+_add_training_command(
+    "compare", "Train all three from the same start on the same data, and compare."
+)
+
+
+@app.command()
+def init(
+    path: Annotated[Path, typer.Argument(help="The file to write.")] = Path("gdrun.yaml"),
+) -> None:
+    """Write a commented config file to start from."""
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write((Path(__file__).parent / "starter.yaml").read_text(encoding="utf-8"))
+    except FileExistsError:
+        raise ConfigError(
+            f"{path}: exists, and is not overwritten", "name another file: gdrun init OTHER.yaml"
+        ) from None
+    except OSError as error:
+        raise OutputError(f"{path}: can't be written: {error.strerror}") from None
+    print(f"wrote {path}; try: gdrun compare --config {shlex.quote(str(path))}")
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        print(f"gdrun {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    _version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None:
+    """Callback for the options of `gdrun` itself; its help is that of the app."""
+
+
+def main() -> None:
+    """Run the command line; every failure becomes a message and an exit code here."""
+    try:
+        app()
+    except GdrunError as error:
+        _complain(error.problems, error.hints)
+        sys.exit(FAILED if isinstance(error, OutputError) else USAGE)
+    except Exception as error:  # the boundary: a defect of gdrun, or of what it stands on
+        if os.environ.get("GDRUN_DEBUG"):
+            traceback.print_exc()
+        _complain(
+            [f"unexpected {type(error).__name__}: {error}"],
+            ["this is a defect of gdrun; GDRUN_DEBUG=1 shows where it happened"],
+        )
+        sys.exit(FAILED)
+
+
+def _complain(problems: Iterable[str], hints: Iterable[str]) -> None:
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    for line in problems:
+        console.print(Text("error: ", style="bold red") + Text(line, style="not bold"))
+    for line in hints:
+        console.print(Text("hint: ", style="bold cyan") + Text(line))

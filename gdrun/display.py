@@ -1,0 +1,207 @@
+"""Records → what a person watches: a live table on a terminal, calm lines elsewhere.
+
+A view is told of every segment and decides itself what to show, at most `REFRESHES` times a second:
+training never waits for it, and no thread redraws while training is timed.
+"""
+
+import math
+import time
+from collections.abc import Sequence
+from typing import Protocol
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from gdrun import labels
+from gdrun.progress import Track, sparkline
+from gdrun.records import Segment, Series
+from gdrun.results import Description
+
+REFRESHES = 10  # a second, at most
+LINE_SECONDS = 1.0  # between two lines of a run, at least
+
+
+class View(Protocol):
+    """What shows the progress of a command."""
+
+    def __enter__(self) -> "View":
+        """Begin to show."""
+
+    def __exit__(self, *_: object) -> None:
+        """Leave the screen clean."""
+
+    def say(self, activity: str) -> None:
+        """Show what is being done where it isn't training."""
+
+    def begin(self, description: Description, note: str, tracks: Sequence[Track]) -> None:
+        """Show what is about to be trained on what."""
+
+    def update(self, series: Series, segment: Segment) -> None:
+        """Show how far a run is."""
+
+
+class LiveView:
+    """A table with a row a run, redrawn in place; what stays is its last state."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._live = Live(console=console, auto_refresh=False, vertical_overflow="crop")
+        self._tracks: dict[str, Track] = {}
+        self._head = Text()
+        self._activity = ""
+        self._drawn = 0.0
+
+    def __enter__(self) -> "LiveView":
+        self._live.__enter__()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._activity = ""
+        self._draw()
+        self._live.__exit__(None, None, None)
+
+    def say(self, activity: str) -> None:
+        self._activity = activity
+        self._draw()
+
+    def begin(self, description: Description, note: str, tracks: Sequence[Track]) -> None:
+        self._tracks = {track.series.method: track for track in tracks}
+        self._head = headline(description, note)
+        self._activity = ""
+        self._draw()
+
+    def update(self, series: Series, segment: Segment) -> None:
+        track = self._tracks[series.method]
+        track.advance(segment)
+        if time.monotonic() - self._drawn >= 1 / REFRESHES:
+            self._draw()
+
+    def _draw(self) -> None:
+        self._live.update(self._render(), refresh=True)
+        self._drawn = time.monotonic()
+
+    def _render(self) -> RenderableType:
+        parts: list[RenderableType] = []
+        if self._tracks:
+            # The newest rows matter: what is over the height is cut from the top.
+            room = max(1, self._console.height - 6)
+            parts = [self._head, progress_table(list(self._tracks.values())[-room:], self._console)]
+        if self._activity:
+            parts.append(Text(f"{self._activity} …", style="dim"))
+        return Group(*parts)
+
+
+class PlainView:
+    """Lines for a log file: at most one a second a run, and always the first and the last."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._tracks: dict[str, Track] = {}
+        self._printed: dict[str, tuple[float, int]] = {}  # when, and after which update
+
+    def __enter__(self) -> "PlainView":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for name, (_when, updates) in self._printed.items():
+            if self._tracks[name].updates > updates:
+                self._print(self._tracks[name])
+
+    def say(self, activity: str) -> None:
+        return
+
+    def begin(self, description: Description, note: str, tracks: Sequence[Track]) -> None:
+        self._tracks = {track.series.method: track for track in tracks}
+        self._console.print(headline(description, note))
+
+    def update(self, series: Series, segment: Segment) -> None:
+        track = self._tracks[series.method]
+        track.advance(segment)
+        when, _updates = self._printed.get(series.method, (-math.inf, 0))
+        is_last = track.state in ("done", "diverged")
+        if is_last or time.monotonic() - when >= LINE_SECONDS:
+            self._print(track)
+
+    def _print(self, track: Track) -> None:
+        self._printed[track.series.method] = (time.monotonic(), track.updates)
+        self._console.print(progress_line(track))
+
+
+def make_view(console: Console) -> View:
+    """The view that suits where the console writes to."""
+    on_screen = console.file.isatty() and not console.is_dumb_terminal
+    return LiveView(console) if on_screen and not console.quiet else PlainView(console)
+
+
+def headline(description: Description, note: str) -> Text:
+    """What is trained on what, in two lines."""
+    held_out = f" + {description.val_rows:,} for validation" if description.val_rows else ""
+    network = f"{description.network} ({description.parameters:,} parameters)"
+    text = Text(f"{network} on {description.data}, {description.rows:,} rows{held_out}\n")
+    text.append(f"{description.loss_name} · {note} · {description.device}", style="dim")
+    return text
+
+
+def progress_line(track: Track) -> Text:
+    """One line of a log."""
+    parts = [
+        f"{track.series.method:<9}",
+        f"epoch {track.epoch:>{len(str(track.epochs))}}/{track.epochs}",
+        f"train loss {labels.number(track.loss)}",
+        f"best {labels.number(track.best)}",
+        f"{labels.short(track.rate)} updates/s",
+        f"{labels.seconds(track.seconds)}",
+    ]
+    return Text("  ".join(parts) + (f"  {track.state}" if track.state == "diverged" else ""))
+
+
+def progress_table(tracks: Sequence[Track], console: Console) -> Table:
+    """A row a run, with as many columns as the terminal has room for."""
+    width = console.width
+    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="dim")
+    bar_width = max(6, min(24, width - 72))
+    curve_width = max(8, min(32, width - 72 - bar_width)) if width >= 72 else 0
+    for title in ("method", "", "epoch", "train loss", "best"):
+        table.add_column(
+            title, justify="left" if title in ("method", "") else "right", no_wrap=True
+        )
+    if curve_width:
+        table.add_column("curve (log)"[:curve_width], no_wrap=True, width=curve_width)
+    if width >= 60:
+        for title in ("upd/s", "time", "left"):
+            table.add_column(title, justify="right", no_wrap=True)
+    for track in tracks:
+        table.add_row(*_cells(track, bar_width, curve_width, timing=width >= 60))
+    return table
+
+
+def _cells(track: Track, bar_width: int, curve_width: int, *, timing: bool) -> list[Text]:
+    color = labels.METHOD_COLORS[track.series.method]
+    filled = round(bar_width * track.updates / track.total) if track.total else 0
+    bar = Text("━" * filled, style=color) + Text("━" * (bar_width - filled), style="grey37")
+    diverged = track.state == "diverged"
+    cells = [
+        Text(track.series.method, style=f"bold {color}"),
+        bar,
+        Text(f"{track.epoch}/{track.epochs}"),
+        Text(
+            "diverged" if diverged else labels.number(track.loss), style="red" if diverged else ""
+        ),
+        Text(labels.number(track.best if track.best < math.inf else None)),
+    ]
+    if curve_width:
+        cells.append(Text(sparkline(track.curve, curve_width), style=color))
+    if timing:
+        waiting = track.state == "waiting"
+        left = None if waiting or diverged else track.remaining
+        cells += [
+            Text("" if waiting else labels.short(track.rate)),
+            Text(
+                "waiting" if waiting else labels.clock(track.seconds),
+                style="dim" if waiting else "",
+            ),
+            Text("" if left is None else labels.clock(math.ceil(left))),
+        ]
+    return cells

@@ -1,0 +1,114 @@
+"""The options that `full`, `sgd`, `minibatch` and `compare` have in common."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from gdrun.configfile import DEFAULT_PRESET, preset_names
+
+EXPERIMENT, OUTPUT = "Experiment", "Output"
+
+
+def _complete_presets(incomplete: str) -> list[str]:
+    return [name for name in preset_names() if name.startswith(incomplete)]
+
+
+def _flag(*names: str, metavar: str, help: str, panel: str = EXPERIMENT, **more: Any) -> Any:  # noqa: A002
+    return typer.Option(*names, metavar=metavar, help=help, rich_help_panel=panel, **more)
+
+
+@dataclass(frozen=True)
+class TrainingOptions:
+    """The options that every training command has; those of the config stay text for its schema."""
+
+    config: Annotated[
+        str | None,
+        _flag(
+            "--config",
+            "-c",
+            metavar="PATH|PRESET",
+            help=f"A YAML file, or a preset: {', '.join(preset_names())}. "
+            f"Without it, the preset {DEFAULT_PRESET}.",
+            autocompletion=_complete_presets,
+        ),
+    ] = None
+    lr: Annotated[
+        str | None,
+        _flag("--lr", metavar="NUMBER,…", help="Learning rate; several are a lane each."),
+    ] = None
+    hidden_size: Annotated[
+        str | None, _flag("--hidden-size", metavar="INTEGER,…", help="Width of each hidden layer.")
+    ] = None
+    batch_size: Annotated[
+        str | None, _flag("--batch-size", metavar="INTEGER", help="Rows in a mini-batch.")
+    ] = None
+    epochs: Annotated[
+        str | None, _flag("--epochs", metavar="INTEGER", help="Passes over the training rows.")
+    ] = None
+    device: Annotated[
+        str | None, _flag("--device", metavar="NAME", help="auto, cpu, cuda, cuda:N or mps.")
+    ] = None
+    seed: Annotated[str | None, _flag("--seed", metavar="INTEGER", help="The first seed.")] = None
+    seeds: Annotated[
+        str | None,
+        _flag("--seeds", metavar="INTEGER", help="How many seeds to train in lockstep."),
+    ] = None
+    set: Annotated[
+        list[str] | None,
+        _flag(
+            "--set",
+            metavar="KEY=VALUE",
+            help="Any key of the config, dotted: --set momentum=0.9 --set data.rows=50.",
+        ),
+    ] = None
+    output_dir: Annotated[
+        Path,
+        _flag(
+            "--output-dir",
+            "-o",
+            metavar="DIR",
+            help="Where runs get their directories.",
+            panel=OUTPUT,
+            show_default=True,
+        ),
+    ] = Path("outputs")
+    name: Annotated[
+        str | None,
+        _flag(
+            "--name",
+            metavar="NAME",
+            help="Name of the run's directory; without it, date, time and command.",
+            panel=OUTPUT,
+        ),
+    ] = None
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run",
+            "-n",
+            help="Show the config and what would be run; write nothing.",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = False
+    quiet: Annotated[
+        bool,
+        typer.Option(
+            "--quiet", "-q", help="Print the run's directory alone.", rich_help_panel=OUTPUT
+        ),
+    ] = False
+    json: Annotated[
+        bool,
+        typer.Option("--json", help="Print the results as JSON.", rich_help_panel=OUTPUT),
+    ] = False
+
+    def overrides(self) -> dict[str, tuple[str, str]]:
+        """The flags that set a key of the config: key → (as typed, value)."""
+        keys = ("lr", "hidden_size", "batch_size", "epochs", "device", "seed", "seeds")
+        given = {key: getattr(self, key) for key in keys}
+        return {
+            key: (f"--{key.replace('_', '-')} {value}", value)
+            for key, value in given.items()
+            if value is not None
+        }

@@ -1,0 +1,93 @@
+"""How far a run is, summed up from its segments as they come; bounded, however long the run."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from statistics import median
+
+from gdrun.records import Segment, Series
+
+BLOCKS = "▁▂▃▄▅▆▇█"
+CURVE_POINTS = 512
+
+
+@dataclass
+class Track:
+    """How far one run is, in what a row shows of it. Losses are medians over the lanes left."""
+
+    series: Series
+    epochs: int
+    updates_per_epoch: int
+    epoch: int = 0
+    updates: int = 0
+    seconds: float = 0.0
+    loss: float = math.nan
+    best: float = math.inf
+    diverged: int = 0
+    curve: list[float] = field(default_factory=list)
+    _stride: int = 1
+    _seen: int = 0
+
+    @property
+    def total(self) -> int:
+        """Updates of the whole run."""
+        return self.epochs * self.updates_per_epoch
+
+    @property
+    def rate(self) -> float:
+        """Updates a second of training time."""
+        return self.updates / self.seconds if self.seconds else 0.0
+
+    @property
+    def remaining(self) -> float | None:
+        """Seconds of training left, if the rest goes as fast."""
+        return (self.total - self.updates) / self.rate if self.rate else None
+
+    @property
+    def state(self) -> str:
+        """`waiting`, `diverged`, `done` or the empty string while it trains."""
+        if self.diverged == len(self.series.lanes):
+            return "diverged"
+        if not self.updates:
+            return "waiting"
+        return "done" if self.updates == self.total else ""
+
+    def advance(self, segment: Segment) -> None:
+        """Take in a segment."""
+        self.updates, self.seconds = segment.updates, segment.seconds
+        self.diverged = sum(update is not None for update in segment.diverged_at)
+        if not segment.ends_epoch:
+            return
+        self.epoch = segment.epoch
+        losses = [
+            evaluation.train_loss
+            for evaluation in segment.evaluations
+            if evaluation and evaluation.train_loss is not None
+        ]
+        finite = [loss for loss in losses if math.isfinite(loss)]
+        if losses:
+            self.loss = median(finite) if finite else math.inf
+            self.best = min(self.best, self.loss)
+            self._remember(self.loss)
+
+    def _remember(self, loss: float) -> None:
+        """Keep every k-th loss, with k doubled whenever there are too many."""
+        if self._seen % self._stride == 0:
+            self.curve.append(loss)
+            if len(self.curve) > CURVE_POINTS:
+                del self.curve[1::2]
+                self._stride *= 2
+        self._seen += 1
+
+
+def sparkline(values: Sequence[float], width: int) -> str:
+    """A curve of positive numbers on a log scale in `width` characters; at most one a value."""
+    finite = [math.log(value) for value in values if 0 < value < math.inf]
+    if not finite:
+        return ""
+    low, high = min(finite), max(finite)
+    count = min(width, len(finite))
+    picked = [finite[(k * (len(finite) - 1)) // max(1, count - 1)] for k in range(count)]
+    levels = len(BLOCKS) - 1
+    scale = levels / (high - low) if high > low else 0.0
+    return "".join(BLOCKS[round((value - low) * scale)] for value in picked)
