@@ -22,19 +22,18 @@ from gdrun.records import Status
 FAILED, USAGE = 1, 2
 EXIT_CODES: dict[Status, int] = {"done": 0, "failed": FAILED, "diverged": 3, "interrupted": 130}
 
-EXAMPLES = """\
-**Examples**
-
-    gdrun compare                              the article's experiment: all three side by side
-
-    gdrun compare -c diabetes --seeds 8        the same on real data, with bands over eight seeds
-
-    gdrun minibatch --batch-size 32 --lr 0.05
-
-    gdrun init && gdrun compare -c gdrun.yaml  your own experiment
-
-**Exit codes**  0 done · 1 failed · 2 usage or config · 3 every lane diverged · 130 interrupted
-"""
+# Typer joins the lines of a paragraph: each example is a paragraph of its own.
+EXAMPLES = "\n\n".join(
+    [
+        "[bold]Examples[/bold]",
+        "gdrun compare [dim]· the article: all three, side by side[/dim]",
+        "gdrun compare -c diabetes --seeds 8 [dim]· real data, with bands[/dim]",
+        "gdrun minibatch --batch-size 32 --lr 0.05",
+        "gdrun init && gdrun compare -c gdrun.yaml [dim]· your own experiment[/dim]",
+        "[bold]Exit codes[/bold]  0 done · 1 failed · 2 usage or config · 3 all diverged · "
+        "130 interrupted",
+    ]
+)
 
 app = typer.Typer(
     name="gdrun",
@@ -42,7 +41,7 @@ app = typer.Typer(
     "and compare.",
     epilog=EXAMPLES,
     no_args_is_help=True,
-    rich_markup_mode="markdown",
+    rich_markup_mode="rich",
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )

@@ -6,7 +6,7 @@ its flag. YAML is loaded safely, with `1e-3` a number and a repeated key an erro
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +77,27 @@ def load_config(
     for overlay in overlays:
         merged = _merge(merged, overlay)
     return validate(merged)
+
+
+def configure(config: str | Path | RunConfig | None, settings: Mapping[str, Any]) -> RunConfig:
+    """Build a config from Python: a base and the keys that win over it.
+
+    Raises:
+        ConfigError: with every mistake.
+    """
+    if isinstance(config, RunConfig):
+        base = Layer(config.model_dump())
+    else:
+        base = read_layer(find_config(str(config or DEFAULT_PRESET)))
+    origins = {path: f"argument {path[0]}" for path in _key_paths(settings)}
+    return validate(_merge(base, Layer(settings, origins)))
+
+
+def _key_paths(values: Mapping[str, Any], above: KeyPath = ()) -> Iterator[KeyPath]:
+    for key, value in values.items():
+        yield (*above, key)
+        if isinstance(value, Mapping):
+            yield from _key_paths(value, (*above, key))
 
 
 def validate(layer: Layer) -> RunConfig:

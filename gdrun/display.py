@@ -6,7 +6,7 @@ training never waits for it, and no thread redraws while training is timed.
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 from rich.console import Console, Group, RenderableType
@@ -87,7 +87,10 @@ class LiveView:
         if self._tracks:
             # The newest rows matter: what is over the height is cut from the top.
             room = max(1, self._console.height - 6)
-            parts = [self._head, progress_table(list(self._tracks.values())[-room:], self._console)]
+            parts = [
+                self._head,
+                progress_table(list(self._tracks.values())[-room:], self._console.width),
+            ]
         if self._activity:
             parts.append(Text(f"{self._activity} …", style="dim"))
         return Group(*parts)
@@ -114,7 +117,7 @@ class PlainView:
 
     def begin(self, description: Description, note: str, tracks: Sequence[Track]) -> None:
         self._tracks = {track.series.method: track for track in tracks}
-        self._console.print(headline(description, note))
+        self._console.print(headline(description, note), soft_wrap=True)
 
     def update(self, series: Series, segment: Segment) -> None:
         track = self._tracks[series.method]
@@ -126,7 +129,7 @@ class PlainView:
 
     def _print(self, track: Track) -> None:
         self._printed[track.series.method] = (time.monotonic(), track.updates)
-        self._console.print(progress_line(track))
+        self._console.print(progress_line(track), soft_wrap=True)
 
 
 def make_view(console: Console) -> View:
@@ -157,51 +160,54 @@ def progress_line(track: Track) -> Text:
     return Text("  ".join(parts) + (f"  {track.state}" if track.state == "diverged" else ""))
 
 
-def progress_table(tracks: Sequence[Track], console: Console) -> Table:
+def progress_table(tracks: Sequence[Track], width: int) -> Table:
     """A row a run, with as many columns as the terminal has room for."""
-    width = console.width
+    epochs = max(2 * len(str(track.epochs)) + 1 for track in tracks)
+    with_curve, with_times = width >= 72, width >= 60
+    room = width - epochs - 32 - 24 * with_times
+    bar_width = max(6, min(30, room // 2 if with_curve else room))
+    curve_width = max(8, min(40, room - bar_width - 1))
     table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="dim")
-    bar_width = max(6, min(24, width - 72))
-    curve_width = max(8, min(32, width - 72 - bar_width)) if width >= 72 else 0
-    for title in ("method", "", "epoch", "train loss", "best"):
-        table.add_column(
-            title, justify="left" if title in ("method", "") else "right", no_wrap=True
-        )
-    if curve_width:
-        table.add_column("curve (log)"[:curve_width], no_wrap=True, width=curve_width)
-    if width >= 60:
+    table.add_column("method", no_wrap=True)
+    table.add_column("", no_wrap=True)
+    for title in ("epoch", "train loss", "best"):
+        table.add_column(title, justify="right", no_wrap=True)
+    if with_curve:
+        title = "log curve" if curve_width > 8 else "curve"
+        table.add_column(title, no_wrap=True, width=curve_width)
+    if with_times:
         for title in ("upd/s", "time", "left"):
             table.add_column(title, justify="right", no_wrap=True)
     for track in tracks:
-        table.add_row(*_cells(track, bar_width, curve_width, timing=width >= 60))
+        cells = [*_state_cells(track, bar_width)]
+        color = labels.METHOD_COLORS[track.series.method]
+        if with_curve:
+            cells.append(Text(sparkline(track.curve, curve_width), style=color))
+        if with_times:
+            cells += _time_cells(track)
+        table.add_row(*cells)
     return table
 
 
-def _cells(track: Track, bar_width: int, curve_width: int, *, timing: bool) -> list[Text]:
+def _state_cells(track: Track, bar_width: int) -> Iterator[Text]:
     color = labels.METHOD_COLORS[track.series.method]
-    filled = round(bar_width * track.updates / track.total) if track.total else 0
-    bar = Text("━" * filled, style=color) + Text("━" * (bar_width - filled), style="grey37")
-    diverged = track.state == "diverged"
-    cells = [
-        Text(track.series.method, style=f"bold {color}"),
-        bar,
-        Text(f"{track.epoch}/{track.epochs}"),
-        Text(
-            "diverged" if diverged else labels.number(track.loss), style="red" if diverged else ""
-        ),
-        Text(labels.number(track.best if track.best < math.inf else None)),
+    filled = round(bar_width * track.updates / track.total)
+    yield Text(track.series.method, style=f"bold {color}")
+    yield Text("━" * filled, style=color) + Text("━" * (bar_width - filled), style="grey37")
+    yield Text(f"{track.epoch}/{track.epochs}")
+    if track.state == "diverged":
+        yield Text("diverged", style="red")
+    else:
+        yield Text(labels.number(track.loss))
+    yield Text(labels.number(track.best if track.best < math.inf else None))
+
+
+def _time_cells(track: Track) -> list[Text]:
+    if track.state == "waiting":
+        return [Text(""), Text("waiting", style="dim"), Text("")]
+    left = track.remaining if track.state == "" else None
+    return [
+        Text(labels.short(track.rate)),
+        Text(labels.seconds(track.seconds)),
+        Text("" if left is None else labels.clock(math.ceil(left))),
     ]
-    if curve_width:
-        cells.append(Text(sparkline(track.curve, curve_width), style=color))
-    if timing:
-        waiting = track.state == "waiting"
-        left = None if waiting or diverged else track.remaining
-        cells += [
-            Text("" if waiting else labels.short(track.rate)),
-            Text(
-                "waiting" if waiting else labels.clock(track.seconds),
-                style="dim" if waiting else "",
-            ),
-            Text("" if left is None else labels.clock(math.ceil(left))),
-        ]
-    return cells

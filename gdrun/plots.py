@@ -9,6 +9,7 @@ import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
+from matplotlib.backend_bases import RendererBase
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -63,8 +65,21 @@ class Picture:
 
     def save(self, dpi: int) -> None:
         """Draw and write it."""
+        self.draw().savefig(self.path, dpi=dpi)
+
+
+class StyledFigure(Figure):
+    """A figure that carries gdrun's style along, and that a notebook shows by itself."""
+
+    def draw(self, renderer: RendererBase) -> None:
+        """Draw with the style in force: matplotlib makes ticks and texts only now."""
         with mpl.rc_context(STYLE):
-            self.draw().savefig(self.path, dpi=dpi)
+            super().draw(renderer)
+
+    def _repr_png_(self) -> bytes:
+        png = BytesIO()
+        self.savefig(png, format="png", dpi=100)
+        return png.getvalue()
 
 
 def pictures(results: Sequence[RunResult], directory: Path, config: PlotConfig) -> list[Picture]:
@@ -83,6 +98,7 @@ def pictures(results: Sequence[RunResult], directory: Path, config: PlotConfig) 
     return [Picture(place / f"{name}.{config.format}", draw) for place, name, draw in found]
 
 
+@mpl.rc_context(STYLE)
 def compare_figure(results: Sequence[RunResult]) -> Figure:
     """The loss of every update by method; below, the train loss of all against four axes."""
     figure = _figure(11, 6.6)
@@ -124,6 +140,7 @@ def compare_figure(results: Sequence[RunResult]) -> Figure:
     return figure
 
 
+@mpl.rc_context(STYLE)
 def loss_figure(result: RunResult) -> Figure:
     """The loss of every update, and train and validation loss at the ends of epochs."""
     figure = _figure(8, 3.8)
@@ -145,6 +162,7 @@ def loss_figure(result: RunResult) -> Figure:
     return figure
 
 
+@mpl.rc_context(STYLE)
 def fit_figure(results: Sequence[RunResult]) -> Figure:
     """The data of one feature and the functions fitted to it, in original units."""
     figure = _figure(6, 4.4)
@@ -184,10 +202,9 @@ def fit_figure(results: Sequence[RunResult]) -> Figure:
 
 
 def _figure(width: float, height: float) -> Figure:
-    with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(width, height))
-        FigureCanvasAgg(figure)
-        return figure
+    figure = StyledFigure(figsize=(width, height))
+    FigureCanvasAgg(figure)
+    return figure
 
 
 def _head(

@@ -65,13 +65,19 @@ def result_notes(comparison: Comparison) -> Iterable[str]:
 
 
 def written(directory: Path, results: Sequence[RunResult], drawn: Sequence[Path]) -> Iterable[str]:
-    """The paths of what was written, a line a kind."""
+    """The paths of what was written: a line for each directory."""
     yield f"written to {directory}"
-    places = [result.directory for result in results if result.directory]
-    for name in ("epochs.csv", "steps.csv"):
-        yield "  " + "  ".join(str((place / name).relative_to(directory)) for place in places)
-    if drawn:
-        yield "  " + "  ".join(str(path.relative_to(directory)) for path in drawn)
+    files: dict[Path, list[str]] = {directory: []}
+    for result in results:
+        if result.directory:
+            files.setdefault(result.directory, []).extend(["epochs.csv", "steps.csv"])
+    for path in drawn:
+        files[path.parent].append(path.name)
+    places = {place: "" if place == directory else f"{place.name}/" for place in files}
+    width = max(len(place) for place in places.values())
+    for place, names in files.items():
+        if names:
+            yield f"  {places[place]:<{width}}  {'  '.join(names)}"
 
 
 def results_as_json(

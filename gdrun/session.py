@@ -55,10 +55,18 @@ def train_and_report(command: str, options: TrainingOptions, command_line: str) 
                     results.append(event)
                 else:
                     view.update(event.series, event.segment)
-        drawn = list(_draw(results, directory, config.plot, view, messages))
-    complete = len(results) == len(experiment.members)
-    status = overall_status([result.status for result in results]) if complete else "interrupted"
+        complete = len(results) == len(experiment.members)
+        statuses: list[Status] = [result.status for result in results]
+        status = overall_status(statuses) if complete else "interrupted"
+        drawn: list[Path] = []
+        try:
+            drawn.extend(_draw(results, directory, config.plot, view, messages))
+        except KeyboardInterrupt:
+            messages.print(Text("not every picture was drawn", style="yellow"))
+            status = "interrupted"
     _print_results(options, directory, status, results, drawn)
+    if status == "interrupted" and not options.quiet:
+        messages.print(Text("interrupted: what was finished is saved", style="yellow"))
     return status
 
 
@@ -101,6 +109,9 @@ def _how(config: RunConfig) -> str:
         parts.append(f"weight decay {config.weight_decay:g}")
     last = config.seed + config.seeds - 1
     parts.append(f"seed {config.seed}" if config.seeds == 1 else f"seeds {config.seed} to {last}")
+    lanes = config.seeds * len(config.lr)
+    if lanes > 1:
+        parts.append(f"median of {lanes} lanes")
     return " · ".join(parts)
 
 

@@ -1,0 +1,67 @@
+"""gdrun from Python: the same runs as on the command line, in a notebook or a script."""
+
+from collections.abc import Mapping
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from gdrun.config import Method, RunConfig
+from gdrun.configfile import configure
+from gdrun.results import RunResult
+from gdrun.rundir import make_directory, plan_directory
+from gdrun.runs import execute, prepare
+
+
+def train(
+    method: Method,
+    config: str | Path | RunConfig | None = None,
+    *,
+    output_dir: str | Path | None = None,
+    name: str | None = None,
+    **settings: Any,
+) -> RunResult:
+    """Train with one method, `full`, `sgd` or `minibatch`.
+
+    >>> result = train("minibatch", batch_size=32, epochs=20)
+    >>> result.epochs["train_loss"][-1] < result.epochs["train_loss"][0]
+    True
+
+    Args:
+        method: which batch size to train with.
+        config: a YAML file, the name of a preset or a `RunConfig`; the preset `article` without it.
+        output_dir: where to make a run directory; nothing is written without it.
+        name: of the run directory; made from date, time and method without it.
+        settings: keys of the config, such as `lr=0.1` or `data={"rows": 50}`, that win over it.
+
+    Raises:
+        GdrunError: the request or the data is wrong, or the results can't be written.
+    """
+    (result,) = _run(method, config, output_dir, name, settings)
+    return result
+
+
+def compare(
+    config: str | Path | RunConfig | None = None,
+    *,
+    output_dir: str | Path | None = None,
+    name: str | None = None,
+    **settings: Any,
+) -> tuple[RunResult, ...]:
+    """Train with all three methods from the same start on the same data; arguments as `train`."""
+    return _run("compare", config, output_dir, name, settings)
+
+
+def _run(
+    command: str,
+    config: str | Path | RunConfig | None,
+    output_dir: str | Path | None,
+    name: str | None,
+    settings: Mapping[str, Any],
+) -> tuple[RunResult, ...]:
+    experiment = prepare(command, configure(config, settings))
+    directory = None
+    if output_dir is not None:
+        planned = plan_directory(Path(output_dir), name, command)
+        directory = make_directory(planned, exact=name is not None)
+    with closing(execute(experiment, directory, f"gdrun.{command}(…)")) as events:
+        return tuple(event for event in events if isinstance(event, RunResult))
