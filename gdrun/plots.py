@@ -22,7 +22,7 @@ from matplotlib.backend_bases import RendererBase
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
+from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 from numpy.typing import NDArray
 
 from gdrun.config import PlotConfig
@@ -49,6 +49,8 @@ STYLE: Any = {
     "svg.fonttype": "none",
     "pdf.fonttype": 42,
 }
+# A title with a place of its own needn't be laid out around the ticks, which takes long.
+TITLE: Any = {"loc": "left", "y": 1.01}
 # Above this many points a line is embedded as pixels in SVG and PDF files.
 RASTERIZE_ABOVE = 2000
 # A loss this many times that of the untrained network isn't drawn: the training diverges.
@@ -123,7 +125,7 @@ def compare_figure(results: Sequence[RunResult]) -> Figure:
         axes.set_title(
             f"{METHOD_NAMES[method]}, B = {result.series.batch_size:,}: {CHARACTER[method]}",
             color=METHOD_COLORS[method],
-            loc="left",
+            **TITLE,
         )
         _label(axes, "update", "loss of each update" if column == 0 else None)
     _cut_below_the_means(figure.axes)
@@ -134,7 +136,7 @@ def compare_figure(results: Sequence[RunResult]) -> Figure:
         for result in results:
             _draw_epochs(axes, result, ceiling, loss, cost)
         _log_scale(axes, x=cost != "epoch")
-        axes.set_title(title, loc="left")
+        axes.set_title(title, **TITLE)
         _label(axes, unit, "loss over all rows" if column == 0 else None)
     _head(figure, results, "top: each update faint, running mean over an epoch bold")
     return figure
@@ -149,14 +151,14 @@ def loss_figure(result: RunResult) -> Figure:
     steps, epochs = figure.add_subplot(grid[0]), figure.add_subplot(grid[1])
     _draw_steps(steps, result, ceiling)
     _cut_below_the_means([steps])
-    steps.set_title("loss of each update", loc="left")
+    steps.set_title("loss of each update", **TITLE)
     _label(steps, "update", "loss")
     validation = result.description.val_rows > 0
     if validation:
         _draw_epochs(epochs, result, ceiling, "val_loss", "epoch", color="0.45")
     _draw_epochs(epochs, result, ceiling, "train_loss", "epoch")
     _log_scale(epochs, x=False)
-    epochs.set_title("train loss" + (", validation loss (grey)" if validation else ""), loc="left")
+    epochs.set_title("train loss" + (", validation loss (grey)" if validation else ""), **TITLE)
     _label(epochs, "epoch", "")
     _head(figure, [result], "left: each update faint, running mean over an epoch bold")
     return figure
@@ -348,7 +350,8 @@ def _number_log_axis(axis: Axis) -> None:
     if 0 < high < 30 * low:
         axis.set_major_locator(LogLocator(subs=(1, 2, 4, 6)))
         axis.set_major_formatter("{x:g}")
-    axis.set_minor_formatter(NullFormatter())
+    # Ticks are most of the time that a figure takes: those without a number tell nothing.
+    axis.set_minor_locator(NullLocator())
 
 
 def _lr_groups(result: RunResult) -> Iterator[tuple[str, list[int]]]:
