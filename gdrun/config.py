@@ -26,7 +26,7 @@ METHODS: tuple[Method, ...] = get_args(Method)
 
 def _number(value: Any) -> Any:
     """Refuse what Python would take for a number though its writer meant something else."""
-    if isinstance(value, bool | str):
+    if isinstance(value, bool) or not isinstance(value, int | float):
         raise ValueError("Input should be a number")
     return value
 

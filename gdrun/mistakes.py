@@ -5,6 +5,7 @@ expected and what came. Unknown keys get a hint.
 """
 
 import difflib
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -71,6 +72,8 @@ def _explain(details: ErrorDetails, layer: Layer) -> tuple[str, str | None]:
             return f"{label}: must be auto, cpu, cuda, cuda:N or mps, got {_show(came)}", None
         case "bool_type":
             return f"{label}: must be true or false, got {_show(came)}", None
+        case "int_from_float":
+            return f"{label}: must be a whole number, got {_show(came)}", None
         case "too_short":
             return f"{label}: must hold at least one value, got an empty list", None
     expected = details["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
@@ -121,7 +124,7 @@ def _lookup(values: Any, path: Iterable[str]) -> Any:
 
 def _show(value: Any) -> str:
     """A value as short text."""
-    text = kind(value) if isinstance(value, dict | list) else repr(value)
+    text = repr(value) if isinstance(value, str) else kind(value)
     return text if len(text) <= 60 else text[:57] + "..."
 
 
@@ -134,4 +137,6 @@ def kind(value: Any) -> str:
             return "a list"
         case str():
             return "text"
+        case None | bool():
+            return json.dumps(value)
     return repr(value)

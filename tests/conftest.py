@@ -1,0 +1,111 @@
+"""What the tests share: small experiments, and the command line run in this process."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import torch
+
+from gdrun.cli import main
+from gdrun.config import RunConfig
+from gdrun.data import Dataset
+from gdrun.engine import Plan, TrainState, initial_state, train
+from gdrun.models import Network, Problem
+from gdrun.records import Lane, Segment
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a command left behind."""
+
+    code: int
+    out: str
+    err: str
+
+
+Invoke = Callable[..., Outcome]
+
+
+@pytest.fixture
+def invoke(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> Invoke:
+    """Run `gdrun ARGS…` in this process, in a directory of its own."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def run(*args: str | Path) -> Outcome:
+        monkeypatch.setattr("sys.argv", ["gdrun", *map(str, args)])
+        capfd.readouterr()
+        with pytest.raises(SystemExit) as exit_:
+            main()
+        out, err = capfd.readouterr()
+        code = exit_.value.code
+        assert code is None or isinstance(code, int)
+        assert "Traceback" not in out + err
+        return Outcome(code or 0, out, err)
+
+    return run
+
+
+@pytest.fixture(autouse=True)
+def _leave_collection_as_it_was() -> Iterator[None]:
+    """The command line freezes the garbage collector before it exits."""
+    import gc
+
+    yield
+    gc.unfreeze()
+
+
+def make_problem(
+    rows: int = 12,
+    features: int = 1,
+    hidden: tuple[int, ...] = (5,),
+    loss: str = "mse",
+    activation: str = "relu",
+) -> Problem:
+    """A small problem with random rows."""
+    generator = torch.Generator().manual_seed(7)
+    x = torch.randn(rows, features, generator=generator)
+    y = torch.randn(rows, 1, generator=generator)
+    data = Dataset(
+        x=x,
+        y=y,
+        x_val=x[:0],
+        y_val=y[:0],
+        features=tuple(f"x{k}" for k in range(features)),
+        target="y",
+        x_scaling=None,
+        y_scaling=None,
+        title="random",
+    )
+    return Problem(data, Network((features, *hidden, 1), activation), loss)
+
+
+def make_plan(batch_size: int, epochs: int = 3, lr: float = 0.05, **more: object) -> Plan:
+    """A plan with one lane, unless `lanes` says otherwise."""
+    settings: dict[str, object] = {"lanes": (Lane(lr, 0),), **more}
+    return Plan(batch_size=batch_size, epochs=epochs, **settings)  # type: ignore[arg-type]
+
+
+def descend(problem: Problem, plan: Plan) -> tuple[list[Segment], TrainState]:
+    """Train from the start to the end."""
+    state = initial_state(problem, plan)
+    return list(train(problem, plan, state)), state
+
+
+def step_losses(segments: list[Segment], lane: int = 0) -> list[float]:
+    """The losses that a lane's updates saw."""
+    return [row[lane] for segment in segments for row in segment.losses]
+
+
+def train_losses(segments: list[Segment], lane: int = 0) -> list[float]:
+    """The losses of a lane over all rows, at the ends of epochs."""
+    evaluations = [segment.evaluations[lane] for segment in segments if segment.ends_epoch]
+    return [e.train_loss for e in evaluations if e and e.train_loss is not None]
+
+
+def small_config(**settings: object) -> RunConfig:
+    """The schema's defaults, short."""
+    return RunConfig.model_validate({"epochs": 3, **settings})
