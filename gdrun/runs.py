@@ -186,7 +186,7 @@ def _train_member(
             recorder.add(segment)
             if log:
                 log.add(segment)
-                if segment.ends_epoch and _checkpoint_is_due(config, segment, saved):
+                if segment.ends_epoch and _checkpoint_is_due(config, segment.epoch, saved):
                     save_checkpoint(log.directory / CHECKPOINT, state)
                     saved = time.monotonic()
             yield Progress(series, segment)
@@ -199,9 +199,12 @@ def _train_member(
     yield result
 
 
-def _checkpoint_is_due(config: RunConfig, segment: Segment, saved: float) -> bool:
+def _checkpoint_is_due(config: RunConfig, epoch: int, saved: float) -> bool:
+    """Whether to save between the start and the end; at the end a state is saved anyway."""
+    if not 0 < epoch < config.epochs:
+        return False
     if config.checkpoint_every:
-        return segment.epoch % config.checkpoint_every == 0
+        return epoch % config.checkpoint_every == 0
     return time.monotonic() - saved > CHECKPOINT_SECONDS
 
 

@@ -1,0 +1,177 @@
+"""Pictures: every curve is there, labelled, in its colour, whatever the run was like."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from matplotlib.axes import Axes
+from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
+
+from gdrun.api import compare, train
+from gdrun.config import PlotConfig
+from gdrun.labels import METHOD_COLORS
+from gdrun.plots import compare_figure, fit_figure, loss_figure, pictures, running_mean
+
+
+def colors(axes: Axes) -> set[str]:
+    return {to_hex(line.get_color()).upper() for line in axes.get_lines()}
+
+
+def words(figure: Figure) -> str:
+    return "\n".join(text.get_text() for text in figure.texts)
+
+
+def rendered(figure: Figure) -> int:
+    """Draw for real; warnings are errors."""
+    figure.canvas.draw()
+    return len(figure.axes)
+
+
+def test_compare_shows_three_panels_above_and_all_methods_on_four_axes_below() -> None:
+    results = compare(epochs=5)
+    figure = compare_figure(results)
+    assert rendered(figure) == 7
+    above, below = figure.axes[:3], figure.axes[3:]
+    for axes, result in zip(above, results, strict=True):
+        assert colors(axes) == {METHOD_COLORS[result.series.method]}
+        assert axes.get_xlabel() == "update"
+    assert [axes.get_xlabel() for axes in below] == [
+        "epoch",
+        "updates",
+        "samples seen",
+        "training time (s)",
+    ]
+    for axes in below:
+        assert colors(axes) == set(METHOD_COLORS.values())
+        assert axes.get_yscale() == "log"
+    (legend,) = figure.legends
+    assert [t.get_text() for t in legend.get_texts()] == [
+        "full (B = 100)",
+        "sgd (B = 1)",
+        "minibatch (B = 16)",
+    ]
+    assert "running mean over an epoch bold" in words(figure)
+
+
+def test_every_update_is_drawn_with_its_running_mean() -> None:
+    results = compare(epochs=5)
+    raw, mean = compare_figure(results).axes[1].get_lines()
+    assert list(np.asarray(raw.get_ydata())) == results[1].steps["loss"]
+    losses = np.asarray(results[1].steps["loss"], dtype=float)
+    np.testing.assert_allclose(np.asarray(mean.get_ydata())[0], losses[:100].mean())
+    np.testing.assert_allclose(np.asarray(mean.get_ydata())[-1], losses[-100:].mean())
+
+
+def test_running_mean_sits_in_the_middle_of_its_window() -> None:
+    x, mean = running_mean(np.arange(1.0, 6.0), np.array([1.0, 2.0, 3.0, 4.0, 5.0]), 3)
+    np.testing.assert_allclose(x, [2, 3, 4])
+    np.testing.assert_allclose(mean, [2, 3, 4])
+    x, mean = running_mean(np.arange(2.0), np.array([1.0, 3.0]), 10)
+    np.testing.assert_allclose((x[0], mean[0]), (0.5, 2))
+
+
+def test_several_seeds_show_their_median_and_band_and_say_so() -> None:
+    results = compare(epochs=4, seeds=5)
+    figure = compare_figure(results)
+    rendered(figure)
+    assert "median of 5 seeds, band 20th to 80th percentile" in words(figure)
+    axes = figure.axes[3]
+    assert len(axes.collections) == 3
+    losses = np.array([history.epochs["train_loss"] for history in results[0].histories])
+    np.testing.assert_allclose(
+        np.asarray(axes.get_lines()[0].get_ydata()), np.median(losses, axis=0)
+    )
+
+
+def test_several_learning_rates_differ_in_style() -> None:
+    figure = compare_figure(compare(epochs=4, lr=[0.05, 0.1, 0.2]))
+    rendered(figure)
+    assert {line.get_linestyle() for line in figure.axes[3].get_lines()} == {"-", "--", ":"}
+    labels = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert labels[-3:] == ["lr 0.05", "lr 0.1", "lr 0.2"]
+
+
+def test_validation_and_units_are_shown() -> None:
+    results = compare("diabetes", epochs=3)
+    figure = compare_figure(results)
+    assert rendered(figure) == 8
+    assert "1 = predicting the mean" in words(figure)
+    assert figure.axes[-1].get_title("left") == "validation loss"
+    assert len(loss_figure(results[0]).axes[1].get_lines()) == 2
+
+
+def test_an_exploding_lane_ends_in_a_cross_and_leaves_the_others_legible() -> None:
+    figure = compare_figure(compare(epochs=20, lr=[0.1, 1.5]))
+    rendered(figure)
+    axes = figure.axes[3]
+    assert "x" in {line.get_marker() for line in axes.get_lines()}
+    assert axes.get_ylim()[1] < 1e3
+    assert "×: diverges" in words(figure)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"lr": 1e6},
+        {"lr": [1e6, 1e7], "seeds": 2},
+        {"epochs": 1},
+        {"eval_every": 4},
+        {"log_every": 1000},
+        {"data": {"rows": 1, "noise": 0}, "batch_size": 1},
+        {"data": {"rows": 16, "val_fraction": 0.3}, "batch_size": 3, "seeds": 3},
+        {"loss": "l1"},
+        {"lr": 1e-30, "data": {"noise": 0.0}},
+    ],
+    ids=str,
+)
+def test_whatever_the_run_every_picture_is_drawn(settings: dict[str, object]) -> None:
+    results = compare(**{"epochs": 5, **settings})  # type: ignore[arg-type]
+    rendered(compare_figure(results))
+    rendered(fit_figure(results))
+    for result in results:
+        rendered(loss_figure(result))
+
+
+def test_fit_shows_data_and_functions(tmp_path: Path) -> None:
+    rows = "\n".join(f"{k},{k * k}" for k in range(30))
+    (tmp_path / "a.csv").write_text(f"cost in $,gain $^2$\n{rows}\n")
+    data = {"source": "csv", "path": tmp_path / "a.csv", "target": "gain $^2$", "val_fraction": 0.2}
+    results = compare(epochs=3, data=data)
+    figure = fit_figure(results)
+    rendered(figure)
+    (axes,) = figure.axes
+    assert axes.get_xlabel() == r"cost in \$"
+    assert colors(axes) >= set(METHOD_COLORS.values())
+    training, validation = axes.get_lines()[:2]
+    assert len(np.asarray(training.get_xdata())) == 24
+    assert len(np.asarray(validation.get_xdata())) == 6
+
+
+@pytest.mark.parametrize(
+    ("kind", "start"), [("png", b"\x89PNG"), ("svg", b"<?xml"), ("pdf", b"%PDF")]
+)
+def test_formats(kind: str, start: bytes, tmp_path: Path) -> None:
+    result = train("sgd", epochs=2, output_dir=tmp_path, name="a")
+    planned = pictures([result], tmp_path / "a", PlotConfig.model_validate({"format": kind}))
+    assert [picture.path.name for picture in planned] == [f"loss.{kind}", f"fit.{kind}"]
+    for picture in planned:
+        picture.save(dpi=60)
+        assert picture.path.read_bytes().startswith(start)
+
+
+def test_pictures_of_a_group(tmp_path: Path) -> None:
+    results = compare(epochs=1, output_dir=tmp_path, name="g")
+    planned = [
+        p.path.relative_to(tmp_path / "g") for p in pictures(results, tmp_path / "g", PlotConfig())
+    ]
+    assert planned[0] == Path("compare.png")
+    assert {str(path) for path in planned} == {"compare.png", "fit.png"} | {
+        f"{method}/{name}.png" for method in METHOD_COLORS for name in ("loss", "fit")
+    }
+
+
+def test_a_notebook_shows_figures_by_itself() -> None:
+    figure = compare_figure(compare(epochs=1))
+    png = figure._repr_png_()  # type: ignore[attr-defined]
+    assert png.startswith(b"\x89PNG")

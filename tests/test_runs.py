@@ -1,0 +1,374 @@
+"""Runs and their directories: what is written is complete, true, and the same every time."""
+
+import csv
+import json
+import math
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from gdrun import runs
+from gdrun.api import compare, train
+from gdrun.checkpoint import load_checkpoint, save_checkpoint
+from gdrun.config import RunConfig
+from gdrun.configfile import load_config
+from gdrun.engine import initial_state
+from gdrun.engine import train as descend_on
+from gdrun.errors import ConfigError, DataError, OutputError
+from gdrun.records import EpochRecord, StepRecord, header
+from gdrun.results import RunResult, compare_results, overall_status, reach
+from gdrun.rundir import make_directory, plan_directory
+from gdrun.runs import execute, prepare
+from tests.conftest import make_plan, make_problem, small_config, step_losses
+
+EPOCHS = "method,batch_size,lr,seed,epoch,updates,samples,seconds,batch_loss,train_loss,val_loss"
+STEPS = "method,batch_size,lr,seed,epoch,update,loss"
+
+
+def read(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def without_seconds(path: Path) -> list[dict[str, str]]:
+    return [{k: v for k, v in row.items() if k != "seconds"} for row in read(path)]
+
+
+def manifest(directory: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((directory / "run.json").read_text())
+    return content
+
+
+def test_columns_are_those_of_the_contract() -> None:
+    assert header(EpochRecord) == EPOCHS + "\n"
+    assert header(StepRecord) == STEPS + "\n"
+
+
+def test_run_directory_of_one_run(tmp_path: Path) -> None:
+    result = train("minibatch", small_config(), output_dir=tmp_path, name="a")
+    directory = tmp_path / "a"
+    assert result.directory == directory
+    assert sorted(path.name for path in directory.iterdir()) == [
+        "checkpoint.pt",
+        "config.yaml",
+        "epochs.csv",
+        "run.json",
+        "steps.csv",
+    ]
+    epochs, steps = read(directory / "epochs.csv"), read(directory / "steps.csv")
+    assert [int(row["epoch"]) for row in epochs] == [0, 1, 2, 3]
+    assert [int(row["updates"]) for row in epochs] == [0, 7, 14, 21]
+    assert [int(row["samples"]) for row in epochs] == [0, 100, 200, 300]
+    assert epochs[0]["batch_loss"] == ""
+    assert [int(row["update"]) for row in steps] == list(range(1, 22))
+    assert {row["method"] for row in epochs + steps} == {"minibatch"}
+    seconds = [float(row["seconds"]) for row in epochs]
+    assert seconds[0] == 0
+    assert seconds == sorted(seconds)
+
+
+def test_group_directory(tmp_path: Path) -> None:
+    results = compare(small_config(), output_dir=tmp_path, name="g")
+    assert sorted(path.name for path in (tmp_path / "g").iterdir()) == [
+        "full",
+        "minibatch",
+        "run.json",
+        "sgd",
+    ]
+    group = manifest(tmp_path / "g")
+    assert (group["kind"], group["status"]) == ("group", "done")
+    assert group["members"] == ["full", "sgd", "minibatch"]
+    assert [result.directory for result in results] == [
+        tmp_path / "g" / name for name in group["members"]
+    ]
+    assert not list((tmp_path / "g").rglob("*.partial"))
+
+
+def test_manifest_tells_what_ran_where_and_how_it_ended(tmp_path: Path) -> None:
+    result = train("sgd", small_config(lr=[0.1, 1e6]), output_dir=tmp_path, name="a")
+    content = manifest(tmp_path / "a")
+    assert content["schema"] == 1
+    assert content["status"] == "done"
+    assert [lane["status"] for lane in content["lanes"]] == ["done", "diverged"]
+    assert content["lanes"][0]["train_loss"] == result.lanes[0].train_loss
+    assert content["lanes"][1]["train_loss"] is None
+    assert content["versions"]["torch"].startswith("2.")
+    assert content["threads"] == torch.get_num_threads()
+    assert content["pid"] == os.getpid()
+    assert content["started"] <= content["finished"]
+    assert {"command", "device", "git_commit", "versions"} <= set(content)
+
+
+def test_losses_in_the_files_are_exact(tmp_path: Path) -> None:
+    result = train("sgd", small_config(), output_dir=tmp_path, name="a")
+    written = [float(row["loss"]) for row in read(tmp_path / "a" / "steps.csv")]
+    as_floats = torch.tensor(written, dtype=torch.float32)
+    assert torch.equal(as_floats, torch.tensor(result.steps["loss"], dtype=torch.float32))
+
+
+def test_columns_in_memory_are_those_of_the_files(tmp_path: Path) -> None:
+    config = small_config(lr=[0.1, 0.2], seeds=2, data={"source": "quadratic", "val_fraction": 0.2})
+    result = train("minibatch", config, output_dir=tmp_path, name="a")
+    for columns, name in ((result.epochs, "epochs.csv"), (result.steps, "steps.csv")):
+        rows = read(tmp_path / "a" / name)
+        assert list(columns) == list(rows[0])
+        assert {len(column) for column in columns.values()} == {len(rows)}
+    losses = result.epochs["val_loss"]
+    written = {
+        (r["lr"], r["seed"], r["epoch"]): r["val_loss"] for r in read(tmp_path / "a" / "epochs.csv")
+    }
+    for k, loss in enumerate(losses):
+        key = tuple(str(result.epochs[name][k]) for name in ("lr", "seed", "epoch"))
+        assert float(written[key]) == pytest.approx(float(loss), rel=1e-8)
+
+
+@pytest.mark.parametrize("sampling", ["sequential", "reshuffle", "replacement"])
+def test_two_runs_write_the_same_bytes_but_for_seconds(sampling: str, tmp_path: Path) -> None:
+    config = small_config(sampling=sampling, lr=[0.1, 1e6], seeds=2, momentum=0.5)
+    for name in ("a", "b"):
+        compare(config, output_dir=tmp_path, name=name)
+    for method in ("full", "sgd", "minibatch"):
+        a, b = tmp_path / "a" / method, tmp_path / "b" / method
+        assert (a / "steps.csv").read_bytes() == (b / "steps.csv").read_bytes()
+        assert without_seconds(a / "epochs.csv") == without_seconds(b / "epochs.csv")
+
+
+def test_config_of_a_run_repeats_it(tmp_path: Path) -> None:
+    train("sgd", "shuffled", output_dir=tmp_path, name="a", epochs=3, lr=[0.1, 0.05])
+    config = load_config(str(tmp_path / "a" / "config.yaml"))
+    train("sgd", config, output_dir=tmp_path, name="b")
+    for name in ("steps.csv", "config.yaml"):
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+
+
+@pytest.mark.parametrize("every", [1, 3, 7, 1000])
+def test_log_every_keeps_every_kth_update(every: int, tmp_path: Path) -> None:
+    whole = train("sgd", small_config(), output_dir=tmp_path, name="whole")
+    train("sgd", small_config(log_every=every), output_dir=tmp_path, name="some")
+    expected = [
+        row for row in read(tmp_path / "whole" / "steps.csv") if int(row["update"]) % every == 0
+    ]
+    assert read(tmp_path / "some" / "steps.csv") == expected
+    assert len(whole.steps["loss"]) == 300
+
+
+def test_a_diverged_lane_stops_being_logged(tmp_path: Path) -> None:
+    result = train("sgd", small_config(lr=[0.1, 1e6]), output_dir=tmp_path, name="a")
+    wild = [row for row in read(tmp_path / "a" / "steps.csv") if row["lr"] == "1000000.0"]
+    losses = [float(row["loss"]) for row in wild]
+    assert all(math.isfinite(loss) for loss in losses[:-1])
+    assert not math.isfinite(losses[-1])
+    epochs = [row for row in read(tmp_path / "a" / "epochs.csv") if row["lr"] == "1000000.0"]
+    assert [row["epoch"] for row in epochs] == ["0", "1"]
+    assert [lane.status for lane in result.lanes] == ["done", "diverged"]
+    healthy = [row for row in read(tmp_path / "a" / "steps.csv") if row["lr"] == "0.1"]
+    alone = train("sgd", small_config(lr=0.1), output_dir=tmp_path, name="alone")
+    assert [r["loss"] for r in healthy] == [
+        r["loss"] for r in read(tmp_path / "alone" / "steps.csv")
+    ]
+    assert alone.status == "done"
+
+
+def test_rows_are_on_the_disk_while_the_run_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gdrun.rundir.FLUSH_SECONDS", -1.0)
+    place = tmp_path / "a"
+    place.mkdir()
+    events = execute(prepare("sgd", small_config()), place)
+    for event in events:
+        if isinstance(event, RunResult):
+            break
+        if event.segment.ends_epoch:
+            assert int(read(place / "epochs.csv")[-1]["epoch"]) == event.segment.epoch
+            assert manifest(place)["status"] == "running"
+    events.close()
+
+
+def test_stopping_completes_what_was_begun_and_begins_nothing(tmp_path: Path) -> None:
+    seen: list[int] = []
+    experiment = prepare("compare", small_config(epochs=50))
+
+    def stop() -> bool:
+        return len(seen) >= 60
+
+    results = []
+    for event in execute(experiment, tmp_path, stop=stop):
+        if isinstance(event, RunResult):
+            results.append(event)
+        else:
+            seen.append(event.segment.updates)
+    assert [result.status for result in results] == ["done", "interrupted"]
+    assert manifest(tmp_path)["status"] == "interrupted"
+    assert manifest(tmp_path / "sgd")["status"] == "interrupted"
+    assert not (tmp_path / "minibatch").exists()
+    rows = read(tmp_path / "sgd" / "steps.csv")
+    assert len(rows) == results[1].lanes[0].updates > 0
+    assert results[1].lanes[0].epochs < 50
+
+
+@pytest.mark.parametrize("error", [None, KeyboardInterrupt])
+def test_abandoned_runs_are_interrupted(error: type[BaseException] | None, tmp_path: Path) -> None:
+    events = execute(prepare("compare", small_config()), tmp_path)
+    next(events)
+    next(events)
+    if error is None:
+        events.close()
+    else:
+        with pytest.raises(error):
+            events.throw(error)
+    for place in (tmp_path, tmp_path / "full"):
+        assert manifest(place)["status"] == "interrupted"
+    assert [row["epoch"] for row in read(tmp_path / "full" / "epochs.csv")] == ["0", "1"]
+
+
+def test_runs_that_break_have_failed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def defect(*_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(runs.Recorder, "add", defect)
+    with pytest.raises(ZeroDivisionError):
+        list(execute(prepare("compare", small_config()), tmp_path))
+    for place in (tmp_path, tmp_path / "full"):
+        assert manifest(place)["status"] == "failed"
+
+
+def test_signals_ask_first_and_insist_the_second_time() -> None:
+    before = signal.getsignal(signal.SIGINT)
+    with runs.stop_on_signals() as stop:
+        assert not stop()
+        signal.raise_signal(signal.SIGTERM)
+        assert stop()
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_batch_larger_than_the_data_is_refused() -> None:
+    with pytest.raises(ConfigError, match="batch_size: 101 is larger than the 100 training rows"):
+        prepare("minibatch", small_config(batch_size=101))
+    held_out = small_config(batch_size=81, data={"val_fraction": 0.2})
+    with pytest.raises(ConfigError, match="larger than the 80 training rows"):
+        prepare("compare", held_out)
+    assert prepare("sgd", small_config(batch_size=101)).members
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without a GPU")
+@pytest.mark.parametrize("device", ["cuda", "cuda:3"])
+def test_a_gpu_that_is_not_there_is_refused(device: str) -> None:
+    with pytest.raises(ConfigError, match=f"device: {device} is not there.*no CUDA device"):
+        prepare("sgd", small_config(device=device))
+
+
+def test_directories_are_never_reused(tmp_path: Path) -> None:
+    planned = tmp_path / "outputs" / "run"
+    made = [make_directory(planned, exact=False) for _ in range(3)]
+    assert [path.name for path in made] == ["run", "run_2", "run_3"]
+    with pytest.raises(ConfigError, match="exists, and runs are never overwritten"):
+        plan_directory(tmp_path / "outputs", "run", "sgd")
+    with pytest.raises(OutputError, match="exists"):
+        make_directory(planned, exact=True)
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "a/b", "../a", "/tmp/a", "a\nb", "a\x1b[31m"])
+def test_names_stay_inside_the_output_directory(name: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="expected a plain directory name"):
+        plan_directory(tmp_path, name, "sgd")
+
+
+def test_unwritable_places_are_reported(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match="can't be made"):
+        make_directory(tmp_path / "file" / "run", exact=False)
+
+
+def test_files_that_cannot_be_written_are_reported(tmp_path: Path) -> None:
+    (tmp_path / "steps.csv").mkdir()
+    with pytest.raises(OutputError, match=r"steps.csv: can't be written"):
+        list(execute(prepare("sgd", small_config()), tmp_path))
+    assert manifest(tmp_path)["status"] == "failed"
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+def test_training_goes_on_from_a_checkpoint_as_if_never_stopped(
+    momentum: float, tmp_path: Path
+) -> None:
+    problem, plan = make_problem(rows=11), make_plan(3, epochs=6, momentum=momentum)
+    state = initial_state(problem, plan)
+    segments = descend_on(problem, plan, state)
+    for segment in segments:
+        if segment.epoch == 3 and segment.ends_epoch:
+            break
+    save_checkpoint(tmp_path / "c.pt", state)
+    expected = step_losses(list(segments))
+    loaded = load_checkpoint(tmp_path / "c.pt")
+    assert loaded.epoch == 3
+    assert step_losses(list(descend_on(problem, plan, loaded))) == expected
+
+
+def test_checkpoints_are_written_when_due(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    saved: list[int] = []
+    monkeypatch.setattr(runs, "save_checkpoint", lambda _path, state: saved.append(state.epoch))
+    list(execute(prepare("full", small_config(epochs=7, checkpoint_every=3)), tmp_path))
+    assert saved == [3, 6, 7]
+    place = tmp_path / "b"
+    place.mkdir()
+    monkeypatch.setattr(runs, "CHECKPOINT_SECONDS", -1.0)
+    list(execute(prepare("full", small_config(epochs=3)), place))
+    assert saved[3:] == [1, 2, 3]
+
+
+def test_checkpoint_of_another_version_is_refused(tmp_path: Path) -> None:
+    torch.save({"version": 99}, tmp_path / "c.pt")
+    with pytest.raises(DataError, match="version 99"):
+        load_checkpoint(tmp_path / "c.pt")
+
+
+def test_comparison_counts_what_it_takes_to_come_near_the_best() -> None:
+    results = compare(RunConfig(epochs=30, seeds=3))
+    comparison = compare_results(results)
+    finals = [row.train_loss for row in comparison.rows if row.train_loss is not None]
+    assert comparison.target == pytest.approx(1.1 * min(finals))
+    for result, row in zip(results, comparison.rows, strict=True):
+        reached = sorted(reach(history, comparison.target)[0] for history in result.histories)
+        assert (row.updates_to_target or math.inf) == reached[1]
+        for history in result.histories:
+            updates, seconds = reach(history, comparison.target)
+            losses = list(history.epochs["train_loss"])
+            hits = [k for k, loss in enumerate(losses) if loss <= comparison.target]
+            assert updates == (history.epochs["updates"][hits[0]] if hits else math.inf)
+            assert seconds == (history.epochs["seconds"][hits[0]] if hits else math.inf)
+
+
+def test_comparison_where_everything_diverged() -> None:
+    comparison = compare_results(compare(lr=1e6, epochs=5))
+    assert comparison.target is None
+    assert [(row.train_loss, row.updates_to_target) for row in comparison.rows] == [
+        (None, None)
+    ] * 3
+
+
+def test_status_of_a_whole() -> None:
+    assert overall_status(["done", "diverged"]) == "done"
+    assert overall_status(["diverged", "diverged"]) == "diverged"
+    assert overall_status(["done", "interrupted", "diverged"]) == "interrupted"
+
+
+def test_fit_is_in_original_units(tmp_path: Path) -> None:
+    rows = "\n".join(f"{1000 + 10 * k},{5 * k + 300}" for k in range(30))
+    (tmp_path / "line.csv").write_text(f"size,price\n{rows}\n")
+    data = {"source": "csv", "path": str(tmp_path / "line.csv"), "target": "price"}
+    result = train("full", lr=0.3, epochs=200, hidden_size=[], data=data)
+    assert result.fit is not None
+    assert (min(result.fit.grid), max(result.fit.grid)) == pytest.approx((1000, 1290))
+    assert sorted(result.fit.y) == pytest.approx([5 * k + 300 for k in range(30)])
+    # price = size / 2 − 200, which the linear model finds
+    assert result.fit.curves[0] == pytest.approx([x / 2 - 200 for x in result.fit.grid], abs=0.1)
+
+
+def test_only_one_feature_has_a_fit() -> None:
+    assert train("full", "diabetes", epochs=1).fit is None
