@@ -5,8 +5,9 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from gdrun.config import Method, RunConfig
+from gdrun.config import METHODS, Method, RunConfig
 from gdrun.configfile import configure
+from gdrun.errors import ConfigError
 from gdrun.results import RunResult
 from gdrun.rundir import make_directory, plan_directory
 from gdrun.runs import execute, prepare
@@ -14,7 +15,7 @@ from gdrun.runs import execute, prepare
 
 def train(
     method: Method,
-    config: str | Path | RunConfig | None = None,
+    config: str | Path | RunConfig | Mapping[str, Any] | None = None,
     *,
     output_dir: str | Path | None = None,
     name: str | None = None,
@@ -28,7 +29,8 @@ def train(
 
     Args:
         method: which batch size to train with.
-        config: a YAML file, the name of a preset or a `RunConfig`; the preset `article` without it.
+        config: a YAML file, the name of a preset, a `RunConfig` or a mapping; the preset `article`
+            without it.
         output_dir: where to make a run directory; nothing is written without it.
         name: of the run directory; made from date, time and method without it.
         settings: keys of the config, such as `lr=0.1` or `data={"rows": 50}`, that win over it.
@@ -36,12 +38,14 @@ def train(
     Raises:
         GdrunError: the request or the data is wrong, or the results can't be written.
     """
+    if method not in METHODS:
+        raise ConfigError(f"method {method!r}: must be one of {', '.join(METHODS)}")
     (result,) = _run(method, config, output_dir, name, settings)
     return result
 
 
 def compare(
-    config: str | Path | RunConfig | None = None,
+    config: str | Path | RunConfig | Mapping[str, Any] | None = None,
     *,
     output_dir: str | Path | None = None,
     name: str | None = None,
@@ -53,7 +57,7 @@ def compare(
 
 def _run(
     command: str,
-    config: str | Path | RunConfig | None,
+    config: str | Path | RunConfig | Mapping[str, Any] | None,
     output_dir: str | Path | None,
     name: str | None,
     settings: Mapping[str, Any],
@@ -63,5 +67,11 @@ def _run(
     if output_dir is not None:
         planned = plan_directory(Path(output_dir), name, command)
         directory = make_directory(planned, exact=name is not None)
-    with closing(execute(experiment, directory, f"gdrun.{command}(…)")) as events:
+    with closing(
+        execute(
+            experiment,
+            directory,
+            "gdrun.compare(…)" if command == "compare" else f"gdrun.train({command!r}, …)",
+        )
+    ) as events:
         return tuple(event for event in events if isinstance(event, RunResult))

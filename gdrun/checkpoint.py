@@ -20,11 +20,15 @@ def save_checkpoint(path: Path, state: TrainState) -> None:
     """
     content = {"version": VERSION, **{f.name: getattr(state, f.name) for f in fields(TrainState)}}
     partial = path.with_suffix(".partial")
-    with partial.open("wb") as file:
-        torch.save(content, file)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
+    try:
+        with partial.open("wb") as file:
+            torch.save(content, file)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
 
 
 def load_checkpoint(path: Path, device: torch.device | str = "cpu") -> TrainState:

@@ -8,6 +8,7 @@ import traceback
 from collections.abc import Iterable
 from dataclasses import fields
 from inspect import Parameter, Signature
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated, Any, get_type_hints
 
@@ -125,11 +126,20 @@ def _main(
 
 def main() -> None:
     """Run the command line; every failure becomes a message and an exit code here."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # where ≤ can't be written, ? is better than a crash
+            stream.reconfigure(errors="replace")
     try:
         app()
     except GdrunError as error:
         _complain(error.problems, error.hints)
         sys.exit(FAILED if isinstance(error, OutputError) else USAGE)
+    except MemoryError as error:
+        _complain([f"not enough memory: {error}"], ["fewer rows, lanes or hidden units need less"])
+        sys.exit(FAILED)
+    except OSError as error:
+        _complain([f"{error.filename or 'output'}: {error.strerror}"], [])
+        sys.exit(FAILED)
     except Exception as error:  # the boundary: a defect of gdrun, or of what it stands on
         if os.environ.get("GDRUN_DEBUG"):
             traceback.print_exc()
@@ -143,6 +153,6 @@ def main() -> None:
 def _complain(problems: Iterable[str], hints: Iterable[str]) -> None:
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     for line in problems:
-        console.print(Text("error: ", style="bold red") + Text(line, style="not bold"))
+        console.print(Text.assemble(("error: ", "bold red"), line))
     for line in hints:
-        console.print(Text("hint: ", style="bold cyan") + Text(line))
+        console.print(Text.assemble(("hint: ", "bold cyan"), line))

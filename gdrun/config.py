@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -31,9 +32,21 @@ def _number(value: Any) -> Any:
     return value
 
 
+def _text(value: Any) -> Any:
+    if not isinstance(value, str | Path) or value == "":
+        raise ValueError("Input should be the path of a file")
+    return value
+
+
+def _absolute(path: Path) -> Path:
+    return path.expanduser().absolute()
+
+
 def _several(value: Any) -> Any:
     """Read one value as a list of one."""
-    return tuple(value) if isinstance(value, list | tuple) else (value,)
+    if hasattr(value, "tolist"):  # an array of numpy's or torch's
+        value = value.tolist()
+    return tuple(value) if isinstance(value, list | tuple | range) else (value,)
 
 
 def _one_or_several(values: tuple[Any, ...]) -> Any:
@@ -46,6 +59,8 @@ Positive = Annotated[Real, Field(gt=0)]
 Count = Annotated[Integer, Field(ge=1)]
 # torch.manual_seed takes 64 bits; the room above leaves space for `seed + k`.
 Seed = Annotated[Integer, Field(ge=0, lt=2**62)]
+# Absolute, so that a saved config means the same file wherever it is read.
+FilePath = Annotated[Path, BeforeValidator(_text), AfterValidator(_absolute)]
 Several = (BeforeValidator(_several), PlainSerializer(_one_or_several))
 
 
@@ -80,7 +95,7 @@ class CsvData(Data):
     """A CSV file with a header line; without `features`, all numeric columns but the target."""
 
     source: Literal["csv"] = "csv"
-    path: Path
+    path: FilePath
     target: str
     features: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
     standardize: StrictBool = True

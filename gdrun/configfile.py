@@ -73,22 +73,26 @@ def load_config(
         overlays.append(
             _assign([(flag, (key,), _flag_value(text)) for key, (flag, text) in flags.items()])
         )
-    merged = read_layer(find_config(config or DEFAULT_PRESET))
+    merged = read_layer(find_config(DEFAULT_PRESET if config is None else config))
     for overlay in overlays:
         merged = _merge(merged, overlay)
     return validate(merged)
 
 
-def configure(config: str | Path | RunConfig | None, settings: Mapping[str, Any]) -> RunConfig:
+def configure(
+    config: str | Path | RunConfig | Mapping[str, Any] | None, settings: Mapping[str, Any]
+) -> RunConfig:
     """Build a config from Python: a base and the keys that win over it.
 
     Raises:
         ConfigError: with every mistake.
     """
-    if isinstance(config, RunConfig):
+    if isinstance(config, Mapping):
+        base = Layer(config)
+    elif isinstance(config, RunConfig):
         base = Layer(config.model_dump())
     else:
-        base = read_layer(find_config(str(config or DEFAULT_PRESET)))
+        base = read_layer(find_config(DEFAULT_PRESET if config is None else str(config)))
     origins = {path: f"argument {path[0]}" for path in _key_paths(settings)}
     return validate(_merge(base, Layer(settings, origins)))
 
@@ -147,7 +151,7 @@ def read_layer(path: Path) -> Layer:
     layer = _parse(text, str(path))
     data = layer.values.get("data")
     if isinstance(data, dict) and isinstance(data.get("path"), str):
-        location = str((path.parent / data["path"]).resolve())
+        location = str(path.parent / Path(data["path"]).expanduser())
         return Layer({**layer.values, "data": {**data, "path": location}}, layer.origins)
     return layer
 
@@ -165,7 +169,7 @@ def _parse(text: str, source: str) -> Layer:
             f"{source}{where}: is not valid YAML: {error.problem or error.context}",
             "each line is `key: value`, with a space after the colon and no tabs for indentation",
         ) from None
-    except (yaml.YAMLError, ValueError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise ConfigError(f"{source}: is not valid YAML: {' '.join(str(error).split())}") from None
     if values is None:
         return Layer({})
@@ -204,7 +208,7 @@ def _split_setting(text: str) -> tuple[KeyPath, Any]:
         )
     try:
         return tuple(key.strip().split(".")), yaml.load(value, _Loader)
-    except (yaml.YAMLError, ValueError):
+    except (yaml.YAMLError, ValueError, RecursionError):
         raise ConfigError(f"--set {text}: {value!r} is not a YAML value") from None
 
 
@@ -212,7 +216,7 @@ def _flag_value(text: str) -> Any:
     """A flag's text as YAML, with `0.1,0.2` short for the list `[0.1, 0.2]`."""
     try:
         return yaml.load(f"[{text}]" if "," in text else text, _Loader)
-    except (yaml.YAMLError, ValueError):
+    except (yaml.YAMLError, ValueError, RecursionError):
         return text
 
 

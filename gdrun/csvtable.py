@@ -31,9 +31,13 @@ class _Column:
     cells: list[str]
 
     def is_numeric(self) -> bool:
-        """Whether most filled cells are numbers: the others are then mistakes, not labels."""
-        filled = sum(1 for cell in self.cells if cell)
-        return 2 * sum(1 for value in self.values if value == value) > filled > 0
+        """Whether most filled cells are numbers: the others are then mistakes, not labels.
+
+        A decimal comma makes a number too, and a mistake.
+        """
+        filled = [cell for cell in self.cells if cell]
+        numbers = [cell for cell in filled if not math.isnan(_number(cell.replace(",", ".")))]
+        return 2 * len(numbers) > len(filled)
 
 
 def read_table(path: Path, target: str, features: Sequence[str] | None) -> Table:
@@ -67,16 +71,26 @@ def read_table(path: Path, target: str, features: Sequence[str] | None) -> Table
         if features is None or name in wanted
     }
     if features is None:
-        features = [name for name in names if name != target and columns[name].is_numeric()]
+        # A column without a name is mostly an index that somebody's tool wrote along.
+        unnamed = {f"column {k} (no name)" for k in range(1, len(names) + 1)}
+        features = [
+            name
+            for name in names
+            if name != target and name not in unnamed and columns[name].is_numeric()
+        ]
         if not features:
             raise DataError(f"{path}: has no numeric column to learn {target!r} from")
     used = [columns[name] for name in (*features, target)]
     mistakes = list(_mistakes(path, lines, used))
     if mistakes:
-        more = len(mistakes) - SHOWN
         raise DataError(
-            mistakes[:SHOWN] + ([f"… and {more:,} more such cells"] if more > 0 else []),
-            "fill or remove these rows, or name the columns to use in data.features",
+            _shown(mistakes, "cell"),
+            *(
+                ["write decimals with a point: 1.5"]
+                if any("," in cell for column in used for cell in column.cells)
+                else []
+            ),
+            "correct or remove these rows, or name other columns in data.features",
         )
     x = [list(row) for row in zip(*(columns[name].values for name in features), strict=True)]
     return Table(
@@ -89,13 +103,17 @@ def read_table(path: Path, target: str, features: Sequence[str] | None) -> Table
 
 def _read(path: Path) -> tuple[list[str], list[int], list[list[str]]]:
     """Column names, and for each row its line number in the file and its stripped cells."""
+    if path.exists() and not path.is_file():
+        raise DataError(f"data.path: {path} is no regular file")
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            first = file.readline()
+            first = next((line for line in file if line.strip()), "")
             file.seek(0)
             delimiter = max(",;\t", key=first.count)
             reader = csv.reader(file, delimiter=delimiter, strict=True)
             names = [name.strip() for name in next(reader, [])]
+            while names == [] and (cells := next(reader, None)) is not None:
+                names = [name.strip() for name in cells]  # blank lines above the header
             lines, rows = [], []
             for cells in reader:
                 if any(cell.strip() for cell in cells):
@@ -112,6 +130,7 @@ def _read(path: Path) -> tuple[list[str], list[int], list[list[str]]]:
         ) from None
     if not any(names):
         raise DataError(f"{path}: is empty; expected a header line and rows")
+    names = [name or f"column {k} (no name)" for k, name in enumerate(names, 1)]
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:
         raise DataError([f"{path}, line 1: two columns are named {name!r}" for name in repeated])
@@ -121,8 +140,14 @@ def _read(path: Path) -> tuple[list[str], list[int], list[list[str]]]:
         if len(cells) != len(names)
     ]
     if ragged:
-        raise DataError(ragged[:SHOWN])
+        raise DataError(_shown(ragged, "line"))
     return names, lines, rows
+
+
+def _shown(mistakes: list[str], noun: str) -> list[str]:
+    """The first mistakes, and how many there are beside."""
+    more = len(mistakes) - SHOWN
+    return mistakes[:SHOWN] + ([f"… and {more:,} more such {noun}s"] if more > 0 else [])
 
 
 def _number(cell: str) -> float:

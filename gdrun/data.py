@@ -12,6 +12,7 @@ from torch import Tensor
 from gdrun.config import CsvData, DataConfig, QuadraticData
 from gdrun.csvtable import read_table
 from gdrun.errors import DataError
+from gdrun.labels import count
 
 
 @dataclass(frozen=True)
@@ -94,6 +95,8 @@ def load_data(config: DataConfig) -> Dataset:
         y_scaling = fit_scaling(y[train], (target,))
         x, y = x_scaling.apply(x), y_scaling.apply(y)
     x, y = x.float(), y.float()
+    for columns, names in ((x, features), (y, (target,))):
+        _refuse_overflow(columns, names)
     return Dataset(
         x=x[train],
         y=y[train],
@@ -106,6 +109,16 @@ def load_data(config: DataConfig) -> Dataset:
         title=title,
         left_out=left_out,
     )
+
+
+def _refuse_overflow(columns: Tensor, names: tuple[str, ...]) -> None:
+    finite = columns.isfinite().all(dim=0).tolist()
+    too_large = [name for name, fits in zip(names, finite, strict=True) if not fits]
+    if too_large:
+        raise DataError(
+            [f"column {name!r} holds numbers too large for 32-bit floats" for name in too_large],
+            "measure it in a larger unit",
+        )
 
 
 def quadratic(rows: int, noise: float, seed: int) -> tuple[Tensor, Tensor]:
@@ -130,7 +143,7 @@ def split(rows: int, val_fraction: float, seed: int) -> tuple[Tensor, Tensor]:
     held_out = max(1, round(rows * val_fraction)) if val_fraction else 0
     if held_out >= rows:
         raise DataError(
-            f"data.val_fraction: {val_fraction:g} of {rows} rows leaves none to train on",
+            f"data.val_fraction: {val_fraction:g} of {count(rows, 'row')} leaves none to train on",
             "choose a smaller val_fraction or add rows",
         )
     shuffled = torch.randperm(rows, generator=torch.Generator().manual_seed(seed))
@@ -147,11 +160,13 @@ def fit_scaling(columns: Tensor, names: tuple[str, ...]) -> Scaling:
     if constant.any():
         raise DataError(
             [
-                f"data.standardize: column {name!r} is constant ({value:g}) in the {len(columns)} "
-                "training rows and can't be scaled to unit variance"
+                f"data.standardize: column {name!r} is constant ({value:g}) in the "
+                f"{count(len(columns), 'training row')} and can't be scaled to unit variance"
                 for name, value, same in zip(names, columns[0].tolist(), constant, strict=True)
                 if same
             ],
             "leave it out of data.features, or set data.standardize to false",
         )
-    return Scaling(columns.mean(dim=0), columns.std(dim=0, unbiased=False))
+    scaling = Scaling(columns.mean(dim=0), columns.std(dim=0, unbiased=False))
+    _refuse_overflow(scaling.deviation.unsqueeze(0), names)
+    return scaling

@@ -85,12 +85,12 @@ class LiveView:
     def _render(self) -> RenderableType:
         parts: list[RenderableType] = []
         if self._tracks:
-            # The newest rows matter: what is over the height is cut from the top.
-            room = max(1, self._console.height - 6)
-            parts = [
-                self._head,
-                progress_table(list(self._tracks.values())[-room:], self._console.width),
-            ]
+            # Two lines of head, one of titles, one of activity and the one the cursor rests on.
+            room = max(1, self._console.height - 5)
+            tracks = list(self._tracks.values())
+            current = sum(track.state in ("done", "diverged") for track in tracks)
+            first = max(0, min(current, len(tracks) - room))
+            parts = [self._head, progress_table(tracks[first : first + room], self._console.width)]
         if self._activity:
             parts.append(Text(f"{self._activity} …", style="dim"))
         return Group(*parts)
@@ -141,8 +141,15 @@ def make_view(console: Console) -> View:
 def headline(description: Description, note: str) -> Text:
     """What is trained on what, in two lines."""
     held_out = f" + {description.val_rows:,} for validation" if description.val_rows else ""
-    network = f"{description.network} ({description.parameters:,} parameters)"
-    text = Text(f"{network} on {description.data}, {description.rows:,} rows{held_out}\n")
+    network = f"{description.network} ({labels.count(description.parameters, 'parameter')})"
+    rows = labels.count(description.rows, "row")
+    # Cut at the edge of the screen, so that it is two lines however narrow that is.
+    text = Text(
+        f"{network} on {description.data}, {rows}{held_out}\n",
+        "",
+        no_wrap=True,
+        overflow="ellipsis",
+    )
     text.append(f"{description.loss_name} · {note} · {description.device}", style="dim")
     return text
 

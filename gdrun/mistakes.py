@@ -74,6 +74,10 @@ def _explain(details: ErrorDetails, layer: Layer) -> tuple[str, str | None]:
             return f"{label}: must be true or false, got {_show(came)}", None
         case "int_from_float":
             return f"{label}: must be a whole number, got {_show(came)}", None
+        case "tuple_type":
+            return f"{label}: must be a list, got {_show(came)}", None
+        case "string_type":
+            return f"{label}: must be text, got {_show(came)}", None
         case "too_short":
             return f"{label}: must hold at least one value, got an empty list", None
     expected = details["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
@@ -104,9 +108,10 @@ def _known_keys(values: Mapping[str, Any]) -> list[KeyPath]:
 
 def did_you_mean(name: str, known: Iterable[str], prefix: KeyPath = ()) -> list[str]:
     """A hint that names the closest of the known names, or none."""
-    matches = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
+    by_lower = {key.lower(): key for key in known}
+    matches = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.6)
     return [
-        f"{'.'.join((*prefix, name))}: did you mean {'.'.join((*prefix, match))}?"
+        f"{'.'.join((*prefix, name))}: did you mean {'.'.join((*prefix, by_lower[match]))}?"
         for match in matches
     ]
 

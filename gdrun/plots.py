@@ -17,7 +17,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
-from matplotlib.axis import Axis
+from matplotlib.axis import Axis, YAxis
 from matplotlib.backend_bases import RendererBase
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -26,14 +26,25 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 from numpy.typing import NDArray
 
 from gdrun.config import PlotConfig
-from gdrun.labels import METHOD_COLORS, METHOD_NAMES
+from gdrun.labels import METHOD_COLORS, METHOD_NAMES, count
 from gdrun.records import History
 from gdrun.results import RunResult
 
 Array = NDArray[np.float64]
+LineStyle = Any  # matplotlib's: a name or (offset, on-off pattern in points)
 
 BAND = (20, 80)  # percentiles
-LINE_STYLES = ("-", "--", ":", "-.")
+# Solid, dashed, dotted, dash-dotted, and on-off patterns in points for further learning rates.
+LINE_STYLES: tuple[LineStyle, ...] = (
+    "-",
+    "--",
+    ":",
+    "-.",
+    (0, (6, 1, 1, 1, 1, 1)),
+    (0, (1, 4)),
+    (0, (8, 4)),
+)
+STEPS_NOTE = "each update faint, running mean over an epoch bold"
 CHARACTER = {"full": "smooth", "sgd": "noisy", "minibatch": "practical"}
 STYLE: Any = {
     "font.size": 9,
@@ -102,11 +113,21 @@ def pictures(results: Sequence[RunResult], directory: Path, config: PlotConfig) 
 
 @mpl.rc_context(STYLE)
 def compare_figure(results: Sequence[RunResult]) -> Figure:
-    """The loss of every update by method; below, the train loss of all against four axes."""
-    figure = _figure(11, 6.6)
+    """The loss of every update by method; below, the train loss of all against four axes.
+
+    Raises:
+        ValueError: there are no results.
+    """
+    if not results:
+        raise ValueError("there are no results to compare")
+    figure, top, bottom = _figure(results, width=11, height=5.6, note=f"top: {STEPS_NOTE}")
     ceiling = _ceiling(results)
-    sides: Any = {"left": 0.065, "right": 0.98}
-    above = figure.add_gridspec(1, len(results), **sides, top=0.81, bottom=0.515, wspace=0.08)
+    sides: Any = {"left": 0.07, "right": 0.98}
+    split = bottom + 0.49 * (top - bottom)
+    inch = 1 / figure.get_figheight()
+    above = figure.add_gridspec(
+        1, len(results), **sides, top=top, bottom=split + 0.35 * inch, wspace=0.08
+    )
     panels = [
         ("train_loss", "epoch", "epoch", "train loss against epochs"),
         ("train_loss", "updates", "updates", "… against updates"),
@@ -115,7 +136,9 @@ def compare_figure(results: Sequence[RunResult]) -> Figure:
     ]
     if results[0].description.val_rows:
         panels.append(("val_loss", "epoch", "epoch", "validation loss"))
-    below = figure.add_gridspec(1, len(panels), **sides, top=0.405, bottom=0.085, wspace=0.08)
+    below = figure.add_gridspec(
+        1, len(panels), **sides, top=split - 0.4 * inch, bottom=bottom, wspace=0.08
+    )
 
     first = None
     for column, result in enumerate(results):
@@ -138,16 +161,15 @@ def compare_figure(results: Sequence[RunResult]) -> Figure:
         _log_scale(axes, x=cost != "epoch")
         axes.set_title(title, **TITLE)
         _label(axes, unit, "loss over all rows" if column == 0 else None)
-    _head(figure, results, "top: each update faint, running mean over an epoch bold")
     return figure
 
 
 @mpl.rc_context(STYLE)
 def loss_figure(result: RunResult) -> Figure:
     """The loss of every update, and train and validation loss at the ends of epochs."""
-    figure = _figure(8, 3.8)
+    figure, top, bottom = _figure([result], width=8, height=3.0, note=f"left: {STEPS_NOTE}")
     ceiling = _ceiling([result])
-    grid = figure.add_gridspec(1, 2, left=0.085, right=0.98, top=0.67, bottom=0.13, wspace=0.2)
+    grid = figure.add_gridspec(1, 2, left=0.085, right=0.98, top=top, bottom=bottom, wspace=0.2)
     steps, epochs = figure.add_subplot(grid[0]), figure.add_subplot(grid[1])
     _draw_steps(steps, result, ceiling)
     _cut_below_the_means([steps])
@@ -160,80 +182,119 @@ def loss_figure(result: RunResult) -> Figure:
     _log_scale(epochs, x=False)
     epochs.set_title("train loss" + (", validation loss (grey)" if validation else ""), **TITLE)
     _label(epochs, "epoch", "")
-    _head(figure, [result], "left: each update faint, running mean over an epoch bold")
     return figure
 
 
 @mpl.rc_context(STYLE)
-def fit_figure(results: Sequence[RunResult]) -> Figure:
-    """The data of one feature and the functions fitted to it, in original units."""
-    figure = _figure(6, 4.4)
-    axes = figure.add_subplot(
-        figure.add_gridspec(1, 1, left=0.11, right=0.97, top=0.77, bottom=0.12)[0]
-    )
+def fit_figure(results: RunResult | Sequence[RunResult]) -> Figure:
+    """The data of one feature and the functions fitted to it, in original units.
+
+    Raises:
+        ValueError: the data has several features.
+    """
+    results = [results] if isinstance(results, RunResult) else results
     fits = [(result, result.fit) for result in results if result.fit]
+    if not fits:
+        raise ValueError("only runs on data with one feature have a fit to draw")
     _, fit = fits[0]
-    dots: Any = {
-        "linestyle": "none",
-        "marker": "o",
-        "markersize": 3.5,
-        "rasterized": len(fit.x) > RASTERIZE_ABOVE,
-    }
-    axes.plot(fit.x, fit.y, **dots, color="0.6", markeredgewidth=0, label="training data")
+    dots: Any = {"linestyle": "none", "marker": "o", "markersize": 3.5, "color": "0.55"}
+    dots["rasterized"] = len(fit.x) > RASTERIZE_ABOVE
+    rows = [Line2D(fit.x, fit.y, **dots, markeredgewidth=0, label="training data")]
     if fit.x_val:
-        axes.plot(
-            fit.x_val, fit.y_val, **dots, markerfacecolor="white", color="0.6", label="validation"
+        rows.append(
+            Line2D(fit.x_val, fit.y_val, **dots, markerfacecolor="white", label="validation data")
         )
+    figure, top, bottom = _figure(results, width=6.4, height=3.7, more=rows, gap=0.25)
+    axes = figure.add_subplot(
+        figure.add_gridspec(1, 1, left=0.12, right=0.97, top=top, bottom=bottom)[0]
+    )
+    for points in rows:
+        axes.plot(points.get_xdata(), points.get_ydata(), **dots, **_face(points))
     for result, fit in fits:
-        grid = np.asarray(fit.grid)
-        for style, lanes in _lr_groups(result):
+        groups = list(_lr_groups(result))
+        for style, lanes in groups:
             curves = np.array([fit.curves[lane] for lane in lanes])
             curves[~np.isfinite(curves)] = np.inf
-            _draw_band(axes, grid, curves, METHOD_COLORS[result.series.method], style)
+            color = METHOD_COLORS[result.series.method]
+            # The bands of several learning rates would cover each other and the data.
+            _draw_band(axes, np.asarray(fit.grid), curves, color, style, band=len(groups) == 1)
     description = results[0].description
     axes.set_xlabel(_plain(description.features[0]))
     axes.set_ylabel(_plain(description.target))
-    low, high = min([*fits[0][1].y, *fits[0][1].y_val]), max([*fits[0][1].y, *fits[0][1].y_val])
-    margin = 0.15 * (high - low) or 1.0
-    axes.set_ylim(low - margin, high + margin)
-    _head(figure, results, "", axes.get_legend_handles_labels()[0])
+    axes.ticklabel_format(scilimits=(-4, 5))
+    everything = np.concatenate([fits[0][1].y, fits[0][1].y_val])
+    margin = 0.15 * float(np.ptp(everything)) or 1.0
+    axes.set_ylim(everything.min() - margin, everything.max() + margin)
     return figure
 
 
 # ------------------------------------------------------------------------------------------ parts
 
 
-def _figure(width: float, height: float) -> Figure:
-    figure = StyledFigure(figsize=(width, height))
+def _figure(
+    results: Sequence[RunResult],
+    *,
+    width: float,
+    height: float,
+    note: str = "",
+    more: Sequence[Artist] = (),
+    gap: float = 0.5,
+) -> tuple[Figure, float, float]:
+    """A figure with its head, where it hides no curve, and the top and bottom left for panels.
+
+    The head holds what was trained on what, how to read the curves, and the legend, and then a
+    gap. Sizes are in inches; the head's comes on top of `height`.
+    """
+    title, notes = _caption(results, note)
+    title_lines = textwrap.wrap(title, int(12 * width))
+    note_lines = textwrap.wrap("; ".join(notes), int(16 * width))
+    handles = [*_legend(results), *more]
+    columns = max(1, min(len(handles), int(width / 1.35)))
+    by_rows = [handle for k in range(columns) for handle in handles[k::columns]]
+    at = [0.1, 0.22 * len(title_lines), 0.17 * len(note_lines), 0.2 * -(-len(handles) // columns)]
+    head = sum(at) + gap
+    figure = StyledFigure(figsize=(width, height + head))
     FigureCanvasAgg(figure)
-    return figure
-
-
-def _head(
-    figure: Figure, results: Sequence[RunResult], note: str, more: Sequence[Artist] = ()
-) -> None:
-    """What is shown, on top of the figure, where it hides no curve: title, legend, and a note."""
-    description, series = results[0].description, results[0].series
-    inch = 1 / figure.get_figheight()
-    lrs = list(dict.fromkeys(lane.lr for lane in series.lanes))
-    rate = f", learning rate {lrs[0]:g}" if len(lrs) == 1 else ""
+    inch = 1 / (height + head)
+    place: Any = {"x": 0.1 / width, "va": "top"}
+    figure.text(y=1 - at[0] * inch, s=_plain("\n".join(title_lines)), size=11, **place)
     figure.text(
-        0.012,
-        1 - 0.12 * inch,
-        _plain(f"{description.network} on {description.data}, {description.rows:,} rows{rate}"),
-        size=12 if figure.get_figwidth() > 9 else 10.5,
-        va="top",
+        y=1 - (sum(at[:2]) + 0.04) * inch,
+        s=_plain("\n".join(note_lines)),
+        size=8.5,
+        color="0.35",
+        **place,
     )
-    seeds = len(series.lanes) // len(lrs)
+    figure.legend(
+        handles=by_rows,
+        loc="upper left",
+        bbox_to_anchor=(0.0, 1 - sum(at[:3]) * inch),
+        ncols=columns,
+        columnspacing=1.4,
+    )
+    return figure, 1 - head * inch, 0.5 * inch
+
+
+def _caption(results: Sequence[RunResult], note: str) -> tuple[str, list[str]]:
+    """The title, and what one has to know to read the curves."""
+    description, lanes = results[0].description, results[0].series.lanes
+    lrs = list(dict.fromkeys(lane.lr for lane in lanes))
+    rate = f", learning rate {lrs[0]:g}" if len(lrs) == 1 else ""
+    rows = count(description.rows, "row")
     notes = [f"loss: {description.loss_name}"]
-    if seeds > 1:
+    if len(lanes) > len(lrs):
+        seeds = len(lanes) // len(lrs)
         notes.append(f"median of {seeds} seeds, band {BAND[0]}th to {BAND[1]}th percentile")
         note = note.replace("each update faint", "band of each update faint")
-    notes += [note] if note else []
+    if note:
+        notes.append(note)
     if any(lane.status == "diverged" for result in results for lane in result.lanes):
         notes.append("×: diverges")
-    lines = textwrap.wrap("; ".join(notes), int(15 * figure.get_figwidth()))
-    figure.text(0.012, 1 - 0.38 * inch, _plain("\n".join(lines)), size=9, color="0.35", va="top")
+    return f"{description.network} on {description.data}, {rows}{rate}", notes
+
+
+def _legend(results: Sequence[RunResult]) -> list[Artist]:
+    """A line for each run and, where there are several, for each learning rate."""
     handles: list[Artist] = [
         Line2D(
             [],
@@ -243,18 +304,20 @@ def _head(
         )
         for result in results
     ]
+    lrs = list(dict.fromkeys(lane.lr for lane in results[0].series.lanes))
     if len(lrs) > 1:
         styles = zip(lrs, _styles(len(lrs)), strict=True)
         handles += [
-            Line2D([], [], color="0.3", ls=style, label=f"lr {lr:g}") for lr, style in styles
+            Line2D([], [], color="0.3", linestyle=style, label=f"lr {lr:g}") for lr, style in styles
         ]
-    figure.legend(
-        handles=[*handles, *more],
-        loc="upper left",
-        bbox_to_anchor=(0.0, 1 - (0.39 + 0.15 * len(lines)) * inch),
-        ncols=8,
-        columnspacing=1.6,
-    )
+    return handles
+
+
+def _face(points: Line2D) -> dict[str, Any]:
+    return {
+        "markerfacecolor": points.get_markerfacecolor(),
+        "markeredgewidth": points.get_markeredgewidth(),
+    }
 
 
 def _ceiling(results: Sequence[RunResult]) -> float:
@@ -270,21 +333,34 @@ def _ceiling(results: Sequence[RunResult]) -> float:
 def _draw_steps(axes: Axes, result: RunResult, ceiling: float) -> None:
     """Faint: the loss of every logged update (of several seeds, their band); bold: running mean."""
     color = METHOD_COLORS[result.series.method]
-    for style, lanes in _lr_groups(result):
+    groups = list(_lr_groups(result))
+    several = len(groups) ** 0.5
+    for style, lanes in groups:
         histories = [result.histories[lane] for lane in lanes]
         updates, losses = _align(histories, "steps", "update", "loss")
         losses[losses > ceiling] = np.inf
         middle, low, high = _quantiles(losses)
-        faint: Any = {"color": color, "alpha": 0.3, "linewidth": 0.7}
-        faint["rasterized"] = len(updates) > RASTERIZE_ABOVE
+        faint: Any = {"color": color, "rasterized": len(updates) > RASTERIZE_ABOVE}
         if len(lanes) > 1:
-            axes.fill_between(updates, low, high, **{**faint, "linewidth": 0, "alpha": 0.25})
-        window = _updates_an_epoch(histories[0])
-        if window > 1 and len(lanes) == 1:
-            axes.plot(updates, middle, **faint)
-        where, mean = running_mean(updates, middle, window)
-        axes.plot(where, mean, color=color, linestyle=style, gid=MEAN)
+            axes.fill_between(updates, low, high, **faint, alpha=0.3 / several, linewidth=0)
+        elif result.series.batch_size < result.description.rows:
+            axes.plot(updates, middle, **faint, alpha=0.3 / several, linewidth=0.7)
+        where, means = _epoch_means(histories, updates, losses)
+        means[means > ceiling] = np.inf
+        _draw_band(axes, where, means, color, style, band=False, gid=MEAN)
     _log_scale(axes, x=False)
+
+
+def _epoch_means(
+    histories: Sequence[History], updates: Array, losses: Array
+) -> tuple[Array, Array]:
+    """Each lane's mean over an epoch's updates: running, or an epoch each if not all are logged."""
+    if len(updates) and updates[0] == 1:
+        window = _updates_an_epoch(histories[0])
+        return running_mean(updates, losses, window)
+    ends, means = _align(histories, "epochs", "updates", "batch_loss")
+    half = float(ends[0]) / 2 if len(ends) else 0.0
+    return ends - half, means
 
 
 def _draw_epochs(
@@ -299,22 +375,37 @@ def _draw_epochs(
         _draw_band(axes, x[shown], losses[:, shown], color, style)
 
 
-def _draw_band(axes: Axes, x: Array, curves: Array, color: str, style: str) -> None:
+def _draw_band(
+    axes: Axes,
+    x: Array,
+    curves: Array,
+    color: str,
+    style: LineStyle,
+    *,
+    band: bool = True,
+    gid: str | None = None,
+) -> None:
     """The median of curves, (lanes, points), and their band; a cross where the median ends."""
     middle, low, high = _quantiles(curves)
-    if len(curves) > 1:
+    if band and len(curves) > 1:
         axes.fill_between(x, low, high, color=color, alpha=0.2, linewidth=0)
-    single: Any = {"marker": "o", "markersize": 4} if len(x) == 1 else {}
-    axes.plot(x, middle, color=color, linestyle=style, **single)
     alive = np.flatnonzero(np.isfinite(middle))
+    single: Any = {"marker": "o", "markersize": 4} if len(alive) == len(middle) == 1 else {}
+    axes.plot(x, middle, color=color, linestyle=style, gid=gid, **single)
     if 0 < len(alive) < len(middle):
-        axes.plot(x[alive[-1]], middle[alive[-1]], "x", color=color, markeredgewidth=2)
+        axes.plot(x[alive[-1]], middle[alive[-1]], "x", color=color, markeredgewidth=2, alpha=0.8)
 
 
 def _label(axes: Axes, x: str, y: str | None) -> None:
     """Name the axes; without a y, its numbers are those of the panel to the left."""
     axes.set_xlabel(x)
-    if axes.get_xscale() == "linear":
+    if not any(len(np.asarray(line.get_xdata())) for line in axes.get_lines()):
+        axes.set_xticks([])
+        axes.text(0.5, 0.5, "nothing logged", transform=axes.transAxes, ha="center", color="0.5")
+    elif axes.get_xscale() == "linear":
+        low, high = axes.get_xlim()
+        if high - low < 1:
+            axes.set_xlim(low - 1, high + 1)
         axes.xaxis.set_major_locator(MaxNLocator(nbins=6, steps=[1, 2, 5, 10], integer=True))
         axes.xaxis.set_major_formatter("{x:,.0f}")
     if y is None:
@@ -348,13 +439,14 @@ def _number_log_axis(axis: Axis) -> None:
     """Numbers at powers of ten or, where the axis spans hardly more than one, between them."""
     low, high = axis.get_view_interval()
     if 0 < high < 30 * low:
-        axis.set_major_locator(LogLocator(subs=(1, 2, 4, 6)))
+        subs = (1, 2, 4, 6) if isinstance(axis, YAxis) else (1, 3)
+        axis.set_major_locator(LogLocator(subs=subs))
         axis.set_major_formatter("{x:g}")
     # Ticks are most of the time that a figure takes: those without a number tell nothing.
     axis.set_minor_locator(NullLocator())
 
 
-def _lr_groups(result: RunResult) -> Iterator[tuple[str, list[int]]]:
+def _lr_groups(result: RunResult) -> Iterator[tuple[LineStyle, list[int]]]:
     """The lanes of each learning rate, with its line style."""
     lanes = result.series.lanes
     lrs = list(dict.fromkeys(lane.lr for lane in lanes))
@@ -362,8 +454,8 @@ def _lr_groups(result: RunResult) -> Iterator[tuple[str, list[int]]]:
         yield style, [k for k, lane in enumerate(lanes) if lane.lr == lr]
 
 
-def _styles(count: int) -> list[str]:
-    return [LINE_STYLES[k % len(LINE_STYLES)] for k in range(count)]
+def _styles(number: int) -> list[LineStyle]:
+    return [LINE_STYLES[k % len(LINE_STYLES)] for k in range(number)]
 
 
 def _align(histories: Sequence[History], table: str, x: str, y: str) -> tuple[Array, Array]:
@@ -390,12 +482,16 @@ def _quantiles(curves: Array) -> tuple[Array, Array, Array]:
 
 
 def running_mean(x: Array, y: Array, window: int) -> tuple[Array, Array]:
-    """The mean of `window` consecutive values, each at the middle of its window."""
-    window = max(1, min(window, len(y)))
-    if window == 1:
-        return x, y
-    mean = np.convolve(y, np.full(window, 1 / window), mode="valid")
-    return (x[: len(mean)] + x[window - 1 :]) / 2, mean
+    """The mean of `window` consecutive values along the last axis, at the middle of its window.
+
+    Infinite from where the values are.
+    """
+    window = max(1, min(window, y.shape[-1]))
+    with np.errstate(invalid="ignore", over="ignore"):
+        sums = np.cumsum(np.concatenate([np.zeros((*y.shape[:-1], 1)), y], axis=-1), axis=-1)
+        mean = (sums[..., window:] - sums[..., :-window]) / window
+    mean[np.isnan(mean)] = np.inf
+    return (x[: mean.shape[-1]] + x[window - 1 :]) / 2, mean
 
 
 def _updates_an_epoch(history: History) -> int:

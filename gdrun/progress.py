@@ -22,9 +22,10 @@ class Track:
     updates: int = 0
     seconds: float = 0.0
     loss: float = math.nan
-    best: float = math.inf
+    best: float = math.inf  # the median of each lane's best, as in the table of results
     diverged: int = 0
     curve: list[float] = field(default_factory=list)
+    _bests: list[float] = field(default_factory=list)
     _stride: int = 1
     _seen: int = 0
 
@@ -59,15 +60,15 @@ class Track:
         if not segment.ends_epoch:
             return
         self.epoch = segment.epoch
-        losses = [
-            evaluation.train_loss
-            for evaluation in segment.evaluations
-            if evaluation and evaluation.train_loss is not None
-        ]
-        finite = [loss for loss in losses if math.isfinite(loss)]
-        if losses:
+        losses = [e.train_loss if e else None for e in segment.evaluations]
+        finite = [loss for loss in losses if loss is not None and math.isfinite(loss)]
+        if any(loss is not None for loss in losses):
             self.loss = median(finite) if finite else math.inf
-            self.best = min(self.best, self.loss)
+            self._bests = self._bests or [math.inf] * len(losses)
+            for lane, loss in enumerate(losses):
+                if loss is not None and loss < self._bests[lane]:
+                    self._bests[lane] = loss
+            self.best = median(self._bests)
             self._remember(self.loss)
 
     def _remember(self, loss: float) -> None:

@@ -5,63 +5,128 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from gdrun import labels
+from gdrun.config import RunConfig
+from gdrun.progress import Track
 from gdrun.records import Status
 from gdrun.results import TARGET_FACTOR, Comparison, Row, RunResult
 
+# Columns in the order in which a narrow terminal goes without them.
+EXPENDABLE = ("best", "seconds", "seconds_to_target", "batch_size", "val_loss", "updates")
 
-def result_table(comparison: Comparison) -> Table:
-    """The runs side by side: medians over seeds, and what it took to come to the target."""
+
+def result_table(comparison: Comparison, console: Console) -> Table:
+    """The runs side by side: medians over seeds, and what it took to come to the target.
+
+    Columns are left out, rather than numbers cut, where the console is too narrow.
+    """
     rows = comparison.rows
-    several_lrs = len({row.lr for row in rows}) > 1
-    validated = any(row.val_loss is not None for row in rows)
-    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold")
-    table.add_column("method", no_wrap=True)
-    titles = ["batch", *(["lr"] if several_lrs else []), "train\nloss", "best\nloss"]
-    titles += [*(["val.\nloss"] if validated else []), "updates", "training\ntime"]
-    titles += ["updates\nto target", "time\nto target"]
-    for title in titles:
-        table.add_column(title, justify="right", no_wrap=True)
-    for row in rows:
-        name = Text(row.method, style=f"bold {labels.METHOD_COLORS[row.method]}")
-        table.add_row(name, *_cells(row, several_lrs=several_lrs, validated=validated))
+    columns = {
+        "batch_size": ("batch", [f"{row.batch_size:,}" for row in rows]),
+        "lr": ("lr", [f"{row.lr:g}" for row in rows]),
+        "train_loss": (
+            "train\nloss",
+            [labels.number(row.train_loss, "diverged" if row.diverged else "–") for row in rows],
+        ),
+        "best": ("best\nloss", [labels.number(row.best_train_loss) for row in rows]),
+        "val_loss": ("val.\nloss", [labels.number(row.val_loss) for row in rows]),
+        "updates": ("updates", [f"{row.updates:,}" for row in rows]),
+        "seconds": ("training\ntime", [labels.seconds(row.seconds) for row in rows]),
+        "updates_to_target": (
+            "updates\nto target",
+            [
+                "not reached" if row.updates_to_target is None else f"{row.updates_to_target:,.0f}"
+                for row in rows
+            ],
+        ),
+        "seconds_to_target": (
+            "time\nto target",
+            [labels.seconds(row.seconds_to_target) for row in rows],
+        ),
+    }
+    if len({row.lr for row in rows}) == 1:
+        del columns["lr"]
+    if all(row.val_loss is None for row in rows):
+        del columns["val_loss"]
+    if comparison.target is None:
+        del columns["updates_to_target"], columns["seconds_to_target"]
+    table = _table(rows, columns)
+    for name in EXPENDABLE:
+        if console.measure(table).maximum <= console.width:
+            break
+        columns.pop(name, None)
+        table = _table(rows, columns)
     return table
 
 
-def _cells(row: Row, *, several_lrs: bool, validated: bool) -> list[str]:
-    failed = "diverged" if row.diverged else "–"
-    return [
-        f"{row.batch_size:,}",
-        *([f"{row.lr:g}"] if several_lrs else []),
-        labels.number(row.train_loss, missing=failed),
-        labels.number(row.best_train_loss),
-        *([labels.number(row.val_loss)] if validated else []),
-        f"{row.updates:,}",
-        labels.seconds(row.seconds),
-        "not reached" if row.updates_to_target is None else f"{row.updates_to_target:,.0f}",
-        labels.seconds(row.seconds_to_target),
-    ]
+def _table(rows: Sequence[Row], columns: Mapping[str, tuple[str, Sequence[str]]]) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold")
+    table.add_column("method", no_wrap=True)
+    for title, _ in columns.values():
+        table.add_column(title, justify="right", no_wrap=True)
+    for k, row in enumerate(rows):
+        name = Text(row.method, style=f"bold {labels.METHOD_COLORS[row.method]}")
+        table.add_row(name, *(cells[k] for _, cells in columns.values()))
+    return table
 
 
-def result_notes(comparison: Comparison) -> Iterable[str]:
+def result_notes(comparison: Comparison, results: Sequence[RunResult]) -> Iterable[str]:
     """What one has to know to read the table."""
     if comparison.target is not None:
         percent = round(100 * (TARGET_FACTOR - 1))
-        best = min(row.train_loss for row in comparison.rows if row.train_loss is not None)
         yield (
-            f"target: train loss ≤ {labels.number(comparison.target)}, "
-            f"within {percent} % of the best final loss {labels.number(best)}"
+            f"target: train loss ≤ {labels.number(comparison.target)}, within {percent} % of the "
+            f"best final loss {labels.number(comparison.target / TARGET_FACTOR)}"
         )
+    else:
+        yield "no target: no run ended below the untrained loss"
     seeds = max(row.seeds for row in comparison.rows)
     if seeds > 1:
         yield f"losses, and what it took to come to the target, are medians of {seeds} seeds"
+    lanes = max(len(result.lanes) for result in results)
+    if lanes > 1:
+        yield f"times are those of all {lanes} lanes of a run, which are trained together"
+    if any(lane.diverged_at == 0 for result in results for lane in result.lanes):
+        yield "the loss is infinite before training: scale the data, or set data.standardize"
+        return
     for row in comparison.rows:
         if row.diverged:
-            lanes = f"{row.diverged} of {row.seeds} seeds" if row.seeds > 1 else "the training"
-            yield f"{row.method} at lr {row.lr:g}: {lanes} diverged; try a smaller learning rate"
+            which = f"{row.diverged} of {row.seeds} seeds" if row.seeds > 1 else "the training"
+            yield f"{row.method} at lr {row.lr:g}: {which} diverged; try a smaller learning rate"
+
+
+def plan_lines(directory: Path, tracks: Sequence[Track]) -> Iterable[str]:
+    """What would be run, a line a run, and where it would be written."""
+    for track in tracks:
+        yield (
+            f"{track.series.method}: batch size {track.series.batch_size:,}, "
+            f"{labels.count(len(track.series.lanes), 'lane')}, "
+            f"{labels.count(track.updates_per_epoch, 'update')} an epoch, {track.total:,} in all"
+        )
+    yield f"would be written to {directory}"
+
+
+def plan_as_json(directory: Path, config: RunConfig, tracks: Sequence[Track]) -> Mapping[str, Any]:
+    """What would be run, for programs."""
+    return {
+        "schema": 1,
+        "config": config.model_dump(mode="json"),
+        "directory": str(directory),
+        "runs": [
+            {
+                "method": track.series.method,
+                "batch_size": track.series.batch_size,
+                "lanes": len(track.series.lanes),
+                "updates_per_epoch": track.updates_per_epoch,
+                "updates": track.total,
+            }
+            for track in tracks
+        ],
+    }
 
 
 def written(directory: Path, results: Sequence[RunResult], drawn: Sequence[Path]) -> Iterable[str]:

@@ -67,11 +67,16 @@ class Fit:
 
 @dataclass(frozen=True, slots=True)
 class LaneResult:
-    """How one lane ended. Losses that are missing or not finite are None."""
+    """How one lane ended. Losses that are missing or not finite are None.
+
+    A lane that diverged counts up to `diverged_at`, the update that showed it (0: the untrained
+    loss).
+    """
 
     lr: float
     seed: int
     status: Status
+    diverged_at: int | None
     epochs: int
     updates: int
     samples: int
@@ -114,18 +119,25 @@ class RunResult:
         return columns(StepRecord, self.histories)
 
 
-def lane_result(history: History, diverged: bool, run_status: Status) -> LaneResult:
+def lane_result(history: History, diverged_at: int | None, run_status: Status) -> LaneResult:
     """Sum up one lane."""
     epochs = history.epochs
     evaluated = [k for k, loss in enumerate(epochs["train_loss"]) if math.isfinite(loss)]
-    final = evaluated[-1] if evaluated and not diverged else None
+    final = evaluated[-1] if evaluated and diverged_at is None else None
+    updates, samples = int(epochs["updates"][-1]), int(epochs["samples"][-1])
+    if diverged_at is not None and diverged_at < updates:
+        # The last epoch counts in part: whole batches up to the update that diverged.
+        before = int(epochs["updates"][-2])
+        samples = int(epochs["samples"][-2]) + (diverged_at - before) * history.series.batch_size
+        updates = diverged_at
     return LaneResult(
         lr=history.lane.lr,
         seed=history.lane.seed,
-        status="diverged" if diverged else run_status,
+        status=run_status if diverged_at is None else "diverged",
+        diverged_at=diverged_at,
         epochs=int(epochs["epoch"][-1]),
-        updates=int(epochs["updates"][-1]),
-        samples=int(epochs["samples"][-1]),
+        updates=updates,
+        samples=samples,
         seconds=epochs["seconds"][-1],
         train_loss=None if final is None else epochs["train_loss"][final],
         best_train_loss=min((epochs["train_loss"][k] for k in evaluated), default=None),
@@ -173,22 +185,29 @@ class Comparison:
 
 
 def compare_results(results: Sequence[RunResult]) -> Comparison:
-    """Lay runs side by side; the target is within 10 % of the best final train loss of them all."""
+    """Lay runs side by side; the target is within 10 % of the best final train loss of them all.
+
+    There is no target where no run ended below the untrained loss.
+    """
     groups = [(result, lr) for result in results for lr in _unique(result.series.lanes)]
     finals = [_median(lane.train_loss for lane in _lanes(result, lr)) for result, lr in groups]
-    best = min((loss for loss in finals if loss is not None), default=None)
-    target = None if best is None else TARGET_FACTOR * best
+    best = min((loss for loss in finals if loss is not None), default=math.inf)
+    untrained = [h.epochs["train_loss"][0] for result in results for h in result.histories]
+    target = TARGET_FACTOR * best if best < max(untrained, default=0) else None
     return Comparison(target, tuple(_row(result, lr, target) for result, lr in groups))
 
 
 def reach(history: History, target: float) -> tuple[float, float]:
     """Updates and training seconds after which the train loss is first at or below a target.
 
-    Judged at the ends of epochs, where the loss over all rows is known; infinite if never.
+    Judged at the ends of epochs, where the loss over all rows is known; infinite if never, and for
+    a lane that diverged.
     """
-    for k, loss in enumerate(history.epochs["train_loss"]):
-        if loss <= target:
-            return history.epochs["updates"][k], history.epochs["seconds"][k]
+    losses = history.epochs["train_loss"]
+    if losses[-1] != math.inf:
+        for k, loss in enumerate(losses):
+            if loss <= target:
+                return history.epochs["updates"][k], history.epochs["seconds"][k]
     return math.inf, math.inf
 
 

@@ -75,7 +75,11 @@ def make_directory(planned: Path, *, exact: bool) -> Path:
             candidate.parent.mkdir(parents=True, exist_ok=True)
             candidate.mkdir()
         except FileExistsError:
-            if exact or not candidate.parent.is_dir():
+            if not candidate.parent.is_dir():
+                raise OutputError(
+                    f"{candidate.parent}: is no directory", "choose another with --output-dir"
+                ) from None
+            if exact:
                 raise OutputError(f"{candidate}: exists and can't be made anew") from None
             number += 1
             candidate = planned.with_name(f"{planned.name}_{number}")
@@ -114,8 +118,13 @@ class Manifest:
     def _write(self) -> None:
         """Replace the file at once, so that a reader finds the old or the new, never a half."""
         partial = self.directory / "run.json.partial"
-        partial.write_text(to_json(self._content), encoding="utf-8")
-        partial.replace(self.directory / "run.json")
+        try:
+            # File names needn't be text; what isn't becomes an escape that JSON knows too.
+            partial.write_text(to_json(self._content), encoding="utf-8", errors="backslashreplace")
+            partial.replace(self.directory / "run.json")
+        except BaseException:
+            partial.unlink(missing_ok=True)
+            raise
 
 
 class RunLog:

@@ -1,13 +1,11 @@
 """Wiring: config → problem → engine → logs → result, for one run or the three of `compare`."""
 
-import signal
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from itertools import product
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import torch
@@ -215,11 +213,10 @@ def _result(
     recorder: Recorder,
     place: Path | None,
 ) -> RunResult:
-    diverged = [update is not None for update in state.diverged_at]
-    finished = state.epoch == member.plan.epochs or all(diverged)
+    finished = state.epoch == member.plan.epochs or None not in state.diverged_at
     lanes = tuple(
-        lane_result(history, gone, "done" if finished else "interrupted")
-        for history, gone in zip(recorder.histories, diverged, strict=True)
+        lane_result(history, at, "done" if finished else "interrupted")
+        for history, at in zip(recorder.histories, state.diverged_at, strict=True)
     )
     return RunResult(
         series=member.series,
@@ -252,22 +249,3 @@ def _fit(problem: Problem, state: TrainState) -> Fit:
         grid=original(grid, data.x_scaling),
         curves=original(outputs, data.y_scaling),
     )
-
-
-@contextmanager
-def stop_on_signals() -> Iterator[Callable[[], bool]]:
-    """Turn the first Ctrl-C or SIGTERM into a request to stop; a second one stops at once."""
-    asked: list[int] = []
-
-    def handle(number: int, _frame: FrameType | None) -> None:
-        if asked:
-            raise KeyboardInterrupt
-        asked.append(number)
-
-    signals = (signal.SIGINT, signal.SIGTERM)
-    previous = [signal.signal(number, handle) for number in signals]
-    try:
-        yield lambda: bool(asked)
-    finally:
-        for number, handler in zip(signals, previous, strict=True):
-            signal.signal(number, handler)

@@ -1,5 +1,6 @@
 """One training command from its options to its report: what `gdrun compare` does, step by step."""
 
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -11,10 +12,18 @@ from rich.text import Text
 from gdrun.config import PlotConfig, RunConfig
 from gdrun.configfile import dump_config, load_config
 from gdrun.display import View, headline, make_view
+from gdrun.interrupts import StopRequest, stop_on_signals
 from gdrun.options import TrainingOptions
 from gdrun.progress import Track
 from gdrun.records import Status
-from gdrun.report import result_notes, result_table, results_as_json, written
+from gdrun.report import (
+    plan_as_json,
+    plan_lines,
+    result_notes,
+    result_table,
+    results_as_json,
+    written,
+)
 from gdrun.results import RunResult, compare_results, overall_status
 from gdrun.rundir import make_directory, plan_directory, to_json
 
@@ -35,60 +44,56 @@ def train_and_report(command: str, options: TrainingOptions, command_line: str) 
     config = load_config(options.config, options.set or (), options.overrides())
     planned = plan_directory(options.output_dir, options.name, command)
     if options.dry_run:
-        _print_plan(command, config, planned)
+        _print_plan(command, options, config, planned)
         return "done"
-    with make_view(progress) as view:
-        view.say("loading PyTorch")
-        from gdrun import runs
-
-        experiment = runs.prepare(command, config)
-        _note_left_out(progress, experiment)
-        directory = make_directory(planned, exact=options.name is not None)
-        view.begin(experiment.description, _how(config), _tracks(experiment))
-        results: list[RunResult] = []
-        with (
-            runs.stop_on_signals() as stop,
-            closing(runs.execute(experiment, directory, command_line, stop)) as events,
-        ):
-            for event in events:
-                if isinstance(event, RunResult):
-                    results.append(event)
-                else:
-                    view.update(event.series, event.segment)
-        complete = len(results) == len(experiment.members)
-        statuses: list[Status] = [result.status for result in results]
-        status = overall_status(statuses) if complete else "interrupted"
-        drawn: list[Path] = []
+    results: list[RunResult] = []
+    drawn: list[Path] = []
+    directory = None
+    with stop_on_signals() as stop:
         try:
-            drawn.extend(_draw(results, directory, config.plot, view, messages))
+            with make_view(progress) as view:
+                view.say("loading PyTorch")
+                from gdrun import runs
+
+                experiment = runs.prepare(command, config)
+                if stop():
+                    raise KeyboardInterrupt
+                _note_left_out(progress, experiment)
+                directory = make_directory(planned, exact=options.name is not None)
+                view.begin(experiment.description, _how(config), _tracks(experiment))
+                with closing(runs.execute(experiment, directory, command_line, stop)) as events:
+                    for event in events:
+                        if isinstance(event, RunResult):
+                            results.append(event)
+                        else:
+                            view.update(event.series, event.segment)
+                drawn.extend(_draw(results, directory, config.plot, view, messages, stop))
         except KeyboardInterrupt:
-            messages.print(Text("not every picture was drawn", style="yellow"))
-            status = "interrupted"
+            stop.asked = True
+    if directory is None:
+        messages.print(Text("interrupted: nothing was begun", style="yellow"))
+        return "interrupted"
+    status = "interrupted" if stop() else overall_status([result.status for result in results])
     _print_results(options, directory, status, results, drawn)
-    if status == "interrupted" and not options.quiet:
+    if stop() and not options.quiet:
         messages.print(Text("interrupted: what was finished is saved", style="yellow"))
     return status
 
 
-def _print_plan(command: str, config: RunConfig, directory: Path) -> None:
+def _print_plan(command: str, options: TrainingOptions, config: RunConfig, directory: Path) -> None:
     """What `--dry-run` shows: the config, and what it comes to."""
     from gdrun import runs
 
     experiment = runs.prepare(command, config)
+    tracks = _tracks(experiment)
+    if options.json:
+        print(to_json(plan_as_json(directory, config, tracks)), end="")
+        return
     out = Console(highlight=False, soft_wrap=True)
     out.print(Text(dump_config(config)))
     out.print(headline(experiment.description, _how(config)))
-    for track in _tracks(experiment):
-        lanes = len(track.series.lanes)
-        out.print(
-            Text(
-                f"{track.series.method}: batch size {track.series.batch_size:,}, "
-                f"{lanes:,} lane{'s' if lanes > 1 else ''}, "
-                f"{track.updates_per_epoch:,} update{'s' if track.updates_per_epoch > 1 else ''} "
-                f"an epoch, {track.total:,} in all"
-            )
-        )
-    out.print(Text(f"would be written to {directory}"))
+    _note_left_out(out, experiment)
+    out.print(*(Text(line) for line in plan_lines(directory, tracks)), sep="\n")
 
 
 def _tracks(experiment: "Experiment") -> list[Track]:
@@ -128,30 +133,41 @@ def _draw(
     config: PlotConfig,
     view: View,
     messages: Console,
+    stop: StopRequest,
 ) -> Iterator[Path]:
-    """Draw the pictures of a command; one that fails is a warning, for the results are safe."""
+    """Draw the pictures of a command; one that fails is a warning, for the results are safe.
+
+    What was trained until a request to stop is drawn; one that comes while drawing ends it.
+    """
     if not (config.enabled and results):
         return
+    stopped_before = stop()
+    remarks: dict[str, None] = {}
     try:
         view.say("loading matplotlib")
         from gdrun.plots import pictures
 
-        planned = pictures(results, directory, config)
+        for picture in pictures(results, directory, config):
+            if stop() and not stopped_before:
+                messages.print(Text("interrupted: not every picture was drawn", style="yellow"))
+                break
+            view.say(f"drawing {picture.path}")
+            with warnings.catch_warnings(record=True) as caught:
+                try:
+                    picture.save(config.dpi)
+                except Exception as error:
+                    remarks[f"{picture.path} was not drawn: {_named(error)}"] = None
+                else:
+                    yield picture.path
+            remarks |= {str(warning.message): None for warning in caught}
     except Exception as error:
-        _warn(messages, "no picture was drawn", error)
-        return
-    for picture in planned:
-        view.say(f"drawing {picture.path}")
-        try:
-            picture.save(config.dpi)
-        except Exception as error:
-            _warn(messages, f"{picture.path} was not drawn", error)
-        else:
-            yield picture.path
+        remarks[f"no picture was drawn: {_named(error)}"] = None
+    for remark in remarks:
+        messages.print(Text(f"warning: {remark}", style="yellow"))
 
 
-def _warn(messages: Console, what: str, error: Exception) -> None:
-    messages.print(Text(f"warning: {what}: {type(error).__name__}: {error}", style="yellow"))
+def _named(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"
 
 
 def _print_results(
@@ -169,9 +185,10 @@ def _print_results(
     else:
         out = Console(highlight=False)
         if not out.is_terminal:
-            out.width = max(out.width, 120)  # a table in a file shouldn't be cut
+            out.width = max(out.width, 120)  # a table in a file needn't be narrow
         if results:
             out.print()
-            out.print(result_table(comparison))
-            out.print(*(Text(note, style="dim") for note in result_notes(comparison)), sep="\n")
+            out.print(result_table(comparison, out))
+            notes = result_notes(comparison, results)
+            out.print(*(Text(note, style="dim") for note in notes), sep="\n")
         out.print(*(Text(line) for line in written(directory, results, drawn)), sep="\n")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from gdrun.cli import main
+from gdrun.__main__ import main
 from gdrun.config import RunConfig
 from gdrun.data import Dataset
 from gdrun.engine import Plan, TrainState, initial_state, train

@@ -149,3 +149,33 @@ def test_missing_file_says_what_paths_are_relative_to(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="No such file") as caught:
         load_data(CsvData(path=tmp_path / "none.csv", target="y"))
     assert "relative" in caught.value.hints[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "left_out"),
+    [
+        (",area,price\n0,5,1\n1,6,2\n2,8,1\n", ("column 1 (no name)",)),
+        ("area,price,\n5,1,\n6,2,\n8,1,\n", ("column 3 (no name)",)),
+    ],
+    ids=["an index", "a trailing comma"],
+)
+def test_columns_without_a_name_are_left_out(
+    text: str, left_out: tuple[str, ...], tmp_path: Path
+) -> None:
+    data = load_data(CsvData(path=csv(tmp_path, text), target="price"))
+    assert data.features == ("area",)
+    assert data.left_out == left_out
+
+
+def test_decimal_commas_are_mistakes_not_labels(tmp_path: Path) -> None:
+    path = csv(tmp_path, "a;b;price\n1,5;2;3\n2,5;3;4\n")
+    with pytest.raises(DataError, match="expected a number, got '1,5'") as caught:
+        load_data(CsvData(path=path, target="price"))
+    assert "write decimals with a point: 1.5" in caught.value.hints
+
+
+@pytest.mark.parametrize("standardize", [True, False])
+def test_numbers_too_large_are_refused(standardize: bool, tmp_path: Path) -> None:
+    path = csv(tmp_path, "a,price\n1e300,1\n-1e300,2\n3e300,4\n")
+    with pytest.raises(DataError, match="column 'a' holds numbers too large"):
+        load_data(CsvData(path=path, target="price", standardize=standardize))

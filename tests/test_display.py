@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from gdrun import display, labels
+from gdrun import labels
 from gdrun.display import LiveView, PlainView, make_view, progress_table
 from gdrun.progress import CURVE_POINTS, Track, sparkline
 from gdrun.records import Evaluation, Lane, Segment, Series
@@ -33,7 +33,7 @@ class Clock:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = 100.0
-        monkeypatch.setattr(display.time, "monotonic", lambda: self.now)
+        monkeypatch.setattr("gdrun.display.time.monotonic", lambda: self.now)
 
 
 def series(method: str = "sgd", lanes: int = 1) -> Series:

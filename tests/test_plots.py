@@ -175,3 +175,28 @@ def test_a_notebook_shows_figures_by_itself() -> None:
     figure = compare_figure(compare(epochs=1))
     png = figure._repr_png_()  # type: ignore[attr-defined]
     assert png.startswith(b"\x89PNG")
+
+
+def test_the_mean_of_several_seeds_is_the_median_of_their_means() -> None:
+    (result,) = [r for r in compare(epochs=3, seeds=5) if r.series.method == "sgd"]
+    bold = [line for line in loss_figure(result).axes[0].get_lines() if line.get_gid() == "mean"]
+    batch_losses = np.array([history.epochs["batch_loss"] for history in result.histories])
+    shown = np.asarray(bold[0].get_ydata())
+    np.testing.assert_allclose(
+        shown[[0, -1]], np.median(batch_losses[:, [1, -1]], axis=0), rtol=1e-5
+    )
+
+
+def test_the_mean_is_over_all_updates_even_if_few_are_logged() -> None:
+    result = train("sgd", epochs=4, log_every=50)
+    bold = [line for line in loss_figure(result).axes[0].get_lines() if line.get_gid() == "mean"]
+    expected = result.histories[0].epochs["batch_loss"][1:]
+    np.testing.assert_allclose(np.asarray(bold[0].get_ydata()), expected)
+    np.testing.assert_allclose(np.asarray(bold[0].get_xdata()), [50, 150, 250, 350])
+
+
+def test_figures_refuse_what_they_cannot_draw() -> None:
+    with pytest.raises(ValueError, match="one feature"):
+        fit_figure(train("full", "diabetes", epochs=1))
+    with pytest.raises(ValueError, match="no results"):
+        compare_figure([])

@@ -19,6 +19,7 @@ from gdrun.configfile import load_config
 from gdrun.engine import initial_state
 from gdrun.engine import train as descend_on
 from gdrun.errors import ConfigError, DataError, OutputError
+from gdrun.interrupts import stop_on_signals
 from gdrun.records import EpochRecord, StepRecord, header
 from gdrun.results import RunResult, compare_results, overall_status, reach
 from gdrun.rundir import make_directory, plan_directory
@@ -122,7 +123,8 @@ def test_columns_in_memory_are_those_of_the_files(tmp_path: Path) -> None:
         (r["lr"], r["seed"], r["epoch"]): r["val_loss"] for r in read(tmp_path / "a" / "epochs.csv")
     }
     for k, loss in enumerate(losses):
-        key = tuple(str(result.epochs[name][k]) for name in ("lr", "seed", "epoch"))
+        lr, seed, epoch = (str(result.epochs[name][k]) for name in ("lr", "seed", "epoch"))
+        key = (lr, seed, epoch)
         assert float(written[key]) == pytest.approx(float(loss), rel=1e-8)
 
 
@@ -230,7 +232,7 @@ def test_runs_that_break_have_failed(tmp_path: Path, monkeypatch: pytest.MonkeyP
     def defect(*_: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(runs.Recorder, "add", defect)
+    monkeypatch.setattr("gdrun.runs.Recorder.add", defect)
     with pytest.raises(ZeroDivisionError):
         list(execute(prepare("compare", small_config()), tmp_path))
     for place in (tmp_path, tmp_path / "full"):
@@ -239,7 +241,7 @@ def test_runs_that_break_have_failed(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 def test_signals_ask_first_and_insist_the_second_time() -> None:
     before = signal.getsignal(signal.SIGINT)
-    with runs.stop_on_signals() as stop:
+    with stop_on_signals() as stop:
         assert not stop()
         signal.raise_signal(signal.SIGTERM)
         assert stop()
@@ -282,8 +284,10 @@ def test_names_stay_inside_the_output_directory(name: str, tmp_path: Path) -> No
 
 def test_unwritable_places_are_reported(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(OutputError, match="can't be made"):
+    with pytest.raises(OutputError, match="file: is no directory"):
         make_directory(tmp_path / "file" / "run", exact=False)
+    with pytest.raises(OutputError, match="can't be made: Not a directory"):
+        make_directory(tmp_path / "file" / "deeper" / "run", exact=False)
 
 
 def test_files_that_cannot_be_written_are_reported(tmp_path: Path) -> None:
@@ -333,6 +337,7 @@ def test_comparison_counts_what_it_takes_to_come_near_the_best() -> None:
     comparison = compare_results(results)
     finals = [row.train_loss for row in comparison.rows if row.train_loss is not None]
     assert comparison.target == pytest.approx(1.1 * min(finals))
+    assert comparison.target is not None
     for result, row in zip(results, comparison.rows, strict=True):
         reached = sorted(reach(history, comparison.target)[0] for history in result.histories)
         assert (row.updates_to_target or math.inf) == reached[1]
@@ -372,3 +377,44 @@ def test_fit_is_in_original_units(tmp_path: Path) -> None:
 
 def test_only_one_feature_has_a_fit() -> None:
     assert train("full", "diabetes", epochs=1).fit is None
+
+
+def test_saved_config_finds_its_data_from_anywhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    rows = "\n".join(f"{k},{k * k % 7}" for k in range(20))
+    Path("a.csv").write_text(f"x,y\n{rows}\n")
+    data = {"source": "csv", "path": "a.csv", "target": "y"}
+    train("full", small_config(data=data), output_dir=tmp_path, name="a")
+    config = load_config(str(tmp_path / "a" / "config.yaml"))
+    train("full", config, output_dir=tmp_path, name="b")
+    assert (tmp_path / "a/steps.csv").read_bytes() == (tmp_path / "b/steps.csv").read_bytes()
+
+
+def test_a_diverged_lane_counts_up_to_the_update_that_showed_it(tmp_path: Path) -> None:
+    result = train("minibatch", small_config(lr=1e6), output_dir=tmp_path, name="a")
+    (lane,) = result.lanes
+    steps = read(tmp_path / "a" / "steps.csv")
+    assert lane.diverged_at == lane.updates == int(steps[-1]["update"])
+    assert lane.samples == 16 * lane.updates
+    assert manifest(tmp_path / "a")["lanes"][0]["diverged_at"] == lane.diverged_at
+
+
+def test_there_is_no_target_where_nothing_was_learned() -> None:
+    results = compare(lr=2.0, epochs=5)
+    comparison = compare_results(results)
+    assert comparison.target is None
+    assert all(row.updates_to_target is None for row in comparison.rows)
+
+
+def test_python_requests_that_make_no_sense_are_refused(tmp_path: Path) -> None:
+    for method in ("minibach", "compare"):
+        with pytest.raises(ConfigError, match="must be one of full, sgd, minibatch"):
+            train(method, output_dir=tmp_path)  # type: ignore[arg-type]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_config_may_be_a_mapping_and_a_list_an_array() -> None:
+    result = train("full", {"epochs": 1}, lr=torch.tensor([0.25, 0.5]))
+    assert [lane.lr for lane in result.lanes] == [0.25, 0.5]

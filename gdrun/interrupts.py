@@ -1,0 +1,46 @@
+"""Ctrl-C and a cluster's time limit: asked once, a command finishes what is at hand."""
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import FrameType
+
+SIGNALS = [
+    number
+    for name in ("SIGINT", "SIGTERM", "SIGHUP")
+    if (number := getattr(signal, name, None)) is not None  # Windows has no SIGHUP
+]
+
+
+@dataclass
+class StopRequest:
+    """Whether the user has asked to stop; called, it answers."""
+
+    asked: bool = False
+
+    def __call__(self) -> bool:
+        """Whether to stop."""
+        return self.asked
+
+
+@contextmanager
+def stop_on_signals() -> Iterator[StopRequest]:
+    """Turn the first signal into a request to stop; a second one raises `KeyboardInterrupt`.
+
+    Importing PyTorch or matplotlib breaks in odd ways if an exception comes in between, so this is
+    in force before either begins.
+    """
+    request = StopRequest()
+
+    def handle(_number: int, _frame: FrameType | None) -> None:
+        if request.asked:
+            raise KeyboardInterrupt
+        request.asked = True
+
+    previous = [signal.signal(number, handle) for number in SIGNALS]
+    try:
+        yield request
+    finally:
+        for number, handler in zip(SIGNALS, previous, strict=True):
+            signal.signal(number, handler)
