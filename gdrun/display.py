@@ -79,10 +79,10 @@ class LiveView:
             self._draw()
 
     def _draw(self) -> None:
-        self._live.update(self._render(), refresh=True)
+        self._live.update(self.render(), refresh=True)
         self._drawn = time.monotonic()
 
-    def _render(self) -> RenderableType:
+    def render(self) -> RenderableType:
         parts: list[RenderableType] = []
         if self._tracks:
             # Two lines of head, one of titles, one of activity and the one the cursor rests on.

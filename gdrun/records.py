@@ -6,6 +6,7 @@ The engine yields a `Segment` at a time. `epoch_rows` and `step_rows` turn it in
 
 import math
 from array import array
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from operator import itemgetter
@@ -207,12 +208,14 @@ class Recorder:
     def add(self, segment: Segment) -> None:
         """Append what a segment says to the histories of its lanes."""
         numbers, losses = segment.logged(self.log_every)
-        for lane, history in enumerate(self.histories):
-            diverged = segment.diverged_at[lane]
-            kept = numbers if diverged is None else [n for n in numbers if n <= diverged]
-            history.steps["epoch"].extend([segment.epoch] * len(kept))
-            history.steps["update"].extend(kept)
-            history.steps["loss"].extend([row[lane] for row in losses[: len(kept)]])
+        updates, epochs = array("q", numbers), array("q", [segment.epoch]) * len(numbers)
+        by_lane = zip(self.histories, zip(*losses, strict=True), segment.diverged_at, strict=False)
+        for history, seen, diverged in by_lane:
+            # A lane counts up to the update that showed that it diverged.
+            kept = len(numbers) if diverged is None else bisect_right(numbers, diverged)
+            history.steps["epoch"].extend(epochs[:kept])
+            history.steps["update"].extend(updates[:kept])
+            history.steps["loss"].extend(array("d", seen[:kept]))
             if diverged is not None and kept and math.isnan(history.steps["loss"][-1]):
                 history.steps["loss"][-1] = math.inf
         for history, evaluation in zip(self.histories, segment.evaluations, strict=False):

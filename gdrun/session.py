@@ -60,7 +60,7 @@ def train_and_report(command: str, options: TrainingOptions, command_line: str) 
                     raise KeyboardInterrupt
                 _note_left_out(progress, experiment)
                 directory = make_directory(planned, exact=options.name is not None)
-                view.begin(experiment.description, _how(config), _tracks(experiment))
+                view.begin(experiment.description, how(config), tracks_of(experiment))
                 with closing(runs.execute(experiment, directory, command_line, stop)) as events:
                     for event in events:
                         if isinstance(event, RunResult):
@@ -85,18 +85,19 @@ def _print_plan(command: str, options: TrainingOptions, config: RunConfig, direc
     from gdrun import runs
 
     experiment = runs.prepare(command, config)
-    tracks = _tracks(experiment)
+    tracks = tracks_of(experiment)
     if options.json:
         print(to_json(plan_as_json(directory, config, tracks)), end="")
         return
     out = Console(highlight=False, soft_wrap=True)
     out.print(Text(dump_config(config)))
-    out.print(headline(experiment.description, _how(config)))
+    out.print(headline(experiment.description, how(config)))
     _note_left_out(out, experiment)
     out.print(*(Text(line) for line in plan_lines(directory, tracks)), sep="\n")
 
 
-def _tracks(experiment: "Experiment") -> list[Track]:
+def tracks_of(experiment: "Experiment") -> list[Track]:
+    """Where each run of an experiment starts."""
     rows, epochs = experiment.problem.data.rows, experiment.config.epochs
     return [
         Track(member.series, epochs, member.plan.updates_per_epoch(rows))
@@ -104,7 +105,7 @@ def _tracks(experiment: "Experiment") -> list[Track]:
     ]
 
 
-def _how(config: RunConfig) -> str:
+def how(config: RunConfig) -> str:
     """How the descent goes, in a few words."""
     lrs = ", ".join(f"{lr:g}" for lr in config.lr)
     parts = [f"lr {lrs}", config.sampling]

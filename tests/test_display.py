@@ -132,7 +132,7 @@ def test_live_view_stays_within_the_height(height: int) -> None:
         tracks = [Track(series(name), 10, 10) for name in ("full", "sgd", "minibatch")]
         view.begin(DESCRIPTION, "x", tracks)
         view.say("drawing")
-        assert len(out.render_lines(view._render(), pad=False)) <= height
+        assert len(out.render_lines(view.render(), pad=False)) <= height
 
 
 def interrupt(out: Console) -> None:

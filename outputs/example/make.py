@@ -1,0 +1,54 @@
+"""Make the README's pictures from real runs: `python outputs/example/make.py`."""
+
+from io import StringIO
+from pathlib import Path
+
+from rich.console import Console
+from rich.text import Text
+
+from gdrun.configfile import load_config
+from gdrun.display import LiveView
+from gdrun.plots import pictures
+from gdrun.report import result_notes, result_table
+from gdrun.results import RunResult, compare_results
+from gdrun.runs import execute, prepare
+from gdrun.session import how, tracks_of
+
+HERE = Path(__file__).parent
+
+
+def main() -> None:
+    """Train the article's experiment and the diabetes preset; keep their pictures."""
+    for preset, settings in (("article", []), ("diabetes", ["seeds=8"])):
+        config = load_config(preset, settings)
+        experiment = prepare("compare", config)
+        screen = Console(file=StringIO(), width=92, height=24, force_terminal=True)
+        view = LiveView(screen)
+        view.begin(experiment.description, how(config), tracks_of(experiment))
+        frame = None
+        results: list[RunResult] = []
+        for event in execute(experiment):
+            if isinstance(event, RunResult):
+                results.append(event)
+            else:
+                view.update(event.series, event.segment)
+                if frame is None and event.series.method == "sgd" and event.segment.epoch == 60:
+                    frame = view.render()
+        comparison = compare_results(results)
+        if preset == "article":
+            assert frame is not None
+            command = Text("$ gdrun compare\n", style="bold")
+            table = result_table(comparison, screen)
+            notes = [Text(note, style="dim") for note in result_notes(comparison, results)]
+            svg = Console(file=StringIO(), record=True, width=92)
+            svg.print(
+                command, frame, Text("\n… and when it is done:\n", style="italic"), table, *notes
+            )
+            svg.save_svg(str(HERE / "live.svg"), title="gdrun")
+        for picture in pictures(results, HERE, config.plot):
+            name = f"{preset}-{picture.path.name}"
+            picture.draw().savefig(HERE / name, dpi=110)
+
+
+if __name__ == "__main__":
+    main()

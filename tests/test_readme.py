@@ -1,0 +1,64 @@
+"""What the README promises, run."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from gdrun.configfile import load_config, preset_names
+from tests.conftest import Invoke
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+
+
+def test_the_two_commands_stand_there_as_they_are_run() -> None:
+    assert "pip install -e . && gdrun compare\n" in blocks("sh")
+    assert "pip install -e '.[test]' && pytest\n" in blocks("sh")
+    assert "pip install -e '.[test]' && pytest\n" in (ROOT / ".ci" / "run").read_text()
+
+
+def test_compare_prints_the_losses_shown(invoke: Invoke) -> None:
+    outcome = invoke("compare", "--set", "plot.enabled=false")
+    shown = re.findall(
+        r"^(full|sgd|minibatch) +(\d+) +([\d.]+) +([\d.]+) +([\d,]+)", README, re.MULTILINE
+    )
+    assert len(shown) == 3
+    for row in shown:
+        assert re.search(" +".join(map(re.escape, row)), outcome.out)
+    assert "target: train loss ≤ 0.00465, within 10 % of the best final loss 0.00423" in outcome.out
+
+
+def test_mistakes_are_reported_as_shown(invoke: Invoke) -> None:
+    outcome = invoke("compare", "--set", "hiden_size=3", "--lr", "0")
+    assert outcome.err in README
+
+
+@pytest.mark.parametrize("code", blocks("python"))
+def test_python_examples_run(code: str, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    printed = re.findall(r"^# (\{.*\})$", code, re.MULTILINE)
+    assert done.stdout.splitlines() == printed
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_config_example_is_valid(tmp_path: Path) -> None:
+    (example,) = blocks("yaml")
+    (tmp_path / "houses.yaml").write_text(example)
+    assert load_config(str(tmp_path / "houses.yaml")).lr == (0.01, 0.05)
+
+
+def test_every_preset_and_every_picture_is_there() -> None:
+    for name in preset_names():
+        assert f"`{name}`" in README
+    for path in re.findall(r"\]\((?!http)([^)]+)\)", README):
+        assert (ROOT / path).exists(), path
