@@ -3,7 +3,7 @@
 Shapes: N training rows, V validation rows, D features, O = 1 target.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import assert_never
 
 import torch
@@ -63,8 +63,7 @@ class Dataset:
     def to(self, device: torch.device) -> "Dataset":
         """The same data with its rows on a device."""
         names = ("x", "y", "x_val", "y_val")
-        moved = {name: getattr(self, name).to(device) for name in names}
-        return Dataset(**{**self.__dict__, **moved})
+        return replace(self, **{name: getattr(self, name).to(device) for name in names})
 
 
 def load_data(config: DataConfig) -> Dataset:

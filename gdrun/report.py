@@ -16,7 +16,15 @@ from gdrun.records import Status
 from gdrun.results import TARGET_FACTOR, Comparison, Row, RunResult
 
 # Columns in the order in which a narrow terminal goes without them.
-EXPENDABLE = ("best", "seconds", "seconds_to_target", "batch_size", "val_loss", "updates")
+EXPENDABLE = (
+    "best",
+    "seconds_to_target",
+    "batch_size",
+    "seconds",
+    "updates",
+    "val_loss",
+    "updates_to_target",
+)
 
 
 def result_table(comparison: Comparison, console: Console) -> Table:
@@ -55,8 +63,9 @@ def result_table(comparison: Comparison, console: Console) -> Table:
     if comparison.target is None:
         del columns["updates_to_target"], columns["seconds_to_target"]
     table = _table(rows, columns)
+    unbounded = console.options.update(width=10_000)
     for name in EXPENDABLE:
-        if console.measure(table).maximum <= console.width:
+        if console.measure(table, options=unbounded).maximum <= console.width:
             break
         columns.pop(name, None)
         table = _table(rows, columns)

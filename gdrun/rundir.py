@@ -100,6 +100,7 @@ class Manifest:
         self._content = dict(facts)
 
     def __enter__(self) -> "Manifest":
+        self._content |= {"status": "running", "started": now(), "finished": None}
         self._write()
         return self
 
@@ -190,11 +191,8 @@ def run_facts(command: str, description: Description, threads: int) -> dict[str,
     """What `run.json` says of any run or group: where, when, by what and on what."""
     return {
         "schema": SCHEMA_VERSION,
-        "status": "running",
         "command": command,
         "pid": os.getpid(),
-        "started": now(),
-        "finished": None,
         "device": description.device,
         "threads": threads,
         "host": platform.node(),

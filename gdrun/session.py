@@ -40,7 +40,8 @@ def train_and_report(command: str, options: TrainingOptions, command_line: str) 
         GdrunError: nothing was begun, or what was begun couldn't be written.
     """
     messages = Console(stderr=True, highlight=False)
-    progress = Console(stderr=True, highlight=False, quiet=options.quiet)
+    # The same console otherwise, so that a live view makes room for what is printed meanwhile.
+    progress = Console(quiet=True) if options.quiet else messages
     config = load_config(options.config, options.set or (), options.overrides())
     planned = plan_directory(options.output_dir, options.name, command)
     if options.dry_run:

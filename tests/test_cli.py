@@ -24,7 +24,11 @@ NO_PICTURES = ("--set", "plot.enabled=false")
 def python(*args: str, cwd: Path, **more: Any) -> subprocess.CompletedProcess[str]:
     """`python -m gdrun ARGS` in a process of its own, its output piped."""
     return subprocess.run(
-        [sys.executable, "-m", "gdrun", *args], cwd=cwd, capture_output=True, text=True, **more
+        [sys.executable, "-W", "error", "-m", "gdrun", *args],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        **more,
     )
 
 
@@ -213,7 +217,7 @@ def test_divergence_exits_with_3_only_if_every_lane_diverged(invoke: Invoke) -> 
 
 
 def test_unexpected_failures_are_a_line_and_a_hint(
-    invoke: Invoke, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    invoke: Invoke, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def defect(*_: object) -> None:
         raise ZeroDivisionError("oh")
@@ -223,9 +227,26 @@ def test_unexpected_failures_are_a_line_and_a_hint(
     assert outcome.code == 1
     assert "error: unexpected ZeroDivisionError: oh" in outcome.err
     assert "GDRUN_DEBUG=1" in outcome.err
-    shown = python("sgd", "-o", "/dev/null/x", cwd=tmp_path, env={**os.environ, "GDRUN_DEBUG": "1"})
-    assert shown.returncode == 1
-    assert "Traceback" not in shown.stderr  # a failure of a known kind needs none
+
+
+def test_debugging_shows_where_an_unexpected_failure_happened(tmp_path: Path) -> None:
+    script = (
+        "import gdrun.runs, sys\n"
+        "gdrun.runs.prepare = lambda *_: 1 / 0\n"
+        "sys.argv = ['gdrun', 'sgd']\n"
+        "from gdrun.__main__ import main; main()"
+    )
+    for debug in (True, False):
+        done = subprocess.run(
+            [sys.executable, "-c", script],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            env={**os.environ, "GDRUN_DEBUG": "1" if debug else ""},
+        )
+        assert done.returncode == 1
+        assert ("Traceback" in done.stderr) == debug
+        assert "unexpected ZeroDivisionError" in done.stderr
 
 
 # -------------------------------------------------------------------- processes and terminals
@@ -284,12 +305,15 @@ def test_version_and_help() -> None:
         assert flag in page
 
 
-def test_in_a_pipe_output_is_plain_text(tmp_path: Path) -> None:
-    done = python("compare", *SHORT, "--set", "plot.dpi=40", cwd=tmp_path)
+@pytest.mark.parametrize("command", COMMANDS)
+def test_in_a_pipe_output_is_plain_text(command: str, tmp_path: Path) -> None:
+    done = python(command, *SHORT, "--set", "plot.dpi=40", cwd=tmp_path)
     assert done.returncode == 0
     assert "\x1b" not in done.stdout + done.stderr
     assert "Warning" not in done.stderr
-    assert sum(line.startswith("sgd") for line in done.stderr.splitlines()) == 2
+    method = "sgd" if command == "compare" else command
+    assert sum(line.startswith(method) for line in done.stderr.splitlines()) == 2
+    assert "written to out/run" in done.stdout
 
 
 def terminal(tmp_path: Path, *args: str, **env: str) -> "pexpect.spawn[str]":
@@ -305,8 +329,9 @@ def terminal(tmp_path: Path, *args: str, **env: str) -> "pexpect.spawn[str]":
     )
 
 
-def test_on_a_terminal_there_is_a_live_view_and_a_table(tmp_path: Path) -> None:
-    child = terminal(tmp_path, "compare", *SHORT, *NO_PICTURES)
+@pytest.mark.parametrize("command", COMMANDS)
+def test_on_a_terminal_there_is_a_live_view_and_a_table(command: str, tmp_path: Path) -> None:
+    child = terminal(tmp_path, command, *SHORT, *NO_PICTURES)
     child.expect(pexpect.EOF)
     child.close()
     assert child.exitstatus == 0
@@ -390,3 +415,10 @@ def test_completion_is_offered(tmp_path: Path) -> None:
         [sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, env=env
     )
     assert "diabetes" in done.stdout
+
+
+def test_output_that_cannot_show_a_character_shows_another(tmp_path: Path) -> None:
+    env = {**os.environ, "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0", "LC_ALL": "C"}
+    done = python("full", *SHORT, *NO_PICTURES, cwd=tmp_path, env=env)
+    assert done.returncode == 0
+    assert "train loss ? " in done.stdout

@@ -2,6 +2,7 @@
 
 import io
 import re
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -12,7 +13,8 @@ from gdrun import labels
 from gdrun.display import LiveView, PlainView, make_view, progress_table
 from gdrun.progress import CURVE_POINTS, Track, sparkline
 from gdrun.records import Evaluation, Lane, Segment, Series
-from gdrun.results import Description
+from gdrun.report import result_table
+from gdrun.results import Comparison, Description, Row
 
 DESCRIPTION = Description(
     network="1 → 10 → 1 ReLU network",
@@ -227,3 +229,16 @@ def test_durations(value: float, expected: str) -> None:
 def test_rates_are_short(value: float) -> None:
     assert len(labels.short(value)) <= 6
     assert re.fullmatch(r"[\d.e+]+[kMG]?", labels.short(value))
+
+
+@pytest.mark.parametrize("width", [34, 40, 60, 80, 120])
+def test_results_lose_columns_not_digits(width: int) -> None:
+    row = Row("minibatch", 16, 0.05, 8, 1, 0.0123, 0.0112, 0.0345, 123_456, 71.5, 1200, 0.25)
+    comparison = Comparison(0.0135, (row, replace(row, lr=0.1, train_loss=None)))
+    out = Console(file=io.StringIO(), width=width)
+    out.print(result_table(comparison, out))
+    assert "…" not in text(out)
+    assert "0.0123" in text(out)
+    assert "diverged" in text(out)
+    assert ("123,456" in text(out)) == (width >= 60)
+    assert max(map(len, text(out).splitlines())) <= width
