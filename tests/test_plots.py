@@ -10,8 +10,9 @@ from matplotlib.figure import Figure
 
 from gdrun.api import compare, train
 from gdrun.config import PlotConfig
+from gdrun.curves import running_mean
 from gdrun.labels import METHOD_COLORS
-from gdrun.plots import compare_figure, fit_figure, loss_figure, pictures, running_mean
+from gdrun.plots import compare_figure, fit_figure, loss_figure, pictures
 
 
 def colors(axes: Axes) -> set[str]:

@@ -1,0 +1,221 @@
+"""The curves of results on given axes: medians and bands over seeds, running means, log scales.
+
+One seed is shown as it is, several as their median and the band between their 20th and 80th
+percentile; several learning rates differ in line style. A lane that diverged counts as infinite.
+numpy is here as the array type of matplotlib's interface.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis, YAxis
+from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
+from numpy.typing import NDArray
+
+from gdrun.labels import METHOD_COLORS
+from gdrun.records import History
+from gdrun.results import RunResult
+
+Array = NDArray[np.float64]
+LineStyle = Any  # matplotlib's: a name or (offset, on-off pattern in points)
+
+BAND = (20, 80)  # percentiles
+# Solid, dashed, dotted, dash-dotted, and on-off patterns in points for further learning rates.
+LINE_STYLES: tuple[LineStyle, ...] = (
+    "-",
+    "--",
+    ":",
+    "-.",
+    (0, (6, 1, 1, 1, 1, 1)),
+    (0, (1, 4)),
+    (0, (8, 4)),
+)
+# Above this many points a line is embedded as pixels in SVG and PDF files.
+RASTERIZE_ABOVE = 2000
+# A loss this many times that of the untrained network isn't drawn: the training diverges.
+EXPLODED = 100
+MEAN = "mean"  # marks the lines that are running means
+
+
+def ceiling_of(results: Sequence[RunResult]) -> float:
+    """The loss above which a curve counts as diverging and ends, lest it flatten all others.
+
+    Infinite where no lane ends below it: then the explosion is all there is to see.
+    """
+    lanes = [history.epochs["train_loss"] for result in results for history in result.histories]
+    ceiling = EXPLODED * max(losses[0] for losses in lanes)
+    return ceiling if any(losses[-1] < ceiling for losses in lanes) else np.inf
+
+
+def draw_steps(axes: Axes, result: RunResult, ceiling: float) -> None:
+    """Faint: the loss of every logged update (of several seeds, their band); bold: running mean."""
+    color = METHOD_COLORS[result.series.method]
+    groups = list(lr_groups(result))
+    several = len(groups) ** 0.5
+    for style, lanes in groups:
+        histories = [result.histories[lane] for lane in lanes]
+        updates, losses = _align(histories, "steps", "update", "loss")
+        losses[losses > ceiling] = np.inf
+        middle, low, high = _quantiles(losses)
+        faint: Any = {"color": color, "rasterized": len(updates) > RASTERIZE_ABOVE}
+        if len(lanes) > 1:
+            axes.fill_between(updates, low, high, **faint, alpha=0.3 / several, linewidth=0)
+        elif result.series.batch_size < result.description.rows:
+            axes.plot(updates, middle, **faint, alpha=0.3 / several, linewidth=0.7)
+        where, means = _epoch_means(histories, updates, losses)
+        means[means > ceiling] = np.inf
+        draw_band(axes, where, means, color, style, band=False, gid=MEAN)
+    log_scale(axes, x=False)
+
+
+def _epoch_means(
+    histories: Sequence[History], updates: Array, losses: Array
+) -> tuple[Array, Array]:
+    """Each lane's mean over an epoch's updates: running, or an epoch each if not all are logged."""
+    if len(updates) and updates[0] == 1:
+        window = _updates_an_epoch(histories[0])
+        return running_mean(updates, losses, window)
+    ends, means = _align(histories, "epochs", "updates", "batch_loss")
+    half = float(ends[0]) / 2 if len(ends) else 0.0
+    return ends - half, means
+
+
+def draw_epochs(
+    axes: Axes, result: RunResult, ceiling: float, loss: str, cost: str, color: str | None = None
+) -> None:
+    """A loss at the ends of epochs against what it cost; both are columns of `epochs.csv`."""
+    color = color or METHOD_COLORS[result.series.method]
+    for style, lanes in lr_groups(result):
+        x, losses = _align([result.histories[lane] for lane in lanes], "epochs", cost, loss)
+        losses[losses > ceiling] = np.inf
+        # Nothing has been spent before training, which a logarithmic axis can't show.
+        shown = slice(0 if cost == "epoch" else 1, None)
+        draw_band(axes, x[shown], losses[:, shown], color, style)
+
+
+def draw_band(
+    axes: Axes,
+    x: Array,
+    curves: Array,
+    color: str,
+    style: LineStyle,
+    *,
+    band: bool = True,
+    gid: str | None = None,
+) -> None:
+    """The median of curves, (lanes, points), and their band; a cross where the median ends."""
+    middle, low, high = _quantiles(curves)
+    if band and len(curves) > 1:
+        axes.fill_between(x, low, high, color=color, alpha=0.2, linewidth=0)
+    alive = np.flatnonzero(np.isfinite(middle))
+    single: Any = {"marker": "o", "markersize": 4} if len(alive) == len(middle) == 1 else {}
+    axes.plot(x, middle, color=color, linestyle=style, gid=gid, **single)
+    if 0 < len(alive) < len(middle):
+        axes.plot(x[alive[-1]], middle[alive[-1]], "x", color=color, markeredgewidth=2, alpha=0.8)
+
+
+def label_axes(axes: Axes, x: str, y: str | None) -> None:
+    """Name the axes; without a y, its numbers are those of the panel to the left."""
+    axes.set_xlabel(x)
+    if not any(len(np.asarray(line.get_xdata())) for line in axes.get_lines()):
+        axes.set_xticks([])
+        axes.text(0.5, 0.5, "nothing logged", transform=axes.transAxes, ha="center", color="0.5")
+    elif axes.get_xscale() == "linear":
+        low, high = axes.get_xlim()
+        if high - low < 1:
+            axes.set_xlim(low - 1, high + 1)
+        axes.xaxis.set_major_locator(MaxNLocator(nbins=6, steps=[1, 2, 5, 10], integer=True))
+        axes.xaxis.set_major_formatter("{x:,.0f}")
+    if y is None:
+        axes.tick_params(which="both", labelleft=False)
+    else:
+        axes.set_ylabel(y)
+
+
+def cut_below_the_means(panels: Sequence[Axes]) -> None:
+    """Let the means fill the height: single samples come close to zero, which has no logarithm."""
+    lines = [line for axes in panels for line in axes.get_lines() if line.get_gid() == MEAN]
+    means = np.concatenate([np.asarray(line.get_ydata(), dtype=float) for line in lines])
+    positive = means[np.isfinite(means) & (means > 0)]
+    if len(positive):
+        bottom, top = panels[0].get_ylim()
+        panels[0].set_ylim(max(bottom, positive.min() / 30), top)
+
+
+def log_scale(axes: Axes, *, x: bool) -> None:
+    """Log scales where there is anything positive to show on them."""
+    lines = [np.asarray(line.get_ydata(), dtype=float) for line in axes.get_lines()]
+    if any((np.isfinite(y) & (y > 0)).any() for y in lines):
+        axes.set_yscale("log")
+        _number_log_axis(axes.yaxis)
+        if x:
+            axes.set_xscale("log")
+            _number_log_axis(axes.xaxis)
+
+
+def _number_log_axis(axis: Axis) -> None:
+    """Numbers at powers of ten or, where the axis spans hardly more than one, between them."""
+    low, high = axis.get_view_interval()
+    if 0 < high < 30 * low:
+        subs = (1, 2, 4, 6) if isinstance(axis, YAxis) else (1, 3)
+        axis.set_major_locator(LogLocator(subs=subs))
+        axis.set_major_formatter("{x:g}")
+    # Ticks are most of the time that a figure takes: those without a number tell nothing.
+    axis.set_minor_locator(NullLocator())
+
+
+def lr_groups(result: RunResult) -> Iterator[tuple[LineStyle, list[int]]]:
+    """The lanes of each learning rate, with its line style."""
+    lanes = result.series.lanes
+    lrs = list(dict.fromkeys(lane.lr for lane in lanes))
+    for lr, style in zip(lrs, line_styles(len(lrs)), strict=True):
+        yield style, [k for k, lane in enumerate(lanes) if lane.lr == lr]
+
+
+def line_styles(number: int) -> list[LineStyle]:
+    """A style for each of so many learning rates; from the eighth on they repeat."""
+    return [LINE_STYLES[k % len(LINE_STYLES)] for k in range(number)]
+
+
+def _align(histories: Sequence[History], table: str, x: str, y: str) -> tuple[Array, Array]:
+    """One x axis and (lanes, points) of y: evaluated points only, infinite once a lane diverged."""
+    columns = [getattr(history, table) for history in histories]
+    longest = max(columns, key=lambda column: len(column[x]))
+    values = np.full((len(columns), len(longest[x])), np.inf)
+    for row, column in zip(values, columns, strict=True):
+        row[: len(column[y])] = column[y]
+    evaluated = ~np.isnan(values).all(axis=0)
+    values[np.isnan(values)] = np.inf
+    return np.asarray(longest[x], dtype=float)[evaluated], values[:, evaluated]
+
+
+def _quantiles(curves: Array) -> tuple[Array, Array, Array]:
+    """Median, 20th and 80th percentile over lanes, NaN where they are infinite."""
+    quantiles = [
+        np.median(curves, axis=0),
+        # Observed values, not interpolated ones: between a finite and an infinite one lies nothing.
+        *np.percentile(curves, BAND, axis=0, method="inverted_cdf"),
+    ]
+    middle, low, high = (np.where(np.isfinite(q), q, np.nan) for q in quantiles)
+    return middle, low, high
+
+
+def running_mean(x: Array, y: Array, window: int) -> tuple[Array, Array]:
+    """The mean of `window` consecutive values along the last axis, at the middle of its window.
+
+    Infinite from where the values are.
+    """
+    window = max(1, min(window, y.shape[-1]))
+    with np.errstate(invalid="ignore", over="ignore"):
+        sums = np.cumsum(np.concatenate([np.zeros((*y.shape[:-1], 1)), y], axis=-1), axis=-1)
+        mean = (sums[..., window:] - sums[..., :-window]) / window
+    mean[np.isnan(mean)] = np.inf
+    return (x[: mean.shape[-1]] + x[window - 1 :]) / 2, mean
+
+
+def _updates_an_epoch(history: History) -> int:
+    """How many logged updates an epoch has."""
+    epochs = history.steps["epoch"]
+    return sum(1 for epoch in epochs if epoch == epochs[0]) if len(epochs) else 1

@@ -1,0 +1,133 @@
+"""The frame of a figure: gdrun's style, and a head that hides no curve."""
+
+import textwrap
+from collections.abc import Sequence
+from io import BytesIO
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.artist import Artist
+from matplotlib.backend_bases import RendererBase
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from gdrun.curves import BAND, line_styles
+from gdrun.labels import METHOD_COLORS, count
+from gdrun.results import RunResult
+
+STYLE: Any = {
+    "font.size": 9,
+    "axes.titlesize": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "0.92",
+    "grid.linewidth": 0.7,
+    "legend.frameon": False,
+    "lines.linewidth": 1.6,
+    "svg.fonttype": "none",
+    "pdf.fonttype": 42,
+}
+
+
+class StyledFigure(Figure):
+    """A figure that carries gdrun's style along, and that a notebook shows by itself."""
+
+    def draw(self, renderer: RendererBase) -> None:
+        """Draw with the style in force: matplotlib makes ticks and texts only now."""
+        with mpl.rc_context(STYLE):
+            super().draw(renderer)
+
+    def _repr_png_(self) -> bytes:
+        png = BytesIO()
+        self.savefig(png, format="png", dpi=100)
+        return png.getvalue()
+
+
+def framed_figure(
+    results: Sequence[RunResult],
+    *,
+    width: float,
+    height: float,
+    note: str = "",
+    more: Sequence[Artist] = (),
+    gap: float = 0.5,
+) -> tuple[Figure, float, float]:
+    """A figure with its head, where it hides no curve, and the top and bottom left for panels.
+
+    The head holds what was trained on what, how to read the curves, and the legend, and then a
+    gap. Sizes are in inches; the head's comes on top of `height`.
+    """
+    title, notes = _caption(results, note)
+    title_lines = textwrap.wrap(title, int(12 * width))
+    note_lines = textwrap.wrap("; ".join(notes), int(16 * width))
+    handles = [*_legend(results), *more]
+    columns = max(1, min(len(handles), int(width / 1.35)))
+    by_rows = [handle for k in range(columns) for handle in handles[k::columns]]
+    at = [0.1, 0.22 * len(title_lines), 0.17 * len(note_lines), 0.2 * -(-len(handles) // columns)]
+    head = sum(at) + gap
+    figure = StyledFigure(figsize=(width, height + head))
+    FigureCanvasAgg(figure)
+    inch = 1 / (height + head)
+    place: Any = {"x": 0.1 / width, "va": "top"}
+    figure.text(y=1 - at[0] * inch, s=plain("\n".join(title_lines)), size=11, **place)
+    figure.text(
+        y=1 - (sum(at[:2]) + 0.04) * inch,
+        s=plain("\n".join(note_lines)),
+        size=8.5,
+        color="0.35",
+        **place,
+    )
+    figure.legend(
+        handles=by_rows,
+        loc="upper left",
+        bbox_to_anchor=(0.0, 1 - sum(at[:3]) * inch),
+        ncols=columns,
+        columnspacing=1.4,
+    )
+    return figure, 1 - head * inch, 0.5 * inch
+
+
+def _caption(results: Sequence[RunResult], note: str) -> tuple[str, list[str]]:
+    """The title, and what one has to know to read the curves."""
+    description, lanes = results[0].description, results[0].series.lanes
+    lrs = list(dict.fromkeys(lane.lr for lane in lanes))
+    rate = f", learning rate {lrs[0]:g}" if len(lrs) == 1 else ""
+    rows = count(description.rows, "row")
+    notes = [f"loss: {description.loss_name}"]
+    if len(lanes) > len(lrs):
+        seeds = len(lanes) // len(lrs)
+        notes.append(f"median of {seeds} seeds, band {BAND[0]}th to {BAND[1]}th percentile")
+        note = note.replace("each update faint", "band of each update faint")
+    if note:
+        notes.append(note)
+    if any(lane.status == "diverged" for result in results for lane in result.lanes):
+        notes.append("×: diverges")
+    return f"{description.network} on {description.data}, {rows}{rate}", notes
+
+
+def _legend(results: Sequence[RunResult]) -> list[Artist]:
+    """A line for each run and, where there are several, for each learning rate."""
+    handles: list[Artist] = [
+        Line2D(
+            [],
+            [],
+            color=METHOD_COLORS[result.series.method],
+            label=f"{result.series.method} (B = {result.series.batch_size:,})",
+        )
+        for result in results
+    ]
+    lrs = list(dict.fromkeys(lane.lr for lane in results[0].series.lanes))
+    if len(lrs) > 1:
+        styles = zip(lrs, line_styles(len(lrs)), strict=True)
+        handles += [
+            Line2D([], [], color="0.3", linestyle=style, label=f"lr {lr:g}") for lr, style in styles
+        ]
+    return handles
+
+
+def plain(text: str) -> str:
+    """Text as it stands: to matplotlib, dollars would begin a formula."""
+    return text.replace("$", r"\$")
