@@ -1,13 +1,15 @@
 """`TrainState` to a file and back: atomic, versioned, loaded without unpickling code."""
 
 import os
+import pickle
+import zipfile
 from dataclasses import fields
 from pathlib import Path
 
 import torch
 
-from gdrun.engine import TrainState
 from gdrun.errors import DataError
+from gdrun.state import TrainState
 
 VERSION = 1
 
@@ -32,15 +34,22 @@ def save_checkpoint(path: Path, state: TrainState) -> None:
 
 
 def load_checkpoint(path: Path, device: torch.device | str = "cpu") -> TrainState:
-    """Read a state that `train` goes on from.
+    """Read a state that `train` goes on from, its weights on a device.
 
     Raises:
-        DataError: the file is no checkpoint of this version of gdrun.
+        OSError: the file can't be read.
+        DataError: it is no checkpoint of this version of gdrun.
     """
-    content = torch.load(path, map_location=device, weights_only=True)
-    version = content.pop("version", None)
+    with path.open("rb") as file:
+        if not zipfile.is_zipfile(file):
+            raise DataError(f"{path}: is no checkpoint, or a damaged one")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+        version = content.pop("version")
+    except (pickle.UnpicklingError, RuntimeError, EOFError, TypeError, AttributeError, KeyError):
+        raise DataError(f"{path}: is no checkpoint, or a damaged one") from None
     if version != VERSION:
         raise DataError(f"{path}: is a checkpoint of version {version}, expected {VERSION}")
-    # Sums over an epoch are kept on the processor, in double precision, whatever the device.
-    content["loss_sum"] = content["loss_sum"].cpu()
+    for name in ("params", "velocity"):
+        content[name] = tuple(tensor.to(device) for tensor in content[name])
     return TrainState(**content)

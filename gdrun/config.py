@@ -5,6 +5,7 @@ epoch, the device that `auto` picks) is worked out where it is needed and never 
 config from YAML and flags is `gdrun.configfile`, saying what is wrong with it `gdrun.mistakes`.
 """
 
+from numbers import Real
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
@@ -27,9 +28,9 @@ METHODS: tuple[Method, ...] = get_args(Method)
 
 def _number(value: Any) -> Any:
     """Refuse what Python would take for a number though its writer meant something else."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if isinstance(value, bool) or not isinstance(value, Real):
         raise ValueError("Input should be a number")
-    return value
+    return value.item() if hasattr(value, "item") else value  # numpy's numbers
 
 
 def _text(value: Any) -> Any:
@@ -39,7 +40,10 @@ def _text(value: Any) -> Any:
 
 
 def _absolute(path: Path) -> Path:
-    return path.expanduser().absolute()
+    try:
+        return path.expanduser().absolute()
+    except RuntimeError:
+        raise ValueError("Input should be the path of a file of a known user") from None
 
 
 def _several(value: Any) -> Any:
@@ -53,9 +57,9 @@ def _one_or_several(values: tuple[Any, ...]) -> Any:
     return values[0] if len(values) == 1 else list(values)
 
 
-Real = Annotated[float, Field(allow_inf_nan=False), BeforeValidator(_number)]
+Number = Annotated[float, Field(allow_inf_nan=False), BeforeValidator(_number)]
 Integer = Annotated[int, BeforeValidator(_number)]
-Positive = Annotated[Real, Field(gt=0)]
+Positive = Annotated[Number, Field(gt=0)]
 Count = Annotated[Integer, Field(ge=1)]
 # torch.manual_seed takes 64 bits; the room above leaves space for `seed + k`.
 Seed = Annotated[Integer, Field(ge=0, lt=2**62)]
@@ -79,7 +83,7 @@ class Data(Schema):
 
     source: str
     standardize: StrictBool = False
-    val_fraction: Annotated[Real, Field(ge=0, lt=1)] = 0.0
+    val_fraction: Annotated[Number, Field(ge=0, lt=1)] = 0.0
     seed: Seed = 0
 
 
@@ -88,7 +92,7 @@ class QuadraticData(Data):
 
     source: Literal["quadratic"] = "quadratic"
     rows: Count = 100
-    noise: Annotated[Real, Field(ge=0)] = 0.2
+    noise: Annotated[Number, Field(ge=0)] = 0.2
 
 
 class CsvData(Data):
@@ -138,9 +142,9 @@ class RunConfig(Schema):
     seeds: Annotated[Count, Field(le=100_000)] = 1
     sampling: Sampling = "reshuffle"
     drop_last: StrictBool = False
-    momentum: Annotated[Real, Field(ge=0, lt=1)] = 0.0
+    momentum: Annotated[Number, Field(ge=0, lt=1)] = 0.0
     nesterov: StrictBool = False
-    weight_decay: Annotated[Real, Field(ge=0)] = 0.0
+    weight_decay: Annotated[Number, Field(ge=0)] = 0.0
     activation: Literal["relu", "tanh", "sigmoid", "gelu"] = "relu"
     loss: Literal["mse", "l1", "huber"] = "mse"
     data: DataConfig = QuadraticData()

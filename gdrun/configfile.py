@@ -14,8 +14,8 @@ import yaml
 from pydantic import ValidationError
 
 from gdrun.config import RunConfig
-from gdrun.errors import ConfigError
-from gdrun.mistakes import KeyPath, Layer, did_you_mean, explain, kind
+from gdrun.errors import ConfigError, did_you_mean
+from gdrun.mistakes import KeyPath, Layer, explain, kind
 
 DEFAULT_PRESET = "article"
 
@@ -151,7 +151,9 @@ def read_layer(path: Path) -> Layer:
     layer = _parse(text, str(path))
     data = layer.values.get("data")
     if isinstance(data, dict) and isinstance(data.get("path"), str):
-        location = str(path.parent / Path(data["path"]).expanduser())
+        # What begins with ~ is left to the schema.
+        own = Path(data["path"])
+        location = str(own if own.parts[:1] and own.parts[0].startswith("~") else path.parent / own)
         return Layer({**layer.values, "data": {**data, "path": location}}, layer.origins)
     return layer
 

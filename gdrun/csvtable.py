@@ -6,8 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from gdrun.errors import DataError
-from gdrun.mistakes import did_you_mean
+from gdrun.errors import DataError, did_you_mean
 
 SHOWN = 5  # mistakes of a file that are listed; the rest are counted
 

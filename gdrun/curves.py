@@ -57,6 +57,8 @@ def draw_steps(axes: Axes, result: RunResult, ceiling: float) -> None:
     for style, lanes in groups:
         histories = [result.histories[lane] for lane in lanes]
         updates, losses = _align(histories, "steps", "update", "loss")
+        where, means = _epoch_means(histories, updates, losses)
+        means[means > ceiling] = np.inf
         losses[losses > ceiling] = np.inf
         middle, low, high = _quantiles(losses)
         faint: Any = {"color": color, "rasterized": len(updates) > RASTERIZE_ABOVE}
@@ -64,8 +66,6 @@ def draw_steps(axes: Axes, result: RunResult, ceiling: float) -> None:
             axes.fill_between(updates, low, high, **faint, alpha=0.3 / several, linewidth=0)
         elif result.series.batch_size < result.description.rows:
             axes.plot(updates, middle, **faint, alpha=0.3 / several, linewidth=0.7)
-        where, means = _epoch_means(histories, updates, losses)
-        means[means > ceiling] = np.inf
         draw_band(axes, where, means, color, style, band=False, gid=MEAN)
     log_scale(axes, x=False)
 
@@ -75,8 +75,8 @@ def _epoch_means(
 ) -> tuple[Array, Array]:
     """Each lane's mean over an epoch's updates: running, or an epoch each if not all are logged."""
     if len(updates) and updates[0] == 1:
-        window = _updates_an_epoch(histories[0])
-        return running_mean(updates, losses, window)
+        longest = max(histories, key=lambda history: len(history.steps["epoch"]))
+        return running_mean(updates, losses, _updates_an_epoch(longest))
     ends, means = _align(histories, "epochs", "updates", "batch_loss")
     half = float(ends[0]) / 2 if len(ends) else 0.0
     return ends - half, means
@@ -168,10 +168,9 @@ def _number_log_axis(axis: Axis) -> None:
 
 def lr_groups(result: RunResult) -> Iterator[tuple[LineStyle, list[int]]]:
     """The lanes of each learning rate, with its line style."""
-    lanes = result.series.lanes
-    lrs = list(dict.fromkeys(lane.lr for lane in lanes))
+    lrs = result.series.lrs
     for lr, style in zip(lrs, line_styles(len(lrs)), strict=True):
-        yield style, [k for k, lane in enumerate(lanes) if lane.lr == lr]
+        yield style, [k for k, lane in enumerate(result.series.lanes) if lane.lr == lr]
 
 
 def line_styles(number: int) -> list[LineStyle]:
@@ -186,7 +185,7 @@ def _align(histories: Sequence[History], table: str, x: str, y: str) -> tuple[Ar
     values = np.full((len(columns), len(longest[x])), np.inf)
     for row, column in zip(values, columns, strict=True):
         row[: len(column[y])] = column[y]
-    evaluated = ~np.isnan(values).all(axis=0)
+    evaluated = ~np.isnan(np.asarray(longest[y], dtype=float))
     values[np.isnan(values)] = np.inf
     return np.asarray(longest[x], dtype=float)[evaluated], values[:, evaluated]
 

@@ -13,96 +13,18 @@ Shapes: R lanes, N training rows, B batch rows, D features, O outputs, U updates
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-from gdrun.config import Sampling
-from gdrun.gradients import lane_gradients
+from gdrun.batches import BLOCK_NUMBERS, batches
 from gdrun.models import Params, Problem
-from gdrun.order import visiting_order
-from gdrun.records import Evaluation, Lane, Segment
+from gdrun.records import Evaluation, Segment
+from gdrun.sgd import make_step
+from gdrun.state import Plan, TrainState
 
 # A segment ends after this many seconds at the latest, so that whoever consumes `train` can act.
 SEGMENT_SECONDS = 0.1
-# Batches are gathered, and rows evaluated, in blocks of about this many numbers (16 MB).
-BLOCK_NUMBERS = 2**22
-
-Step = Callable[[Tensor, Tensor], Tensor]
-
-
-@dataclass(frozen=True)
-class Plan:
-    """How to descend: everything about a training but the problem."""
-
-    lanes: tuple[Lane, ...]
-    batch_size: int
-    epochs: int
-    sampling: Sampling = "reshuffle"
-    drop_last: bool = False
-    momentum: float = 0.0
-    nesterov: bool = False
-    weight_decay: float = 0.0
-    eval_every: int = 1
-
-    def updates_per_epoch(self, rows: int) -> int:
-        """Updates in one pass over N rows: ⌈N/B⌉, or ⌊N/B⌋ with `drop_last`."""
-        return rows // self.batch_size if self.drop_last else -(-rows // self.batch_size)
-
-
-@dataclass
-class TrainState:
-    """Everything that the next update depends on, and nothing else; `train` moves it in place.
-
-    Attributes:
-        params: stacked weights, (R, …) each.
-        velocity: momentum buffers, shaped like `params`; empty without momentum.
-        epoch: finished epochs; -1 before the untrained losses have been reported.
-        updates, samples: so far.
-        seconds: training time so far.
-        loss_sum: (R,) batch losses times rows, summed over the unfinished epoch so far.
-        row_sum: the rows in that sum.
-        diverged_at: per lane, the update that first saw a non-finite loss, or None.
-    """
-
-    params: Params
-    velocity: Params
-    epoch: int
-    updates: int
-    samples: int
-    seconds: float
-    loss_sum: Tensor
-    row_sum: int
-    diverged_at: list[int | None]
-
-    def clone(self) -> "TrainState":
-        """A copy that shares nothing."""
-        return replace(
-            self,
-            params=tuple(p.clone() for p in self.params),
-            velocity=tuple(v.clone() for v in self.velocity),
-            loss_sum=self.loss_sum.clone(),
-            diverged_at=list(self.diverged_at),
-        )
-
-
-def initial_state(problem: Problem, plan: Plan) -> TrainState:
-    """The state before the first update, on the device of the problem's data."""
-    device = problem.data.x.device
-    seeds = [lane.seed for lane in plan.lanes]
-    params = tuple(p.to(device) for p in problem.network.init(seeds))
-    return TrainState(
-        params=params,
-        velocity=tuple(torch.zeros_like(p) for p in params) if plan.momentum else (),
-        epoch=-1,
-        updates=0,
-        samples=0,
-        seconds=0.0,
-        loss_sum=torch.zeros(len(plan.lanes), dtype=torch.float64),
-        row_sum=0,
-        diverged_at=[None] * len(plan.lanes),
-    )
 
 
 def train(problem: Problem, plan: Plan, state: TrainState) -> Iterator[Segment]:
@@ -141,59 +63,6 @@ def train(problem: Problem, plan: Plan, state: TrainState) -> Iterator[Segment]:
                 yield _segment(state, state.epoch + 1, seen)
 
 
-def make_step(problem: Problem, plan: Plan, state: TrainState) -> Step:
-    """One update in place: (R, B, D), (R, B, O) → the batch losses before it, (R,).
-
-    The rule is that of `torch.optim.SGD` (Sutskever et al. 2013 in PyTorch's variant, where lr
-    scales the velocity), lane by lane:
-
-        g ← ∇loss(w) + weight_decay · w
-        v ← momentum · v + g,   g ← g + momentum · v  if nesterov  else  v
-        w ← w − lr · g
-    """
-    weights = state.params
-    # The same memory seen as leaves of the autograd graph: `weights` can then move unrecorded.
-    leaves = tuple(w.detach().requires_grad_() for w in weights)
-    lr = torch.tensor([lane.lr for lane in plan.lanes]).view(-1, 1, 1).to(weights[0])
-    lrs = (lr,) * len(weights)
-    ones = torch.ones_like(lr).flatten()
-
-    def step(x: Tensor, y: Tensor) -> Tensor:
-        losses = problem.losses(leaves, x, y)
-        g = lane_gradients(losses, leaves, ones)
-        if plan.weight_decay:
-            g = torch._foreach_add(g, weights, alpha=plan.weight_decay)
-        if plan.momentum:
-            torch._foreach_mul_(state.velocity, plan.momentum)
-            torch._foreach_add_(state.velocity, g)
-            v = state.velocity
-            g = torch._foreach_add(g, v, alpha=plan.momentum) if plan.nesterov else v
-        torch._foreach_addcmul_(weights, g, lrs, value=-1)
-        return losses.detach()
-
-    return step
-
-
-def batches(
-    problem: Problem, plan: Plan, epoch: int, skip: int = 0
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """The batches of an epoch (from 1) after the first `skip`: (R, B, D) and (R, B, O) each."""
-    x, y = problem.data.x, problem.data.y
-    lanes, size = len(plan.lanes), plan.batch_size
-    order = visiting_order(plan.sampling, len(x), [lane.seed for lane in plan.lanes], epoch)
-    used = min(len(x), plan.updates_per_epoch(len(x)) * size)
-    numbers_per_batch = lanes * size * (x.shape[1] + y.shape[1])
-    block = size * max(1, min(1024, BLOCK_NUMBERS // numbers_per_batch))
-    for start in range(skip * size, used, block):
-        rows = slice(start, min(start + block, used))
-        if order is None:
-            xs, ys = (t[rows].expand(lanes, -1, -1) for t in (x, y))
-        else:
-            index = order[:, rows].to(x.device)
-            xs, ys = x[index], y[index]
-        yield from zip(torch.split(xs, size, dim=1), torch.split(ys, size, dim=1), strict=True)
-
-
 @torch.no_grad()
 def evaluate(problem: Problem, params: Params, x: Tensor, y: Tensor) -> list[float]:
     """Mean loss over all given rows, (N, D) and (N, O), of each lane."""
@@ -218,13 +87,14 @@ def _account(
         for lane, diverged in enumerate(state.diverged_at):
             if diverged is None and not finite[:, lane].all():
                 state.diverged_at[lane] = state.updates + 1 + int(finite[:, lane].int().argmin())
+    state.updates += len(losses)
+    samples = plan.samples_after(state.updates, problem.data.rows)
     # All batches hold B rows, but for what is left to the last one of an epoch.
     rows = torch.full((len(losses), 1), plan.batch_size)
-    rows[-1] = min(plan.batch_size, problem.data.rows - state.row_sum - int(rows[:-1].sum()))
+    rows[-1] = samples - state.samples - plan.batch_size * (len(losses) - 1)
     state.loss_sum += (seen.double() * rows).sum(dim=0)
-    state.row_sum += int(rows.sum())
-    state.samples += int(rows.sum())
-    state.updates += len(losses)
+    state.row_sum += samples - state.samples
+    state.samples = samples
     numbers: list[list[float]] = seen.tolist()
     return numbers
 
@@ -237,8 +107,8 @@ def _end_epoch(
     train_loss: Sequence[float | None] = [None] * lanes
     val_loss: Sequence[float | None] = [None] * lanes
     diverged_before = [at is not None and at <= started_at for at in state.diverged_at]
-    alive = None in state.diverged_at
-    if state.epoch % plan.eval_every == 0 or state.epoch == plan.epochs or not alive:
+    diverged_now = any(at is not None and at > started_at for at in state.diverged_at)
+    if state.epoch % plan.eval_every == 0 or state.epoch == plan.epochs or diverged_now:
         train_loss = evaluate(problem, state.params, data.x, data.y)
         if len(data.x_val):
             val_loss = evaluate(problem, state.params, data.x_val, data.y_val)

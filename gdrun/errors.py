@@ -10,6 +10,7 @@ command line turns any of them into text and an exit code in one place, `gdrun.c
 lane diverged or a run was interrupted is no error but a status: see `gdrun.records`.
 """
 
+import difflib
 from collections.abc import Iterable
 
 
@@ -37,3 +38,13 @@ class DataError(GdrunError):
 
 class OutputError(GdrunError):
     """Results can't be written where they were asked for."""
+
+
+def did_you_mean(name: str, known: Iterable[str], prefix: tuple[str, ...] = ()) -> list[str]:
+    """A hint that names the closest of the known names, or none."""
+    by_lower = {key.lower(): key for key in known}
+    matches = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.6)
+    return [
+        f"{'.'.join((*prefix, name))}: did you mean {'.'.join((*prefix, by_lower[match]))}?"
+        for match in matches
+    ]

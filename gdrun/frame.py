@@ -93,7 +93,7 @@ def framed_figure(
 def _caption(results: Sequence[RunResult], note: str) -> tuple[str, list[str]]:
     """The title, and what one has to know to read the curves."""
     description, lanes = results[0].description, results[0].series.lanes
-    lrs = list(dict.fromkeys(lane.lr for lane in lanes))
+    lrs = results[0].series.lrs
     rate = f", learning rate {lrs[0]:g}" if len(lrs) == 1 else ""
     rows = count(description.rows, "row")
     notes = [f"loss: {description.loss_name}"]
@@ -119,7 +119,7 @@ def _legend(results: Sequence[RunResult]) -> list[Artist]:
         )
         for result in results
     ]
-    lrs = list(dict.fromkeys(lane.lr for lane in results[0].series.lanes))
+    lrs = results[0].series.lrs
     if len(lrs) > 1:
         styles = zip(lrs, line_styles(len(lrs)), strict=True)
         handles += [

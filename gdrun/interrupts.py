@@ -38,9 +38,15 @@ def stop_on_signals() -> Iterator[StopRequest]:
             raise KeyboardInterrupt
         request.asked = True
 
-    previous = [signal.signal(number, handle) for number in SIGNALS]
+    # What is ignored stays ignored: that is what nohup, and a script's background jobs, ask for.
+    handled = {number: signal.getsignal(number) for number in SIGNALS}
+    handled = {
+        n: handler for n, handler in handled.items() if handler not in (signal.SIG_IGN, None)
+    }
+    for number in handled:
+        signal.signal(number, handle)
     try:
         yield request
     finally:
-        for number, handler in zip(SIGNALS, previous, strict=True):
+        for number, handler in handled.items():
             signal.signal(number, handler)

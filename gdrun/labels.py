@@ -24,7 +24,7 @@ def number(value: float | None, missing: str = "–") -> str:
 def short(value: float) -> str:
     """A rate or count in at most five characters: 950, 18.9k, 1.20M."""
     for factor, suffix in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if value >= factor:
+        if value >= 0.9995 * factor:
             return f"{value / factor:.3g}{suffix}"
     return f"{value:.0f}"
 

@@ -4,7 +4,6 @@ Every mistake becomes one line: the key, the file and line or the flag that set 
 expected and what came. Unknown keys get a hint.
 """
 
-import difflib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
 from gdrun.config import DATA_SOURCES, PlotConfig, RunConfig
+from gdrun.errors import did_you_mean
 
 KeyPath = tuple[str, ...]
 
@@ -104,16 +104,6 @@ def _known_keys(values: Mapping[str, Any]) -> list[KeyPath]:
     nested: dict[str, type[BaseModel]] = {"data": data, "plot": PlotConfig}
     keys: list[KeyPath] = [(name,) for name in RunConfig.model_fields]
     return keys + [(name, key) for name, model in nested.items() for key in model.model_fields]
-
-
-def did_you_mean(name: str, known: Iterable[str], prefix: KeyPath = ()) -> list[str]:
-    """A hint that names the closest of the known names, or none."""
-    by_lower = {key.lower(): key for key in known}
-    matches = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.6)
-    return [
-        f"{'.'.join((*prefix, name))}: did you mean {'.'.join((*prefix, by_lower[match]))}?"
-        for match in matches
-    ]
 
 
 def _source(values: Mapping[str, Any]) -> Any:

@@ -114,6 +114,11 @@ class Series:
     batch_size: int
     lanes: tuple[Lane, ...]
 
+    @property
+    def lrs(self) -> list[float]:
+        """The learning rates of the lanes, each once."""
+        return list(dict.fromkeys(lane.lr for lane in self.lanes))
+
 
 def epoch_rows(series: Series, segment: Segment) -> Iterator[EpochRecord]:
     """The rows of `epochs.csv` that a segment completes: one a lane that hadn't diverged before."""

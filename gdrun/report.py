@@ -13,7 +13,7 @@ from gdrun import labels
 from gdrun.config import RunConfig
 from gdrun.progress import Track
 from gdrun.records import Status
-from gdrun.results import TARGET_FACTOR, Comparison, Row, RunResult
+from gdrun.results import SCHEMA_VERSION, TARGET_FACTOR, Comparison, Row, RunResult
 
 # Columns in the order in which a narrow terminal goes without them.
 EXPENDABLE = (
@@ -122,7 +122,7 @@ def plan_lines(directory: Path, tracks: Sequence[Track]) -> Iterable[str]:
 def plan_as_json(directory: Path, config: RunConfig, tracks: Sequence[Track]) -> Mapping[str, Any]:
     """What would be run, for programs."""
     return {
-        "schema": 1,
+        "schema": SCHEMA_VERSION,
         "config": config.model_dump(mode="json"),
         "directory": str(directory),
         "runs": [
@@ -163,7 +163,7 @@ def results_as_json(
 ) -> Mapping[str, Any]:
     """The outcome of a command for programs; `schema` grows when a key changes its meaning."""
     return {
-        "schema": 1,
+        "schema": SCHEMA_VERSION,
         "status": status,
         "directory": str(directory),
         "comparison": asdict(comparison),

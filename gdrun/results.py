@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-from gdrun.records import EpochRecord, History, Lane, Series, Status, StepRecord, columns
+from gdrun.records import EpochRecord, History, Series, Status, StepRecord, columns
 
+# Of `run.json` and of what `--json` prints; grows when a key changes its meaning.
+SCHEMA_VERSION = 1
 # A run has come to the target once its train loss is within this factor of the best final loss.
 TARGET_FACTOR = 1.1
 
@@ -41,10 +43,6 @@ class Description:
     def loss_name(self) -> str:
         """The loss in words, with its unit where the target was scaled."""
         return LOSS_NAMES[self.loss][self.standardized].format(target=self.target)
-
-    def __str__(self) -> str:
-        held_out = f" + {self.val_rows:,} for validation" if self.val_rows else ""
-        return f"{self.network}, {self.parameters:,} weights, on {self.rows:,} rows{held_out}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,29 +117,31 @@ class RunResult:
         return columns(StepRecord, self.histories)
 
 
-def lane_result(history: History, diverged_at: int | None, run_status: Status) -> LaneResult:
-    """Sum up one lane."""
-    epochs = history.epochs
-    evaluated = [k for k, loss in enumerate(epochs["train_loss"]) if math.isfinite(loss)]
-    final = evaluated[-1] if evaluated and diverged_at is None else None
-    updates, samples = int(epochs["updates"][-1]), int(epochs["samples"][-1])
-    if diverged_at is not None and diverged_at < updates:
-        # The last epoch counts in part: whole batches up to the update that diverged.
-        before = int(epochs["updates"][-2])
-        samples = int(epochs["samples"][-2]) + (diverged_at - before) * history.series.batch_size
-        updates = diverged_at
+def lane_result(
+    history: History,
+    status: Status,
+    diverged_at: int | None,
+    *,
+    updates: int,
+    samples: int,
+    seconds: float,
+) -> LaneResult:
+    """Sum up one lane, which took so many updates and samples until it ended or diverged."""
+    train_losses = history.epochs["train_loss"]
+    finite = [k for k, loss in enumerate(train_losses) if math.isfinite(loss)]
+    final = finite[-1] if finite and diverged_at is None else None
     return LaneResult(
         lr=history.lane.lr,
         seed=history.lane.seed,
-        status=run_status if diverged_at is None else "diverged",
+        status=status,
         diverged_at=diverged_at,
-        epochs=int(epochs["epoch"][-1]),
+        epochs=int(history.epochs["epoch"][-1]),
         updates=updates,
         samples=samples,
-        seconds=epochs["seconds"][-1],
-        train_loss=None if final is None else epochs["train_loss"][final],
-        best_train_loss=min((epochs["train_loss"][k] for k in evaluated), default=None),
-        val_loss=None if final is None else _finite(epochs["val_loss"][final]),
+        seconds=seconds,
+        train_loss=None if final is None else train_losses[final],
+        best_train_loss=min((train_losses[k] for k in finite), default=None),
+        val_loss=None if final is None else _finite(history.epochs["val_loss"][final]),
     )
 
 
@@ -156,8 +156,9 @@ def overall_status(statuses: Iterable[Status]) -> Status:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A line of the comparison: medians over the seeds of one run at one learning rate.
+    """A line of the comparison: one run at one learning rate, medians over its seeds.
 
+    `updates` and `seconds` are the most that any of the seeds took.
     A lane that diverged counts as an infinite loss, one that never came to the target as infinitely
     many updates; a median that is infinite or missing is None.
     """
@@ -189,7 +190,7 @@ def compare_results(results: Sequence[RunResult]) -> Comparison:
 
     There is no target where no run ended below the untrained loss.
     """
-    groups = [(result, lr) for result in results for lr in _unique(result.series.lanes)]
+    groups = [(result, lr) for result in results for lr in result.series.lrs]
     finals = [_median(lane.train_loss for lane in _lanes(result, lr)) for result, lr in groups]
     best = min((loss for loss in finals if loss is not None), default=math.inf)
     untrained = [h.epochs["train_loss"][0] for result in results for h in result.histories]
@@ -200,21 +201,28 @@ def compare_results(results: Sequence[RunResult]) -> Comparison:
 def reach(history: History, target: float) -> tuple[float, float]:
     """Updates and training seconds after which the train loss is first at or below a target.
 
-    Judged at the ends of epochs, where the loss over all rows is known; infinite if never, and for
-    a lane that diverged.
+    Judged at the ends of epochs, where the loss over all rows is known; infinite if never.
     """
-    losses = history.epochs["train_loss"]
-    if losses[-1] != math.inf:
-        for k, loss in enumerate(losses):
-            if loss <= target:
-                return history.epochs["updates"][k], history.epochs["seconds"][k]
+    for k, loss in enumerate(history.epochs["train_loss"]):
+        if loss <= target:
+            return history.epochs["updates"][k], history.epochs["seconds"][k]
     return math.inf, math.inf
 
 
 def _row(result: RunResult, lr: float, target: float | None) -> Row:
-    lanes = _lanes(result, lr)
-    histories = [history for history in result.histories if history.lane.lr == lr]
-    reached = [reach(history, -math.inf if target is None else target) for history in histories]
+    pairs = [
+        (lane, history)
+        for lane, history in zip(result.lanes, result.histories, strict=True)
+        if lane.lr == lr
+    ]
+    lanes = [lane for lane, _ in pairs]
+    # A lane that came close to the target and then diverged has not come to stay.
+    reached = [
+        (math.inf, math.inf)
+        if target is None or lane.status == "diverged"
+        else reach(history, target)
+        for lane, history in pairs
+    ]
     return Row(
         method=result.series.method,
         batch_size=result.series.batch_size,
@@ -233,10 +241,6 @@ def _row(result: RunResult, lr: float, target: float | None) -> Row:
 
 def _lanes(result: RunResult, lr: float) -> list[LaneResult]:
     return [lane for lane in result.lanes if lane.lr == lr]
-
-
-def _unique(lanes: Iterable[Lane]) -> list[float]:
-    return list(dict.fromkeys(lane.lr for lane in lanes))
 
 
 def _median(values: Iterable[float | None]) -> float | None:

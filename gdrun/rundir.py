@@ -34,9 +34,8 @@ from gdrun.records import (
     header,
     step_lines,
 )
-from gdrun.results import Description, RunResult
+from gdrun.results import SCHEMA_VERSION, Description, RunResult
 
-SCHEMA_VERSION = 1
 FLUSH_SECONDS = 1.0
 
 
@@ -80,7 +79,7 @@ def make_directory(planned: Path, *, exact: bool) -> Path:
                     f"{candidate.parent}: is no directory", "choose another with --output-dir"
                 ) from None
             if exact:
-                raise OutputError(f"{candidate}: exists and can't be made anew") from None
+                raise ConfigError(f"{candidate}: exists, and runs are never overwritten") from None
             number += 1
             candidate = planned.with_name(f"{planned.name}_{number}")
         except OSError as error:
@@ -131,8 +130,8 @@ class Manifest:
 class RunLog:
     """The files of one run while it is trained; `with` closes them, whatever happens.
 
-    Rows are appended as segments come and flushed at the end of an epoch, but not more than once in
-    `FLUSH_SECONDS`, so that `tail -f epochs.csv` follows a run and logging costs next to nothing.
+    Rows are appended as segments come and flushed at most once in `FLUSH_SECONDS`, so that
+    `tail -f epochs.csv` follows a run and logging costs next to nothing.
     """
 
     def __init__(
@@ -151,7 +150,7 @@ class RunLog:
             self._manifest = stack.enter_context(Manifest(self.directory, self._facts))
             self._epochs = stack.enter_context(self._open("epochs.csv", header(EpochRecord)))
             self._steps = stack.enter_context(self._open("steps.csv", header(StepRecord)))
-            self._flush()
+            self.flush()
             self._exit = stack.pop_all().__exit__
         return self
 
@@ -173,17 +172,17 @@ class RunLog:
         self._steps.write(step_lines(self._series, segment, self._config.log_every))
         if segment.ends_epoch:
             self._epochs.write(epoch_lines(self._series, segment))
-            if time.monotonic() - self._flushed > FLUSH_SECONDS:
-                self._flush()
+        if time.monotonic() - self._flushed > FLUSH_SECONDS:
+            self.flush()
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
+        """Hand all rows so far to the operating system."""
         self._steps.flush()
         self._epochs.flush()
         self._flushed = time.monotonic()
 
     def finish(self, result: RunResult) -> None:
-        """Complete the files of a run that ended in good order."""
-        self._flush()
+        """Record how the run ended."""
         self._manifest.finish(result.status, lanes=[asdict(lane) for lane in result.lanes])
 
 

@@ -9,21 +9,21 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from gdrun.checkpoint import save_checkpoint
 from gdrun.config import METHODS, Method, RunConfig
-from gdrun.data import Scaling, load_data
-from gdrun.engine import Plan, TrainState, initial_state, train
+from gdrun.data import load_data
+from gdrun.engine import train
 from gdrun.errors import ConfigError, OutputError
 from gdrun.models import Problem, build_problem
+from gdrun.outcome import describe, run_result
 from gdrun.records import Lane, Recorder, Segment, Series
-from gdrun.results import Description, Fit, RunResult, compare_results, lane_result, overall_status
+from gdrun.results import Description, RunResult, compare_results, overall_status
 from gdrun.rundir import Manifest, RunLog, run_facts
+from gdrun.state import Plan, initial_state
 
 CHECKPOINT_SECONDS = 30.0
 CHECKPOINT = "checkpoint.pt"
-GRID_POINTS = 200
 
 
 @dataclass(frozen=True)
@@ -65,10 +65,11 @@ def prepare(command: str, config: RunConfig) -> Experiment:
         ConfigError: the device isn't there, or a batch is larger than the data.
         DataError: the data can't be read or used.
     """
-    problem = build_problem(config, load_data(config.data))
+    with _memory_errors():
+        problem = build_problem(config, load_data(config.data))
     methods = [method for method in METHODS if command in (method, "compare")]
     members = tuple(_member(method, config, problem.data.rows) for method in methods)
-    return Experiment(command, config, problem, _describe(problem), members)
+    return Experiment(command, config, problem, describe(problem), members)
 
 
 def _member(method: Method, config: RunConfig, rows: int) -> Member:
@@ -96,22 +97,6 @@ def _member(method: Method, config: RunConfig, rows: int) -> Member:
     return Member(Series(method, plan.batch_size, lanes), plan)
 
 
-def _describe(problem: Problem) -> Description:
-    data, device = problem.data, problem.data.x.device
-    return Description(
-        network=str(problem.network),
-        parameters=problem.network.parameters,
-        data=data.title,
-        rows=data.rows,
-        val_rows=len(data.x_val),
-        features=data.features,
-        target=data.target,
-        loss=problem.loss_name,
-        standardized=data.y_scaling is not None,
-        device=torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
-    )
-
-
 def execute(
     experiment: Experiment,
     directory: Path | None = None,
@@ -129,11 +114,14 @@ def execute(
     Raises:
         OutputError: a file can't be written. What was written before stays.
     """
-    facts = run_facts(command_line, experiment.description, torch.get_num_threads())
+    facts: Mapping[str, Any] = {}
+    if directory:
+        facts = run_facts(command_line, experiment.description, torch.get_num_threads())
     group = directory if experiment.is_group else None
     results: list[RunResult] = []
     with (
         _output_errors(directory),
+        _memory_errors(),
         Manifest(group, {"kind": "group", **facts}) if group else nullcontext() as manifest,
     ):
         for member in experiment.members:
@@ -164,6 +152,23 @@ def _output_errors(directory: Path | None) -> Iterator[None]:
         ) from error
 
 
+@contextmanager
+def _memory_errors() -> Iterator[None]:
+    """PyTorch reports that memory is short in ways of its own.
+
+    Raises:
+        MemoryError: memory is short.
+    """
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise MemoryError(str(error)) from error
+    except RuntimeError as error:
+        if "can't allocate memory" not in str(error):
+            raise
+        raise MemoryError("PyTorch " + str(error)[str(error).index("can't") :]) from error
+
+
 def _train_member(
     experiment: Experiment,
     member: Member,
@@ -185,13 +190,15 @@ def _train_member(
             if log:
                 log.add(segment)
                 if segment.ends_epoch and _checkpoint_is_due(config, segment.epoch, saved):
+                    log.flush()  # a checkpoint is never ahead of the rows
                     save_checkpoint(log.directory / CHECKPOINT, state)
                     saved = time.monotonic()
             yield Progress(series, segment)
             if stop():
                 break
-        result = _result(experiment, member, state, recorder, place)
+        result = run_result(problem, member.series, member.plan, state, recorder.histories, place)
         if log:
+            log.flush()
             save_checkpoint(log.directory / CHECKPOINT, state)
             log.finish(result)
     yield result
@@ -204,48 +211,3 @@ def _checkpoint_is_due(config: RunConfig, epoch: int, saved: float) -> bool:
     if config.checkpoint_every:
         return epoch % config.checkpoint_every == 0
     return time.monotonic() - saved > CHECKPOINT_SECONDS
-
-
-def _result(
-    experiment: Experiment,
-    member: Member,
-    state: TrainState,
-    recorder: Recorder,
-    place: Path | None,
-) -> RunResult:
-    finished = state.epoch == member.plan.epochs or None not in state.diverged_at
-    lanes = tuple(
-        lane_result(history, at, "done" if finished else "interrupted")
-        for history, at in zip(recorder.histories, state.diverged_at, strict=True)
-    )
-    return RunResult(
-        series=member.series,
-        status=overall_status([lane.status for lane in lanes]),
-        description=experiment.description,
-        histories=recorder.histories,
-        lanes=lanes,
-        fit=_fit(experiment.problem, state) if len(experiment.description.features) == 1 else None,
-        directory=place,
-    )
-
-
-@torch.no_grad()
-def _fit(problem: Problem, state: TrainState) -> Fit:
-    """The functions that the lanes have learned of their one feature, in original units."""
-    data = problem.data
-    both = torch.cat([data.x, data.x_val])
-    grid = torch.linspace(both.min().item(), both.max().item(), GRID_POINTS).to(both).unsqueeze(1)
-    outputs = problem.network(state.params, grid.expand(len(state.diverged_at), -1, -1))
-
-    def original(values: Tensor, scaling: Scaling | None) -> Any:
-        values = values.cpu().double()
-        return (scaling.invert(values) if scaling else values).squeeze(-1).tolist()
-
-    return Fit(
-        x=original(data.x, data.x_scaling),
-        y=original(data.y, data.y_scaling),
-        x_val=original(data.x_val, data.x_scaling),
-        y_val=original(data.y_val, data.y_scaling),
-        grid=original(grid, data.x_scaling),
-        curves=original(outputs, data.y_scaling),
-    )

@@ -74,11 +74,15 @@ def train_and_report(command: str, options: TrainingOptions, command_line: str) 
     if directory is None:
         messages.print(Text("interrupted: nothing was begun", style="yellow"))
         return "interrupted"
-    status = "interrupted" if stop() else overall_status([result.status for result in results])
+    complete = len(results) == len(experiment.members)
+    statuses: list[Status] = [result.status for result in results]
+    status = overall_status(statuses) if complete else "interrupted"
     _print_results(options, directory, status, results, drawn)
-    if stop() and not options.quiet:
+    if not stop():
+        return status
+    if not options.quiet:
         messages.print(Text("interrupted: what was finished is saved", style="yellow"))
-    return status
+    return "interrupted"
 
 
 def _print_plan(command: str, options: TrainingOptions, config: RunConfig, directory: Path) -> None:
@@ -149,21 +153,26 @@ def _draw(
         view.say("loading matplotlib")
         from gdrun.plots import pictures
 
-        for picture in pictures(results, directory, config):
-            if stop() and not stopped_before:
-                messages.print(Text("interrupted: not every picture was drawn", style="yellow"))
-                break
-            view.say(f"drawing {picture.path}")
-            with warnings.catch_warnings(record=True) as caught:
-                try:
-                    picture.save(config.dpi)
-                except Exception as error:
-                    remarks[f"{picture.path} was not drawn: {_named(error)}"] = None
-                else:
-                    yield picture.path
-            remarks |= {str(warning.message): None for warning in caught}
+        planned = pictures(results, directory, config)
     except Exception as error:
+        planned = []
         remarks[f"no picture was drawn: {_named(error)}"] = None
+    for picture in planned:
+        if stop() and not stopped_before:
+            remarks["interrupted, and not every picture drawn"] = None
+            break
+        view.say(f"drawing {picture.path}")
+        failure = None
+        with warnings.catch_warnings(record=True) as caught:
+            try:
+                picture.save(config.dpi)
+            except Exception as error:
+                failure = f"{picture.path} was not drawn: {_named(error)}"
+        remarks |= {str(warning.message): None for warning in caught}
+        if failure:
+            remarks[failure] = None
+        else:
+            yield picture.path
     for remark in remarks:
         messages.print(Text(f"warning: {remark}", style="yellow"))
 

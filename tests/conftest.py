@@ -10,9 +10,10 @@ import torch
 from gdrun.__main__ import main
 from gdrun.config import RunConfig
 from gdrun.data import Dataset
-from gdrun.engine import Plan, TrainState, initial_state, train
+from gdrun.engine import train
 from gdrun.models import Network, Problem
 from gdrun.records import Lane, Segment
+from gdrun.state import Plan, TrainState, initial_state
 
 
 @dataclass(frozen=True)

@@ -241,3 +241,22 @@ def test_relative_data_path_is_relative_to_the_file(
     data = load_config("deep/c.yaml").data
     assert isinstance(data, CsvData)
     assert data.path == tmp_path / "deep" / "a.csv"
+
+
+def test_home_directories_are_found_or_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    text = "data: {source: csv, path: ~/a.csv, target: y}\n"
+    data = load_config(write(tmp_path / "c.yaml", text)).data
+    assert isinstance(data, CsvData)
+    assert data.path == tmp_path / "a.csv"
+    with pytest.raises(ConfigError, match="path of a file of a known user"):
+        load_config(write(tmp_path / "d.yaml", text.replace("~", "~nobody-there")))
+
+
+def test_numbers_of_numpy_are_numbers() -> None:
+    import numpy as np
+
+    config = configure(None, {"epochs": np.int64(3), "lr": np.array([0.1, 0.2])})
+    assert (config.epochs, config.lr) == (3, (0.1, 0.2))

@@ -227,7 +227,7 @@ def test_durations(value: float, expected: str) -> None:
 
 @given(st.floats(0, 9e11))
 def test_rates_are_short(value: float) -> None:
-    assert len(labels.short(value)) <= 6
+    assert len(labels.short(value)) <= 5
     assert re.fullmatch(r"[\d.e+]+[kMG]?", labels.short(value))
 
 

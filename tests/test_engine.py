@@ -1,6 +1,7 @@
 """The engine against what gdrun didn't write: torch.optim.SGD, closed forms, brute force."""
 
 import math
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -10,9 +11,12 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from gdrun import engine, gradients
-from gdrun.engine import batches, initial_state, make_step, train
+from gdrun.batches import batches
+from gdrun.engine import train
 from gdrun.models import Network, Problem
 from gdrun.records import Lane
+from gdrun.sgd import Step, make_step
+from gdrun.state import Plan, TrainState, initial_state
 from tests.conftest import descend, make_plan, make_problem, step_losses, train_losses
 
 ACTIVATIONS = {"relu": nn.ReLU, "tanh": nn.Tanh, "sigmoid": nn.Sigmoid, "gelu": nn.GELU}
@@ -28,7 +32,7 @@ def torch_network(network: Network, seed: int) -> nn.Sequential:
     return nn.Sequential(*layers[:-1])
 
 
-def torch_losses(problem: Problem, plan: engine.Plan, lane: Lane) -> list[float]:
+def torch_losses(problem: Problem, plan: Plan, lane: Lane) -> list[float]:
     """The batch losses of torch.optim.SGD on the batches that the engine's lane gets."""
     network = torch_network(problem.network, lane.seed)
     optimizer = torch.optim.SGD(
@@ -254,7 +258,8 @@ def test_losses_are_evaluated_in_chunks_without_a_difference(
     problem = make_problem(rows=50, features=3)
     plan = make_plan(7, epochs=3)
     whole, _ = descend(problem, plan)
-    monkeypatch.setattr(engine, "BLOCK_NUMBERS", 60)
+    monkeypatch.setattr("gdrun.engine.BLOCK_NUMBERS", 60)
+    monkeypatch.setattr("gdrun.batches.BLOCK_NUMBERS", 60)
     chunked, _ = descend(problem, plan)
     assert train_losses(chunked) == pytest.approx(train_losses(whole), rel=1e-6)
     assert step_losses(chunked) == step_losses(whole)
@@ -332,5 +337,61 @@ def test_private_and_public_gradients_agree() -> None:
 def test_engine_runs_on_the_public_gradient(monkeypatch: pytest.MonkeyPatch) -> None:
     problem, plan = make_problem(rows=10), make_plan(3)
     expected = step_losses(descend(problem, plan)[0])
-    monkeypatch.setattr(engine, "lane_gradients", gradients.gradients_by_public_call)
+    monkeypatch.setattr("gdrun.sgd.lane_gradients", gradients.gradients_by_public_call)
     assert step_losses(descend(problem, plan)[0]) == pytest.approx(expected, rel=1e-6)
+
+
+def test_validation_loss_is_that_of_the_validation_rows() -> None:
+    problem = make_problem(rows=30, features=2)
+    data = replace(
+        problem.data,
+        x=problem.data.x[:20],
+        y=problem.data.y[:20],
+        x_val=problem.data.x[20:],
+        y_val=problem.data.y[20:],
+    )
+    problem = replace(problem, data=data)
+    segments, state = descend(problem, make_plan(4, epochs=2))
+    evaluation = segments[-1].evaluations[0]
+    assert evaluation is not None
+    network = torch_network(problem.network, seed=0)
+    for layer, weight, bias in zip(
+        network[::2], state.params[::2], state.params[1::2], strict=True
+    ):
+        assert isinstance(layer, nn.Linear)
+        layer.weight.data, layer.bias.data = weight[0].T, bias[0, 0]
+    for loss, x, y in (
+        (evaluation.train_loss, data.x, data.y),
+        (evaluation.val_loss, data.x_val, data.y_val),
+    ):
+        assert loss == pytest.approx(nn.functional.mse_loss(network(x), y).item(), rel=1e-5)
+
+
+def test_the_first_update_is_warmed_up_on_a_copy(monkeypatch: pytest.MonkeyPatch) -> None:
+    problem, plan = make_problem(), make_plan(3, epochs=1, momentum=0.9)
+    made: list[tuple[Tensor, ...]] = []
+
+    def remember(problem: Problem, plan: Plan, state: TrainState) -> Step:
+        made.append(state.params)
+        return make_step(problem, plan, state)
+
+    monkeypatch.setattr("gdrun.engine.make_step", remember)
+    _, state = descend(problem, plan)
+    assert len(made) == 2
+    assert made[0] is not state.params
+    assert made[1] is state.params
+
+
+@given(
+    rows=st.integers(1, 50),
+    batch=st.integers(1, 50),
+    drop=st.booleans(),
+    updates=st.integers(0, 99),
+)
+def test_samples_after_counts_rows(rows: int, batch: int, drop: bool, updates: int) -> None:
+    batch = min(batch, rows)
+    plan = make_plan(batch, drop_last=drop)
+    whole, rest = divmod(rows, batch)
+    an_epoch = [batch] * whole + ([rest] if rest and not drop else [])
+    expected = sum(an_epoch[k % len(an_epoch)] for k in range(updates))
+    assert plan.samples_after(updates, rows) == expected

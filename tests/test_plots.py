@@ -201,3 +201,43 @@ def test_figures_refuse_what_they_cannot_draw() -> None:
         fit_figure(train("full", "diabetes", epochs=1))
     with pytest.raises(ValueError, match="no results"):
         compare_figure([])
+
+
+def test_bands_are_the_20th_and_80th_percentile() -> None:
+    result = train("sgd", epochs=2, seeds=11)
+    band = loss_figure(result).axes[1].collections[0].get_paths()[0].vertices
+    losses = np.sort([history.epochs["train_loss"][-1] for history in result.histories])
+    shown = [y for x, y in np.asarray(band) if x == 2]
+    # Eleven seeds: the third and the ninth, observed values both.
+    assert (min(shown), max(shown)) == pytest.approx((losses[2], losses[8]))
+
+
+def test_each_axis_shows_its_cost() -> None:
+    results = compare(epochs=4)
+    for axes, cost in zip(
+        compare_figure(results).axes[3:], ("epoch", "updates", "samples", "seconds"), strict=True
+    ):
+        for line, result in zip(axes.get_lines(), results, strict=True):
+            expected = list(result.histories[0].epochs[cost])
+            skipped = 0 if cost == "epoch" else 1  # zero has no logarithm
+            assert list(np.asarray(line.get_xdata())) == expected[skipped:]
+
+
+def test_an_outlier_among_the_rows_is_no_divergence(tmp_path: Path) -> None:
+    rows = "\n".join(f"{k % 17},{k % 5 + (1e4 if k == 500 else 0)}" for k in range(1000))
+    (tmp_path / "a.csv").write_text(f"x,y\n{rows}\n")
+    data = {"source": "csv", "path": tmp_path / "a.csv", "target": "y"}
+    result = train("sgd", lr=0.001, epochs=2, data=data)
+    assert result.status == "done"
+    assert max(result.steps["loss"]) > 100 * result.epochs["train_loss"][0]  # type: ignore[operator]
+    bold = [line for line in loss_figure(result).axes[0].get_lines() if line.get_gid() == "mean"]
+    assert np.isfinite(np.asarray(bold[0].get_ydata(), dtype=float)).all()
+
+
+def test_survivors_keep_their_curve_when_another_diverges_between_evaluations() -> None:
+    result = train("sgd", epochs=20, eval_every=5, lr=[0.1, 1e6])
+    axes = loss_figure(result).axes[1]
+    assert list(np.asarray(axes.get_lines()[0].get_xdata())) == [0, 1, 5, 10, 15, 20]
+    assert np.isfinite(np.asarray(axes.get_lines()[0].get_ydata(), dtype=float)).all()
+    bold = [line for line in loss_figure(result).axes[0].get_lines() if line.get_gid() == "mean"]
+    assert len(np.asarray(bold[0].get_ydata())) == 20 * 100 - 99

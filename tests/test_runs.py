@@ -16,14 +16,15 @@ from gdrun.api import compare, train
 from gdrun.checkpoint import load_checkpoint, save_checkpoint
 from gdrun.config import RunConfig
 from gdrun.configfile import load_config
-from gdrun.engine import initial_state
 from gdrun.engine import train as descend_on
 from gdrun.errors import ConfigError, DataError, OutputError
 from gdrun.interrupts import stop_on_signals
-from gdrun.records import EpochRecord, StepRecord, header
+from gdrun.models import Network
+from gdrun.records import EpochRecord, Lane, Segment, StepRecord, header
 from gdrun.results import RunResult, compare_results, overall_status, reach
 from gdrun.rundir import make_directory, plan_directory
 from gdrun.runs import execute, prepare
+from gdrun.state import Plan, TrainState, initial_state
 from tests.conftest import make_plan, make_problem, small_config, step_losses
 
 EPOCHS = "method,batch_size,lr,seed,epoch,updates,samples,seconds,batch_loss,train_loss,val_loss"
@@ -272,7 +273,7 @@ def test_directories_are_never_reused(tmp_path: Path) -> None:
     assert [path.name for path in made] == ["run", "run_2", "run_3"]
     with pytest.raises(ConfigError, match="exists, and runs are never overwritten"):
         plan_directory(tmp_path / "outputs", "run", "sgd")
-    with pytest.raises(OutputError, match="exists"):
+    with pytest.raises(ConfigError, match="exists, and runs are never overwritten"):
         make_directory(planned, exact=True)
 
 
@@ -326,10 +327,18 @@ def test_checkpoints_are_written_when_due(tmp_path: Path, monkeypatch: pytest.Mo
     assert saved[3:] == [1, 2, 3]
 
 
-def test_checkpoint_of_another_version_is_refused(tmp_path: Path) -> None:
-    torch.save({"version": 99}, tmp_path / "c.pt")
-    with pytest.raises(DataError, match="version 99"):
-        load_checkpoint(tmp_path / "c.pt")
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [({"version": 99}, "of version 99"), ([1], "no checkpoint"), (b"junk", "no checkpoint")],
+)
+def test_what_is_no_checkpoint_is_refused(content: object, expected: str, tmp_path: Path) -> None:
+    path = tmp_path / "c.pt"
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    else:
+        torch.save(content, path)
+    with pytest.raises(DataError, match=expected):
+        load_checkpoint(path)
 
 
 def test_comparison_counts_what_it_takes_to_come_near_the_best() -> None:
@@ -418,3 +427,120 @@ def test_python_requests_that_make_no_sense_are_refused(tmp_path: Path) -> None:
 def test_a_config_may_be_a_mapping_and_a_list_an_array() -> None:
     result = train("full", {"epochs": 1}, lr=torch.tensor([0.25, 0.5]))
     assert [lane.lr for lane in result.lanes] == [0.25, 0.5]
+
+
+def test_every_key_reaches_the_engine() -> None:
+    config = RunConfig(
+        lr=(0.1, 0.3),
+        batch_size=7,
+        epochs=9,
+        seed=4,
+        seeds=2,
+        sampling="replacement",
+        drop_last=True,
+        momentum=0.8,
+        nesterov=True,
+        weight_decay=0.01,
+        eval_every=3,
+        hidden_size=(3, 2),
+        activation="tanh",
+        loss="huber",
+    )
+    experiment = prepare("minibatch", config)
+    assert experiment.members[0].plan == Plan(
+        lanes=(Lane(0.1, 4), Lane(0.1, 5), Lane(0.3, 4), Lane(0.3, 5)),
+        batch_size=7,
+        epochs=9,
+        sampling="replacement",
+        drop_last=True,
+        momentum=0.8,
+        nesterov=True,
+        weight_decay=0.01,
+        eval_every=3,
+    )
+    assert experiment.problem.network == Network((1, 3, 2, 1), "tanh")
+    assert experiment.problem.loss_name == "huber"
+
+
+@pytest.mark.parametrize("sampling", ["reshuffle", "replacement"])
+def test_a_full_batch_is_every_row_in_order(sampling: str) -> None:
+    (member,) = prepare("full", small_config(sampling=sampling)).members
+    assert (member.plan.batch_size, member.plan.sampling) == (100, "sequential")
+
+
+def test_a_run_stopped_in_mid_epoch_counts_every_update_it_logged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gdrun.engine.SEGMENT_SECONDS", 0.0)
+    seen: list[Segment] = []
+    for event in execute(prepare("sgd", small_config()), tmp_path, stop=lambda: len(seen) > 130):
+        if isinstance(event, RunResult):
+            (lane,) = event.lanes
+        else:
+            seen.append(event.segment)
+    assert lane.updates == lane.samples == len(read(tmp_path / "steps.csv")) == seen[-1].updates
+    assert lane.updates % 100
+    assert lane.seconds == seen[-1].seconds > 0
+    assert (lane.status, lane.epochs) == ("interrupted", 1)
+
+
+def test_a_lane_that_diverges_between_evaluations_is_seen_at_once() -> None:
+    result = train("sgd", lr=[0.1, 1e6], epochs=10, eval_every=5)
+    healthy, wild = result.histories
+    assert list(wild.epochs["train_loss"])[1] == math.inf
+    assert [k for k, loss in enumerate(healthy.epochs["train_loss"]) if not math.isnan(loss)] == [
+        0,
+        1,
+        5,
+        10,
+    ]
+    rows = compare_results([result]).rows
+    assert rows[1].updates_to_target is None
+    assert rows[1].diverged == 1
+
+
+def test_comparison_takes_the_validation_loss_and_the_most_updates() -> None:
+    data = {"source": "quadratic", "val_fraction": 0.3}
+    result = train("sgd", RunConfig(epochs=4, seeds=3), data=data, lr=[0.1])
+    (row,) = compare_results([result]).rows
+    losses = sorted(lane.val_loss for lane in result.lanes if lane.val_loss is not None)
+    assert row.val_loss == losses[1]
+    assert row.val_loss != row.train_loss
+    mixed = train("sgd", epochs=4, lr=[0.1, 1e6])
+    assert [row.updates for row in compare_results([mixed]).rows] == [400, mixed.lanes[1].updates]
+
+
+def test_seconds_are_those_of_training_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    # A clock that goes on by a second whenever it is read: each segment reads it twice.
+    ticks = iter(range(10**9))
+    monkeypatch.setattr("gdrun.engine._clock", lambda _problem: lambda: float(next(ticks)))
+    result = train("full", epochs=5)
+    assert list(result.histories[0].epochs["seconds"]) == [0, 1, 2, 3, 4, 5]
+
+
+def test_rows_are_handed_over_before_a_checkpoint_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted: list[tuple[int, int]] = []
+
+    def count(path: Path, state: TrainState) -> None:
+        counted.append((state.updates, len(read(path.parent / "steps.csv"))))
+
+    monkeypatch.setattr("gdrun.runs.save_checkpoint", count)
+    list(execute(prepare("minibatch", small_config(checkpoint_every=1)), tmp_path))
+    assert counted == [(7, 7), (14, 14), (21, 21)]
+
+
+def test_short_memory_is_reported_as_such() -> None:
+    with pytest.raises(MemoryError, match="can't allocate memory"):
+        prepare("full", small_config(data={"source": "quadratic", "rows": 10**14}))
+
+
+def test_ignored_signals_stay_ignored() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with stop_on_signals() as stop:
+            signal.raise_signal(signal.SIGHUP)
+            assert not stop()
+    finally:
+        signal.signal(signal.SIGHUP, before)

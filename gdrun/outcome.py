@@ -1,0 +1,90 @@
+"""What a training came to: its problem in words, the functions it fitted, and its result."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gdrun.data import Scaling
+from gdrun.models import Problem
+from gdrun.records import History, Series, Status
+from gdrun.results import Description, Fit, RunResult, lane_result, overall_status
+from gdrun.state import Plan, TrainState
+
+GRID_POINTS = 200
+
+
+def describe(problem: Problem) -> Description:
+    """What is trained on what."""
+    data, device = problem.data, problem.data.x.device
+    return Description(
+        network=str(problem.network),
+        parameters=problem.network.parameters,
+        data=data.title,
+        rows=data.rows,
+        val_rows=len(data.x_val),
+        features=data.features,
+        target=data.target,
+        loss=problem.loss_name,
+        standardized=data.y_scaling is not None,
+        device=torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+    )
+
+
+def run_result(
+    problem: Problem,
+    series: Series,
+    plan: Plan,
+    state: TrainState,
+    histories: Sequence[History],
+    directory: Path | None,
+) -> RunResult:
+    """The result of a run that has ended, or was stopped, in a state."""
+    finished = state.epoch == plan.epochs or None not in state.diverged_at
+    ended: Status = "done" if finished else "interrupted"
+    lanes = []
+    for history, diverged_at in zip(histories, state.diverged_at, strict=True):
+        updates = state.updates if diverged_at is None else diverged_at
+        lanes.append(
+            lane_result(
+                history,
+                ended if diverged_at is None else "diverged",
+                diverged_at,
+                updates=updates,
+                samples=plan.samples_after(updates, problem.data.rows),
+                seconds=state.seconds,
+            )
+        )
+    return RunResult(
+        series=series,
+        status=overall_status([lane.status for lane in lanes]),
+        description=describe(problem),
+        histories=tuple(histories),
+        lanes=tuple(lanes),
+        fit=fit(problem, state) if len(problem.data.features) == 1 else None,
+        directory=directory,
+    )
+
+
+@torch.no_grad()
+def fit(problem: Problem, state: TrainState) -> Fit:
+    """The functions that the lanes have learned of their one feature, in original units."""
+    data = problem.data
+    both = torch.cat([data.x, data.x_val])
+    grid = torch.linspace(both.min().item(), both.max().item(), GRID_POINTS).to(both).unsqueeze(1)
+    outputs = problem.network(state.params, grid.expand(len(state.diverged_at), -1, -1))
+
+    def original(values: Tensor, scaling: Scaling | None) -> Any:
+        values = values.cpu().double()
+        return (scaling.invert(values) if scaling else values).squeeze(-1).tolist()
+
+    return Fit(
+        x=original(data.x, data.x_scaling),
+        y=original(data.y, data.y_scaling),
+        x_val=original(data.x_val, data.x_scaling),
+        y_val=original(data.y_val, data.y_scaling),
+        grid=original(grid, data.x_scaling),
+        curves=original(outputs, data.y_scaling),
+    )
