@@ -41,7 +41,7 @@ class Dataset:
         features, target: the columns' names.
         x_scaling, y_scaling: how to get back to original units; None where nothing was scaled.
         title: what the data is, in a few words.
-        left_out: columns of the file that aren't numbers and so are no features.
+        left_out: columns of the file that are no features, for want of numbers or a name.
     """
 
     x: Tensor

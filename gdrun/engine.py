@@ -34,8 +34,8 @@ def train(problem: Problem, plan: Plan, state: TrainState) -> Iterator[Segment]:
     at the end of each epoch. Whenever it yields, `state` is complete: a copy of it goes on from
     there.
     """
-    if state.epoch < 0:
-        state.epoch = 0
+    if not state.begun:
+        state.begun = True
         yield _end_epoch(problem, plan, state, losses=[], started_at=0)
     _warm_up(problem, plan, state)
     step = make_step(problem, plan, state)

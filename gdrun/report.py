@@ -151,7 +151,7 @@ def written(directory: Path, results: Sequence[RunResult], drawn: Sequence[Path]
     width = max(len(place) for place in places.values())
     for place, names in files.items():
         if names:
-            yield f"  {places[place]:<{width}}  {'  '.join(names)}"
+            yield "  ".join(["", *([f"{places[place]:<{width}}"] if width else []), *names])
 
 
 def results_as_json(

@@ -129,8 +129,8 @@ def how(config: RunConfig) -> str:
 def _note_left_out(progress: Console, experiment: "Experiment") -> None:
     names = experiment.problem.data.left_out
     if names:
-        verb = "is no number" if len(names) == 1 else "are no numbers"
-        progress.print(Text(f"note: left out, since it {verb}: {', '.join(names)}", style="yellow"))
+        line = f"note: no features, for want of numbers or a name: {', '.join(names)}"
+        progress.print(Text(line, style="yellow"))
 
 
 def _draw(

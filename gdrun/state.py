@@ -43,7 +43,8 @@ class TrainState:
     Attributes:
         params: stacked weights, (R, …) each.
         velocity: momentum buffers, shaped like `params`; empty without momentum.
-        epoch: finished epochs; -1 before the untrained losses have been reported.
+        begun: whether the untrained losses have been reported.
+        epoch: finished epochs.
         updates, samples: so far.
         seconds: training time so far.
         loss_sum: (R,) batch losses times rows, summed over the unfinished epoch so far.
@@ -53,6 +54,7 @@ class TrainState:
 
     params: Params
     velocity: Params
+    begun: bool
     epoch: int
     updates: int
     samples: int
@@ -80,7 +82,8 @@ def initial_state(problem: Problem, plan: Plan) -> TrainState:
     return TrainState(
         params=params,
         velocity=tuple(torch.zeros_like(p) for p in params) if plan.momentum else (),
-        epoch=-1,
+        begun=False,
+        epoch=0,
         updates=0,
         samples=0,
         seconds=0.0,

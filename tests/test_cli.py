@@ -144,7 +144,7 @@ def test_columns_that_are_no_numbers_are_named(invoke: Invoke) -> None:
     Path("a.yaml").write_text("data: {source: csv, path: a.csv, target: y}\nbatch_size: 2\n")
     outcome = invoke("compare", "-c", "a.yaml", *SHORT, *NO_PICTURES)
     assert outcome.code == 0
-    assert "left out, since it is no number: [bold]city" in outcome.err
+    assert "note: no features, for want of numbers or a name: [bold]city" in outcome.err
 
 
 # ------------------------------------------------------------------------------------- mistakes
