@@ -123,7 +123,7 @@ class PlainView:
         track = self._tracks[series.method]
         track.advance(segment)
         when, _updates = self._printed.get(series.method, (-math.inf, 0))
-        is_last = track.state in ("done", "diverged")
+        is_last = segment.ends_epoch and track.state in ("done", "diverged")
         if is_last or time.monotonic() - when >= LINE_SECONDS:
             self._print(track)
 

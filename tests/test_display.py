@@ -83,6 +83,20 @@ def test_plain_view_ends_with_where_an_interrupted_run_stood(
     assert "epoch    7/1000" in text(out).splitlines()[-1]
 
 
+def test_a_long_epoch_after_divergence_prints_no_more_than_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock, out = Clock(monkeypatch), console()
+    with PlainView(out) as view:
+        view.begin(DESCRIPTION, "lr 0.1", [Track(series(), 10, 1000)])
+        view.update(series(), segment(0))
+        for update in range(1, 101):
+            clock.now += 0.1
+            view.update(series(), Segment(1, update, update, 0.1, [], (1,)))
+    lines = [line for line in text(out).splitlines() if line.startswith("sgd")]
+    assert 10 <= len(lines) <= 12
+
+
 def test_user_text_is_shown_as_text() -> None:
     out = console()
     PlainView(out).begin(DESCRIPTION, "lr 0.1", [])
