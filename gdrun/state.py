@@ -31,9 +31,8 @@ class Plan:
     def samples_after(self, updates: int, rows: int) -> int:
         """Rows consumed by so many updates: whole batches, but for what is left at epochs' ends."""
         an_epoch = self.updates_per_epoch(rows)
-        samples_an_epoch = min(rows, an_epoch * self.batch_size)
         epochs, rest = divmod(updates, an_epoch)
-        return epochs * samples_an_epoch + min(rest * self.batch_size, samples_an_epoch)
+        return epochs * min(rows, an_epoch * self.batch_size) + rest * self.batch_size
 
 
 @dataclass

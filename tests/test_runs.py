@@ -5,6 +5,7 @@ import json
 import math
 import os
 import signal
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -544,3 +545,15 @@ def test_ignored_signals_stay_ignored() -> None:
             assert not stop()
     finally:
         signal.signal(signal.SIGHUP, before)
+
+
+def test_a_row_counts_the_most_updates_and_no_diverged_lane_as_having_come_to_the_target() -> None:
+    result = train("minibatch", epochs=40, seeds=3)
+    row = compare_results([result]).rows[0]
+    assert row.updates_to_target is not None
+    first, *others = result.lanes
+    gone = [replace(lane, status="diverged", updates=5) for lane in others]
+    changed = compare_results([replace(result, lanes=(first, *gone)), result]).rows[0]
+    assert changed.updates == 240
+    assert changed.diverged == 2
+    assert changed.updates_to_target is None
