@@ -62,6 +62,8 @@ def _run(
     name: str | None,
     settings: Mapping[str, Any],
 ) -> tuple[RunResult, ...]:
+    if name is not None and output_dir is None:
+        raise ConfigError(f"name {name!r}: needs an output_dir to make that directory in")
     experiment = prepare(command, configure(config, settings))
     directory = None
     if output_dir is not None:

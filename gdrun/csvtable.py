@@ -85,7 +85,7 @@ def read_table(path: Path, target: str, features: Sequence[str] | None) -> Table
         raise DataError(
             _shown(mistakes, "cell"),
             *(
-                ["write decimals with a point: 1.5"]
+                ["write numbers with a decimal point and no thousands separators: 1234.5"]
                 if any("," in cell for column in used for cell in column.cells)
                 else []
             ),
@@ -152,7 +152,7 @@ def _shown(mistakes: list[str], noun: str) -> list[str]:
 def _number(cell: str) -> float:
     """The finite number that a cell holds, else NaN."""
     try:
-        value = float(cell)
+        value = math.nan if "_" in cell else float(cell)  # Python's own would read 1_000
     except ValueError:
         return math.nan
     return value if math.isfinite(value) else math.nan

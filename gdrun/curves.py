@@ -36,7 +36,7 @@ LINE_STYLES: tuple[LineStyle, ...] = (
 RASTERIZE_ABOVE = 2000
 # A loss this many times that of the untrained network isn't drawn: the training diverges.
 EXPLODED = 100
-MEAN = "mean"  # marks the lines that are running means
+MEAN, CROSS = "mean", "cross"  # mark the lines that are running means and crosses
 
 
 def ceiling_of(results: Sequence[RunResult]) -> float:
@@ -46,7 +46,8 @@ def ceiling_of(results: Sequence[RunResult]) -> float:
     """
     lanes = [history.epochs["train_loss"] for result in results for history in result.histories]
     ceiling = EXPLODED * max(losses[0] for losses in lanes)
-    return ceiling if any(losses[-1] < ceiling for losses in lanes) else np.inf
+    last = [[loss for loss in losses if loss == loss][-1] for losses in lanes]  # evaluated ones
+    return ceiling if min(last) < ceiling else np.inf
 
 
 def draw_steps(axes: Axes, result: RunResult, ceiling: float) -> None:
@@ -78,7 +79,7 @@ def _epoch_means(
         longest = max(histories, key=lambda history: len(history.steps["epoch"]))
         return running_mean(updates, losses, _updates_an_epoch(longest))
     ends, means = _align(histories, "epochs", "updates", "batch_loss")
-    half = float(ends[0]) / 2 if len(ends) else 0.0
+    half = (float(ends[0]) - 1) / 2 if len(ends) else 0.0
     return ends - half, means
 
 
@@ -105,15 +106,18 @@ def draw_band(
     band: bool = True,
     gid: str | None = None,
 ) -> None:
-    """The median of curves, (lanes, points), and their band; a cross where the median ends."""
+    """The median of curves, (lanes, points), and their band; a cross on top where it leaves."""
     middle, low, high = _quantiles(curves)
     if band and len(curves) > 1:
         axes.fill_between(x, low, high, color=color, alpha=0.2, linewidth=0)
     alive = np.flatnonzero(np.isfinite(middle))
     single: Any = {"marker": "o", "markersize": 4} if len(alive) == len(middle) == 1 else {}
     axes.plot(x, middle, color=color, linestyle=style, gid=gid, **single)
-    if 0 < len(alive) < len(middle):
-        axes.plot(x[alive[-1]], middle[alive[-1]], "x", color=color, markeredgewidth=2, alpha=0.8)
+    gone = np.flatnonzero(~np.isfinite(middle))
+    if len(gone):
+        edge = axes.get_xaxis_transform()  # x as on the axis, y from 0 at its foot to 1 at its top
+        cross: Any = {"color": color, "markeredgewidth": 2, "alpha": 0.8, "clip_on": False}
+        axes.plot(x[gone[:1]], [0.97], "x", transform=edge, gid=CROSS, **cross)
 
 
 def label_axes(axes: Axes, x: str, y: str | None) -> None:
@@ -146,7 +150,11 @@ def cut_below_the_means(panels: Sequence[Axes]) -> None:
 
 def log_scale(axes: Axes, *, x: bool) -> None:
     """Log scales where there is anything positive to show on them."""
-    lines = [np.asarray(line.get_ydata(), dtype=float) for line in axes.get_lines()]
+    lines = [
+        np.asarray(line.get_ydata(), dtype=float)
+        for line in axes.get_lines()
+        if line.get_gid() != CROSS
+    ]
     if any((np.isfinite(y) & (y > 0)).any() for y in lines):
         axes.set_yscale("log")
         _number_log_axis(axes.yaxis)

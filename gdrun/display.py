@@ -172,7 +172,7 @@ def progress_table(tracks: Sequence[Track], width: int) -> Table:
     epochs = max(2 * len(str(track.epochs)) + 1 for track in tracks)
     with_curve, with_times = width >= 72, width >= 60
     room = width - epochs - 32 - 24 * with_times
-    bar_width = max(6, min(30, room // 2 if with_curve else room))
+    bar_width = max(3, min(30, room // 2 if with_curve else room))
     curve_width = max(8, min(40, room - bar_width - 1))
     table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="dim")
     table.add_column("method", no_wrap=True)

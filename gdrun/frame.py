@@ -54,13 +54,15 @@ def framed_figure(
     note: str = "",
     more: Sequence[Artist] = (),
     gap: float = 0.5,
+    curves_end: bool = True,
 ) -> tuple[Figure, float, float]:
     """A figure with its head, where it hides no curve, and the top and bottom left for panels.
 
     The head holds what was trained on what, how to read the curves, and the legend, and then a
-    gap. Sizes are in inches; the head's comes on top of `height`.
+    gap. Sizes are in inches; the head's comes on top of `height`. `curves_end` says whether curves
+    go on until they diverge.
     """
-    title, notes = _caption(results, note)
+    title, notes = _caption(results, note, curves_end=curves_end)
     title_lines = textwrap.wrap(title, int(12 * width))
     note_lines = textwrap.wrap("; ".join(notes), int(16 * width))
     handles = [*_legend(results), *more]
@@ -90,7 +92,7 @@ def framed_figure(
     return figure, 1 - head * inch, 0.5 * inch
 
 
-def _caption(results: Sequence[RunResult], note: str) -> tuple[str, list[str]]:
+def _caption(results: Sequence[RunResult], note: str, *, curves_end: bool) -> tuple[str, list[str]]:
     """The title, and what one has to know to read the curves."""
     description, lanes = results[0].description, results[0].series.lanes
     lrs = results[0].series.lrs
@@ -99,11 +101,14 @@ def _caption(results: Sequence[RunResult], note: str) -> tuple[str, list[str]]:
     notes = [f"loss: {description.loss_name}"]
     if len(lanes) > len(lrs):
         seeds = len(lanes) // len(lrs)
-        notes.append(f"median of {seeds} seeds, band {BAND[0]}th to {BAND[1]}th percentile")
-        note = note.replace("each update faint", "band of each update faint")
+        # Functions at several learning rates are drawn without their bands.
+        banded = curves_end or len(lrs) == 1
+        band = f", band {BAND[0]}th to {BAND[1]}th percentile" if banded else ""
+        notes.append(f"median of {seeds} seeds{band}")
+        note = note.replace(" update faint", " update's band faint")
     if note:
         notes.append(note)
-    if any(lane.status == "diverged" for result in results for lane in result.lanes):
+    if curves_end and any(lane.status == "diverged" for result in results for lane in result.lanes):
         notes.append("×: diverges")
     return f"{description.network} on {description.data}, {rows}{rate}", notes
 

@@ -1,5 +1,6 @@
 """What a training came to: its problem in words, the functions it fitted, and its result."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ import torch
 from torch import Tensor
 
 from gdrun.data import Scaling
+from gdrun.engine import evaluate
 from gdrun.models import Problem
 from gdrun.records import History, Series, Status
 from gdrun.results import Description, Fit, RunResult, lane_result, overall_status
@@ -44,8 +46,16 @@ def run_result(
     """The result of a run that has ended, or was stopped, in a state."""
     finished = state.epoch == plan.epochs or None not in state.diverged_at
     ended: Status = "done" if finished else "interrupted"
+    data = problem.data
+    # Stopped on the way, the weights that stand have not been evaluated yet.
+    losses = [] if finished else evaluate(problem, state.params, data.x, data.y)
+    val_losses = (
+        evaluate(problem, state.params, data.x_val, data.y_val)
+        if losses and len(data.x_val)
+        else []
+    )
     lanes = []
-    for history, diverged_at in zip(histories, state.diverged_at, strict=True):
+    for k, (history, diverged_at) in enumerate(zip(histories, state.diverged_at, strict=True)):
         updates = state.updates if diverged_at is None else diverged_at
         lanes.append(
             lane_result(
@@ -55,6 +65,9 @@ def run_result(
                 updates=updates,
                 samples=plan.samples_after(updates, problem.data.rows),
                 seconds=state.seconds,
+                stopped_at=(losses[k], val_losses[k] if val_losses else math.nan)
+                if losses
+                else None,
             )
         )
     return RunResult(

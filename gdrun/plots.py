@@ -27,7 +27,6 @@ from gdrun.frame import STYLE, framed_figure, plain
 from gdrun.labels import METHOD_COLORS, METHOD_NAMES
 from gdrun.results import RunResult
 
-STEPS_NOTE = "each update faint, running mean over an epoch bold"
 CHARACTER = {"full": "smooth", "sgd": "noisy", "minibatch": "practical"}
 # A title with a place of its own needn't be laid out around the ticks, which takes long.
 TITLE: Any = {"loc": "left", "y": 1.01}
@@ -62,21 +61,22 @@ def pictures(results: Sequence[RunResult], directory: Path, config: PlotConfig) 
 
 
 @mpl.rc_context(STYLE)
-def compare_figure(results: Sequence[RunResult]) -> Figure:
+def compare_figure(results: RunResult | Sequence[RunResult]) -> Figure:
     """The loss of every update by method; below, the train loss of all against four axes.
 
     Raises:
-        ValueError: there are no results.
+        ValueError: there are no results, or they are of different problems.
     """
-    if not results:
-        raise ValueError("there are no results to compare")
-    figure, top, bottom = framed_figure(results, width=11, height=5.6, note=f"top: {STEPS_NOTE}")
+    results = _comparable(results)
+    figure, top, bottom = framed_figure(
+        results, width=11, height=5.6, note=f"top: {_steps_note(results)}"
+    )
     ceiling = ceiling_of(results)
     sides: Any = {"left": 0.07, "right": 0.98}
     split = bottom + 0.49 * (top - bottom)
     inch = 1 / figure.get_figheight()
     above = figure.add_gridspec(
-        1, len(results), **sides, top=top, bottom=split + 0.35 * inch, wspace=0.08
+        1, len(results), **sides, top=top, bottom=split + 0.35 * inch, wspace=0.1
     )
     panels = [
         ("train_loss", "epoch", "epoch", "train loss against epochs"),
@@ -87,7 +87,7 @@ def compare_figure(results: Sequence[RunResult]) -> Figure:
     if results[0].description.val_rows:
         panels.append(("val_loss", "epoch", "epoch", "validation loss"))
     below = figure.add_gridspec(
-        1, len(panels), **sides, top=split - 0.4 * inch, bottom=bottom, wspace=0.08
+        1, len(panels), **sides, top=split - 0.4 * inch, bottom=bottom, wspace=0.1
     )
 
     first = None
@@ -100,7 +100,7 @@ def compare_figure(results: Sequence[RunResult]) -> Figure:
             color=METHOD_COLORS[method],
             **TITLE,
         )
-        label_axes(axes, "update", "loss of each update" if column == 0 else None)
+        label_axes(axes, "update", "batch loss" if column == 0 else None)
     cut_below_the_means(figure.axes)
 
     first = None
@@ -117,13 +117,15 @@ def compare_figure(results: Sequence[RunResult]) -> Figure:
 @mpl.rc_context(STYLE)
 def loss_figure(result: RunResult) -> Figure:
     """The loss of every update, and train and validation loss at the ends of epochs."""
-    figure, top, bottom = framed_figure([result], width=8, height=3.0, note=f"left: {STEPS_NOTE}")
+    figure, top, bottom = framed_figure(
+        [result], width=8, height=3.0, note=f"left: {_steps_note([result])}"
+    )
     ceiling = ceiling_of([result])
     grid = figure.add_gridspec(1, 2, left=0.085, right=0.98, top=top, bottom=bottom, wspace=0.2)
     steps, epochs = figure.add_subplot(grid[0]), figure.add_subplot(grid[1])
     draw_steps(steps, result, ceiling)
     cut_below_the_means([steps])
-    steps.set_title("loss of each update", **TITLE)
+    steps.set_title("batch loss", **TITLE)
     label_axes(steps, "update", "loss")
     validation = result.description.val_rows > 0
     if validation:
@@ -140,9 +142,9 @@ def fit_figure(results: RunResult | Sequence[RunResult]) -> Figure:
     """The data of one feature and the functions fitted to it, in original units.
 
     Raises:
-        ValueError: the data has several features.
+        ValueError: the data has several features, or the results are of different problems.
     """
-    results = [results] if isinstance(results, RunResult) else results
+    results = _comparable(results)
     fits = [(result, result.fit) for result in results if result.fit]
     if not fits:
         raise ValueError("only runs on data with one feature have a fit to draw")
@@ -154,7 +156,9 @@ def fit_figure(results: RunResult | Sequence[RunResult]) -> Figure:
         rows.append(
             Line2D(fit.x_val, fit.y_val, **dots, markerfacecolor="white", label="validation data")
         )
-    figure, top, bottom = framed_figure(results, width=6.4, height=3.7, more=rows, gap=0.25)
+    figure, top, bottom = framed_figure(
+        results, width=6.4, height=3.7, more=rows, gap=0.25, curves_end=False
+    )
     axes = figure.add_subplot(
         figure.add_gridspec(1, 1, left=0.12, right=0.97, top=top, bottom=bottom)[0]
     )
@@ -183,3 +187,28 @@ def _face(points: Line2D) -> dict[str, Any]:
         "markerfacecolor": points.get_markerfacecolor(),
         "markeredgewidth": points.get_markeredgewidth(),
     }
+
+
+def _comparable(results: RunResult | Sequence[RunResult]) -> Sequence[RunResult]:
+    """The results as a sequence, all of the same problem."""
+    results = [results] if isinstance(results, RunResult) else results
+    if not results:
+        raise ValueError("there are no results to draw")
+    first = results[0].description
+    for result in results[1:]:
+        other = result.description
+        if (first.data, first.rows, first.loss_name) != (other.data, other.rows, other.loss_name):
+            raise ValueError(
+                f"results of different problems: {first.loss_name} on {first.data}, "
+                f"{other.loss_name} on {other.data}"
+            )
+    return results
+
+
+def _steps_note(results: Sequence[RunResult]) -> str:
+    """How to read the batch losses."""
+    logged = [history.steps["update"] for result in results for history in result.histories]
+    every = max((updates[0] for updates in logged if len(updates)), default=1)
+    if every > 1:
+        return f"every {every}th update faint, mean of each epoch bold"
+    return "each update faint, running mean over an epoch bold"

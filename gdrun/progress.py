@@ -22,7 +22,7 @@ class Track:
     updates: int = 0
     seconds: float = 0.0
     loss: float = math.nan
-    best: float = math.inf  # the median of each lane's best, as in the table of results
+    best: float = math.inf
     diverged: int = 0
     curve: list[float] = field(default_factory=list)
     _bests: list[float] = field(default_factory=list)
@@ -68,7 +68,12 @@ class Track:
             for lane, loss in enumerate(losses):
                 if loss is not None and loss < self._bests[lane]:
                     self._bests[lane] = loss
-            self.best = median(self._bests)
+            left = [
+                best
+                for best, diverged_at in zip(self._bests, segment.diverged_at, strict=True)
+                if diverged_at is None
+            ]
+            self.best = median(left or self._bests)
             self._remember(self.loss)
 
     def _remember(self, loss: float) -> None:

@@ -92,7 +92,7 @@ def result_notes(comparison: Comparison, results: Sequence[RunResult]) -> Iterab
             f"best final loss {labels.number(comparison.target / TARGET_FACTOR)}"
         )
     else:
-        yield "no target: no run ended below the untrained loss"
+        yield "no target: no run came more than 10 % below the untrained loss"
     seeds = max(row.seeds for row in comparison.rows)
     if seeds > 1:
         yield f"losses, and what it took to come to the target, are medians of {seeds} seeds"
@@ -160,11 +160,17 @@ def results_as_json(
     comparison: Comparison,
     results: Sequence[RunResult],
     drawn: Sequence[Path],
+    *,
+    interrupted: bool,
 ) -> Mapping[str, Any]:
-    """The outcome of a command for programs; `schema` grows when a key changes its meaning."""
+    """The outcome of a command for programs; `schema` grows when a key changes its meaning.
+
+    `status` is that of the training; `interrupted` also holds where only drawing was cut short.
+    """
     return {
         "schema": SCHEMA_VERSION,
         "status": status,
+        "interrupted": interrupted,
         "directory": str(directory),
         "comparison": asdict(comparison),
         "runs": [

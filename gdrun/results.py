@@ -125,9 +125,18 @@ def lane_result(
     updates: int,
     samples: int,
     seconds: float,
+    stopped_at: tuple[float, float] | None,
 ) -> LaneResult:
-    """Sum up one lane, which took so many updates and samples until it ended or diverged."""
-    train_losses = history.epochs["train_loss"]
+    """Sum up one lane, which took so many updates and samples until it ended or diverged.
+
+    Where it was stopped on the way, `stopped_at` are the train and validation loss (or NaN) of the
+    weights that stand; they come after what the history holds.
+    """
+    train_losses = list(history.epochs["train_loss"])
+    val_losses = list(history.epochs["val_loss"])
+    if stopped_at:
+        train_losses.append(stopped_at[0])
+        val_losses.append(stopped_at[1])
     finite = [k for k, loss in enumerate(train_losses) if math.isfinite(loss)]
     final = finite[-1] if finite and diverged_at is None else None
     return LaneResult(
@@ -141,7 +150,7 @@ def lane_result(
         seconds=seconds,
         train_loss=None if final is None else train_losses[final],
         best_train_loss=min((train_losses[k] for k in finite), default=None),
-        val_loss=None if final is None else _finite(history.epochs["val_loss"][final]),
+        val_loss=None if final is None else _finite(val_losses[final]),
     )
 
 
@@ -188,13 +197,14 @@ class Comparison:
 def compare_results(results: Sequence[RunResult]) -> Comparison:
     """Lay runs side by side; the target is within 10 % of the best final train loss of them all.
 
-    There is no target where no run ended below the untrained loss.
+    There is no target where no run came further below the untrained loss than that.
     """
     groups = [(result, lr) for result in results for lr in result.series.lrs]
     finals = [_median(lane.train_loss for lane in _lanes(result, lr)) for result, lr in groups]
     best = min((loss for loss in finals if loss is not None), default=math.inf)
     untrained = [h.epochs["train_loss"][0] for result in results for h in result.histories]
-    target = TARGET_FACTOR * best if best < max(untrained, default=0) else None
+    near = TARGET_FACTOR * best
+    target = near if untrained and near < median(untrained) else None
     return Comparison(target, tuple(_row(result, lr, target) for result, lr in groups))
 
 

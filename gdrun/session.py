@@ -77,7 +77,7 @@ def train_and_report(command: str, options: TrainingOptions, command_line: str) 
     complete = len(results) == len(experiment.members)
     statuses: list[Status] = [result.status for result in results]
     status = overall_status(statuses) if complete else "interrupted"
-    _print_results(options, directory, status, results, drawn)
+    _print_results(options, directory, status, results, drawn, interrupted=stop())
     if not stop():
         return status
     if not options.quiet:
@@ -187,10 +187,15 @@ def _print_results(
     status: Status,
     results: Sequence[RunResult],
     drawn: Sequence[Path],
+    *,
+    interrupted: bool,
 ) -> None:
     comparison = compare_results(results)
     if options.json:
-        print(to_json(results_as_json(directory, status, comparison, results, drawn)), end="")
+        content = results_as_json(
+            directory, status, comparison, results, drawn, interrupted=interrupted
+        )
+        print(to_json(content), end="")
     elif options.quiet:
         print(directory)
     else:

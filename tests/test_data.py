@@ -106,6 +106,7 @@ DEFECTS = [
     (TABLE.replace("price", "prize"), ["has no column 'price'", "price: did you mean prize?"]),
     (TABLE.replace("180", "cheap"), ["line 3, column 'price': expected a number, got 'cheap'"]),
     (TABLE.replace("60,2", "60,two"), ["line 4, column 'rooms': expected a number, got 'two'"]),
+    (TABLE.replace("120", "1_20"), ["line 4, column 'price': expected a number, got '1_20'"]),
     (TABLE.replace("120", "nan"), ["line 4, column 'price': expected a number, got 'nan'"]),
     (TABLE.replace("50,2", ",2"), ["line 2, column 'area': expected a number, got an empty cell"]),
     (TABLE.replace("90,", "inf,"), ["line 5, column 'area': expected a number, got 'inf'"]),
@@ -171,7 +172,7 @@ def test_decimal_commas_are_mistakes_not_labels(tmp_path: Path) -> None:
     path = csv(tmp_path, "a;b;price\n1,5;2;3\n2,5;3;4\n")
     with pytest.raises(DataError, match="expected a number, got '1,5'") as caught:
         load_data(CsvData(path=path, target="price"))
-    assert "write decimals with a point: 1.5" in caught.value.hints
+    assert any("decimal point" in hint for hint in caught.value.hints)
 
 
 @pytest.mark.parametrize("standardize", [True, False])

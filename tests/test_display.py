@@ -208,7 +208,7 @@ def test_track_shows_medians_of_the_lanes_left() -> None:
     track = Track(series(lanes=3), 10, 10)
     evaluations = tuple(Evaluation(None, loss, None) for loss in (0.1, 0.2, float("inf")))
     track.advance(Segment(1, 10, 10, 0.1, [], (None, None, 7), evaluations))
-    assert track.loss == pytest.approx(0.15)
+    assert track.loss == track.best == pytest.approx(0.15)
     assert (track.diverged, track.state) == (1, "")
     track.advance(Segment(2, 20, 20, 0.2, [], (12, 13, 7), ()))
     assert track.state == "diverged"

@@ -9,10 +9,12 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
 from gdrun.api import compare, train
-from gdrun.config import PlotConfig
+from gdrun.config import PlotConfig, RunConfig
 from gdrun.curves import running_mean
 from gdrun.labels import METHOD_COLORS
 from gdrun.plots import compare_figure, fit_figure, loss_figure, pictures
+from gdrun.results import RunResult
+from gdrun.runs import execute, prepare
 
 
 def colors(axes: Axes) -> set[str]:
@@ -193,10 +195,46 @@ def test_the_mean_is_over_all_updates_even_if_few_are_logged() -> None:
     bold = [line for line in loss_figure(result).axes[0].get_lines() if line.get_gid() == "mean"]
     expected = result.histories[0].epochs["batch_loss"][1:]
     np.testing.assert_allclose(np.asarray(bold[0].get_ydata()), expected)
-    np.testing.assert_allclose(np.asarray(bold[0].get_xdata()), [50, 150, 250, 350])
+    np.testing.assert_allclose(np.asarray(bold[0].get_xdata()), [50.5, 150.5, 250.5, 350.5])
+    assert "every 50th update faint, mean of each epoch bold" in words(loss_figure(result))
+
+
+def test_every_diverged_curve_has_its_cross() -> None:
+    figure = compare_figure(compare(lr=[0.2, 5.0], seeds=2, epochs=20, eval_every=5))
+    rendered(figure)
+    for axes in figure.axes[:3]:
+        assert [line.get_gid() for line in axes.get_lines()].count("cross") == 1
+    for axes in figure.axes[3:]:
+        assert [line.get_gid() for line in axes.get_lines()].count("cross") == 3
+
+
+def test_an_interrupted_explosion_leaves_the_others_legible() -> None:
+    events = []
+    for event in execute(prepare("full", RunConfig(epochs=40, lr=(0.05, 2.0), eval_every=7))):
+        events.append(event)
+        if isinstance(event, RunResult):
+            break
+    result = events[-1]
+    assert isinstance(result, RunResult)
+    for history in result.histories:
+        history.epochs["train_loss"][-1] = np.nan
+    figure = loss_figure(result)
+    rendered(figure)
+    assert figure.axes[1].get_ylim()[1] < 1e3
+
+
+def test_a_fit_promises_no_band_that_it_does_not_draw() -> None:
+    several = fit_figure(compare(lr=[0.1, 5.0], seeds=3, epochs=5))
+    assert "band" not in words(several)
+    assert "diverges" not in words(several)
+    assert "band 20th to 80th" in words(fit_figure(compare(lr=0.1, seeds=3, epochs=5)))
 
 
 def test_figures_refuse_what_they_cannot_draw() -> None:
+    one, other = train("full", epochs=1), train("full", "diabetes", epochs=1)
+    assert len(compare_figure(one).axes) == 5
+    with pytest.raises(ValueError, match="different problems"):
+        compare_figure([one, other])
     with pytest.raises(ValueError, match="one feature"):
         fit_figure(train("full", "diabetes", epochs=1))
     with pytest.raises(ValueError, match="no results"):

@@ -557,3 +557,28 @@ def test_a_row_counts_the_most_updates_and_no_diverged_lane_as_having_come_to_th
     assert changed.updates == 240
     assert changed.diverged == 2
     assert changed.updates_to_target is None
+
+
+def test_a_stopped_run_reports_the_loss_of_the_weights_that_stand(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gdrun.engine.SEGMENT_SECONDS", 0.0)
+    config = small_config(epochs=9, eval_every=9, data={"val_fraction": 0.2})
+    experiment = prepare("sgd", config)
+    seen: list[Segment] = []
+    for event in execute(experiment, tmp_path, stop=lambda: len(seen) > 250):
+        if isinstance(event, RunResult):
+            (lane,) = event.lanes
+        else:
+            seen.append(event.segment)
+    assert lane.status == "interrupted"
+    problem, data = experiment.problem, experiment.problem.data
+    state = load_checkpoint(tmp_path / "checkpoint.pt")
+    for loss, x, y in ((lane.train_loss, data.x, data.y), (lane.val_loss, data.x_val, data.y_val)):
+        outputs = problem.network(state.params, x.unsqueeze(0))[0]
+        assert loss == pytest.approx(torch.nn.functional.mse_loss(outputs, y).item(), rel=1e-5)
+
+
+def test_a_name_needs_a_place() -> None:
+    with pytest.raises(ConfigError, match="needs an output_dir"):
+        train("full", name="x")
