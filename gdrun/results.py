@@ -6,6 +6,7 @@ Everything here is plain Python, so that results can be shown, saved and compare
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from statistics import median
 
@@ -132,13 +133,17 @@ def lane_result(
     Where it was stopped on the way, `stopped_at` are the train and validation loss (or NaN) of the
     weights that stand; they come after what the history holds.
     """
-    train_losses = list(history.epochs["train_loss"])
-    val_losses = list(history.epochs["val_loss"])
+    epochs = history.epochs
     if stopped_at:
-        train_losses.append(stopped_at[0])
-        val_losses.append(stopped_at[1])
-    finite = [k for k, loss in enumerate(train_losses) if math.isfinite(loss)]
-    final = finite[-1] if finite and diverged_at is None else None
+        train_loss, val_loss = stopped_at
+    else:  # the last that were evaluated
+        at = next(
+            k
+            for k in reversed(range(len(epochs["epoch"])))
+            if not math.isnan(epochs["train_loss"][k])
+        )
+        train_loss, val_loss = epochs["train_loss"][at], epochs["val_loss"][at]
+    seen = chain(epochs["train_loss"], [train_loss])
     return LaneResult(
         lr=history.lane.lr,
         seed=history.lane.seed,
@@ -148,9 +153,9 @@ def lane_result(
         updates=updates,
         samples=samples,
         seconds=seconds,
-        train_loss=None if final is None else train_losses[final],
-        best_train_loss=min((train_losses[k] for k in finite), default=None),
-        val_loss=None if final is None else _finite(val_losses[final]),
+        train_loss=None if diverged_at is not None else _finite(train_loss),
+        best_train_loss=min((loss for loss in seen if math.isfinite(loss)), default=None),
+        val_loss=None if diverged_at is not None else _finite(val_loss),
     )
 
 
