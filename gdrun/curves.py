@@ -212,14 +212,19 @@ def _quantiles(curves: Array) -> tuple[Array, Array, Array]:
 def running_mean(x: Array, y: Array, window: int) -> tuple[Array, Array]:
     """The mean of `window` consecutive values along the last axis, at the middle of its window.
 
-    Infinite from where the values are.
+    A window is the end of one block of values and the beginning of the next, so sums within blocks
+    suffice; differences of running sums would lose the small losses that follow a large one.
     """
-    window = max(1, min(window, y.shape[-1]))
-    with np.errstate(invalid="ignore", over="ignore"):
-        sums = np.cumsum(np.concatenate([np.zeros((*y.shape[:-1], 1)), y], axis=-1), axis=-1)
-        mean = (sums[..., window:] - sums[..., :-window]) / window
-    mean[np.isnan(mean)] = np.inf
-    return (x[: mean.shape[-1]] + x[window - 1 :]) / 2, mean
+    length = y.shape[-1]
+    window = max(1, min(window, length))
+    padding = [(0, 0)] * (y.ndim - 1) + [(0, -length % window)]
+    blocks = np.pad(y, padding).reshape(*y.shape[:-1], -1, window)
+    with np.errstate(over="ignore"):
+        from_start = blocks.cumsum(axis=-1).reshape(*y.shape[:-1], -1)
+        to_end = blocks[..., ::-1].cumsum(axis=-1)[..., ::-1].reshape(*y.shape[:-1], -1)
+        first = np.arange(length - window + 1)
+        ends = np.where(first % window, from_start[..., first + window - 1], 0.0)
+        return (x[first] + x[first + window - 1]) / 2, (to_end[..., first] + ends) / window
 
 
 def _updates_an_epoch(history: History) -> int:

@@ -46,16 +46,10 @@ def run_result(
     """The result of a run that has ended, or was stopped, in a state."""
     finished = state.epoch == plan.epochs or None not in state.diverged_at
     ended: Status = "done" if finished else "interrupted"
-    data = problem.data
     # Stopped on the way, the weights that stand have not been evaluated yet.
-    losses = [] if finished else evaluate(problem, state.params, data.x, data.y)
-    val_losses = (
-        evaluate(problem, state.params, data.x_val, data.y_val)
-        if losses and len(data.x_val)
-        else []
-    )
+    standing = [None] * len(histories) if finished else _standing_losses(problem, state)
     lanes = []
-    for k, (history, diverged_at) in enumerate(zip(histories, state.diverged_at, strict=True)):
+    for history, diverged_at, losses in zip(histories, state.diverged_at, standing, strict=True):
         updates = state.updates if diverged_at is None else diverged_at
         lanes.append(
             lane_result(
@@ -65,9 +59,7 @@ def run_result(
                 updates=updates,
                 samples=plan.samples_after(updates, problem.data.rows),
                 seconds=state.seconds,
-                stopped_at=(losses[k], val_losses[k] if val_losses else math.nan)
-                if losses
-                else None,
+                stopped_at=losses,
             )
         )
     return RunResult(
@@ -79,6 +71,16 @@ def run_result(
         fit=fit(problem, state) if len(problem.data.features) == 1 else None,
         directory=directory,
     )
+
+
+def _standing_losses(problem: Problem, state: TrainState) -> Sequence[tuple[float, float] | None]:
+    """Train and validation loss (NaN where there are no such rows) of each lane as it stands."""
+    data = problem.data
+    train_losses = evaluate(problem, state.params, data.x, data.y)
+    val_losses = [math.nan] * len(train_losses)
+    if len(data.x_val):
+        val_losses = evaluate(problem, state.params, data.x_val, data.y_val)
+    return list(zip(train_losses, val_losses, strict=True))
 
 
 @torch.no_grad()

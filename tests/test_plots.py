@@ -4,6 +4,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
@@ -72,6 +74,20 @@ def test_running_mean_sits_in_the_middle_of_its_window() -> None:
     np.testing.assert_allclose(mean, [2, 3, 4])
     x, mean = running_mean(np.arange(2.0), np.array([1.0, 3.0]), 10)
     np.testing.assert_allclose((x[0], mean[0]), (0.5, 2))
+
+
+@given(
+    values=st.lists(st.floats(0, 1e3) | st.just(1e30) | st.just(np.inf), min_size=1, max_size=40),
+    window=st.integers(1, 50),
+)
+def test_running_mean_is_that_of_each_window(values: list[float], window: int) -> None:
+    y = np.array([values, values[::-1]])
+    x, mean = running_mean(np.arange(float(len(values))), y, window)
+    window = min(window, len(values))
+    for k, row in enumerate(y):
+        expected = [row[i : i + window].mean() for i in range(len(values) - window + 1)]
+        np.testing.assert_allclose(mean[k], expected, rtol=1e-12)
+    assert list(x) == [i + (window - 1) / 2 for i in range(len(values) - window + 1)]
 
 
 def test_several_seeds_show_their_median_and_band_and_say_so() -> None:
