@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 
+from gdrun.atomic import replacing
 from gdrun.errors import DataError
 from gdrun.state import TrainState
 
@@ -21,16 +22,10 @@ def save_checkpoint(path: Path, state: TrainState) -> None:
         OSError: it can't be written; the old one stands.
     """
     content = {"version": VERSION, **{f.name: getattr(state, f.name) for f in fields(TrainState)}}
-    partial = path.with_suffix(".partial")
-    try:
-        with partial.open("wb") as file:
-            torch.save(content, file)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
+    with replacing(path) as partial, partial.open("wb") as file:
+        torch.save(content, file)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def load_checkpoint(path: Path, device: torch.device | str = "cpu") -> TrainState:

@@ -71,7 +71,7 @@ def read_table(path: Path, target: str, features: Sequence[str] | None) -> Table
     }
     if features is None:
         # A column without a name is mostly an index that somebody's tool wrote along.
-        unnamed = {f"column {k} (no name)" for k in range(1, len(names) + 1)}
+        unnamed = {_nameless(k) for k in range(1, len(names) + 1)}
         features = [
             name
             for name in names
@@ -129,7 +129,7 @@ def _read(path: Path) -> tuple[list[str], list[int], list[list[str]]]:
         ) from None
     if not any(names):
         raise DataError(f"{path}: is empty; expected a header line and rows")
-    names = [name or f"column {k} (no name)" for k, name in enumerate(names, 1)]
+    names = [name or _nameless(k) for k, name in enumerate(names, 1)]
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:
         raise DataError([f"{path}, line 1: two columns are named {name!r}" for name in repeated])
@@ -141,6 +141,11 @@ def _read(path: Path) -> tuple[list[str], list[int], list[list[str]]]:
     if ragged:
         raise DataError(_shown(ragged, "line"))
     return names, lines, rows
+
+
+def _nameless(number: int) -> str:
+    """What a column without a name is called, counted from 1."""
+    return f"column {number} (no name)"
 
 
 def _shown(mistakes: list[str], noun: str) -> list[str]:

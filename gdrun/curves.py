@@ -5,6 +5,7 @@ percentile; several learning rates differ in line style. A lane that diverged co
 numpy is here as the array type of matplotlib's interface.
 """
 
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -44,10 +45,10 @@ def ceiling_of(results: Sequence[RunResult]) -> float:
 
     Infinite where no lane ends below it: then the explosion is all there is to see.
     """
-    lanes = [history.epochs["train_loss"] for result in results for history in result.histories]
-    ceiling = EXPLODED * max(losses[0] for losses in lanes)
-    last = [[loss for loss in losses if loss == loss][-1] for losses in lanes]  # evaluated ones
-    return ceiling if min(last) < ceiling else np.inf
+    lanes = [history for result in results for history in result.histories]
+    ceiling = EXPLODED * max(lane.epochs["train_loss"][0] for lane in lanes)
+    lowest = min(lane.epochs["train_loss"][lane.last_evaluated()] for lane in lanes)
+    return ceiling if lowest < ceiling else np.inf
 
 
 def draw_steps(axes: Axes, result: RunResult, ceiling: float) -> None:
@@ -230,4 +231,4 @@ def running_mean(x: Array, y: Array, window: int) -> tuple[Array, Array]:
 def _updates_an_epoch(history: History) -> int:
     """How many logged updates an epoch has."""
     epochs = history.steps["epoch"]
-    return sum(1 for epoch in epochs if epoch == epochs[0]) if len(epochs) else 1
+    return bisect_right(epochs, epochs[0]) if len(epochs) else 1

@@ -37,6 +37,7 @@ def describe(problem: Problem) -> Description:
 
 def run_result(
     problem: Problem,
+    description: Description,
     series: Series,
     plan: Plan,
     state: TrainState,
@@ -57,7 +58,7 @@ def run_result(
                 ended if diverged_at is None else "diverged",
                 diverged_at,
                 updates=updates,
-                samples=plan.samples_after(updates, problem.data.rows),
+                samples=plan.samples_after(updates, description.rows),
                 seconds=state.seconds,
                 stopped_at=losses,
             )
@@ -65,7 +66,7 @@ def run_result(
     return RunResult(
         series=series,
         status=overall_status([lane.status for lane in lanes]),
-        description=describe(problem),
+        description=description,
         histories=tuple(histories),
         lanes=tuple(lanes),
         fit=fit(problem, state) if len(problem.data.features) == 1 else None,

@@ -163,7 +163,7 @@ def fit_figure(results: RunResult | Sequence[RunResult]) -> Figure:
         figure.add_gridspec(1, 1, left=0.12, right=0.97, top=top, bottom=bottom)[0]
     )
     for points in rows:
-        axes.plot(points.get_xdata(), points.get_ydata(), **dots, **_face(points))
+        axes.add_line(points)
     for result, fit in fits:
         groups = list(lr_groups(result))
         for style, lanes in groups:
@@ -180,13 +180,6 @@ def fit_figure(results: RunResult | Sequence[RunResult]) -> Figure:
     margin = 0.15 * float(np.ptp(everything)) or 1.0
     axes.set_ylim(everything.min() - margin, everything.max() + margin)
     return figure
-
-
-def _face(points: Line2D) -> dict[str, Any]:
-    return {
-        "markerfacecolor": points.get_markerfacecolor(),
-        "markeredgewidth": points.get_markeredgewidth(),
-    }
 
 
 def _comparable(results: RunResult | Sequence[RunResult]) -> Sequence[RunResult]:

@@ -199,6 +199,11 @@ class History:
     epochs: Mapping[str, "array[float]"]
     steps: Mapping[str, "array[float]"]
 
+    def last_evaluated(self) -> int:
+        """The position of the last epoch whose losses over all rows are known."""
+        losses = self.epochs["train_loss"]
+        return next(k for k in reversed(range(len(losses))) if not math.isnan(losses[k]))
+
 
 class Recorder:
     """Keeps the records of a run in memory, eight bytes a number."""

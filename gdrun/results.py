@@ -137,11 +137,7 @@ def lane_result(
     if stopped_at:
         train_loss, val_loss = stopped_at
     else:  # the last that were evaluated
-        at = next(
-            k
-            for k in reversed(range(len(epochs["epoch"])))
-            if not math.isnan(epochs["train_loss"][k])
-        )
+        at = history.last_evaluated()
         train_loss, val_loss = epochs["train_loss"][at], epochs["val_loss"][at]
     seen = chain(epochs["train_loss"], [train_loss])
     return LaneResult(
@@ -149,7 +145,7 @@ def lane_result(
         seed=history.lane.seed,
         status=status,
         diverged_at=diverged_at,
-        epochs=int(history.epochs["epoch"][-1]),
+        epochs=int(epochs["epoch"][-1]),
         updates=updates,
         samples=samples,
         seconds=seconds,
@@ -168,13 +164,20 @@ def overall_status(statuses: Iterable[Status]) -> Status:
     return "diverged"
 
 
+def group_status(results: Sequence[RunResult], planned: int) -> Status:
+    """The status of a group of so many runs: interrupted as long as some haven't ended."""
+    if len(results) < planned:
+        return "interrupted"
+    return overall_status([result.status for result in results])
+
+
 @dataclass(frozen=True, slots=True)
 class Row:
     """A line of the comparison: one run at one learning rate, medians over its seeds.
 
-    `updates` and `seconds` are the most that any of the seeds took.
-    A lane that diverged counts as an infinite loss, one that never came to the target as infinitely
-    many updates; a median that is infinite or missing is None.
+    `updates` and `seconds` are the most that any of the seeds took. A lane that diverged counts as
+    an infinite loss, one that never came to the target as infinitely many updates; a median that is
+    infinite or missing is None.
     """
 
     method: str
@@ -204,13 +207,13 @@ def compare_results(results: Sequence[RunResult]) -> Comparison:
 
     There is no target where no run came further below the untrained loss than that.
     """
-    groups = [(result, lr) for result in results for lr in result.series.lrs]
-    finals = [_median(lane.train_loss for lane in _lanes(result, lr)) for result, lr in groups]
+    groups = [(result, lr, _at(result, lr)) for result in results for lr in result.series.lrs]
+    finals = [_median(lane.train_loss for lane, _ in pairs) for _, _, pairs in groups]
     best = min((loss for loss in finals if loss is not None), default=math.inf)
     untrained = [h.epochs["train_loss"][0] for result in results for h in result.histories]
     near = TARGET_FACTOR * best
     target = near if untrained and near < median(untrained) else None
-    return Comparison(target, tuple(_row(result, lr, target) for result, lr in groups))
+    return Comparison(target, tuple(_row(*group, target) for group in groups))
 
 
 def reach(history: History, target: float) -> tuple[float, float]:
@@ -224,12 +227,15 @@ def reach(history: History, target: float) -> tuple[float, float]:
     return math.inf, math.inf
 
 
-def _row(result: RunResult, lr: float, target: float | None) -> Row:
-    pairs = [
-        (lane, history)
-        for lane, history in zip(result.lanes, result.histories, strict=True)
-        if lane.lr == lr
-    ]
+def _at(result: RunResult, lr: float) -> list[tuple[LaneResult, History]]:
+    """The lanes of a run at one learning rate."""
+    pairs = zip(result.lanes, result.histories, strict=True)
+    return [(lane, history) for lane, history in pairs if lane.lr == lr]
+
+
+def _row(
+    result: RunResult, lr: float, pairs: Sequence[tuple[LaneResult, History]], target: float | None
+) -> Row:
     lanes = [lane for lane, _ in pairs]
     # A lane that came close to the target and then diverged has not come to stay.
     reached = [
@@ -252,10 +258,6 @@ def _row(result: RunResult, lr: float, target: float | None) -> Row:
         updates_to_target=_median(updates for updates, _ in reached),
         seconds_to_target=_median(seconds for _, seconds in reached),
     )
-
-
-def _lanes(result: RunResult, lr: float) -> list[LaneResult]:
-    return [lane for lane in result.lanes if lane.lr == lr]
 
 
 def _median(values: Iterable[float | None]) -> float | None:

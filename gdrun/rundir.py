@@ -21,6 +21,7 @@ from types import TracebackType
 from typing import Any, TextIO
 
 from gdrun import __version__
+from gdrun.atomic import replacing
 from gdrun.config import RunConfig
 from gdrun.configfile import dump_config
 from gdrun.errors import ConfigError, OutputError
@@ -116,15 +117,9 @@ class Manifest:
         self._write()
 
     def _write(self) -> None:
-        """Replace the file at once, so that a reader finds the old or the new, never a half."""
-        partial = self.directory / "run.json.partial"
-        try:
+        with replacing(self.directory / "run.json") as partial:
             # File names needn't be text; what isn't becomes an escape that JSON knows too.
             partial.write_text(to_json(self._content), encoding="utf-8", errors="backslashreplace")
-            partial.replace(self.directory / "run.json")
-        except BaseException:
-            partial.unlink(missing_ok=True)
-            raise
 
 
 class RunLog:

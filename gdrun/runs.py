@@ -18,7 +18,7 @@ from gdrun.errors import ConfigError, OutputError
 from gdrun.models import Problem, build_problem
 from gdrun.outcome import describe, run_result
 from gdrun.records import Lane, Recorder, Segment, Series
-from gdrun.results import Description, RunResult, compare_results, overall_status
+from gdrun.results import Description, RunResult, compare_results, group_status
 from gdrun.rundir import Manifest, RunLog, run_facts
 from gdrun.state import Plan, initial_state
 
@@ -133,10 +133,8 @@ def execute(
             if stop():
                 break
         if manifest:
-            cut_short = len(results) < len(experiment.members)
-            status = overall_status([result.status for result in results])
             manifest.finish(
-                "interrupted" if cut_short else status,
+                group_status(results, len(experiment.members)),
                 members=[result.series.method for result in results],
                 comparison=asdict(compare_results(results)),
             )
@@ -196,7 +194,15 @@ def _train_member(
             yield Progress(series, segment)
             if stop():
                 break
-        result = run_result(problem, member.series, member.plan, state, recorder.histories, place)
+        result = run_result(
+            problem,
+            experiment.description,
+            series,
+            member.plan,
+            state,
+            recorder.histories,
+            place,
+        )
         if log:
             log.flush()
             save_checkpoint(log.directory / CHECKPOINT, state)

@@ -24,7 +24,7 @@ from gdrun.report import (
     results_as_json,
     written,
 )
-from gdrun.results import RunResult, compare_results, overall_status
+from gdrun.results import RunResult, compare_results, group_status
 from gdrun.rundir import make_directory, plan_directory, to_json
 
 if TYPE_CHECKING:
@@ -74,9 +74,7 @@ def train_and_report(command: str, options: TrainingOptions, command_line: str) 
     if directory is None:
         messages.print(Text("interrupted: nothing was begun", style="yellow"))
         return "interrupted"
-    complete = len(results) == len(experiment.members)
-    statuses: list[Status] = [result.status for result in results]
-    status = overall_status(statuses) if complete else "interrupted"
+    status = group_status(results, len(experiment.members))
     _print_results(options, directory, status, results, drawn, interrupted=stop())
     if not stop():
         return status

@@ -22,9 +22,9 @@ from gdrun.errors import ConfigError, DataError, OutputError
 from gdrun.interrupts import stop_on_signals
 from gdrun.models import Network
 from gdrun.records import EpochRecord, Lane, Segment, StepRecord, header
-from gdrun.results import RunResult, compare_results, overall_status, reach
+from gdrun.results import LaneResult, RunResult, compare_results, overall_status, reach
 from gdrun.rundir import make_directory, plan_directory
-from gdrun.runs import execute, prepare
+from gdrun.runs import Experiment, execute, prepare
 from gdrun.state import Plan, TrainState, initial_state
 from tests.conftest import make_plan, make_problem, small_config, step_losses
 
@@ -469,16 +469,24 @@ def test_a_full_batch_is_every_row_in_order(sampling: str) -> None:
     assert (member.plan.batch_size, member.plan.sampling) == (100, "sequential")
 
 
-def test_a_run_stopped_in_mid_epoch_counts_every_update_it_logged(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("gdrun.engine.SEGMENT_SECONDS", 0.0)
+def stop_after(
+    segments: int, experiment: Experiment, place: Path
+) -> tuple[LaneResult, list[Segment]]:
+    """Stop the one lane of an experiment after so many segments."""
     seen: list[Segment] = []
-    for event in execute(prepare("sgd", small_config()), tmp_path, stop=lambda: len(seen) > 130):
+    for event in execute(experiment, place, stop=lambda: len(seen) > segments):
         if isinstance(event, RunResult):
             (lane,) = event.lanes
         else:
             seen.append(event.segment)
+    return lane, seen
+
+
+def test_a_run_stopped_in_mid_epoch_counts_every_update_it_logged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gdrun.engine.SEGMENT_SECONDS", 0.0)
+    lane, seen = stop_after(130, prepare("sgd", small_config()), tmp_path)
     assert lane.updates == lane.samples == len(read(tmp_path / "steps.csv")) == seen[-1].updates
     assert lane.updates % 100
     assert lane.seconds == seen[-1].seconds > 0
@@ -565,12 +573,7 @@ def test_a_stopped_run_reports_the_loss_of_the_weights_that_stand(
     monkeypatch.setattr("gdrun.engine.SEGMENT_SECONDS", 0.0)
     config = small_config(epochs=9, eval_every=9, data={"val_fraction": 0.2})
     experiment = prepare("sgd", config)
-    seen: list[Segment] = []
-    for event in execute(experiment, tmp_path, stop=lambda: len(seen) > 250):
-        if isinstance(event, RunResult):
-            (lane,) = event.lanes
-        else:
-            seen.append(event.segment)
+    lane, _ = stop_after(250, experiment, tmp_path)
     assert lane.status == "interrupted"
     problem, data = experiment.problem, experiment.problem.data
     state = load_checkpoint(tmp_path / "checkpoint.pt")
