@@ -1,33 +1,52 @@
-"""The rows of an epoch in the order of their visit, batch by batch."""
+"""The rows of an epoch in the order of their visit, batch by batch, and large batches in chunks.
+
+A batch of more rows than a chunk goes through the network chunk by chunk: what is in flight then
+fits the processor's cache, and memory doesn't grow with the batch.
+"""
 
 from collections.abc import Iterator
+from itertools import repeat
 
 import torch
 from torch import Tensor
 
 from gdrun.models import Problem
 from gdrun.order import visiting_order
+from gdrun.rows import Rows, take
 from gdrun.state import Plan
 
-# Batches are gathered, and rows evaluated, in blocks of about this many numbers (16 MB).
+# Small batches are gathered in blocks of about this many numbers (16 MB).
 BLOCK_NUMBERS = 2**22
 
+# (R, C, D) and (R, C, O) rows that go through the network together, their share of the batch's
+# rows, and whether they complete it. Mostly that is the whole batch: C = B, share 1.
+Piece = tuple[Tensor, Tensor, float, bool]
 
-def batches(
-    problem: Problem, plan: Plan, epoch: int, skip: int = 0
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """The batches of an epoch (from 1) after the first `skip`: (R, B, D) and (R, B, O) each."""
+
+def pieces(problem: Problem, plan: Plan, epoch: int, skip: int = 0) -> Iterator[Piece]:
+    """The batches of an epoch (from 1) after the first `skip`, in pieces."""
     x, y = problem.data.x, problem.data.y
     lanes, size = len(plan.lanes), plan.batch_size
     order = visiting_order(plan.sampling, len(x), [lane.seed for lane in plan.lanes], epoch)
     used = min(len(x), plan.updates_per_epoch(len(x)) * size)
+
+    def rows(source: Rows, start: int, stop: int) -> Tensor:
+        if order is None:
+            return source[start:stop].expand(lanes, -1, -1)
+        return take(source, order(start, stop))
+
+    chunk = problem.rows_at_once(lanes)
+    if size > chunk:
+        for first in range(skip * size, used, size):
+            end = min(first + size, used)
+            for start in range(first, end, chunk):
+                stop = min(start + chunk, end)
+                share = (stop - start) / (end - first)
+                yield rows(x, start, stop), rows(y, start, stop), share, stop == end
+        return
     numbers_per_batch = lanes * size * (x.shape[1] + y.shape[1])
     block = size * max(1, min(1024, BLOCK_NUMBERS // numbers_per_batch))
     for start in range(skip * size, used, block):
-        rows = slice(start, min(start + block, used))
-        if order is None:
-            xs, ys = (t[rows].expand(lanes, -1, -1) for t in (x, y))
-        else:
-            index = order[:, rows].to(x.device)
-            xs, ys = x[index], y[index]
-        yield from zip(torch.split(xs, size, dim=1), torch.split(ys, size, dim=1), strict=True)
+        stop = min(start + block, used)
+        xs, ys = (torch.split(rows(t, start, stop), size, dim=1) for t in (x, y))
+        yield from zip(xs, ys, repeat(1.0), repeat(True), strict=False)

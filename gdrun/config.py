@@ -53,6 +53,15 @@ def _several(value: Any) -> Any:
     return tuple(value) if isinstance(value, list | tuple | range) else (value,)
 
 
+def _auto(value: Any) -> Any:
+    """Read `auto` as None: what is best is worked out where it is needed."""
+    if value == "auto":
+        return None
+    if isinstance(value, str) or value is None:
+        raise ValueError("Input should be auto or a number of rows")
+    return value
+
+
 def _one_or_several(values: tuple[Any, ...]) -> Any:
     return values[0] if len(values) == 1 else list(values)
 
@@ -105,6 +114,15 @@ class CsvData(Data):
     standardize: StrictBool = True
 
 
+class NpyData(Data):
+    """Two .npy files, x (N, D) or (N,) and y (N,) or (N, 1), read as they are needed."""
+
+    source: Literal["npy"] = "npy"
+    x: FilePath
+    y: FilePath
+    standardize: StrictBool = True
+
+
 def _with_source(value: Any) -> Any:
     if isinstance(value, dict) and "source" not in value:
         return {"source": "quadratic", **value}
@@ -112,9 +130,9 @@ def _with_source(value: Any) -> Any:
 
 
 DataConfig = Annotated[
-    QuadraticData | CsvData, Field(discriminator="source"), BeforeValidator(_with_source)
+    QuadraticData | CsvData | NpyData, Field(discriminator="source"), BeforeValidator(_with_source)
 ]
-DATA_SOURCES: dict[str, type[Data]] = {"quadratic": QuadraticData, "csv": CsvData}
+DATA_SOURCES: dict[str, type[Data]] = {"quadratic": QuadraticData, "csv": CsvData, "npy": NpyData}
 
 
 class PlotConfig(Schema):
@@ -130,7 +148,8 @@ class RunConfig(Schema):
 
     A list in `lr` makes one lane each, as do `seeds` consecutive seeds from `seed` on; `batch_size`
     is what `minibatch` uses. `momentum`, `nesterov` and `weight_decay` mean what they mean in
-    `torch.optim.SGD`.
+    `torch.optim.SGD`. `chunk_rows` rows of a larger batch go through the network at a time; None,
+    written `auto`, is as many as pay.
     """
 
     lr: Annotated[tuple[Positive, ...], Field(min_length=1), *Several] = (0.2,)
@@ -148,6 +167,9 @@ class RunConfig(Schema):
     activation: Literal["relu", "tanh", "sigmoid", "gelu"] = "relu"
     loss: Literal["mse", "l1", "huber"] = "mse"
     data: DataConfig = QuadraticData()
+    chunk_rows: Annotated[
+        Count | None, BeforeValidator(_auto), PlainSerializer(lambda rows: rows or "auto")
+    ] = None
     eval_every: Count = 1
     log_every: Count = 1
     checkpoint_every: Count | None = None

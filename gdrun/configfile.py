@@ -18,6 +18,7 @@ from gdrun.errors import ConfigError, did_you_mean
 from gdrun.mistakes import KeyPath, Layer, explain, kind
 
 DEFAULT_PRESET = "article"
+DATA_FILES = ("path", "x", "y")  # the keys of `data` that name files
 
 
 def preset_directory() -> Path:
@@ -137,7 +138,7 @@ _Loader.add_implicit_resolver(
 
 
 def read_layer(path: Path) -> Layer:
-    """Read a YAML config; a relative `data.path` in it is relative to the file.
+    """Read a YAML config; a relative path of a data file in it is relative to it.
 
     Raises:
         ConfigError: the file can't be read, is no YAML (with line and column) or no mapping.
@@ -150,12 +151,16 @@ def read_layer(path: Path) -> Layer:
         raise ConfigError(f"{path}: can't be read: {error.strerror}") from None
     layer = _parse(text, str(path))
     data = layer.values.get("data")
-    if isinstance(data, dict) and isinstance(data.get("path"), str):
-        # What begins with ~ is left to the schema.
-        own = Path(data["path"])
-        location = str(own if own.parts[:1] and own.parts[0].startswith("~") else path.parent / own)
-        return Layer({**layer.values, "data": {**data, "path": location}}, layer.origins)
-    return layer
+    if not isinstance(data, dict):
+        return layer
+    files = {key: _beside(path, data[key]) for key in DATA_FILES if isinstance(data.get(key), str)}
+    return Layer({**layer.values, "data": {**data, **files}}, layer.origins)
+
+
+def _beside(config: Path, file: str) -> str:
+    """Where a file lies that a config names; what begins with ~ is left to the schema."""
+    own = Path(file)
+    return str(own if own.parts[:1] and own.parts[0].startswith("~") else config.parent / own)
 
 
 def _parse(text: str, source: str) -> Layer:

@@ -12,64 +12,78 @@ Shapes: R lanes, N training rows, B batch rows, D features, O outputs, U updates
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
-from gdrun.batches import BLOCK_NUMBERS, batches
+from gdrun.batches import pieces
 from gdrun.models import Params, Problem
 from gdrun.records import Evaluation, Segment
+from gdrun.rows import Rows, blocks
 from gdrun.sgd import make_step
 from gdrun.state import Plan, TrainState
 
 # A segment ends after this many seconds at the latest, so that whoever consumes `train` can act.
 SEGMENT_SECONDS = 0.1
 
+T = TypeVar("T")
+
 
 def train(problem: Problem, plan: Plan, state: TrainState) -> Iterator[Segment]:
     """Descend from a state to the plan's last epoch, or until every lane has diverged.
 
-    Yields the untrained losses first (epoch 0), then a segment at least every `SEGMENT_SECONDS` and
-    at the end of each epoch. Whenever it yields, `state` is complete: a copy of it goes on from
-    there.
+    Yields the untrained losses first (epoch 0), then a segment at least every `SEGMENT_SECONDS` (in
+    the middle of a long update or evaluation: an empty one) and at the end of each epoch. Whenever
+    it yields, `state` is complete: a copy of it goes on from there, with the same results. The
+    updates of the last epoch are yielded before its evaluation, which a longer training might not
+    make.
     """
     if not state.begun:
-        state.begun = True
-        yield _end_epoch(problem, plan, state, losses=[], started_at=0)
+        yield from _end_epoch(problem, plan, state, started_at=0, losses=[])
     _warm_up(problem, plan, state)
     step = make_step(problem, plan, state)
     clock = _clock(problem)
     while state.epoch < plan.epochs and None in state.diverged_at:
         started_at = state.epoch * plan.updates_per_epoch(problem.data.rows)
-        epoch_batches = batches(problem, plan, state.epoch + 1, skip=state.updates - started_at)
+        epoch_pieces = pieces(problem, plan, state.epoch + 1, skip=state.updates - started_at)
         finished = False
         while not finished:
             losses: list[Tensor] = []
             start = clock()
             deadline = time.perf_counter() + SEGMENT_SECONDS
-            for x, y in epoch_batches:
-                losses.append(step(x, y))
+            for piece in epoch_pieces:
+                loss = step(*piece)
+                if loss is not None:
+                    losses.append(loss)
                 if time.perf_counter() > deadline:
                     break
             else:
                 finished = True
             state.seconds += clock() - start
             seen = _account(problem, plan, state, losses)
-            if finished:
-                state.epoch += 1
-                yield _end_epoch(problem, plan, state, seen, started_at)
-            else:
+            if not finished:
                 yield _segment(state, state.epoch + 1, seen)
+        yield from _end_epoch(problem, plan, state, started_at, seen)
 
 
 @torch.no_grad()
-def evaluate(problem: Problem, params: Params, x: Tensor, y: Tensor) -> list[float]:
-    """Mean loss over all given rows, (N, D) and (N, O), of each lane."""
-    lanes, widest = len(params[0]), max(problem.network.sizes)
-    chunk = max(1, BLOCK_NUMBERS // (lanes * widest))
+def evaluate(
+    problem: Problem, params: Params, x: Rows, y: Rows, pulse: Callable[[], T]
+) -> Generator[T, None, list[float]]:
+    """Mean loss over all given rows, (N, D) and (N, O), of each lane: the value returned.
+
+    Yields a `pulse` at least every `SEGMENT_SECONDS` meanwhile.
+    """
+    lanes = len(params[0])
+    chunk = problem.rows_at_once(lanes)
     total = torch.zeros(lanes, dtype=torch.float64)
-    for xs, ys in zip(torch.split(x, chunk), torch.split(y, chunk), strict=True):
+    deadline = time.perf_counter() + SEGMENT_SECONDS
+    for k, (xs, ys) in enumerate(zip(blocks(x, chunk), blocks(y, chunk), strict=True)):
+        if k and time.perf_counter() > deadline:
+            yield pulse()
+            deadline = time.perf_counter() + SEGMENT_SECONDS
         mean = problem.losses(params, xs.expand(lanes, -1, -1), ys.expand(lanes, -1, -1))
         total += mean.cpu().double() * len(xs)
     return (total / len(x)).tolist()
@@ -100,31 +114,45 @@ def _account(
 
 
 def _end_epoch(
-    problem: Problem, plan: Plan, state: TrainState, losses: list[list[float]], started_at: int
-) -> Segment:
-    """Evaluate where it is due, start the next epoch's sums, and report."""
+    problem: Problem, plan: Plan, state: TrainState, started_at: int, losses: list[list[float]]
+) -> Iterator[Segment]:
+    """Evaluate where it is due, start the next epoch's sums, and report.
+
+    `losses` are those of updates that have not been reported yet.
+    """
+    epoch = state.epoch + state.begun
     data, lanes = problem.data, len(plan.lanes)
+    diverged_at = list(state.diverged_at)
     train_loss: Sequence[float | None] = [None] * lanes
     val_loss: Sequence[float | None] = [None] * lanes
-    diverged_before = [at is not None and at <= started_at for at in state.diverged_at]
-    diverged_now = any(at is not None and at > started_at for at in state.diverged_at)
-    if state.epoch % plan.eval_every == 0 or state.epoch == plan.epochs or diverged_now:
-        train_loss = evaluate(problem, state.params, data.x, data.y)
+    diverged_before = [at is not None and at <= started_at for at in diverged_at]
+    diverged_now = any(at is not None and at > started_at for at in diverged_at)
+
+    def pulse() -> Segment:
+        nonlocal losses
+        segment, losses = _segment(state, epoch, losses), []
+        return segment
+
+    if epoch == plan.epochs and losses:
+        yield pulse()
+    if epoch % plan.eval_every == 0 or epoch == plan.epochs or diverged_now:
+        train_loss = yield from evaluate(problem, state.params, data.x, data.y, pulse)
         if len(data.x_val):
-            val_loss = evaluate(problem, state.params, data.x_val, data.y_val)
+            val_loss = yield from evaluate(problem, state.params, data.x_val, data.y_val, pulse)
         for lane, loss in enumerate(train_loss):
-            if state.diverged_at[lane] is None and not math.isfinite(loss):
-                state.diverged_at[lane] = state.updates
+            if diverged_at[lane] is None and not math.isfinite(loss):
+                diverged_at[lane] = state.updates
     batch_loss: Sequence[float | None] = [None] * lanes
     if state.row_sum:
         batch_loss = (state.loss_sum / state.row_sum).tolist()
+    state.epoch, state.begun, state.diverged_at = epoch, True, diverged_at
     state.loss_sum.zero_()
     state.row_sum = 0
     evaluations = tuple(
         None if gone else Evaluation(*each)
         for gone, *each in zip(diverged_before, batch_loss, train_loss, val_loss, strict=True)
     )
-    return _segment(state, state.epoch, losses, evaluations)
+    yield _segment(state, epoch, losses, evaluations)
 
 
 def _segment(
@@ -147,8 +175,8 @@ def _segment(
 def _warm_up(problem: Problem, plan: Plan, state: TrainState) -> None:
     """Take one update on a copy, so that the first one timed doesn't pay for PyTorch's start."""
     copy = state.clone()
-    for x, y in batches(problem, plan, epoch=1):
-        make_step(problem, plan, copy)(x, y)
+    for piece in pieces(problem, plan, epoch=1):
+        make_step(problem, plan, copy)(*piece)
         return
 
 

@@ -15,10 +15,15 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gdrun.config import RunConfig
-from gdrun.data import Dataset
+from gdrun.dataset import Dataset
 from gdrun.errors import ConfigError
 
 Params = tuple[Tensor, ...]
+
+# Numbers in flight in a chunk of rows, by the type of device: 4 MB on a processor.
+CHUNK_NUMBERS = {"cpu": 2**20}
+DEVICE_CHUNK_NUMBERS = 2**26
+SMALLEST_CHUNK = 256  # rows: below it, calls cost more than they compute
 
 # In place where autograd allows it: the input of these is a fresh tensor that nothing else needs.
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
@@ -88,6 +93,18 @@ class Problem:
     data: Dataset
     network: Network
     loss_name: str
+    chunk_rows: int | None = None
+
+    def rows_at_once(self, lanes: int) -> int:
+        """How many rows go through the networks together: as asked for, or what pays.
+
+        On a processor that is what its cache holds of the numbers in flight, since the products of
+        matrices are waited for by those from memory otherwise.
+        """
+        if self.chunk_rows:
+            return self.chunk_rows
+        numbers = CHUNK_NUMBERS.get(self.data.x.device.type, DEVICE_CHUNK_NUMBERS)
+        return max(SMALLEST_CHUNK, numbers // (lanes * sum(self.network.sizes)))
 
     def losses(self, params: Params, x: Tensor, y: Tensor) -> Tensor:
         """Mean loss over the rows, (R,), of each lane at its own weights; x is (R, B, D)."""
@@ -103,7 +120,9 @@ def build_problem(config: RunConfig, data: Dataset) -> Problem:
     """
     device = find_device(config.device)
     sizes = (data.x.shape[1], *config.hidden_size, data.y.shape[1])
-    return Problem(data.to(device), Network(sizes, config.activation), config.loss)
+    return Problem(
+        data.to(device), Network(sizes, config.activation), config.loss, config.chunk_rows
+    )
 
 
 def find_device(name: str) -> torch.device:

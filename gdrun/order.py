@@ -6,7 +6,7 @@ splittable pseudorandom number generators", fig. 14 and 15), whose finaliser als
 epoch into the key of the epoch's stream, so that neighbouring seeds and epochs are unrelated.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -18,31 +18,70 @@ GOLDEN_GAMMA = 0x9E3779B97F4A7C15 - 2**64
 MIX_1 = 0xBF58476D1CE4E5B9 - 2**64
 MIX_2 = 0x94D049BB133111EB - 2**64
 
+# Up to this many rows are sorted by random numbers; more are permuted one by one, in no memory.
+SORTED_ROWS = 2**20
+ROUNDS = 6
 
-def visiting_order(
-    sampling: Sampling, rows: int, seeds: Sequence[int], epoch: int
-) -> Tensor | None:
-    """Row numbers in the order of their visit, (R, N), one lane a seed; None for 0, 1, …, N − 1.
+Order = Callable[[int, int], Tensor]
 
-    `reshuffle` gives each lane a uniformly random permutation, `replacement` N independent draws.
+
+def visiting_order(sampling: Sampling, rows: int, seeds: Sequence[int], epoch: int) -> Order | None:
+    """Row numbers in the order of their visit, one lane a seed; None for 0, 1, …, N − 1.
+
+    What is returned gives the rows visited from one position to another: (start, stop) →
+    (R, stop − start). `reshuffle` gives each lane a random permutation, `replacement` N independent
+    draws.
     """
     if sampling == "sequential":
         return None
-    numbers = random_numbers(seeds, epoch, rows)
     if sampling == "replacement":
-        return (numbers & (2**63 - 1)) % rows
-    return numbers.argsort(dim=1, stable=True)
+        return lambda start, stop: (
+            (random_numbers(seeds, epoch, torch.arange(start, stop)) & (2**63 - 1)) % rows
+        )
+    if rows <= SORTED_ROWS:
+        order = random_numbers(seeds, epoch, torch.arange(rows)).argsort(dim=1, stable=True)
+        return lambda start, stop: order[:, start:stop]
+    keys = random_numbers(seeds, epoch, torch.arange(ROUNDS))
+    return lambda start, stop: permuted(torch.arange(start, stop), rows, keys)
 
 
-def random_numbers(seeds: Sequence[int], epoch: int, count: int) -> Tensor:
-    """The 64 random bits of row 0, 1, …, count − 1 in an epoch, (R, count) signed integers."""
+def permuted(positions: Tensor, rows: int, keys: Tensor) -> Tensor:
+    """Where keyed permutations of 0 … rows − 1 take positions: (P,), (R, rounds) → (R, P).
+
+    A Feistel network permutes the numbers of as many bits as `rows` has (Luby & Rackoff 1988, with
+    SplitMix64's finaliser as the round function); what it takes beyond `rows` is taken on until it
+    is inside (cycle walking: Black & Rogaway 2002, sec. 3).
+    """
+    bits = max(2, (rows - 1).bit_length())
+    numbers = positions.expand(len(keys), -1).clone()
+    lanes = torch.arange(len(keys)).unsqueeze(1).expand_as(numbers)
+    outside = torch.ones_like(numbers, dtype=torch.bool)
+    while outside.any():
+        numbers[outside] = _feistel(numbers[outside], keys[lanes[outside]].unbind(-1), bits)
+        outside = numbers >= rows
+    return numbers
+
+
+def _feistel(numbers: Tensor, keys: Sequence[Tensor], bits: int) -> Tensor:
+    """A permutation of the numbers of so many bits, for each number its own keys."""
+    low = bits // 2
+    for key in keys:
+        high = bits - low
+        left, right = numbers >> low, numbers & (2**low - 1)
+        left = left ^ (mix(right + key) & (2**high - 1))
+        numbers, low = right << high | left, high
+    return numbers
+
+
+def random_numbers(seeds: Sequence[int], epoch: int, positions: Tensor) -> Tensor:
+    """The 64 random bits of positions in an epoch: (P,) → (R, P) signed integers."""
     keys = mix(mix(torch.tensor(seeds, dtype=torch.int64) + GOLDEN_GAMMA) + epoch)
-    return splitmix64(keys.unsqueeze(1), count)
+    return splitmix64(keys.unsqueeze(1), positions)
 
 
-def splitmix64(keys: Tensor, count: int) -> Tensor:
-    """The first `count` outputs of SplitMix64 started at each key, (…, 1) → (…, count)."""
-    return mix(keys + torch.arange(1, count + 1) * GOLDEN_GAMMA)
+def splitmix64(keys: Tensor, positions: Tensor) -> Tensor:
+    """SplitMix64 from each key at positions (from 0) of its stream: (…, 1), (P,) → (…, P)."""
+    return mix(keys + (positions + 1) * GOLDEN_GAMMA)
 
 
 def mix(z: Tensor) -> Tensor:

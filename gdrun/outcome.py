@@ -1,6 +1,7 @@
 """What a training came to: its problem in words, the functions it fitted, and its result."""
 
 import math
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -8,14 +9,18 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gdrun.data import Scaling
+from gdrun.dataset import spread
 from gdrun.engine import evaluate
 from gdrun.models import Problem
 from gdrun.records import History, Series, Status
 from gdrun.results import Description, Fit, RunResult, lane_result, overall_status
+from gdrun.rows import Rows, take
+from gdrun.scaling import Scaling
 from gdrun.state import Plan, TrainState
 
 GRID_POINTS = 200
+FIT_ROWS = 10_000  # shown beside the fitted functions, at most
+PATIENCE_SECONDS = 0.2  # for the loss of a run that was stopped
 
 
 def describe(problem: Problem) -> Description:
@@ -48,7 +53,7 @@ def run_result(
     finished = state.epoch == plan.epochs or None not in state.diverged_at
     ended: Status = "done" if finished else "interrupted"
     # Stopped on the way, the weights that stand have not been evaluated yet.
-    standing = [None] * len(histories) if finished else _standing_losses(problem, state)
+    standing = (not finished and _standing_losses(problem, state)) or [None] * len(histories)
     lanes = []
     for history, diverged_at, losses in zip(histories, state.diverged_at, standing, strict=True):
         updates = state.updates if diverged_at is None else diverged_at
@@ -74,21 +79,43 @@ def run_result(
     )
 
 
-def _standing_losses(problem: Problem, state: TrainState) -> Sequence[tuple[float, float] | None]:
-    """Train and validation loss (NaN where there are no such rows) of each lane as it stands."""
+def _standing_losses(
+    problem: Problem, state: TrainState
+) -> Sequence[tuple[float, float] | None] | None:
+    """Train and validation loss (NaN where there are no such rows) of each lane as it stands.
+
+    None if that would take long: whoever stops a run doesn't want to wait.
+    """
     data = problem.data
-    train_losses = evaluate(problem, state.params, data.x, data.y)
-    val_losses = [math.nan] * len(train_losses)
-    if len(data.x_val):
-        val_losses = evaluate(problem, state.params, data.x_val, data.y_val)
-    return list(zip(train_losses, val_losses, strict=True))
+    deadline = time.monotonic() + PATIENCE_SECONDS
+
+    def losses_over(x: Rows, y: Rows) -> list[float] | None:
+        evaluation = evaluate(problem, state.params, x, y, pulse=time.monotonic)
+        while True:
+            try:
+                if next(evaluation) > deadline:
+                    return None
+            except StopIteration as end:
+                losses: list[float] = end.value
+                return losses
+
+    train_losses = losses_over(data.x, data.y)
+    val_losses = losses_over(data.x_val, data.y_val) if len(data.x_val) else None
+    if train_losses is None or (val_losses is None and len(data.x_val)):
+        return None
+    return list(zip(train_losses, val_losses or [math.nan] * len(train_losses), strict=True))
 
 
 @torch.no_grad()
 def fit(problem: Problem, state: TrainState) -> Fit:
-    """The functions that the lanes have learned of their one feature, in original units."""
+    """The functions that the lanes have learned of their one feature, in original units.
+
+    Of many rows an even sample is shown.
+    """
     data = problem.data
-    both = torch.cat([data.x, data.x_val])
+    x, x_val = (take(rows, spread(len(rows), FIT_ROWS)) for rows in (data.x, data.x_val))
+    y, y_val = (take(rows, spread(len(rows), FIT_ROWS)) for rows in (data.y, data.y_val))
+    both = torch.cat([x, x_val])
     grid = torch.linspace(both.min().item(), both.max().item(), GRID_POINTS).to(both).unsqueeze(1)
     outputs = problem.network(state.params, grid.expand(len(state.diverged_at), -1, -1))
 
@@ -97,10 +124,10 @@ def fit(problem: Problem, state: TrainState) -> Fit:
         return (scaling.invert(values) if scaling else values).squeeze(-1).tolist()
 
     return Fit(
-        x=original(data.x, data.x_scaling),
-        y=original(data.y, data.y_scaling),
-        x_val=original(data.x_val, data.x_scaling),
-        y_val=original(data.y_val, data.y_scaling),
+        x=original(x, data.x_scaling),
+        y=original(y, data.y_scaling),
+        x_val=original(x_val, data.x_scaling),
+        y_val=original(y_val, data.y_scaling),
         grid=original(grid, data.x_scaling),
         curves=original(outputs, data.y_scaling),
     )

@@ -9,7 +9,7 @@ import torch
 
 from gdrun.__main__ import main
 from gdrun.config import RunConfig
-from gdrun.data import Dataset
+from gdrun.dataset import Dataset
 from gdrun.engine import train
 from gdrun.models import Network, Problem
 from gdrun.records import Lane, Segment

@@ -24,9 +24,9 @@ def test_quadratic_is_the_articles_data() -> None:
     data = load_data(QuadraticData(rows=100, noise=0.2, seed=3))
     torch.manual_seed(3)
     x = torch.linspace(-1, 1, 100).unsqueeze(1)
-    assert torch.equal(data.x, x)
-    assert torch.equal(data.y, x.pow(2) + 0.2 * torch.rand(100, 1))
-    assert len(data.x_val) == 0
+    assert torch.equal(data.x[:], x)
+    assert torch.equal(data.y[:], x.pow(2) + 0.2 * torch.rand(100, 1))
+    assert len(data.x_val[:]) == 0
 
 
 @given(rows=st.integers(2, 300), fraction=st.floats(0, 0.9), seed=st.integers(0, 1000))
@@ -50,8 +50,8 @@ def test_all_other_numeric_columns_are_features(tmp_path: Path) -> None:
     data = load_data(CsvData(path=csv(tmp_path, TABLE), target="price", standardize=False))
     assert data.features == ("area", "rooms")
     assert data.left_out == ("city",)
-    assert data.x.tolist() == [[50, 2], [80, 3], [60, 2], [90, 5]]
-    assert data.y.tolist() == [[100], [180], [120], [210]]
+    assert data.x[:].tolist() == [[50, 2], [80, 3], [60, 2], [90, 5]]
+    assert data.y[:].tolist() == [[100], [180], [120], [210]]
 
 
 def test_features_by_name_keep_their_order(tmp_path: Path) -> None:
@@ -60,7 +60,7 @@ def test_features_by_name_keep_their_order(tmp_path: Path) -> None:
     )
     data = load_data(config)
     assert data.features == ("price", "rooms")
-    assert data.x[0].tolist() == [100, 2]
+    assert data.x[:][0].tolist() == [100, 2]
 
 
 def test_standardisation_is_learned_from_the_training_rows_alone(tmp_path: Path) -> None:
@@ -69,8 +69,8 @@ def test_standardisation_is_learned_from_the_training_rows_alone(tmp_path: Path)
     raw = load_data(CsvData(path=path, target="y", standardize=False, val_fraction=0.25))
     data = load_data(CsvData(path=path, target="y", val_fraction=0.25))
     for scaled, columns, scaling, scaled_val, columns_val in (
-        (data.x, raw.x, data.x_scaling, data.x_val, raw.x_val),
-        (data.y, raw.y, data.y_scaling, data.y_val, raw.y_val),
+        (data.x[:], raw.x[:], data.x_scaling, data.x_val[:], raw.x_val[:]),
+        (data.y[:], raw.y[:], data.y_scaling, data.y_val[:], raw.y_val[:]),
     ):
         assert scaling is not None
         torch.testing.assert_close(scaled.mean(0), torch.zeros(scaled.shape[1]), atol=1e-6, rtol=0)
@@ -82,7 +82,9 @@ def test_standardisation_is_learned_from_the_training_rows_alone(tmp_path: Path)
 
 def test_predicting_the_mean_has_loss_one(tmp_path: Path) -> None:
     data = load_data(CsvData(path=csv(tmp_path, TABLE), target="price"))
-    assert float(torch.nn.functional.mse_loss(torch.zeros_like(data.y), data.y)) == pytest.approx(1)
+    assert float(
+        torch.nn.functional.mse_loss(torch.zeros_like(data.y[:]), data.y[:])
+    ) == pytest.approx(1)
 
 
 @pytest.mark.parametrize(
@@ -99,7 +101,7 @@ def test_predicting_the_mean_has_loss_one(tmp_path: Path) -> None:
 )
 def test_other_ways_to_write_the_same_table(text: str, tmp_path: Path) -> None:
     data = load_data(CsvData(path=csv(tmp_path, text), target="price", standardize=False))
-    assert data.x.tolist() == [[50, 2], [80, 3], [60, 2], [90, 5]]
+    assert data.x[:].tolist() == [[50, 2], [80, 3], [60, 2], [90, 5]]
 
 
 DEFECTS = [

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from gdrun import engine, gradients
-from gdrun.batches import batches
+from gdrun.batches import pieces
 from gdrun.engine import train
 from gdrun.models import Network, Problem
 from gdrun.records import Lane
@@ -46,7 +46,7 @@ def torch_losses(problem: Problem, plan: Plan, lane: Lane) -> list[float]:
     position = plan.lanes.index(lane)
     losses = []
     for epoch in range(1, plan.epochs + 1):
-        for x, y in batches(problem, plan, epoch):
+        for x, y, _, _ in pieces(problem, plan, epoch):
             loss = criterion(network(x[position]), y[position])
             optimizer.zero_grad()
             loss.backward()
@@ -98,8 +98,8 @@ def test_full_batch_gradient_is_the_mean_of_the_rows_gradients() -> None:
     plan = make_plan(9, lr=lr, sampling="sequential")
     before = initial_state(problem, plan)
     after = before.clone()
-    x, y = problem.data.x.unsqueeze(0), problem.data.y.unsqueeze(0)
-    make_step(problem, plan, after)(x, y)
+    x, y = problem.data.x[:].unsqueeze(0), problem.data.y[:].unsqueeze(0)
+    make_step(problem, plan, after)(x, y, 1.0, True)
     leaves = tuple(p.requires_grad_() for p in before.clone().params)
     single = [
         torch.autograd.grad(problem.losses(leaves, x[:, k : k + 1], y[:, k : k + 1]).sum(), leaves)
@@ -179,9 +179,9 @@ def test_no_learning_rate_leaves_the_weights() -> None:
 def linear_problem() -> tuple[Problem, Tensor, Tensor]:
     """A linear model under MSE, a quadratic of its two parameters: its Hessian and minimum."""
     problem = make_problem(rows=15, features=1, hidden=())
-    design = torch.cat([problem.data.x, torch.ones(15, 1)], dim=1).double()
+    design = torch.cat([problem.data.x[:], torch.ones(15, 1)], dim=1).double()
     hessian = 2 * design.T @ design / 15
-    minimum = torch.linalg.lstsq(design, problem.data.y.double()).solution
+    minimum = torch.linalg.lstsq(design, problem.data.y[:].double()).solution
     return problem, hessian, minimum
 
 
@@ -224,17 +224,17 @@ def test_batches_cover_an_epoch(
     batch = min(batch, rows)
     problem = make_problem(rows=rows)
     plan = make_plan(batch, sampling=sampling, drop_last=drop_last, lanes=(Lane(1, 0), Lane(1, 1)))
-    sizes = [x.shape[1] for x, _ in batches(problem, plan, epoch=1)]
+    sizes = [piece[0].shape[1] for piece in pieces(problem, plan, epoch=1)]
     whole, rest = divmod(rows, batch)
     assert sizes == [batch] * whole + ([rest] if rest and not drop_last else [])
     assert len(sizes) == plan.updates_per_epoch(rows)
-    all_x = torch.cat([x for x, _ in batches(problem, plan, epoch=1)], dim=1)
-    rest_x = [x for x, _ in batches(problem, plan, epoch=1, skip=skip)]
+    all_x = torch.cat([piece[0] for piece in pieces(problem, plan, epoch=1)], dim=1)
+    rest_x = [piece[0] for piece in pieces(problem, plan, epoch=1, skip=skip)]
     if rest_x:
         assert torch.equal(torch.cat(rest_x, dim=1), all_x[:, skip * batch :])
     if sampling != "replacement" and not drop_last:
         for lane in all_x:
-            assert sorted(lane.flatten().tolist()) == sorted(problem.data.x.flatten().tolist())
+            assert sorted(lane.flatten().tolist()) == sorted(problem.data.x[:].flatten().tolist())
 
 
 @given(rows=st.integers(2, 30), batch=st.integers(1, 30))
@@ -252,15 +252,74 @@ def test_batch_loss_is_weighted_by_rows(rows: int, batch: int) -> None:
     assert segments[-1].samples == rows
 
 
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+@pytest.mark.parametrize("chunk", [1, 7, 12, 49, 50, 51])
+@pytest.mark.parametrize("batch", [50, 20])
+def test_a_batch_in_chunks_is_the_whole_batch_to_rounding(
+    batch: int, chunk: int, momentum: float
+) -> None:
+    problem = make_problem(rows=50, features=3)
+    lanes = (Lane(0.05, 0), Lane(0.02, 1))
+    plan = make_plan(batch, lanes=lanes, epochs=4, momentum=momentum, weight_decay=0.1)
+    whole, at_once = descend(problem, plan)
+    chunked, in_pieces = descend(replace(problem, chunk_rows=chunk), plan)
+    for lane in range(2):
+        assert step_losses(chunked, lane) == pytest.approx(step_losses(whole, lane), rel=1e-5)
+        assert train_losses(chunked, lane) == pytest.approx(train_losses(whole, lane), rel=1e-5)
+    for one, other in zip(at_once.params, in_pieces.params, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6)
+
+
+@given(batch=st.integers(1, 30), chunk=st.integers(1, 30), drop_last=st.booleans())
+@settings(max_examples=40, deadline=None)
+def test_pieces_make_up_the_batches(batch: int, chunk: int, drop_last: bool) -> None:
+    problem = make_problem(rows=30)
+    plan = make_plan(batch, drop_last=drop_last, lanes=(Lane(1, 0), Lane(1, 1)))
+    whole = [x for x, _, _, _ in pieces(replace(problem, chunk_rows=100), plan, epoch=1)]
+    batches: list[Tensor] = []
+    parts: list[tuple[Tensor, float]] = []
+    for x, _, share, completes in pieces(replace(problem, chunk_rows=chunk), plan, epoch=1):
+        assert x.shape[1] <= max(chunk, 1)
+        parts.append((x, share))
+        if completes:
+            batches.append(torch.cat([x for x, _ in parts], dim=1))
+            assert sum(share for _, share in parts) == pytest.approx(1)
+            for piece, share in parts:
+                assert share == pytest.approx(piece.shape[1] / batches[-1].shape[1])
+            parts = []
+    assert not parts
+    assert len(batches) == len(whole)
+    for found, expected in zip(batches, whole, strict=True):
+        assert torch.equal(found, expected)
+
+
+def test_a_long_update_and_a_long_evaluation_can_be_left_at_any_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    problem = replace(make_problem(rows=20), chunk_rows=6)
+    plan = make_plan(20, epochs=3, momentum=0.5, eval_every=2)
+    monkeypatch.setattr(engine, "SEGMENT_SECONDS", 0.0)  # every chunk ends a segment
+    reference, copies = [], []
+    state = initial_state(problem, plan)
+    for segment in train(problem, plan, state):
+        reference.append(segment)
+        copies.append(state.clone())
+    assert sum(not segment.losses and not segment.ends_epoch for segment in reference) > 10
+    for position, copy in enumerate(copies):
+        rest = list(train(problem, plan, copy))
+        expected = reference[position + 1 :]
+        assert step_losses(rest) == step_losses(expected)
+        assert train_losses(rest) == train_losses(expected)
+
+
 def test_losses_are_evaluated_in_chunks_without_a_difference(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     problem = make_problem(rows=50, features=3)
     plan = make_plan(7, epochs=3)
     whole, _ = descend(problem, plan)
-    monkeypatch.setattr("gdrun.engine.BLOCK_NUMBERS", 60)
     monkeypatch.setattr("gdrun.batches.BLOCK_NUMBERS", 60)
-    chunked, _ = descend(problem, plan)
+    chunked, _ = descend(replace(problem, chunk_rows=9), plan)
     assert train_losses(chunked) == pytest.approx(train_losses(whole), rel=1e-6)
     assert step_losses(chunked) == step_losses(whole)
 
@@ -326,7 +385,7 @@ def test_private_and_public_gradients_agree() -> None:
     found = []
     for function in (gradients.lane_gradients, gradients.gradients_by_public_call):
         losses = problem.losses(
-            leaves, *(t.expand(2, -1, -1) for t in (problem.data.x, problem.data.y))
+            leaves, *(t.expand(2, -1, -1) for t in (problem.data.x[:], problem.data.y[:]))
         )
         found.append(function(losses, leaves, ones))
     assert gradients.lane_gradients is not gradients.gradients_by_public_call
@@ -359,8 +418,8 @@ def test_validation_loss_is_that_of_the_validation_rows() -> None:
     for layer, weight, bias in zip(layers, state.params[::2], state.params[1::2], strict=True):
         layer.weight.data, layer.bias.data = weight[0].T, bias[0, 0]
     for loss, x, y in (
-        (evaluation.train_loss, data.x, data.y),
-        (evaluation.val_loss, data.x_val, data.y_val),
+        (evaluation.train_loss, data.x[:], data.y[:]),
+        (evaluation.val_loss, data.x_val[:], data.y_val[:]),
     ):
         assert loss == pytest.approx(nn.functional.mse_loss(network(x), y).item(), rel=1e-5)
 

@@ -1,0 +1,139 @@
+"""Data larger than memory: `.npy` files that are mapped, never loaded.
+
+Rows are converted, scaled and checked as they are read, block by block, so that memory holds a
+block and whatever the system keeps of the file because there is room. Files that fit a corner of
+memory are read once.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from gdrun.config import NpyData
+from gdrun.dataset import Dataset, rows_held_out
+from gdrun.errors import DataError
+from gdrun.rows import Holdout, MappedRows, Rows, original_blocks
+from gdrun.scaling import Scaling, fit_scaling, refuse_overflow
+
+# Rows of at most so many numbers are kept in memory (64 MB).
+KEPT_NUMBERS = 2**24
+
+
+def load_npy(config: NpyData, say: Callable[[str], None]) -> Dataset:
+    """Map x and y, hold rows out, and take the means and deviations.
+
+    Args:
+        config: the files, and what to do with them.
+        say: told how far the reading is.
+
+    Raises:
+        DataError: a file can't be read, or doesn't hold finite numbers of the right shape.
+    """
+    x, y = _mapped(config.x, "data.x"), _mapped(config.y, "data.y")
+    if len(x) != len(y):
+        raise DataError(
+            f"data.x and data.y: {config.x} has {len(x):,} rows, {config.y} has {len(y):,}",
+            "both need a row for each sample",
+        )
+    if y.shape[1] != 1:
+        raise DataError(
+            f"data.y: {config.y} has {y.shape[1]} columns, expected one number a row",
+            "an array of shape (rows,) or (rows, 1)",
+        )
+    held = rows_held_out(len(x), config.val_fraction)
+    holdout = Holdout(len(x), held, config.seed) if held else None
+    features = ("x",) if x.shape[1] == 1 else tuple(f"x{k}" for k in range(x.shape[1]))
+    read = _Reader(config, holdout, say)
+    train_x, val_x, x_scaling = read(config.x, x, features)
+    train_y, val_y, y_scaling = read(config.y, y, ("y",))
+    return Dataset(
+        x=train_x,
+        y=train_y,
+        x_val=val_x,
+        y_val=val_y,
+        features=features,
+        target="y",
+        x_scaling=x_scaling,
+        y_scaling=y_scaling,
+        title=config.x.name,
+    )
+
+
+def _mapped(path: Path, key: str) -> NDArray[np.generic]:
+    """A file as a mapped array (rows, columns)."""
+    if path.exists() and not path.is_file():
+        raise DataError(f"{key}: {path} is no regular file")
+    try:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except OSError as error:
+        raise DataError(
+            f"{key}: {path} can't be read: {error.strerror or error}",
+            "a relative path in a config file is relative to that file, in --set to where you are",
+        ) from None
+    except (ValueError, EOFError, TypeError, SyntaxError, OverflowError) as error:
+        reason = " ".join(str(error).split())
+        raise DataError(
+            f"{key}: {path} is no .npy file of numbers: {reason}", "numpy.save writes one"
+        ) from None
+    if not isinstance(array, np.memmap) or array.dtype.kind not in "biuf" or array.ndim > 2:
+        held = f"{array.dtype} of shape {array.shape}" if hasattr(array, "dtype") else "several"
+        raise DataError(
+            f"{key}: {path} holds {held}, expected numbers of shape (rows, columns) or (rows,)"
+        )
+    array = np.asarray(array).reshape(len(array), -1) if array.ndim else np.empty((0, 1))
+    if not array.size:
+        raise DataError(f"{key}: {path} holds no numbers")
+    return array
+
+
+class _Reader:
+    """Reads the two files of a data set alike."""
+
+    def __init__(
+        self, config: NpyData, holdout: Holdout | None, say: Callable[[str], None]
+    ) -> None:
+        self._standardize = config.standardize
+        self._holdout = holdout
+        self._say = say
+
+    def __call__(
+        self, path: Path, array: NDArray[np.generic], names: tuple[str, ...]
+    ) -> tuple[Rows, Rows, Scaling | None]:
+        """Training rows, validation rows, and how they are scaled; every number is looked at."""
+        train = MappedRows(array, self._holdout)
+        val = replace(train, held=True)
+        scaling = None
+        if self._standardize:
+            scaling = fit_scaling(self._checked(path, train, names), names)
+        else:
+            for block in self._checked(path, train, names):
+                refuse_overflow(block.float(), names)
+        for block in self._checked(path, val, names):
+            if not scaling:
+                refuse_overflow(block.float(), names)
+        train, val = replace(train, scaling=scaling), replace(val, scaling=scaling)
+        if array.size <= KEPT_NUMBERS:
+            return train[:], val[:], scaling
+        return train, val, scaling
+
+    def _checked(self, path: Path, rows: MappedRows, names: tuple[str, ...]) -> Iterator[Tensor]:
+        """The rows in original units, block by block, all of them finite."""
+        done = 0
+        for block in original_blocks(rows):
+            self._say(f"reading {path.name}: {100 * done // len(rows)} %")
+            bad = (~block.isfinite()).nonzero()
+            if len(bad):
+                row, column = bad[0].tolist()
+                number = int(rows.numbers(torch.tensor([done + row])))
+                raise DataError(
+                    f"{path}, row {number} (from 0), column {names[column]!r}: expected a finite "
+                    f"number, got {block[row, column].item():g}",
+                    "correct or remove these rows",
+                )
+            done += len(block)
+            yield block
