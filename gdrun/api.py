@@ -8,9 +8,10 @@ from typing import Any
 from gdrun.config import METHODS, Method, RunConfig
 from gdrun.configfile import configure
 from gdrun.errors import ConfigError
+from gdrun.experiment import prepare
 from gdrun.results import RunResult
 from gdrun.rundir import make_directory, plan_directory
-from gdrun.runs import execute, prepare
+from gdrun.runs import execute
 
 
 def train(

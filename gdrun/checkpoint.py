@@ -1,50 +1,126 @@
-"""`TrainState` to a file and back: atomic, versioned, loaded without unpickling code."""
+"""Checkpoints: what a run goes on from, written so that a good one is there at every moment.
 
+A checkpoint is a file of `torch.save` with its SHA-256 behind it, so that what was cut short or
+lost a bit is known before anything is made of it. `torch.load` reads it too, without its last line.
+"""
+
+import hashlib
+import io
 import os
 import pickle
-import zipfile
-from dataclasses import fields
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import torch
 
-from gdrun.atomic import replacing
 from gdrun.errors import DataError
+from gdrun.files import flush_to_disk, read_plain, replacing
+from gdrun.rowfile import Mark
 from gdrun.state import TrainState
 
-VERSION = 1
+VERSION = 2
+CHECKPOINT, PREVIOUS = "checkpoint.pt", "checkpoint.previous.pt"
+SEAL = b"\ngdrun checkpoint, sha256 "
 
 
-def save_checkpoint(path: Path, state: TrainState) -> None:
-    """Write a state: to a file beside it first, flushed to the disk, then renamed over the old one.
+@dataclass(frozen=True)
+class Checkpoint:
+    """Where a run stood.
+
+    Attributes:
+        state: everything that the next update depends on.
+        config, data: fingerprints of what was asked for and of the rows.
+        marks: what the CSV files held, by name.
+    """
+
+    state: TrainState
+    config: str
+    data: str
+    marks: Mapping[str, Mark]
+
+
+def save_checkpoint(directory: Path, checkpoint: Checkpoint, *, keep_last: bool = True) -> None:
+    """Write a checkpoint to the disk, then put it in the place of the last, which is kept.
+
+    `keep_last` is false where the last is known to be damaged: that before it is kept on.
 
     Raises:
-        OSError: it can't be written; the old one stands.
+        OSError: it can't be written; the last one stands.
     """
-    content = {"version": VERSION, **{f.name: getattr(state, f.name) for f in fields(TrainState)}}
-    with replacing(path) as partial, partial.open("wb") as file:
-        torch.save(content, file)
-        file.flush()
-        os.fsync(file.fileno())
+    state = checkpoint.state
+    content = {
+        "version": VERSION,
+        "config": checkpoint.config,
+        "data": checkpoint.data,
+        "marks": {name: asdict(mark) for name, mark in checkpoint.marks.items()},
+        "state": {field.name: getattr(state, field.name) for field in fields(TrainState)},
+    }
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    payload = buffer.getbuffer()
+    current = directory / CHECKPOINT
+    with replacing(current) as partial:
+        with partial.open("xb") as file:
+            file.write(payload)
+            file.write(SEAL + hashlib.sha256(payload).hexdigest().encode() + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+        if keep_last and current.exists():
+            current.replace(directory / PREVIOUS)
+    flush_to_disk(directory)
 
 
-def load_checkpoint(path: Path, device: torch.device | str = "cpu") -> TrainState:
-    """Read a state that `train` goes on from, its weights on a device.
+def last_checkpoint(directory: Path) -> tuple[Checkpoint | None, list[str]]:
+    """The last good checkpoint of a run, if it has any, and what is wrong with a newer one.
+
+    Raises:
+        OSError: a file can't be read.
+        DataError: there are checkpoints, but none is good.
+    """
+    complaints: list[str] = []
+    for name in (CHECKPOINT, PREVIOUS):
+        try:
+            return load_checkpoint(directory / name), complaints
+        except FileNotFoundError:
+            continue
+        except DataError as error:
+            complaints += error.problems
+    if complaints:
+        raise DataError(
+            complaints,
+            "no good checkpoint is left to go on from; the logs are as they were",
+            "to train it all again, start a new run with --config "
+            f"{directory / 'config.yaml'}, which gives the same rows",
+        )
+    return None, []
+
+
+def load_checkpoint(path: Path) -> Checkpoint:
+    """Read a checkpoint, its tensors on the CPU.
 
     Raises:
         OSError: the file can't be read.
-        DataError: it is no checkpoint of this version of gdrun.
+        DataError: it is damaged, or none of this version of gdrun.
     """
-    with path.open("rb") as file:
-        if not zipfile.is_zipfile(file):
-            raise DataError(f"{path}: is no checkpoint, or a damaged one")
+    payload, seal, digest = read_plain(path).rpartition(SEAL)
+    if not seal or digest.strip() != hashlib.sha256(payload).hexdigest().encode():
+        raise DataError(f"{path}: is damaged, or no checkpoint of gdrun")
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-        version = content.pop("version")
-    except (pickle.UnpicklingError, RuntimeError, EOFError, TypeError, AttributeError, KeyError):
-        raise DataError(f"{path}: is no checkpoint, or a damaged one") from None
-    if version != VERSION:
-        raise DataError(f"{path}: is a checkpoint of version {version}, expected {VERSION}")
-    for name in ("params", "velocity"):
-        content[name] = tuple(tensor.to(device) for tensor in content[name])
-    return TrainState(**content)
+        content = torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
+        version = content["version"]
+        if version == VERSION:
+            return _checkpoint(content)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, TypeError, KeyError, AttributeError):
+        raise DataError(f"{path}: is no checkpoint of gdrun") from None
+    raise DataError(f"{path}: is a checkpoint of version {version}, this gdrun reads {VERSION}")
+
+
+def _checkpoint(content: Mapping[str, Any]) -> Checkpoint:
+    return Checkpoint(
+        state=TrainState(**content["state"]),
+        config=content["config"],
+        data=content["data"],
+        marks={name: Mark(**mark) for name, mark in content["marks"].items()},
+    )

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Annotated, Any, get_type_hints
 
 import typer
-from rich.console import Console
 from rich.text import Text
 
 from gdrun import __version__
+from gdrun.consoles import close, console, write
 from gdrun.errors import ConfigError, GdrunError, OutputError
 from gdrun.options import TrainingOptions
 from gdrun.records import Status
@@ -105,12 +105,12 @@ def init(
         ) from None
     except OSError as error:
         raise OutputError(f"{path}: can't be written: {error.strerror}") from None
-    print(f"wrote {path}; try: gdrun compare --config {shlex.quote(str(path))}")
+    write(f"wrote {path}; try: gdrun compare --config {shlex.quote(str(path))}\n")
 
 
 def _show_version(wanted: bool) -> None:
     if wanted:
-        print(f"gdrun {__version__}")
+        write(f"gdrun {__version__}\n")
         raise typer.Exit
 
 
@@ -148,11 +148,13 @@ def main() -> None:
             ["this is a defect of gdrun; GDRUN_DEBUG=1 shows where it happened"],
         )
         sys.exit(FAILED)
+    finally:
+        close()
 
 
 def _complain(problems: Iterable[str], hints: Iterable[str]) -> None:
-    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    messages = console(stderr=True, soft_wrap=True)
     for line in problems:
-        console.print(Text.assemble(("error: ", "bold red"), line))
+        messages.print(Text.assemble(("error: ", "bold red"), line))
     for line in hints:
-        console.print(Text.assemble(("hint: ", "bold cyan"), line))
+        messages.print(Text.assemble(("hint: ", "bold cyan"), line))

@@ -57,13 +57,15 @@ def load_config(
     config: str | None = None,
     settings: Iterable[str] = (),
     flags: Mapping[str, tuple[str, str]] | None = None,
+    base: Layer | None = None,
 ) -> RunConfig:
     """Build the config of a run.
 
     Args:
-        config: path of a YAML file or name of a preset; without it, the preset `article`.
+        config: path of a YAML file or name of a preset.
         settings: `KEY=VALUE` strings with dotted keys, the values read as YAML.
         flags: key of the config → (flag as typed, its value as text).
+        base: what they win over where no `config` is given; the preset `article` without it.
 
     Raises:
         ConfigError: with every mistake, each with its key and where it was written.
@@ -74,7 +76,9 @@ def load_config(
         overlays.append(
             _assign([(flag, (key,), _flag_value(text)) for key, (flag, text) in flags.items()])
         )
-    merged = read_layer(find_config(DEFAULT_PRESET if config is None else config))
+    if config is not None or base is None:
+        base = read_layer(find_config(DEFAULT_PRESET if config is None else config))
+    merged = base
     for overlay in overlays:
         merged = _merge(merged, overlay)
     return validate(merged)
@@ -149,7 +153,7 @@ def read_layer(path: Path) -> Layer:
         raise ConfigError(f"{path}: is not UTF-8 text ({error.reason})") from None
     except OSError as error:
         raise ConfigError(f"{path}: can't be read: {error.strerror}") from None
-    layer = _parse(text, str(path))
+    layer = parse_layer(text, str(path))
     data = layer.values.get("data")
     if not isinstance(data, dict):
         return layer
@@ -163,8 +167,12 @@ def _beside(config: Path, file: str) -> str:
     return str(own if own.parts[:1] and own.parts[0].startswith("~") else config.parent / own)
 
 
-def _parse(text: str, source: str) -> Layer:
-    """The mapping that a YAML text holds, with the line of each key."""
+def parse_layer(text: str, source: str) -> Layer:
+    """The mapping that a YAML text holds, with the line of each key.
+
+    Raises:
+        ConfigError: it is no YAML (with line and column) or no mapping.
+    """
     try:
         loader = _Loader(text)
         node = loader.get_single_node()

@@ -15,8 +15,8 @@ from matplotlib.axis import Axis, YAxis
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 from numpy.typing import NDArray
 
+from gdrun.history import History
 from gdrun.labels import METHOD_COLORS
-from gdrun.records import History
 from gdrun.results import RunResult
 
 Array = NDArray[np.float64]
@@ -76,8 +76,8 @@ def _epoch_means(
     histories: Sequence[History], updates: Array, losses: Array
 ) -> tuple[Array, Array]:
     """Each lane's mean over an epoch's updates: running, or an epoch each if not all are logged."""
-    if len(updates) and updates[0] == 1:
-        longest = max(histories, key=lambda history: len(history.steps["epoch"]))
+    longest = max(histories, key=lambda history: len(history.steps["epoch"]))
+    if len(updates) and longest.has_every_update:
         return running_mean(updates, losses, _updates_an_epoch(longest))
     ends, means = _align(histories, "epochs", "updates", "batch_loss")
     half = (float(ends[0]) - 1) / 2 if len(ends) else 0.0

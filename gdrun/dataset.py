@@ -2,6 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import torch
 
@@ -48,6 +49,7 @@ class Dataset:
         names = ("x", "y", "x_val", "y_val")
         return replace(self, **{name: getattr(self, name).to(device) for name in names})
 
+    @cached_property
     def fingerprint(self) -> str:
         """A hash that tells whether these are the rows of an earlier day, as far as a sample can.
 

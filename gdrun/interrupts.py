@@ -1,6 +1,7 @@
 """Ctrl-C and a cluster's time limit: asked once, a command finishes what is at hand."""
 
 import signal
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,13 +16,23 @@ SIGNALS = [
 
 @dataclass
 class StopRequest:
-    """Whether the user has asked to stop; called, it answers."""
+    """Whether, and at what time of `time.monotonic`, the user has asked to stop."""
 
-    asked: bool = False
+    asked_at: float | None = None
 
     def __call__(self) -> bool:
         """Whether to stop."""
-        return self.asked
+        return self.asked_at is not None
+
+    def ask(self) -> None:
+        """Ask to stop, unless that was done before."""
+        if self.asked_at is None:
+            self.asked_at = time.monotonic()
+
+    @property
+    def seconds(self) -> float:
+        """For how long the user has been waiting."""
+        return 0.0 if self.asked_at is None else time.monotonic() - self.asked_at
 
 
 @contextmanager
@@ -34,9 +45,9 @@ def stop_on_signals() -> Iterator[StopRequest]:
     request = StopRequest()
 
     def handle(_number: int, _frame: FrameType | None) -> None:
-        if request.asked:
+        if request():
             raise KeyboardInterrupt
-        request.asked = True
+        request.ask()
 
     # What is ignored stays ignored: that is what nohup, and a script's background jobs, ask for.
     handled = {number: signal.getsignal(number) for number in SIGNALS}

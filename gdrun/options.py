@@ -83,6 +83,15 @@ class TrainingOptions:
             panel=OUTPUT,
         ),
     ] = None
+    resume: Annotated[
+        Path | None,
+        _flag(
+            "--resume",
+            metavar="RUN",
+            help="Go on with a run that was stopped, or with a finished one and more --epochs.",
+            panel=OUTPUT,
+        ),
+    ] = None
     dry_run: Annotated[
         bool,
         typer.Option(

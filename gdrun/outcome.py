@@ -11,8 +11,9 @@ from torch import Tensor
 
 from gdrun.dataset import spread
 from gdrun.engine import evaluate
+from gdrun.history import History
 from gdrun.models import Problem
-from gdrun.records import History, Series, Status
+from gdrun.records import Series, Status
 from gdrun.results import Description, Fit, RunResult, lane_result, overall_status
 from gdrun.rows import Rows, take
 from gdrun.scaling import Scaling

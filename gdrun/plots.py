@@ -200,8 +200,10 @@ def _comparable(results: RunResult | Sequence[RunResult]) -> Sequence[RunResult]
 
 def _steps_note(results: Sequence[RunResult]) -> str:
     """How to read the batch losses."""
-    logged = [history.steps["update"] for result in results for history in result.histories]
-    every = max((updates[0] for updates in logged if len(updates)), default=1)
+    histories = [history for result in results for history in result.histories]
+    every = max((h.steps["update"][0] for h in histories if h.steps["update"]), default=1)
     if every > 1:
         return f"every {every}th update faint, mean of each epoch bold"
+    if not all(history.has_every_update for history in histories):
+        return "lowest and highest updates faint, mean of each epoch bold"
     return "each update faint, running mean over an epoch bold"

@@ -1,18 +1,13 @@
 """What a run says of itself: plain rows and columns, without torch, that logs and plots share.
 
-The engine yields a `Segment` at a time. `epoch_rows` and `step_rows` turn it into the rows of
-`epochs.csv` and `steps.csv`; a `History` keeps one lane's rows as columns.
+The engine yields a `Segment` at a time; `epoch_lines` and `step_lines` turn it into the rows of
+`epochs.csv` and `steps.csv`.
 """
 
-import math
-from array import array
-from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from operator import itemgetter
 from typing import Literal
-
-COUNTS = frozenset({"epoch", "update", "updates", "samples"})
 
 Status = Literal["running", "done", "diverged", "interrupted", "failed"]
 
@@ -148,8 +143,8 @@ def epoch_lines(series: Series, segment: Segment) -> str:
     """The rows of `epochs.csv` that a segment completes, as text."""
     return "".join(
         f"{row.method},{row.batch_size},{row.lr!r},{row.seed},{row.epoch},{row.updates},"
-        f"{row.samples},{row.seconds:.6f},{_cell(row.batch_loss)},{_cell(row.train_loss)},"
-        f"{_cell(row.val_loss)}\n"
+        f"{row.samples},{row.seconds:.6f},{loss_cell(row.batch_loss)},{loss_cell(row.train_loss)},"
+        f"{loss_cell(row.val_loss)}\n"
         for row in epoch_rows(series, segment)
     )
 
@@ -182,77 +177,6 @@ def step_lines(series: Series, segment: Segment, every: int) -> str:
     return "".join(lines)
 
 
-def _cell(loss: float | None) -> str:
+def loss_cell(loss: float | None) -> str:
     """A loss with the nine digits that tell every 32-bit float from its neighbours."""
     return "" if loss is None else f"{loss:.9g}"
-
-
-@dataclass(frozen=True, slots=True)
-class History:
-    """The records of one lane as columns: `epochs[name]` as in `EpochRecord`, `steps[name]` too.
-
-    Losses that weren't evaluated are NaN, losses that are no numbers any more infinite.
-    """
-
-    series: Series
-    lane: Lane
-    epochs: Mapping[str, "array[float]"]
-    steps: Mapping[str, "array[float]"]
-
-    def last_evaluated(self) -> int:
-        """The position of the last epoch whose losses over all rows are known."""
-        losses = self.epochs["train_loss"]
-        return next(k for k in reversed(range(len(losses))) if not math.isnan(losses[k]))
-
-
-class Recorder:
-    """Keeps the records of a run in memory, eight bytes a number."""
-
-    def __init__(self, series: Series, log_every: int) -> None:
-        self.log_every = log_every
-        self.histories = tuple(
-            History(series, lane, _columns(EpochRecord), _columns(StepRecord))
-            for lane in series.lanes
-        )
-
-    def add(self, segment: Segment) -> None:
-        """Append what a segment says to the histories of its lanes."""
-        numbers, losses = segment.logged(self.log_every)
-        updates, epochs = array("q", numbers), array("q", [segment.epoch]) * len(numbers)
-        by_lane = zip(self.histories, zip(*losses, strict=True), segment.diverged_at, strict=False)
-        for history, seen, diverged in by_lane:
-            # A lane counts up to the update that showed that it diverged.
-            kept = len(numbers) if diverged is None else bisect_right(numbers, diverged)
-            history.steps["epoch"].extend(epochs[:kept])
-            history.steps["update"].extend(updates[:kept])
-            history.steps["loss"].extend(array("d", seen[:kept]))
-            if diverged is not None and kept and math.isnan(history.steps["loss"][-1]):
-                history.steps["loss"][-1] = math.inf
-        for history, evaluation in zip(self.histories, segment.evaluations, strict=False):
-            if evaluation is not None:
-                for name, column in history.epochs.items():
-                    owner = evaluation if name.endswith("_loss") else segment
-                    value = getattr(owner, name)
-                    lost = value is not None and math.isnan(value)
-                    column.append(math.nan if value is None else math.inf if lost else value)
-
-
-def columns(
-    record: type[EpochRecord] | type[StepRecord], histories: Iterable[History]
-) -> dict[str, list[float | str]]:
-    """The rows of all lanes, lane after lane, as one list for each column of the CSV file."""
-    merged: dict[str, list[float | str]] = {column.name: [] for column in fields(record)}
-    for history in histories:
-        own = history.epochs if record is EpochRecord else history.steps
-        length = len(own["epoch"])
-        for name, column in merged.items():
-            owner = history.lane if hasattr(history.lane, name) else history.series
-            column.extend(own[name] if name in own else [getattr(owner, name)] * length)
-    return merged
-
-
-def _columns(record: type[EpochRecord] | type[StepRecord]) -> dict[str, "array[float]"]:
-    """An empty column for each field that varies within a lane."""
-    constant = {*(f.name for f in fields(Series)), *(f.name for f in fields(Lane))}
-    names = [column.name for column in fields(record) if column.name not in constant]
-    return {name: array("q" if name in COUNTS else "d") for name in names}

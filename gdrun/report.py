@@ -111,10 +111,12 @@ def result_notes(comparison: Comparison, results: Sequence[RunResult]) -> Iterab
 def plan_lines(directory: Path, tracks: Sequence[Track]) -> Iterable[str]:
     """What would be run, a line a run, and where it would be written."""
     for track in tracks:
+        done = f", {track.updates:,} of them done" if track.updates else ""
+        updates = labels.count(track.updates_per_epoch, "update")
         yield (
             f"{track.series.method}: batch size {track.series.batch_size:,}, "
             f"{labels.count(len(track.series.lanes), 'lane')}, "
-            f"{labels.count(track.updates_per_epoch, 'update')} an epoch, {track.total:,} in all"
+            f"{updates} an epoch, {track.total:,} in all{done}"
         )
     yield f"would be written to {directory}"
 
@@ -132,6 +134,7 @@ def plan_as_json(directory: Path, config: RunConfig, tracks: Sequence[Track]) ->
                 "lanes": len(track.series.lanes),
                 "updates_per_epoch": track.updates_per_epoch,
                 "updates": track.total,
+                "updates_done": track.updates,
             }
             for track in tracks
         ],

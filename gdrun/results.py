@@ -10,7 +10,8 @@ from itertools import chain
 from pathlib import Path
 from statistics import median
 
-from gdrun.records import EpochRecord, History, Series, Status, StepRecord, columns
+from gdrun.history import History, columns
+from gdrun.records import EpochRecord, Series, Status, StepRecord
 
 # Of `run.json` and of what `--json` prints; grows when a key changes its meaning.
 SCHEMA_VERSION = 1

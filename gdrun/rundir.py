@@ -10,34 +10,23 @@ import os
 import platform
 import re
 import subprocess
-import time
 from collections.abc import Mapping
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from types import TracebackType
-from typing import Any, TextIO
+from typing import Any
 
 from gdrun import __version__
-from gdrun.atomic import replacing
-from gdrun.config import RunConfig
-from gdrun.configfile import dump_config
 from gdrun.errors import ConfigError, OutputError
+from gdrun.files import replacing
 from gdrun.records import (
-    EpochRecord,
-    Segment,
-    Series,
     Status,
-    StepRecord,
-    epoch_lines,
-    header,
-    step_lines,
 )
-from gdrun.results import SCHEMA_VERSION, Description, RunResult
+from gdrun.results import SCHEMA_VERSION, Description
 
-FLUSH_SECONDS = 1.0
+MANIFEST, CONFIG = "run.json", "config.yaml"
 
 
 def plan_directory(output_dir: Path, name: str | None, command: str) -> Path:
@@ -95,19 +84,33 @@ def make_directory(planned: Path, *, exact: bool) -> Path:
 class Manifest:
     """The `run.json` of a run or group: `running` inside `with`, then whatever it ended as."""
 
-    def __init__(self, directory: Path, facts: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        facts: Mapping[str, Any],
+        saved: Mapping[str, Any] | None = None,
+        updates: int | None = None,
+    ) -> None:
+        """Begin one; or go on with what was saved, from so many updates."""
         self.directory = directory
-        self._content = dict(facts)
+        started = {"started": now(), "finished": None, "status": "running"}
+        if saved is None:
+            self._content = {**facts, **started}
+        else:
+            at = {"at": started["started"], "command": facts["command"], "updates": updates}
+            keep = {key: saved[key] for key in ("command", "started") if key in saved}
+            again = [*saved.get("resumed", []), {k: v for k, v in at.items() if v is not None}]
+            self._content = {**saved, **facts, **started, **keep, "resumed": again}
 
     def __enter__(self) -> "Manifest":
-        self._content |= {"status": "running", "started": now(), "finished": None}
         self._write()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is not None:
             stopped = issubclass(kind, KeyboardInterrupt | GeneratorExit)
-            # Where the disk is full or gone, the exception at hand is the one to report.
+            # Where the disk is full or gone, the exception at hand is the one to report; and what
+            # says `running` without a process that does is known to have been interrupted.
             with suppress(OSError):
                 self.finish("interrupted" if stopped else "failed")
 
@@ -117,68 +120,9 @@ class Manifest:
         self._write()
 
     def _write(self) -> None:
-        with replacing(self.directory / "run.json") as partial:
+        with replacing(self.directory / MANIFEST) as partial:
             # File names needn't be text; what isn't becomes an escape that JSON knows too.
             partial.write_text(to_json(self._content), encoding="utf-8", errors="backslashreplace")
-
-
-class RunLog:
-    """The files of one run while it is trained; `with` closes them, whatever happens.
-
-    Rows are appended as segments come and flushed at most once in `FLUSH_SECONDS`, so that
-    `tail -f epochs.csv` follows a run and logging costs next to nothing.
-    """
-
-    def __init__(
-        self, directory: Path, series: Series, config: RunConfig, facts: Mapping[str, Any]
-    ) -> None:
-        self.directory = directory
-        self._series = series
-        self._config = config
-        self._facts = {"kind": "run", **facts, **asdict(series), "lanes": []}
-
-    def __enter__(self) -> "RunLog":
-        with ExitStack() as stack:
-            again = f"# gdrun {self._series.method} --config config.yaml\n"
-            config = again + dump_config(self._config)
-            (self.directory / "config.yaml").write_text(config, encoding="utf-8")
-            self._manifest = stack.enter_context(Manifest(self.directory, self._facts))
-            self._epochs = stack.enter_context(self._open("epochs.csv", header(EpochRecord)))
-            self._steps = stack.enter_context(self._open("steps.csv", header(StepRecord)))
-            self.flush()
-            self._exit = stack.pop_all().__exit__
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._exit(kind, error, trace)
-
-    def _open(self, name: str, first_line: str) -> TextIO:
-        file = (self.directory / name).open("x", encoding="utf-8", newline="")
-        file.write(first_line)
-        return file
-
-    def add(self, segment: Segment) -> None:
-        """Append the rows of a segment."""
-        self._steps.write(step_lines(self._series, segment, self._config.log_every))
-        if segment.ends_epoch:
-            self._epochs.write(epoch_lines(self._series, segment))
-        if time.monotonic() - self._flushed > FLUSH_SECONDS:
-            self.flush()
-
-    def flush(self) -> None:
-        """Hand all rows so far to the operating system."""
-        self._steps.flush()
-        self._epochs.flush()
-        self._flushed = time.monotonic()
-
-    def finish(self, result: RunResult) -> None:
-        """Record how the run ended."""
-        self._manifest.finish(result.status, lanes=[asdict(lane) for lane in result.lanes])
 
 
 def run_facts(command: str, description: Description, threads: int) -> dict[str, Any]:

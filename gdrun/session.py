@@ -1,8 +1,10 @@
 """One training command from its options to its report: what `gdrun compare` does, step by step."""
 
+import shlex
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,8 +12,11 @@ from rich.console import Console
 from rich.text import Text
 
 from gdrun.config import PlotConfig, RunConfig
-from gdrun.configfile import dump_config, load_config
+from gdrun.configfile import dump_config, load_config, validate
+from gdrun.consoles import console, write
 from gdrun.display import View, headline, make_view
+from gdrun.errors import ConfigError, OutputError
+from gdrun.history import KEPT_ROWS
 from gdrun.interrupts import StopRequest, stop_on_signals
 from gdrun.options import TrainingOptions
 from gdrun.progress import Track
@@ -26,9 +31,31 @@ from gdrun.report import (
 )
 from gdrun.results import RunResult, compare_results, group_status
 from gdrun.rundir import make_directory, plan_directory, to_json
+from gdrun.saved import refuse_changes, root_of, saved_layer
 
 if TYPE_CHECKING:
-    from gdrun.runs import Experiment
+    from gdrun.experiment import Experiment
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a command line asks for.
+
+    Attributes:
+        command: `compare` or a method.
+        config: the config that comes of it all.
+        directory: where it is to be written: to be made or, if `resumes`, gone on in.
+    """
+
+    command: str
+    config: RunConfig
+    directory: Path
+    resumes: bool
+
+    @property
+    def to_go_on(self) -> str:
+        """The command that goes on with it."""
+        return f"gdrun {self.command} --resume {shlex.quote(str(self.directory))}"
 
 
 def train_and_report(command: str, options: TrainingOptions, command_line: str) -> Status:
@@ -39,38 +66,55 @@ def train_and_report(command: str, options: TrainingOptions, command_line: str) 
     Raises:
         GdrunError: nothing was begun, or what was begun couldn't be written.
     """
-    messages = Console(stderr=True, highlight=False)
+    messages = console(stderr=True)
     # The same console otherwise, so that a live view makes room for what is printed meanwhile.
     progress = Console(quiet=True) if options.quiet else messages
-    config = load_config(options.config, options.set or (), options.overrides())
-    planned = plan_directory(options.output_dir, options.name, command)
+    request = _request(command, options)
     if options.dry_run:
-        _print_plan(command, options, config, planned)
+        _print_plan(request, options)
         return "done"
     results: list[RunResult] = []
     drawn: list[Path] = []
     directory = None
-    with stop_on_signals() as stop:
+    with stop_on_signals() as stop, ExitStack() as stack:
         try:
             with make_view(progress) as view:
                 view.say("loading PyTorch")
                 from gdrun import runs
+                from gdrun.experiment import prepare
+                from gdrun.lock import locked
 
-                experiment = runs.prepare(command, config)
+                experiment = prepare(command, request.config, view.say)
+                if request.resumes:
+                    stack.enter_context(locked(root_of(request.directory)))
+                    view.say("reading what was logged")
+                    experiment = runs.take_up(experiment, request.directory, KEPT_ROWS)
                 if stop():
                     raise KeyboardInterrupt
-                _note_left_out(progress, experiment)
-                directory = make_directory(planned, exact=options.name is not None)
-                view.begin(experiment.description, how(config), tracks_of(experiment))
-                with closing(runs.execute(experiment, directory, command_line, stop)) as events:
+                _note(progress, experiment)
+                if not request.resumes:
+                    made = make_directory(request.directory, exact=options.name is not None)
+                    request = replace(request, directory=made)
+                    stack.enter_context(locked(made))
+                directory = request.directory
+                view.begin(experiment.description, how(request.config), tracks_of(experiment))
+                with closing(
+                    runs.execute(experiment, directory, command_line, stop, KEPT_ROWS)
+                ) as events:
                     for event in events:
                         if isinstance(event, RunResult):
                             results.append(event)
                         else:
                             view.update(event.series, event.segment)
-                drawn.extend(_draw(results, directory, config.plot, view, messages, stop))
+                plot = request.config.plot
+                drawn.extend(_draw(results, directory, plot, view, messages, stop))
         except KeyboardInterrupt:
-            stop.asked = True
+            stop.ask()
+        except OutputError as error:
+            if directory is None:
+                raise
+            hint = f"what was written before is kept; to go on: {request.to_go_on}"
+            raise OutputError(error.problems, *error.hints, hint) from error
     if directory is None:
         messages.print(Text("interrupted: nothing was begun", style="yellow"))
         return "interrupted"
@@ -79,32 +123,68 @@ def train_and_report(command: str, options: TrainingOptions, command_line: str) 
     if not stop():
         return status
     if not options.quiet:
-        messages.print(Text("interrupted: what was finished is saved", style="yellow"))
+        line = "interrupted: what was finished is saved"
+        if status == "interrupted":
+            line += f"; to go on: {request.to_go_on}"
+        messages.print(Text(line, style="yellow"), soft_wrap=True)
     return "interrupted"
 
 
-def _print_plan(command: str, options: TrainingOptions, config: RunConfig, directory: Path) -> None:
+def _request(command: str, options: TrainingOptions) -> Request:
+    """Read the config, or that of the run to go on with, and say where everything goes."""
+    settings, flags = options.set or (), options.overrides()
+    directory = options.resume
+    if directory is None:
+        config = load_config(options.config, settings, flags)
+        planned = plan_directory(options.output_dir, options.name, command)
+        return Request(command, config, planned, resumes=False)
+    if options.name is not None or options.output_dir != TrainingOptions.output_dir:
+        raise ConfigError(
+            "--resume goes on in the run's own directory: leave out --name and --output-dir"
+        )
+    try:
+        layer = saved_layer(directory, command)
+    except OSError as error:
+        raise OutputError(f"{error.filename}: can't be read: {error.strerror}") from None
+    asked = load_config(options.config, settings, flags, base=layer)
+    refuse_changes(validate(layer), asked)
+    return Request(command, asked, directory, resumes=True)
+
+
+def _print_plan(request: Request, options: TrainingOptions) -> None:
     """What `--dry-run` shows: the config, and what it comes to."""
     from gdrun import runs
+    from gdrun.experiment import prepare
 
-    experiment = runs.prepare(command, config)
+    experiment = prepare(request.command, request.config)
+    if request.resumes:
+        experiment = runs.take_up(experiment, request.directory, KEPT_ROWS)
     tracks = tracks_of(experiment)
     if options.json:
-        print(to_json(plan_as_json(directory, config, tracks)), end="")
+        write(to_json(plan_as_json(request.directory, request.config, tracks)))
         return
-    out = Console(highlight=False, soft_wrap=True)
-    out.print(Text(dump_config(config)))
-    out.print(headline(experiment.description, how(config)))
-    _note_left_out(out, experiment)
-    out.print(*(Text(line) for line in plan_lines(directory, tracks)), sep="\n")
+    out = console(soft_wrap=True)
+    out.print(Text(dump_config(request.config)))
+    out.print(headline(experiment.description, how(request.config)))
+    _note(out, experiment)
+    out.print(*(Text(line) for line in plan_lines(request.directory, tracks)), sep="\n")
 
 
 def tracks_of(experiment: "Experiment") -> list[Track]:
     """Where each run of an experiment starts."""
     rows, epochs = experiment.problem.data.rows, experiment.config.epochs
+    standings = experiment.standings or {}
     return [
-        Track(member.series, epochs, member.plan.updates_per_epoch(rows))
+        Track(
+            member.series,
+            epochs,
+            member.plan.updates_per_epoch(rows),
+            updates=standing.state.updates if standing else 0,
+            seconds=standing.state.seconds if standing else 0.0,
+            epoch=standing.state.epoch if standing else 0,
+        )
         for member in experiment.members
+        for standing in [standings.get(member.series.method)]
     ]
 
 
@@ -124,11 +204,14 @@ def how(config: RunConfig) -> str:
     return " · ".join(parts)
 
 
-def _note_left_out(progress: Console, experiment: "Experiment") -> None:
+def _note(progress: Console, experiment: "Experiment") -> None:
+    """What is odd about the data, and about a run that is gone on with."""
+    notes = [note for standing in (experiment.standings or {}).values() for note in standing.notes]
     names = experiment.problem.data.left_out
     if names:
-        line = f"note: no features, for want of numbers or a name: {', '.join(names)}"
-        progress.print(Text(line, style="yellow"))
+        notes.insert(0, f"no features, for want of numbers or a name: {', '.join(names)}")
+    for note in notes:
+        progress.print(Text(f"note: {note}", style="yellow"), soft_wrap=True)
 
 
 def _draw(
@@ -193,11 +276,11 @@ def _print_results(
         content = results_as_json(
             directory, status, comparison, results, drawn, interrupted=interrupted
         )
-        print(to_json(content), end="")
+        write(to_json(content))
     elif options.quiet:
-        print(directory)
+        write(f"{directory}\n")
     else:
-        out = Console(highlight=False)
+        out = console()
         if not out.is_terminal:
             out.width = max(out.width, 120)  # a table in a file needn't be narrow
         if results:

@@ -5,8 +5,8 @@ import torch
 from torch import nn
 
 from gdrun.configfile import load_config
+from gdrun.experiment import prepare
 from gdrun.records import Lane
-from gdrun.runs import prepare
 from tests.conftest import descend, step_losses
 
 

@@ -222,7 +222,7 @@ def test_unexpected_failures_are_a_line_and_a_hint(
     def defect(*_: object) -> None:
         raise ZeroDivisionError("oh")
 
-    monkeypatch.setattr("gdrun.runs.prepare", defect)
+    monkeypatch.setattr("gdrun.experiment.prepare", defect)
     outcome = invoke("sgd")
     assert outcome.code == 1
     assert "error: unexpected ZeroDivisionError: oh" in outcome.err
@@ -231,8 +231,8 @@ def test_unexpected_failures_are_a_line_and_a_hint(
 
 def test_debugging_shows_where_an_unexpected_failure_happened(tmp_path: Path) -> None:
     script = (
-        "import gdrun.runs, sys\n"
-        "gdrun.runs.prepare = lambda *_: 1 / 0\n"
+        "import gdrun.experiment, sys\n"
+        "gdrun.experiment.prepare = lambda *_: 1 / 0\n"
         "sys.argv = ['gdrun', 'sgd']\n"
         "from gdrun.__main__ import main; main()"
     )

@@ -8,7 +8,7 @@ import yaml
 from gdrun.config import CsvData, QuadraticData, RunConfig
 from gdrun.configfile import configure, dump_config, load_config, preset_directory, preset_names
 from gdrun.errors import ConfigError
-from gdrun.runs import prepare
+from gdrun.experiment import prepare
 
 
 def write(path: Path, text: str) -> str:
@@ -51,7 +51,7 @@ def test_starters_csv_example_is_valid_once_uncommented(tmp_path: Path) -> None:
     import gdrun
 
     text = (Path(gdrun.__file__).parent / "starter.yaml").read_text()
-    example = text[text.index("# data:") : text.index("eval_every")].replace("\n# ", "\n")[2:]
+    example = text[text.index("# data:") : text.index("# Data larger")].replace("\n# ", "\n")[2:]
     config = load_config(write(tmp_path / "mine.yaml", example))
     assert isinstance(config.data, CsvData)
     assert config.data.path == tmp_path / "houses.csv"

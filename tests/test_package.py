@@ -33,7 +33,16 @@ def test_wheel_holds_presets_types_and_licence_and_works_from_anywhere(tmp_path:
 def test_dependencies_are_those_agreed() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     names = {dependency.split(">")[0] for dependency in project["dependencies"]}
-    assert names == {"torch", "typer", "rich", "matplotlib", "pyyaml", "pydantic"}
+    assert names == {
+        "torch",
+        "typer",
+        "rich",
+        "matplotlib",
+        "pyyaml",
+        "pydantic",
+        "numpy",
+        "filelock",
+    }
     assert "torch>=2.13,<2.14" in project["dependencies"]
     assert project["license"] == "MIT"
 

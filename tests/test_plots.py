@@ -13,10 +13,11 @@ from matplotlib.figure import Figure
 from gdrun.api import compare, train
 from gdrun.config import PlotConfig, RunConfig
 from gdrun.curves import running_mean
+from gdrun.experiment import prepare
 from gdrun.labels import METHOD_COLORS
 from gdrun.plots import compare_figure, fit_figure, loss_figure, pictures
 from gdrun.results import RunResult
-from gdrun.runs import execute, prepare
+from gdrun.runs import execute
 
 
 def colors(axes: Axes) -> set[str]:

@@ -1,6 +1,7 @@
 """Runs and their directories: what is written is complete, true, and the same every time."""
 
 import csv
+import hashlib
 import json
 import math
 import os
@@ -12,20 +13,22 @@ from typing import Any
 import pytest
 import torch
 
-from gdrun import runs
+from gdrun import member
 from gdrun.api import compare, train
-from gdrun.checkpoint import load_checkpoint, save_checkpoint
+from gdrun.checkpoint import SEAL, VERSION, Checkpoint, load_checkpoint, save_checkpoint
 from gdrun.config import RunConfig
 from gdrun.configfile import load_config
 from gdrun.engine import train as descend_on
 from gdrun.errors import ConfigError, DataError, OutputError
+from gdrun.experiment import Experiment, prepare
 from gdrun.interrupts import stop_on_signals
 from gdrun.models import Network
 from gdrun.records import EpochRecord, Lane, Segment, StepRecord, header
 from gdrun.results import LaneResult, RunResult, compare_results, overall_status, reach
+from gdrun.rowfile import Mark
 from gdrun.rundir import make_directory, plan_directory
-from gdrun.runs import Experiment, execute, prepare
-from gdrun.state import Plan, TrainState, initial_state
+from gdrun.runs import execute
+from gdrun.state import Plan, initial_state
 from tests.conftest import make_plan, make_problem, small_config, step_losses
 
 EPOCHS = "method,batch_size,lr,seed,epoch,updates,samples,seconds,batch_loss,train_loss,val_loss"
@@ -180,7 +183,7 @@ def test_a_diverged_lane_stops_being_logged(tmp_path: Path) -> None:
 def test_rows_are_on_the_disk_while_the_run_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gdrun.rundir.FLUSH_SECONDS", -1.0)
+    monkeypatch.setattr("gdrun.runlog.FLUSH_SECONDS", -1.0)
     place = tmp_path / "a"
     place.mkdir()
     events = execute(prepare("sgd", small_config()), place)
@@ -309,28 +312,104 @@ def test_training_goes_on_from_a_checkpoint_as_if_never_stopped(
     for segment in segments:
         if segment.epoch == 3 and segment.ends_epoch:
             break
-    save_checkpoint(tmp_path / "c.pt", state)
+    save_checkpoint(tmp_path, Checkpoint(state, "config", "data", {"a.csv": Mark(3, "abc")}))
     expected = step_losses(list(segments))
-    loaded = load_checkpoint(tmp_path / "c.pt")
+    checkpoint = load_checkpoint(tmp_path / "checkpoint.pt")
+    assert (checkpoint.config, checkpoint.data) == ("config", "data")
+    assert checkpoint.marks == {"a.csv": Mark(3, "abc")}
+    loaded = checkpoint.state
     assert loaded.epoch == 3
     assert step_losses(list(descend_on(problem, plan, loaded))) == expected
 
 
 def test_checkpoints_are_written_when_due(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     saved: list[int] = []
-    monkeypatch.setattr(runs, "save_checkpoint", lambda _path, state: saved.append(state.epoch))
-    list(execute(prepare("full", small_config(epochs=7, checkpoint_every=3)), tmp_path))
-    assert saved == [3, 6, 7]
-    place = tmp_path / "b"
-    place.mkdir()
-    monkeypatch.setattr(runs, "CHECKPOINT_SECONDS", -1.0)
-    list(execute(prepare("full", small_config(epochs=3)), place))
-    assert saved[3:] == [1, 2, 3]
+
+    def save(_directory: Path, checkpoint: Checkpoint, **_: object) -> None:
+        saved.append(checkpoint.state.updates)
+
+    def updates_saved(**settings: object) -> list[int]:
+        saved.clear()
+        place = tmp_path / str(settings)
+        place.mkdir(exist_ok=True)
+        list(execute(prepare("full", small_config(**settings)), place))
+        return list(saved)
+
+    monkeypatch.setattr(member, "save_checkpoint", save)
+    # Training as short as this would wait longer for a checkpoint than it takes.
+    assert updates_saved(epochs=7, checkpoint_every=3) == [7]
+    monkeypatch.setattr(member, "CHECKPOINT_SHARE", 1e9)
+    assert updates_saved(epochs=8, checkpoint_every=3) == [3, 6, 8]
+    # After so many seconds, whether epochs are counted or not.
+    monkeypatch.setattr(member, "CHECKPOINT_SECONDS", -1.0)
+    assert updates_saved(epochs=3) == [1, 2, 3]
+    assert updates_saved(epochs=4, checkpoint_every=100) == [1, 2, 3, 4]
+
+
+def test_checkpoints_take_their_share_of_the_time_and_no_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A second a segment of training, half a second a checkpoint, and one wanted after each epoch.
+    seconds, clock = iter(range(10**9)), [0.0]
+    monkeypatch.setattr("gdrun.engine._clock", lambda _problem: lambda: float(next(seconds)))
+    monkeypatch.setattr("gdrun.member.time.monotonic", lambda: clock[0])
+    saved: list[int] = []
+
+    def save(_directory: Path, checkpoint: Checkpoint, **_: object) -> None:
+        clock[0] += 0.5
+        saved.append(checkpoint.state.updates)
+
+    monkeypatch.setattr(member, "save_checkpoint", save)
+    list(execute(prepare("full", small_config(epochs=200, checkpoint_every=1)), tmp_path))
+    # The first after 1 s; then as often as 2 % of the training time are to be had.
+    assert saved == [1, 50, 75, 100, 125, 150, 175, 200]
+
+
+def test_checkpoints_are_taken_within_long_epochs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gdrun.engine.SEGMENT_SECONDS", 0.0)
+    monkeypatch.setattr(member, "CHECKPOINT_SHARE", 1e9)
+    monkeypatch.setattr(member, "CHECKPOINT_SECONDS", -1.0)
+    saved: list[int] = []
+    monkeypatch.setattr(
+        member,
+        "save_checkpoint",
+        lambda _directory, checkpoint, **_: saved.append(checkpoint.state.updates),
+    )
+    list(execute(prepare("sgd", small_config(epochs=1)), tmp_path))
+    assert set(saved) == set(range(1, 101))
+
+
+def seal(path: Path) -> None:
+    """Put the hash behind a file that is right in a checkpoint's."""
+    payload = path.read_bytes()
+    path.write_bytes(payload + SEAL + hashlib.sha256(payload).hexdigest().encode() + b"\n")
+
+
+class Hostile:
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.system, ("touch pwned",)
+
+
+def test_checkpoints_run_no_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    torch.save({"version": VERSION, "state": Hostile()}, tmp_path / "c.pt")
+    seal(tmp_path / "c.pt")
+    with pytest.raises(DataError, match="no checkpoint"):
+        load_checkpoint(tmp_path / "c.pt")
+    assert not Path("pwned").exists()
 
 
 @pytest.mark.parametrize(
     ("content", "expected"),
-    [({"version": 99}, "of version 99"), ([1], "no checkpoint"), (b"junk", "no checkpoint")],
+    [
+        ({"version": 99}, "of version 99"),
+        ({"version": VERSION}, "no checkpoint"),
+        ([1], "no checkpoint"),
+        (b"junk", "no checkpoint"),
+        (b"", "is damaged"),
+    ],
 )
 def test_what_is_no_checkpoint_is_refused(content: object, expected: str, tmp_path: Path) -> None:
     path = tmp_path / "c.pt"
@@ -338,6 +417,7 @@ def test_what_is_no_checkpoint_is_refused(content: object, expected: str, tmp_pa
         path.write_bytes(content)
     else:
         torch.save(content, path)
+        seal(path)
     with pytest.raises(DataError, match=expected):
         load_checkpoint(path)
 
@@ -532,10 +612,11 @@ def test_rows_are_handed_over_before_a_checkpoint_is_written(
 ) -> None:
     counted: list[tuple[int, int]] = []
 
-    def count(path: Path, state: TrainState) -> None:
-        counted.append((state.updates, len(read(path.parent / "steps.csv"))))
+    def count(directory: Path, checkpoint: Checkpoint, **_: object) -> None:
+        counted.append((checkpoint.state.updates, len(read(directory / "steps.csv"))))
 
-    monkeypatch.setattr("gdrun.runs.save_checkpoint", count)
+    monkeypatch.setattr(member, "save_checkpoint", count)
+    monkeypatch.setattr(member, "CHECKPOINT_SHARE", 1e9)
     list(execute(prepare("minibatch", small_config(checkpoint_every=1)), tmp_path))
     assert counted == [(7, 7), (14, 14), (21, 21)]
 
@@ -576,7 +657,7 @@ def test_a_stopped_run_reports_the_loss_of_the_weights_that_stand(
     lane, _ = stop_after(250, experiment, tmp_path)
     assert lane.status == "interrupted"
     problem, data = experiment.problem, experiment.problem.data
-    state = load_checkpoint(tmp_path / "checkpoint.pt")
+    state = load_checkpoint(tmp_path / "checkpoint.pt").state
     for loss, x, y in (
         (lane.train_loss, data.x[:], data.y[:]),
         (lane.val_loss, data.x_val[:], data.y_val[:]),

@@ -18,8 +18,9 @@ from rich.progress import track
 from rich.table import Table
 
 from gdrun.configfile import load_config
+from gdrun.experiment import prepare
 from gdrun.results import RunResult
-from gdrun.runs import execute, prepare
+from gdrun.runs import execute
 from tests.benchmarks import article
 
 ARTICLE = Path(article.__file__)

@@ -1,0 +1,69 @@
+"""Files that are never half of one thing, and never another's: replaced at once, links refused."""
+
+import errno
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+# Windows has neither; there, a link takes rights that few have.
+NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
+NO_WAIT = getattr(os, "O_NONBLOCK", 0)
+BINARY = getattr(os, "O_BINARY", 0)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give a place beside a file to write to, and rename it over the file when that went well.
+
+    A reader finds the old file or the new one, never half of one; a link is replaced, not followed.
+
+    Raises:
+        OSError: it can't be written or renamed; the old file stands, and nothing is left beside it.
+    """
+    partial = path.with_name(f"{path.name}.partial")
+    partial.unlink(missing_ok=True)
+    try:
+        yield partial
+        partial.replace(path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+
+
+def open_plain(path: Path, flags: int) -> int:
+    """Open a regular file of a run without following a link; the descriptor.
+
+    Raises:
+        OSError: it can't be opened; ELOOP where it is a link or no regular file.
+    """
+    descriptor = os.open(path, flags | NO_FOLLOW | NO_WAIT | BINARY, 0o666)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.ELOOP, "is no regular file", str(path))
+    return descriptor
+
+
+def read_plain(path: Path) -> bytes:
+    """All of a regular file of a run, without following a link.
+
+    Raises:
+        OSError: it can't be read; ELOOP where it is a link or no regular file.
+    """
+    with os.fdopen(open_plain(path, os.O_RDONLY), "rb") as file:
+        return file.read()
+
+
+def flush_to_disk(path: Path) -> None:
+    """Wait until the disk holds a file, or the names in a directory (not on Windows)."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except PermissionError:
+        if os.name == "nt":  # it opens no directories
+            return
+        raise
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,200 @@
+"""The records of a run in memory: columns, thinned to what can be seen when a run is long."""
+
+import math
+from array import array
+from bisect import bisect_right
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
+
+from gdrun.records import EpochRecord, Lane, Segment, Series, StepRecord, loss_cell
+
+COUNTS = frozenset({"epoch", "update", "updates", "samples"})
+# Rows of a table that are kept of a lane for pictures and the table of results.
+KEPT_ROWS = 2**16
+READ_LINES = 2**14  # of a CSV file, between two looks at how many rows there are
+# Of the first so many rows each is kept; of the next so many every second, and so on, so that
+# logarithmic axes are as well filled as linear ones.
+FIRST_ROWS = 256
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """The records of one lane as columns: `epochs[name]` as in `EpochRecord`, `steps[name]` too.
+
+    Losses that weren't evaluated are NaN, losses that are no numbers any more infinite. A long
+    history may have been thinned: rows are then missing, but those with the lowest and highest
+    losses are there.
+    """
+
+    series: Series
+    lane: Lane
+    epochs: Mapping[str, "array[float]"]
+    steps: Mapping[str, "array[float]"]
+
+    def last_evaluated(self) -> int:
+        """The position of the last epoch whose losses over all rows are known."""
+        losses = self.epochs["train_loss"]
+        return next(k for k in reversed(range(len(losses))) if not math.isnan(losses[k]))
+
+    @property
+    def has_every_update(self) -> bool:
+        """Whether the loss of every update is there: none left out by `log_every` or thinned."""
+        updates = self.steps["update"]
+        return not updates or (updates[0] == 1 and updates[-1] == len(updates))
+
+
+class Recorder:
+    """Keeps the records of a run, eight bytes a number, and at most so many rows of each table."""
+
+    def __init__(self, series: Series, log_every: int, keep: int | None = None) -> None:
+        """Begin without records; `keep` rows are kept, or all."""
+        self.log_every = log_every
+        self.keep = keep
+        self.histories = tuple(
+            History(series, lane, _columns(EpochRecord), _columns(StepRecord))
+            for lane in series.lanes
+        )
+
+    def add(self, segment: Segment) -> None:
+        """Append what a segment says to the histories of its lanes."""
+        numbers, losses = segment.logged(self.log_every)
+        if numbers:
+            self._add_steps(segment, numbers, losses)
+        if segment.evaluations:
+            self._add_epoch(segment)
+
+    def _add_steps(
+        self, segment: Segment, numbers: range, losses: Sequence[Sequence[float]]
+    ) -> None:
+        updates, epochs = array("q", numbers), array("q", [segment.epoch]) * len(numbers)
+        by_lane = zip(self.histories, zip(*losses, strict=True), segment.diverged_at, strict=True)
+        for history, seen, diverged in by_lane:
+            # A lane counts up to the update that showed that it diverged.
+            kept = len(numbers) if diverged is None else bisect_right(numbers, diverged)
+            steps = history.steps
+            steps["epoch"].extend(epochs[:kept])
+            steps["update"].extend(updates[:kept])
+            steps["loss"].extend(array("d", seen[:kept]))
+            if diverged is not None and kept and math.isnan(steps["loss"][-1]):
+                steps["loss"][-1] = math.inf
+        self._thin_steps()
+
+    def _add_epoch(self, segment: Segment) -> None:
+        for history, evaluation in zip(self.histories, segment.evaluations, strict=True):
+            if evaluation is not None:
+                epochs = history.epochs
+                epochs["epoch"].append(segment.epoch)
+                epochs["updates"].append(segment.updates)
+                epochs["samples"].append(segment.samples)
+                epochs["seconds"].append(segment.seconds)
+                # As the file has them, so that results don't depend on whether a run was resumed.
+                for name in ("batch_loss", "train_loss", "val_loss"):
+                    epochs[name].append(_number(loss_cell(getattr(evaluation, name))))
+        self._thin_epochs()
+
+    def read(self, epochs: Iterable[str], steps: Iterable[str]) -> None:
+        """Append the lines of CSV files that a run of the same series wrote.
+
+        Raises:
+            ValueError, KeyError: a line isn't one that it wrote.
+        """
+        lane_of = {(repr(h.lane.lr), str(h.lane.seed)): h for h in self.histories}
+        for number, line in enumerate(epochs, 1):
+            _, _, lr, seed, *cells = line.rstrip("\n").split(",")
+            named = lane_of[lr, seed].epochs.items()
+            for (name, column), cell in zip(named, cells, strict=True):
+                column.append(int(cell) if name in COUNTS else _number(cell))
+            if number % READ_LINES == 0:
+                self._thin_epochs()
+        for number, line in enumerate(steps, 1):
+            _, _, lr, seed, epoch, update, loss = line.rstrip("\n").split(",")
+            columns = lane_of[lr, seed].steps
+            columns["epoch"].append(int(epoch))
+            columns["update"].append(int(update))
+            columns["loss"].append(_number(loss))
+            if number % READ_LINES == 0:
+                self._thin_steps()
+        self._thin_epochs()
+        self._thin_steps()
+
+    def _thin_epochs(self) -> None:
+        tables = [history.epochs for history in self.histories]
+        if self.keep and max(len(table["epoch"]) for table in tables) > self.keep:
+            thin(tables, "epoch", ("train_loss", "batch_loss", "val_loss"), self.keep // 2)
+
+    def _thin_steps(self) -> None:
+        tables = [history.steps for history in self.histories]
+        if self.keep and max(len(table["epoch"]) for table in tables) > self.keep:
+            thin(tables, "update", ("loss",), self.keep // 2)
+
+
+def thin(
+    lanes: Sequence[Mapping[str, "array[float]"]], by: str, losses: Sequence[str], keep: int
+) -> None:
+    """Leave of the rows of all lanes at most about so many, in place, and the same of each lane.
+
+    Rows fall into blocks of consecutive numbers in the column `by`, and of each block those with
+    the lowest and highest of the `losses` among the lanes stay. So do each lane's first and last
+    row, and that with its lowest loss.
+    """
+    import numpy as np
+
+    longest = max(lanes, key=lambda lane: len(lane[by]))
+    numbers = np.asarray(longest[by])
+    always = {0}
+    extremes = []
+    for name in losses:
+        values = np.full((len(lanes), len(numbers)), np.nan)
+        for row, lane in zip(values, lanes, strict=True):
+            row[: len(lane[name])] = lane[name]
+        values[np.isinf(values)] = np.nan
+        known = ~np.isnan(values)
+        always |= {int(np.flatnonzero(row)[-1]) for row in known if row.any()}
+        always |= {int(np.nanargmin(row)) for row in values if not np.isnan(row).all()}
+        extremes += [np.fmin.reduce(values), -np.fmax.reduce(values)]
+    always |= {len(lane[by]) - 1 for lane in lanes}
+    # Powers of two, so that blocks are made of whole blocks whenever a history is thinned again.
+    widest = 1
+    while True:
+        widest *= 2
+        widths = 2 ** np.log2(np.clip(numbers // FIRST_ROWS, 1, widest)).astype(np.int64)
+        blocks = np.cumsum(np.diff(numbers // widths, prepend=-1) + np.diff(widths, prepend=0) != 0)
+        chosen = set(always)
+        for values in extremes:
+            order = np.lexsort((values, blocks))  # NaN comes last
+            first = order[np.flatnonzero(np.diff(blocks[order], prepend=-1))]
+            chosen.update(first[~np.isnan(values[first])].tolist())
+        if len(chosen) <= keep or widest > numbers[-1]:
+            break
+    kept = sorted(chosen)
+    for lane in lanes:
+        own = kept[: bisect_right(kept, len(lane[by]) - 1)]
+        for column in lane.values():
+            column[:] = array(column.typecode, [column[k] for k in own])
+
+
+def columns(
+    record: type[EpochRecord] | type[StepRecord], histories: Iterable[History]
+) -> dict[str, list[float | str]]:
+    """The rows of all lanes, lane after lane, as one list for each column of the CSV file."""
+    merged: dict[str, list[float | str]] = {column.name: [] for column in fields(record)}
+    for history in histories:
+        own = history.epochs if record is EpochRecord else history.steps
+        length = len(own["epoch"])
+        for name, column in merged.items():
+            owner = history.lane if hasattr(history.lane, name) else history.series
+            column.extend(own[name] if name in own else [getattr(owner, name)] * length)
+    return merged
+
+
+def _columns(record: type[EpochRecord] | type[StepRecord]) -> dict[str, "array[float]"]:
+    """An empty column for each field that varies within a lane."""
+    constant = {*(f.name for f in fields(Series)), *(f.name for f in fields(Lane))}
+    names = [column.name for column in fields(record) if column.name not in constant]
+    return {name: array("q" if name in COUNTS else "d") for name in names}
+
+
+def _number(cell: str) -> float:
+    """A number as the CSV files hold it: empty is unknown, what is no number counts as infinite."""
+    value = float(cell) if cell else math.nan
+    return math.inf if cell and math.isnan(value) else value

@@ -1,0 +1,128 @@
+"""One run of an experiment, from where it stands to its result, with its files."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gdrun.checkpoint import Checkpoint, save_checkpoint
+from gdrun.config import RunConfig
+from gdrun.engine import train
+from gdrun.experiment import Experiment, Member
+from gdrun.outcome import run_result
+from gdrun.records import Segment, Series
+from gdrun.results import RunResult
+from gdrun.rundir import Manifest
+from gdrun.runlog import RunLog, log_facts
+from gdrun.standing import Standing, fingerprint
+
+CHECKPOINT_SECONDS = 30.0
+# Checkpoints take no more than this share of the training time; what one takes is guessed at first.
+CHECKPOINT_SHARE = 0.02
+FIRST_CHECKPOINT_SECONDS = 0.005
+
+
+@dataclass(frozen=True)
+class Progress:
+    """A step forward of one run."""
+
+    series: Series
+    segment: Segment
+
+
+def train_member(
+    experiment: Experiment,
+    member: Member,
+    standing: Standing,
+    place: Path | None,
+    facts: Mapping[str, Any],
+    stop: Callable[[], bool],
+) -> Iterator[Progress | RunResult]:
+    """Train one run; what it recorded is on the disk before its result is handed out.
+
+    The last checkpoint is that of the last update, before the closing evaluation: a run that is
+    extended later goes on as if it had never ended there.
+    """
+    problem, config, plan = experiment.problem, experiment.config, member.plan
+    state, recorder = standing.state, standing.recorder
+    # What is complete is only read.
+    writes = place is not None and not standing.is_complete
+    log = _log(config, member, standing, place, facts) if place and writes else None
+    total = plan.epochs * plan.updates_per_epoch(problem.data.rows)
+
+    keep_last = not standing.fell_back
+
+    def save() -> None:
+        nonlocal keep_last
+        if log:  # the rows first: a checkpoint is never ahead of them
+            marks = log.marks()
+            asked = fingerprint(config, member.series.method)
+            checkpoint = Checkpoint(state, asked, problem.data.fingerprint, marks)
+            save_checkpoint(log.directory, checkpoint, keep_last=keep_last)
+            keep_last = True
+
+    checkpoints = _Checkpoints(config.checkpoint_every, state.seconds)
+    with log or nullcontext():
+        for segment in train(problem, plan, state):
+            recorder.add(segment)
+            if log:
+                log.add(segment)
+            if segment.losses and segment.updates == total and not segment.ends_epoch:
+                save()
+            elif log and segment.updates < total and checkpoints.is_due(segment):
+                checkpoints.take(save)
+            yield Progress(member.series, segment)
+            if stop():
+                break
+        if log and state.updates < total:
+            save()
+        if not state.begun:  # stopped before there was anything to tell
+            if log:
+                log.finish("interrupted")
+            return
+        result = run_result(
+            problem, experiment.description, member.series, plan, state, recorder.histories, place
+        )
+        if log:
+            log.finish(result.status, result.lanes)
+    yield result
+
+
+def _log(
+    config: RunConfig, member: Member, standing: Standing, place: Path, facts: Mapping[str, Any]
+) -> RunLog:
+    place.mkdir(exist_ok=True)
+    manifest = Manifest(
+        place, log_facts(facts, member.series), standing.manifest, standing.state.updates
+    )
+    return RunLog(place, member.series, config, manifest, standing.marks)
+
+
+class _Checkpoints:
+    """When to save between the start and the end of a run."""
+
+    def __init__(self, every: int | None, seconds: float) -> None:
+        """Every so many epochs, if given; `seconds` of training are behind the run already."""
+        self._every = every
+        self._began_at = seconds
+        self._saved = time.monotonic()
+        self._spent = 0.0
+        self._last = FIRST_CHECKPOINT_SECONDS
+
+    def is_due(self, segment: Segment) -> bool:
+        """Whether to save: after so many epochs or seconds, unless training would wait too long."""
+        ends = self._every and segment.ends_epoch and segment.epoch % self._every == 0
+        if not ends and time.monotonic() - self._saved <= CHECKPOINT_SECONDS:
+            return False
+        trained = segment.seconds - self._began_at
+        return self._spent + self._last <= CHECKPOINT_SHARE * trained
+
+    def take(self, save: Callable[[], None]) -> None:
+        """Save, and note what that took."""
+        start = time.monotonic()
+        save()
+        self._saved = time.monotonic()
+        self._last = self._saved - start
+        self._spent += self._last

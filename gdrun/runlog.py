@@ -1,0 +1,103 @@
+"""The files of one run while it is trained."""
+
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import asdict
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from gdrun.config import RunConfig
+from gdrun.configfile import dump_config
+from gdrun.files import replacing
+from gdrun.records import (
+    EpochRecord,
+    Segment,
+    Series,
+    Status,
+    StepRecord,
+    epoch_lines,
+    header,
+    step_lines,
+)
+from gdrun.results import LaneResult
+from gdrun.rowfile import Mark, RowFile
+from gdrun.rundir import CONFIG, Manifest
+
+EPOCHS, STEPS = "epochs.csv", "steps.csv"
+FLUSH_SECONDS = 1.0
+
+
+class RunLog:
+    """`run.json`, `config.yaml`, `epochs.csv` and `steps.csv`; `with` closes them in any case.
+
+    Rows are appended as segments come and handed over at most once in `FLUSH_SECONDS`, so that
+    `tail -f epochs.csv` follows a run and logging costs next to nothing.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        series: Series,
+        config: RunConfig,
+        manifest: Manifest,
+        marks: Mapping[str, Mark],
+    ) -> None:
+        """Files that hold what `marks` say, to go on with; new ones where there are none."""
+        self.directory = directory
+        self._series = series
+        self._config = config
+        self._manifest = manifest
+        self._kept = marks
+
+    def __enter__(self) -> "RunLog":
+        with ExitStack() as stack:
+            self._write_config()  # before run.json: what has that can be gone on with
+            stack.enter_context(self._manifest)
+            self._epochs = stack.enter_context(closing(self._open(EPOCHS, header(EpochRecord))))
+            self._steps = stack.enter_context(closing(self._open(STEPS, header(StepRecord))))
+            self._flushed = time.monotonic()
+            self._exit = stack.pop_all().__exit__
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._exit(kind, error, trace)
+
+    def _write_config(self) -> None:
+        again = f"# gdrun {self._series.method} --config {CONFIG}\n"
+        with replacing(self.directory / CONFIG) as partial:
+            partial.write_text(again + dump_config(self._config), encoding="utf-8")
+
+    def _open(self, name: str, first_line: str) -> RowFile:
+        return RowFile(self.directory / name, first_line, self._kept.get(name))
+
+    def add(self, segment: Segment) -> None:
+        """Append the rows of a segment."""
+        self._steps.add(step_lines(self._series, segment, self._config.log_every))
+        if segment.ends_epoch:
+            self._epochs.add(epoch_lines(self._series, segment))
+        if time.monotonic() - self._flushed > FLUSH_SECONDS:
+            self._steps.flush()
+            self._epochs.flush()
+            self._flushed = time.monotonic()
+
+    def marks(self) -> dict[str, Mark]:
+        """Put all rows so far on the disk, and say what the files hold."""
+        return {EPOCHS: self._epochs.mark(), STEPS: self._steps.mark()}
+
+    def finish(self, status: Status, lanes: Sequence[LaneResult] = ()) -> None:
+        """Record how the run ended."""
+        self._steps.flush()
+        self._epochs.flush()
+        self._manifest.finish(status, lanes=[asdict(lane) for lane in lanes])
+
+
+def log_facts(facts: Mapping[str, Any], series: Series) -> dict[str, Any]:
+    """What the `run.json` of a run says while it is trained."""
+    return {"kind": "run", **facts, **asdict(series), "lanes": []}

@@ -1,0 +1,116 @@
+"""What earlier commands left: their `run.json`, read by everyone in the same way."""
+
+import json
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from gdrun.config import RunConfig
+from gdrun.configfile import parse_layer
+from gdrun.errors import ConfigError, DataError, GdrunError
+from gdrun.files import read_plain
+from gdrun.mistakes import Layer
+from gdrun.records import Status
+from gdrun.results import SCHEMA_VERSION
+from gdrun.rundir import CONFIG, MANIFEST
+
+
+def read_manifest(directory: Path) -> dict[str, Any]:
+    """The content of a `run.json`.
+
+    Raises:
+        ConfigError: the directory isn't one of gdrun's.
+        DataError: it is damaged, or of a newer version of gdrun.
+        OSError: it can't be read.
+    """
+    path = directory / MANIFEST
+    if not directory.is_dir():
+        raise ConfigError(f"{directory}: no such directory")
+    try:
+        content = json.loads(read_plain(path))
+    except FileNotFoundError:
+        raise ConfigError(
+            f"{directory}: holds no {MANIFEST}, and so no run",
+            "name a run's own directory, such as outputs/2026-01-31_12-00-00_sgd",
+        ) from None
+    except (ValueError, RecursionError):  # no JSON, or no text
+        raise DataError(f"{path}: is damaged: no JSON") from None
+    schema = content.get("schema") if isinstance(content, dict) else None
+    if not isinstance(schema, int) or content.get("kind") not in ("run", "group"):
+        raise DataError(f"{path}: is no run.json of gdrun")
+    if schema > SCHEMA_VERSION:
+        raise DataError(
+            f"{path}: is of a newer gdrun: schema {schema}, this one reads {SCHEMA_VERSION}",
+            "pip install --upgrade gdrun",
+        )
+    return dict(content)
+
+
+def standing_status(manifest: Mapping[str, Any], at_work: bool) -> Status:
+    """What a `run.json` says of a run today: one whose process died is no longer running."""
+    status: Status = manifest["status"]
+    return "interrupted" if status == "running" and not at_work else status
+
+
+def saved_layer(directory: Path, command: str) -> Layer:
+    """The config of the run or group in a directory, which a command is to go on with.
+
+    Raises:
+        ConfigError: the directory isn't one of gdrun's, or another command began what is there.
+        DataError: what is there is damaged, or of a newer version of gdrun.
+        OSError: it can't be read.
+    """
+    manifest = read_manifest(directory)
+    began = manifest.get("experiment" if manifest["kind"] == "group" else "method")
+    if began != command:
+        raise ConfigError(
+            f"--resume {directory}: was begun by gdrun {began}, not gdrun {command}",
+            f"gdrun {began} --resume {shlex.quote(str(directory))}",
+        )
+    if manifest["kind"] == "group":
+        return Layer(manifest.get("config", {}))
+    path = directory / CONFIG
+    try:
+        return parse_layer(read_plain(path).decode(), str(path))
+    except UnicodeDecodeError:
+        raise DataError(f"{path}: is damaged: no text") from None
+
+
+def root_of(directory: Path) -> Path:
+    """The directory whose lock guards a run: that of its group, if it has one."""
+    try:
+        above = read_manifest(directory.resolve().parent)
+    except (GdrunError, OSError):
+        return directory
+    return directory.resolve().parent if above["kind"] == "group" else directory
+
+
+def refuse_changes(saved: RunConfig, asked: RunConfig) -> None:
+    """Refuse to go on with another config than was begun with; more epochs are no other.
+
+    Raises:
+        ConfigError: naming each key that differs.
+    """
+    before, now = (_flat(config.model_dump(mode="json")) for config in (saved, asked))
+    differing = [
+        f"{key}: the run has {_value(before, key)}, and can't go on with {_value(now, key)}"
+        for key in dict.fromkeys([*before, *now])
+        if key != "epochs" and before.get(key, _flat) != now.get(key, _flat)
+    ]
+    if asked.epochs < saved.epochs:
+        differing.append(f"epochs: the run has {saved.epochs}, which can be raised, not lowered")
+    if differing:
+        raise ConfigError(differing, "start a new run for another config")
+
+
+def _flat(values: Mapping[str, Any], above: str = "") -> dict[str, Any]:
+    """Nested mappings as one, with dotted keys."""
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        flat |= _flat(value, f"{above}{key}.") if isinstance(value, dict) else {above + key: value}
+    return flat
+
+
+def _value(values: Mapping[str, Any], key: str) -> str:
+    return json.dumps(values[key], ensure_ascii=False) if key in values else "none"

@@ -1,0 +1,137 @@
+"""Where a run stands: at its start, or where an earlier process left it."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from gdrun.checkpoint import Checkpoint, last_checkpoint
+from gdrun.config import RunConfig
+from gdrun.errors import DataError
+from gdrun.history import Recorder
+from gdrun.models import Problem
+from gdrun.records import Series
+from gdrun.rowfile import Mark, check, kept_lines
+from gdrun.runlog import EPOCHS, STEPS
+from gdrun.state import Plan, TrainState, initial_state
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where a run stands.
+
+    Attributes:
+        state: of the training.
+        recorder: the records so far.
+        marks: what the CSV files hold of them; empty for files that are begun.
+        manifest: the `run.json` of a run that is gone on with.
+        is_complete: whether nothing is left to do but the closing evaluation, if that.
+        fell_back: whether the last checkpoint was damaged, and that before it taken.
+        notes: what the user should know of it.
+    """
+
+    state: TrainState
+    recorder: Recorder
+    marks: Mapping[str, Mark]
+    manifest: Mapping[str, Any] | None = None
+    is_complete: bool = False
+    fell_back: bool = False
+    notes: tuple[str, ...] = ()
+
+
+def at_start(problem: Problem, plan: Plan, recorder: Recorder) -> Standing:
+    """Where a new run stands."""
+    return Standing(initial_state(problem, plan), recorder, {})
+
+
+def where_left(
+    problem: Problem,
+    series: Series,
+    plan: Plan,
+    config: RunConfig,
+    directory: Path,
+    manifest: Mapping[str, Any],
+    recorder: Recorder,
+) -> Standing:
+    """Where an earlier process left a run; nothing is changed.
+
+    Raises:
+        DataError: its checkpoints are damaged, its files or its data were changed since, or it was
+            begun with another config.
+        OSError: a file can't be read.
+    """
+    checkpoint, complaints = last_checkpoint(directory)
+    if checkpoint is None:
+        note = f"{directory}: stopped before its first checkpoint, and is begun again"
+        return replace(at_start(problem, plan, recorder), manifest=manifest, notes=(note,))
+    _refuse_others(checkpoint, problem, series, plan, config, directory)
+    for name, mark in checkpoint.marks.items():
+        check(directory / name, mark)
+    epochs, steps = (kept_lines(directory / n, checkpoint.marks[n]) for n in (EPOCHS, STEPS))
+    try:
+        recorder.read(epochs, steps)
+    except (ValueError, KeyError):
+        raise DataError(f"{directory}: its CSV files are not those of this run") from None
+    state = _on_device(checkpoint.state, problem.data.x.device)
+    total = plan.epochs * plan.updates_per_epoch(problem.data.rows)
+    notes = (*complaints, "went on from the checkpoint before it") if complaints else ()
+    return Standing(
+        state=state,
+        recorder=recorder,
+        marks=checkpoint.marks,
+        manifest=manifest,
+        is_complete=manifest["status"] in ("done", "diverged")
+        and (state.updates == total or None not in state.diverged_at),
+        fell_back=bool(complaints),
+        notes=notes,
+    )
+
+
+def fingerprint(config: RunConfig, method: str) -> str:
+    """A hash of all of a config but its epochs, which may be raised, and of the method."""
+    content = {**config.model_dump(mode="json"), "epochs": None, "method": method}
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _refuse_others(
+    checkpoint: Checkpoint,
+    problem: Problem,
+    series: Series,
+    plan: Plan,
+    config: RunConfig,
+    directory: Path,
+) -> None:
+    """Refuse a checkpoint of another config, other data or another network."""
+    if checkpoint.config != fingerprint(config, series.method):
+        raise DataError(
+            f"{directory / 'config.yaml'}: is not the config that the checkpoint was made with",
+            "put it back as it was, or start a new run with it",
+        )
+    if checkpoint.data != problem.data.fingerprint:
+        raise DataError(
+            f"{problem.data.title}: the data is not what the run was begun with",
+            "put the data back as it was, or start a new run with it",
+        )
+    state, fresh = checkpoint.state, initial_state(problem, plan)
+    if [_shapes(state.params), _shapes(state.velocity), len(state.diverged_at)] != [
+        _shapes(fresh.params),
+        _shapes(fresh.velocity),
+        len(fresh.diverged_at),
+    ]:
+        raise DataError(f"{directory}: the checkpoint is of another network")
+
+
+def _shapes(tensors: Sequence[torch.Tensor]) -> list[tuple[int, ...]]:
+    return [tuple(tensor.shape) for tensor in tensors]
+
+
+def _on_device(state: TrainState, device: torch.device) -> TrainState:
+    return replace(
+        state,
+        params=tuple(tensor.to(device) for tensor in state.params),
+        velocity=tuple(tensor.to(device) for tensor in state.velocity),
+    )
