@@ -45,8 +45,12 @@ def pieces(problem: Problem, plan: Plan, epoch: int, skip: int = 0) -> Iterator[
                 yield rows(x, start, stop), rows(y, start, stop), share, stop == end
         return
     numbers_per_batch = lanes * size * (x.shape[1] + y.shape[1])
-    block = size * max(1, min(1024, BLOCK_NUMBERS // numbers_per_batch))
-    for start in range(skip * size, used, block):
+    batches = max(1, min(1024, BLOCK_NUMBERS // numbers_per_batch))
+    block = size * batches
+    # What is skipped of a block is gathered too: where a batch lies in memory can move last bits.
+    skipped, unwanted = divmod(skip, batches)
+    for start in range(skipped * block, used, block):
         stop = min(start + block, used)
         xs, ys = (torch.split(rows(t, start, stop), size, dim=1) for t in (x, y))
-        yield from zip(xs, ys, repeat(1.0), repeat(True), strict=False)
+        yield from zip(xs[unwanted:], ys[unwanted:], repeat(1.0), repeat(True), strict=False)
+        unwanted = 0

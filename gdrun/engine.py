@@ -104,9 +104,11 @@ def _account(
     state.updates += len(losses)
     samples = plan.samples_after(state.updates, problem.data.rows)
     # All batches hold B rows, but for what is left to the last one of an epoch.
-    rows = torch.full((len(losses), 1), plan.batch_size)
-    rows[-1] = samples - state.samples - plan.batch_size * (len(losses) - 1)
-    state.loss_sum += (seen.double() * rows).sum(dim=0)
+    weighted = seen.double().mul_(plan.batch_size)
+    weighted[-1] = seen[-1].double() * (samples - state.samples - plan.batch_size * (len(seen) - 1))
+    # Added one after the other, so that the sum is the same however an epoch is cut into segments.
+    weighted[0] += state.loss_sum
+    state.loss_sum = weighted.cumsum(dim=0)[-1]
     state.row_sum += samples - state.samples
     state.samples = samples
     numbers: list[list[float]] = seen.tolist()

@@ -139,4 +139,5 @@ def _slices(rows: Rows, size: int | None) -> Iterator[slice]:
 def _as_tensor(values: NDArray[np.generic]) -> Tensor:
     """A copy as 32-bit floats where that loses nothing, else as 64-bit floats."""
     exact = np.can_cast(values.dtype, np.float32)
-    return torch.from_numpy(np.array(values, dtype=np.float32 if exact else np.float64))
+    # In memory of PyTorch's own, aligned as all of it is: that can move last bits, too.
+    return torch.tensor(values.astype(np.float32 if exact else np.float64, copy=False))

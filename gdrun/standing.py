@@ -130,8 +130,10 @@ def _shapes(tensors: Sequence[torch.Tensor]) -> list[tuple[int, ...]]:
 
 
 def _on_device(state: TrainState, device: torch.device) -> TrainState:
+    """The same state, its weights on a device and in memory of their own."""
+    copy = state.clone()
     return replace(
-        state,
-        params=tuple(tensor.to(device) for tensor in state.params),
-        velocity=tuple(tensor.to(device) for tensor in state.velocity),
+        copy,
+        params=tuple(tensor.to(device) for tensor in copy.params),
+        velocity=tuple(tensor.to(device) for tensor in copy.velocity),
     )

@@ -293,6 +293,23 @@ def test_pieces_make_up_the_batches(batch: int, chunk: int, drop_last: bool) -> 
         assert torch.equal(found, expected)
 
 
+def test_sums_do_not_depend_on_how_an_epoch_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    problem, plan = make_problem(rows=500, features=2), make_plan(1, epochs=3, lr=0.1)
+    whole, _ = descend(problem, plan)
+    monkeypatch.setattr(engine, "SEGMENT_SECONDS", 0.0)
+    cut, _ = descend(problem, plan)
+    assert len(cut) > 1000
+    one, other = ([s.evaluations for s in found if s.ends_epoch] for found in (whole, cut))
+    assert one == other
+    # They are the sums of a plain loop, to the bit.
+    total = 0.0
+    for loss in step_losses(whole)[:500]:
+        total += loss
+    evaluation = one[1][0]
+    assert evaluation is not None
+    assert evaluation.batch_loss == total / 500
+
+
 def test_a_long_update_and_a_long_evaluation_can_be_left_at_any_time(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
