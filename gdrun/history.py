@@ -140,7 +140,7 @@ def thin(
     import numpy as np
 
     longest = max(lanes, key=lambda lane: len(lane[by]))
-    numbers = np.asarray(longest[by])
+    numbers = np.array(longest[by])  # a copy: an array that is looked at can't be cut
     always = {0}
     extremes = []
     for name in losses:

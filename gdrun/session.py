@@ -1,9 +1,11 @@
 """One training command from its options to its report: what `gdrun compare` does, step by step."""
 
 import shlex
+import sys
+import time
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -35,6 +37,10 @@ from gdrun.saved import refuse_changes, root_of, saved_layer
 
 if TYPE_CHECKING:
     from gdrun.experiment import Experiment
+
+
+EARLY_SECONDS = 2.0  # of training, after which drawing is prepared for
+DRAWING_SECONDS = 0.5  # after a request to stop, in which pictures are begun
 
 
 @dataclass(frozen=True)
@@ -97,6 +103,7 @@ def train_and_report(command: str, options: TrainingOptions, command_line: str) 
                     request = replace(request, directory=made)
                     stack.enter_context(locked(made))
                 directory = request.directory
+                began = time.monotonic()
                 view.begin(experiment.description, how(request.config), tracks_of(experiment))
                 with closing(
                     runs.execute(experiment, directory, command_line, stop, KEPT_ROWS)
@@ -106,6 +113,7 @@ def train_and_report(command: str, options: TrainingOptions, command_line: str) 
                             results.append(event)
                         else:
                             view.update(event.series, event.segment)
+                            _load_matplotlib_early(request, began)
                 plot = request.config.plot
                 drawn.extend(_draw(results, directory, plot, view, messages, stop))
         except KeyboardInterrupt:
@@ -214,6 +222,17 @@ def _note(progress: Console, experiment: "Experiment") -> None:
         progress.print(Text(f"note: {note}", style="yellow"), soft_wrap=True)
 
 
+def _load_matplotlib_early(request: Request, began: float) -> None:
+    """Load in a long run what it will draw with: at the end, somebody may be waiting for it."""
+    if (
+        request.config.plot.enabled
+        and time.monotonic() - began > EARLY_SECONDS
+        and "gdrun.plots" not in sys.modules
+    ):
+        with suppress(Exception):  # it is told of when there is something to draw
+            import gdrun.plots  # noqa: F401
+
+
 def _draw(
     results: Sequence[RunResult],
     directory: Path,
@@ -224,7 +243,8 @@ def _draw(
 ) -> Iterator[Path]:
     """Draw the pictures of a command; one that fails is a warning, for the results are safe.
 
-    What was trained until a request to stop is drawn; one that comes while drawing ends it.
+    What was trained until a request to stop is drawn as far as it goes without waiting; a request
+    that comes while drawing ends it.
     """
     if not (config.enabled and results):
         return
@@ -239,8 +259,8 @@ def _draw(
         planned = []
         remarks[f"no picture was drawn: {_named(error)}"] = None
     for picture in planned:
-        if stop() and not stopped_before:
-            remarks["interrupted, and not every picture drawn"] = None
+        if stop() and not (stopped_before and stop.seconds < DRAWING_SECONDS):
+            remarks["interrupted, and not every picture drawn: --resume draws them all"] = None
             break
         view.say(f"drawing {picture.path}")
         failure = None
