@@ -24,6 +24,7 @@ from gdrun.records import Evaluation, Segment
 from gdrun.rows import Rows, blocks
 from gdrun.sgd import make_step
 from gdrun.state import Plan, TrainState
+from gdrun.threads import threads_for
 
 # A segment ends after this many seconds at the latest, so that whoever consumes `train` can act.
 SEGMENT_SECONDS = 0.1
@@ -45,23 +46,25 @@ def train(problem: Problem, plan: Plan, state: TrainState) -> Iterator[Segment]:
     _warm_up(problem, plan, state)
     step = make_step(problem, plan, state)
     clock = _clock(problem)
+    work = problem.work(len(plan.lanes), plan.batch_size)
     while state.epoch < plan.epochs and None in state.diverged_at:
         started_at = state.epoch * plan.updates_per_epoch(problem.data.rows)
         epoch_pieces = pieces(problem, plan, state.epoch + 1, skip=state.updates - started_at)
         finished = False
         while not finished:
             losses: list[Tensor] = []
-            start = clock()
-            deadline = time.perf_counter() + SEGMENT_SECONDS
-            for piece in epoch_pieces:
-                loss = step(*piece)
-                if loss is not None:
-                    losses.append(loss)
-                if time.perf_counter() > deadline:
-                    break
-            else:
-                finished = True
-            state.seconds += clock() - start
+            with threads_for(work):
+                start = clock()
+                deadline = time.perf_counter() + SEGMENT_SECONDS
+                for piece in epoch_pieces:
+                    loss = step(*piece)
+                    if loss is not None:
+                        losses.append(loss)
+                    if time.perf_counter() > deadline:
+                        break
+                else:
+                    finished = True
+                state.seconds += clock() - start
             seen = _account(problem, plan, state, losses)
             if not finished:
                 yield _segment(state, state.epoch + 1, seen)
@@ -80,12 +83,13 @@ def evaluate(
     chunk = problem.rows_at_once(lanes)
     total = torch.zeros(lanes, dtype=torch.float64)
     deadline = time.perf_counter() + SEGMENT_SECONDS
-    for k, (xs, ys) in enumerate(zip(blocks(x, chunk), blocks(y, chunk), strict=True)):
-        if k and time.perf_counter() > deadline:
-            yield pulse()
-            deadline = time.perf_counter() + SEGMENT_SECONDS
-        mean = problem.losses(params, xs.expand(lanes, -1, -1), ys.expand(lanes, -1, -1))
-        total += mean.cpu().double() * len(xs)
+    with threads_for(problem.work(lanes, len(x))):
+        for k, (xs, ys) in enumerate(zip(blocks(x, chunk), blocks(y, chunk), strict=True)):
+            if k and time.perf_counter() > deadline:
+                yield pulse()
+                deadline = time.perf_counter() + SEGMENT_SECONDS
+            mean = problem.losses(params, xs.expand(lanes, -1, -1), ys.expand(lanes, -1, -1))
+            total += mean.cpu().double() * len(xs)
     return (total / len(x)).tolist()
 
 
@@ -177,9 +181,10 @@ def _segment(
 def _warm_up(problem: Problem, plan: Plan, state: TrainState) -> None:
     """Take one update on a copy, so that the first one timed doesn't pay for PyTorch's start."""
     copy = state.clone()
-    for piece in pieces(problem, plan, epoch=1):
-        make_step(problem, plan, copy)(*piece)
-        return
+    with threads_for(problem.work(len(plan.lanes), plan.batch_size)):
+        for piece in pieces(problem, plan, epoch=1):
+            make_step(problem, plan, copy)(*piece)
+            return
 
 
 def _clock(problem: Problem) -> Callable[[], float]:

@@ -106,6 +106,10 @@ class Problem:
         numbers = CHUNK_NUMBERS.get(self.data.x.device.type, DEVICE_CHUNK_NUMBERS)
         return max(SMALLEST_CHUNK, numbers // (lanes * sum(self.network.sizes)))
 
+    def work(self, lanes: int, rows: int) -> int:
+        """Multiply-adds of one pass of so many rows, or a chunk of them, through all lanes."""
+        return lanes * min(rows, self.rows_at_once(lanes)) * self.network.parameters
+
     def losses(self, params: Params, x: Tensor, y: Tensor) -> Tensor:
         """Mean loss over the rows, (R,), of each lane at its own weights; x is (R, B, D)."""
         outputs = self.network(params, x)

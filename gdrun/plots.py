@@ -23,6 +23,7 @@ from gdrun.curves import (
     log_scale,
     lr_groups,
 )
+from gdrun.files import replacing
 from gdrun.frame import STYLE, framed_figure, plain
 from gdrun.labels import METHOD_COLORS, METHOD_NAMES
 from gdrun.results import RunResult
@@ -40,8 +41,14 @@ class Picture:
     draw: Callable[[], Figure]
 
     def save(self, dpi: int) -> None:
-        """Draw and write it."""
-        self.draw().savefig(self.path, dpi=dpi)
+        """Draw and write it, in the place of an earlier one.
+
+        Raises:
+            OSError: it can't be written; the earlier one stands.
+        """
+        figure = self.draw()
+        with replacing(self.path) as partial:
+            figure.savefig(partial, dpi=dpi, format=self.path.suffix[1:])
 
 
 def pictures(results: Sequence[RunResult], directory: Path, config: PlotConfig) -> list[Picture]:

@@ -469,3 +469,34 @@ def test_samples_after_counts_rows(rows: int, batch: int, drop: bool, updates: i
     an_epoch = [batch] * whole + ([rest] if rest and not drop else [])
     expected = sum(an_epoch[k % len(an_epoch)] for k in range(updates))
     assert plan.samples_after(updates, rows) == expected
+
+
+def test_small_work_is_done_by_one_thread_and_large_by_all(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen: list[int] = []
+    losses = Problem.losses
+
+    def count(self: Problem, params: tuple[Tensor, ...], x: Tensor, y: Tensor) -> Tensor:
+        seen.append(torch.get_num_threads())
+        return losses(self, params, x, y)
+
+    monkeypatch.setattr(Problem, "losses", count)
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        for least, expected in ((10**9, 1), (0, 3)):
+            monkeypatch.setattr("gdrun.threads.SPLIT_WORK", least)
+            seen.clear()
+            for segment in train(*(start := (make_problem(), make_plan(5))), initial_state(*start)):
+                assert segment.epoch <= 3
+                assert torch.get_num_threads() == 3
+            assert set(seen) == {expected}
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_work_is_counted_in_multiply_adds() -> None:
+    problem = make_problem(rows=50, features=3, hidden=(4,))  # 3 × 4 + 4 + 4 + 1 weights
+    assert problem.work(2, 10) == 2 * 10 * 21
+    assert replace(problem, chunk_rows=7).work(2, 10) == 2 * 7 * 21
