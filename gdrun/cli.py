@@ -18,6 +18,7 @@ from rich.text import Text
 from gdrun import __version__
 from gdrun.consoles import close, console, write
 from gdrun.errors import ConfigError, GdrunError, OutputError
+from gdrun.interrupts import die_quietly_on_ctrl_c
 from gdrun.options import TrainingOptions
 from gdrun.records import Status
 
@@ -53,11 +54,15 @@ def _add_training_command(name: str, help: str, *, leave_out: tuple[str, ...] = 
     """Add a command whose parameters are the fields of `TrainingOptions`."""
 
     def run(**given: Any) -> None:
-        from gdrun.session import train_and_report
+        try:
+            from gdrun.session import train_and_report
 
-        status = train_and_report(
-            name, TrainingOptions(**given), shlex.join(["gdrun", *sys.argv[1:]])
-        )
+            status = train_and_report(
+                name, TrainingOptions(**given), shlex.join(["gdrun", *sys.argv[1:]])
+            )
+            die_quietly_on_ctrl_c()
+        except KeyboardInterrupt:  # Typer would call it a failure
+            status = "interrupted"
         # Python would spend a third of a second on collecting what the end of the process frees.
         gc.freeze()
         raise typer.Exit(EXIT_CODES[status])

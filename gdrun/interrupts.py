@@ -61,3 +61,9 @@ def stop_on_signals() -> Iterator[StopRequest]:
     finally:
         for number, handler in handled.items():
             signal.signal(number, handler)
+
+
+def die_quietly_on_ctrl_c() -> None:
+    """End the process at once, as the system does, when all that is left to do is to exit."""
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)

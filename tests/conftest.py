@@ -1,5 +1,7 @@
 """What the tests share: small experiments, and the command line run in this process."""
 
+import gc
+import signal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,12 +53,12 @@ def invoke(
 
 
 @pytest.fixture(autouse=True)
-def _leave_collection_as_it_was() -> Iterator[None]:
-    """The command line freezes the garbage collector before it exits."""
-    import gc
-
+def _leave_the_process_as_it_was() -> Iterator[None]:
+    """The command line freezes the garbage collector, and Ctrl-C, before it exits."""
+    handler = signal.getsignal(signal.SIGINT)
     yield
     gc.unfreeze()
+    signal.signal(signal.SIGINT, handler)
 
 
 def make_problem(
