@@ -5,6 +5,7 @@ block and whatever the system keeps of the file because there is room. Files tha
 memory are read once.
 """
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +18,7 @@ from torch import Tensor
 from gdrun.config import NpyData
 from gdrun.dataset import Dataset, rows_held_out
 from gdrun.errors import DataError
-from gdrun.rows import Holdout, MappedRows, Rows, original_blocks
+from gdrun.rows import Holdout, MappedRows, Rows, blocks, original_blocks
 from gdrun.scaling import Scaling, fit_scaling, refuse_overflow
 
 # Rows of at most so many numbers are kept in memory (64 MB).
@@ -85,10 +86,9 @@ def _mapped(path: Path, key: str) -> NDArray[np.generic]:
         raise DataError(
             f"{key}: {path} holds {held}, expected numbers of shape (rows, columns) or (rows,)"
         )
-    array = np.asarray(array).reshape(len(array), -1) if array.ndim else np.empty((0, 1))
-    if not array.size:
-        raise DataError(f"{key}: {path} holds no numbers")
-    return array
+    if not array.size or not array.ndim:
+        raise DataError(f"{key}: {path} holds no rows")
+    return np.asarray(array).reshape(len(array), -1)
 
 
 class _Reader:
@@ -118,7 +118,8 @@ class _Reader:
                 refuse_overflow(block.float(), names)
         train, val = replace(train, scaling=scaling), replace(val, scaling=scaling)
         if array.size <= KEPT_NUMBERS:
-            return train[:], val[:], scaling
+            train_rows, val_rows = (torch.cat([rows[:0], *blocks(rows)]) for rows in (train, val))
+            return train_rows, val_rows, scaling
         return train, val, scaling
 
     def _checked(self, path: Path, rows: MappedRows, names: tuple[str, ...]) -> Iterator[Tensor]:
@@ -126,8 +127,8 @@ class _Reader:
         done = 0
         for block in original_blocks(rows):
             self._say(f"reading {path.name}: {100 * done // len(rows)} %")
-            bad = (~block.isfinite()).nonzero()
-            if len(bad):
+            # A sum is quick, and finite only if all its terms are.
+            if not math.isfinite(block.sum()) and len(bad := (~block.isfinite()).nonzero()):
                 row, column = bad[0].tolist()
                 number = int(rows.numbers(torch.tensor([done + row])))
                 raise DataError(

@@ -14,8 +14,8 @@ from torch import Tensor
 from gdrun.order import random_numbers
 from gdrun.scaling import Scaling
 
-# Numbers that are read at once where all rows are passed through (16 MB).
-READ_NUMBERS = 2**22
+# Numbers that are read at once where all rows are passed through (1 MB).
+READ_NUMBERS = 2**18
 
 
 @dataclass(frozen=True)
@@ -131,7 +131,8 @@ def original_blocks(rows: MappedRows) -> Iterator[Tensor]:
 
 
 def _slices(rows: Rows, size: int | None) -> Iterator[slice]:
-    size = size or max(1, READ_NUMBERS // rows.shape[1])
+    # Of narrow rows, their numbers in the file are what takes room.
+    size = size or max(1, READ_NUMBERS // max(16, rows.shape[1]))
     for start in range(0, len(rows), size):
         yield slice(start, start + size)
 

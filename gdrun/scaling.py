@@ -40,15 +40,13 @@ def fit_scaling(blocks: Iterable[Tensor], names: tuple[str, ...]) -> Scaling:
     low = torch.full_like(mean, torch.inf)
     high = -low
     for block in blocks:
-        values = block.double()
-        own_mean = values.mean(dim=0)
-        shift = own_mean - mean
-        total = rows + len(values)
-        squares = squares + (values - own_mean).square().sum(dim=0)
-        squares = squares + shift.square() * (rows * len(values) / total)
-        mean = mean + shift * (len(values) / total)
-        low, high = torch.minimum(low, values.amin(dim=0)), torch.maximum(high, values.amax(dim=0))
-        rows = total
+        values, more = block.double(), len(block)
+        own_variance, own_mean = torch.var_mean(values, dim=0, correction=0)
+        own_low, own_high = values.aminmax(dim=0)
+        shift, total = own_mean - mean, rows + more
+        squares = squares + own_variance * more + shift.square() * (rows * more / total)
+        mean = mean + shift * (more / total)
+        low, high, rows = torch.minimum(low, own_low), torch.maximum(high, own_high), total
     constant = (low == high).tolist()
     if any(constant):
         raise DataError(
