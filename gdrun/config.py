@@ -34,7 +34,7 @@ def _number(value: Any) -> Any:
 
 
 def _text(value: Any) -> Any:
-    if not isinstance(value, str | Path) or value == "":
+    if not isinstance(value, str | Path) or value == "" or "\0" in str(value):
         raise ValueError("Input should be the path of a file")
     return value
 
@@ -42,7 +42,7 @@ def _text(value: Any) -> Any:
 def _absolute(path: Path) -> Path:
     try:
         return path.expanduser().absolute()
-    except RuntimeError:
+    except (RuntimeError, UnicodeError):
         raise ValueError("Input should be the path of a file of a known user") from None
 
 
@@ -69,7 +69,8 @@ def _one_or_several(values: tuple[Any, ...]) -> Any:
 Number = Annotated[float, Field(allow_inf_nan=False), BeforeValidator(_number)]
 Integer = Annotated[int, BeforeValidator(_number)]
 Positive = Annotated[Number, Field(gt=0)]
-Count = Annotated[Integer, Field(ge=1)]
+# Bounded, for PyTorch takes 64 bits and a product of counts must fit into a float.
+Count = Annotated[Integer, Field(ge=1, le=10**15)]
 # torch.manual_seed takes 64 bits; the room above leaves space for `seed + k`.
 Seed = Annotated[Integer, Field(ge=0, lt=2**62)]
 # Absolute, so that a saved config means the same file wherever it is read.

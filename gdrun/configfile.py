@@ -2,10 +2,9 @@
 
 A config is made of layers, later ones winning key by key: the file or preset, `--set`, flags. Each
 layer remembers where its keys came from, so that a mistake is reported with its file and line or
-its flag. YAML is loaded safely, with `1e-3` a number and a repeated key an error.
+its flag. A repeated key is an error.
 """
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,11 +13,13 @@ import yaml
 from pydantic import ValidationError
 
 from gdrun.config import RunConfig
-from gdrun.errors import ConfigError, did_you_mean
+from gdrun.errors import ConfigError, did_you_mean, excerpt, first_of
 from gdrun.mistakes import KeyPath, Layer, explain, kind
+from gdrun.yamltext import LARGEST, RefusedError, compose, construct
 
 DEFAULT_PRESET = "article"
 DATA_FILES = ("path", "x", "y")  # the keys of `data` that name files
+DEEPEST = 8  # parts of a dotted key; the schema's have two
 
 
 def preset_directory() -> Path:
@@ -43,8 +44,11 @@ def find_config(name: str) -> Path:
     looks_like_path = path.suffix in {".yaml", ".yml"} or len(path.parts) > 1
     if not looks_like_path and name in preset_names():
         return preset_directory() / f"{name}.yaml"
-    if path.exists():
-        return path
+    try:
+        if path.exists():
+            return path
+    except OSError:
+        return path  # reading it says why that can't be told
     presets = preset_names()
     raise ConfigError(
         f"--config {name}: no such file" + ("" if looks_like_path else " or preset"),
@@ -70,11 +74,13 @@ def load_config(
     Raises:
         ConfigError: with every mistake, each with its key and where it was written.
     """
-    assignments = [(f"--set {text}", *_split_setting(text)) for text in settings]
+    assignments = [(f"--set {excerpt(text)}", *_split_setting(text)) for text in settings]
     overlays = [_assign(assignments)]
     if flags:
         overlays.append(
-            _assign([(flag, (key,), _flag_value(text)) for key, (flag, text) in flags.items()])
+            _assign(
+                [(excerpt(flag), (key,), _flag_value(text)) for key, (flag, text) in flags.items()]
+            )
         )
     if config is not None or base is None:
         base = read_layer(find_config(DEFAULT_PRESET if config is None else config))
@@ -130,25 +136,22 @@ def dump_config(config: RunConfig) -> str:
 # ---------------------------------------------------------------------------------------- reading
 
 
-class _Loader(yaml.SafeLoader):
-    """PyYAML's safe loader, with the floats of YAML 1.2: in 1.1, `1e-3` is a string."""
-
-
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"^[-+]?(\d[\d_]*(\.[\d_]*)?|\.\d[\d_]*)[eE][-+]?\d+$"),
-    list("-+.0123456789"),
-)
-
-
 def read_layer(path: Path) -> Layer:
     """Read a YAML config; a relative path of a data file in it is relative to it.
 
     Raises:
-        ConfigError: the file can't be read, is no YAML (with line and column) or no mapping.
+        ConfigError: the file can't be read, is too large, no YAML (with line and column) or no
+            mapping.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        with path.open("rb") as file:
+            content = file.read(LARGEST + 1)  # no more: it may be a device without an end
+        if len(content) > LARGEST:
+            raise ConfigError(
+                f"{path}: is larger than {LARGEST:,} bytes, too large for a config",
+                "is it the data? Name that in data.path",
+            )
+        text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: is not UTF-8 text ({error.reason})") from None
     except OSError as error:
@@ -173,18 +176,25 @@ def parse_layer(text: str, source: str) -> Layer:
     Raises:
         ConfigError: it is no YAML (with line and column) or no mapping.
     """
+    origins: dict[KeyPath, str] = {}
     try:
-        loader = _Loader(text)
-        node = loader.get_single_node()
-        values = None if node is None else loader.construct_document(node)
+        node = compose(text)
+        repeated = list(_locate(node, (), source, origins))
+        values = construct(node)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        if isinstance(error, RefusedError):
+            raise ConfigError(
+                f"{source}{where}: {error.problem}",
+                "a config is a few flat keys, written out without & and *",
+            ) from None
+        reason = excerpt(error.problem or error.context or "", 200)
         raise ConfigError(
-            f"{source}{where}: is not valid YAML: {error.problem or error.context}",
+            f"{source}{where}: is not valid YAML: {reason}",
             "each line is `key: value`, with a space after the colon and no tabs for indentation",
         ) from None
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
+    except yaml.YAMLError as error:
         raise ConfigError(f"{source}: is not valid YAML: {' '.join(str(error).split())}") from None
     if values is None:
         return Layer({})
@@ -193,10 +203,8 @@ def parse_layer(text: str, source: str) -> Layer:
             f"{source}: holds {kind(values)}, expected a mapping: lines of `key: value`",
             "`gdrun init` writes a config file to start from",
         )
-    origins: dict[KeyPath, str] = {}
-    repeated = list(_locate(node, (), source, origins))
     if repeated:
-        raise ConfigError(repeated, "keep one of them")
+        raise ConfigError(first_of(repeated, len(repeated), "key"), "keep one of them")
     return Layer(values, origins)
 
 
@@ -207,32 +215,40 @@ def _locate(
     if not isinstance(node, yaml.MappingNode):
         return
     for key, value in node.value:
-        here = (*path, str(key.value))
+        if not isinstance(key, yaml.ScalarNode):
+            continue  # constructing it says what is wrong
+        here = (*path, key.value)
         where = f"{source}, line {key.start_mark.line + 1}"
         if here in origins:
-            yield f"{'.'.join(here)} ({where}): is set twice, first in {origins[here]}"
+            name = excerpt(".".join(here))
+            yield f"{name} ({where}): is set twice, first in {origins[here]}"
         origins[here] = where
         yield from _locate(value, here, source, origins)
 
 
 def _split_setting(text: str) -> tuple[KeyPath, Any]:
     key, equals, value = text.partition("=")
-    if not equals or not all(key.strip().split(".")):
+    path = tuple(key.strip().split("."))
+    if not equals or not all(path) or len(path) > DEEPEST:
         raise ConfigError(
-            f"--set {text}: expected KEY=VALUE, such as --set momentum=0.9 or --set data.rows=50"
+            f"--set {excerpt(text)}: expected KEY=VALUE, "
+            "such as --set momentum=0.9 or --set data.rows=50"
         )
     try:
-        return tuple(key.strip().split(".")), yaml.load(value, _Loader)
-    except (yaml.YAMLError, ValueError, RecursionError):
-        raise ConfigError(f"--set {text}: {value!r} is not a YAML value") from None
+        return path, construct(compose(value))
+    except RefusedError as error:
+        raise ConfigError(f"--set {excerpt(text)}: {error.problem}") from None
+    except yaml.YAMLError:
+        came = repr(excerpt(value))
+        raise ConfigError(f"--set {excerpt(text)}: {came} is not a YAML value") from None
 
 
 def _flag_value(text: str) -> Any:
     """A flag's text as YAML, with `0.1,0.2` short for the list `[0.1, 0.2]`."""
     try:
-        return yaml.load(f"[{text}]" if "," in text else text, _Loader)
-    except (yaml.YAMLError, ValueError, RecursionError):
-        return text
+        return construct(compose(f"[{text}]" if "," in text else text))
+    except yaml.YAMLError:
+        return text  # which the schema says is no such value
 
 
 def _assign(assignments: Iterable[tuple[str, KeyPath, Any]]) -> Layer:

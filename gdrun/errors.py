@@ -11,7 +11,9 @@ lane diverged or a run was interrupted is no error but a status: see `gdrun.reco
 """
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+
+LONGEST_NAME = 100  # characters of a name that may be misspelt
 
 
 class GdrunError(Exception):
@@ -40,9 +42,22 @@ class OutputError(GdrunError):
     """Results can't be written where they were asked for."""
 
 
+def excerpt(text: str, length: int = 60) -> str:
+    """Text from outside, cut to what a message has room for."""
+    return text if len(text) <= length else text[: length - 1] + "…"
+
+
+def first_of(mistakes: Sequence[str], total: int, noun: str, shown: int = 5) -> list[str]:
+    """The first mistakes of a kind, and how many there are beside."""
+    more = total - min(shown, len(mistakes))
+    return [*mistakes[:shown], *([f"… and {more:,} more such {noun}s"] if more else [])]
+
+
 def did_you_mean(name: str, known: Iterable[str], prefix: tuple[str, ...] = ()) -> list[str]:
     """A hint that names the closest of the known names, or none."""
-    by_lower = {key.lower(): key for key in known}
+    if len(name) > LONGEST_NAME:  # comparing takes the product of the lengths
+        return []
+    by_lower = {key.lower(): key for key in known if len(key) <= LONGEST_NAME}
     matches = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.6)
     return [
         f"{'.'.join((*prefix, name))}: did you mean {'.'.join((*prefix, by_lower[match]))}?"

@@ -7,15 +7,18 @@ expected and what came. Unknown keys get a hint.
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Any
 
 from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
 from gdrun.config import DATA_SOURCES, PlotConfig, RunConfig
-from gdrun.errors import did_you_mean
+from gdrun.errors import did_you_mean, excerpt, first_of
 
 KeyPath = tuple[str, ...]
+SHOWN = 20  # mistakes of a config that are explained; the rest are counted
+WIDEST = 200  # bits of a whole number that is shown
 
 
 @dataclass(frozen=True)
@@ -30,14 +33,16 @@ def explain(mistakes: Iterable[ErrorDetails], layer: Layer) -> tuple[list[str], 
     """All mistakes of a config as (a line each, hints)."""
     mistakes = list(mistakes)
     blamed = {details["loc"][:-1] for details in mistakes}
-    reports = [
-        _explain(details, layer)
+    worth_saying = [
+        details
         for details in mistakes
         # A list emptied by the mistakes of its items is no mistake of its own.
         if not (details["type"] == "too_short" and details["loc"] in blamed)
     ]
+    reports = [_explain(details, layer) for details in worth_saying[:SHOWN]]
     hints = dict.fromkeys(hint for _, hint in reports if hint)
-    return [line for line, _ in reports], list(hints)
+    lines = [line for line, _ in reports]
+    return first_of(lines, len(worth_saying), "mistake", SHOWN), list(hints)
 
 
 def _explain(details: ErrorDetails, layer: Layer) -> tuple[str, str | None]:
@@ -48,24 +53,25 @@ def _explain(details: ErrorDetails, layer: Layer) -> tuple[str, str | None]:
     elif details["type"].startswith("union_tag"):
         location.append("source")
     # A list's position is shown where a list was written, not where one value stands for a list.
+    position = ""
     if details["loc"] and isinstance(details["loc"][-1], int):
         index = location.pop()
         if isinstance(_lookup(layer.values, location), list | tuple):
-            location[-1] += f"[{index}]"
-    path = tuple(part.split("[")[0] for part in location)
+            position = f"[{index}]"
+    path = tuple(location)
     prefixes = [path[:length] for length in range(len(path), 0, -1)]
     where = next((layer.origins[prefix] for prefix in prefixes if prefix in layer.origins), None)
-    label = ".".join(location) + (f" ({where})" if where else "")
+    label = excerpt(".".join(path)) + position + (f" ({where})" if where else "")
     came = details["input"]
     match details["type"]:
         case "extra_forbidden":
             return f"{label}: unknown key", _hint_for_unknown(path, layer.values)
         case "missing":
-            return f"{label}: missing; the source {_source(layer.values)!r} needs it", None
+            return f"{label}: missing; the source {_show(_source(layer.values))} needs it", None
         case "union_tag_invalid":
             source = _source(layer.values)
             hint = next(iter(did_you_mean(str(source), DATA_SOURCES)), None)
-            return f"{label}: must be one of {', '.join(DATA_SOURCES)}, got {source!r}", hint
+            return f"{label}: must be one of {', '.join(DATA_SOURCES)}, got {_show(source)}", hint
         case "model_type" | "model_attributes_type" | "dict_type":
             return f"{label}: must be a mapping of keys to values, got {_show(came)}", None
         case "string_pattern_mismatch":
@@ -74,9 +80,15 @@ def _explain(details: ErrorDetails, layer: Layer) -> tuple[str, str | None]:
             return f"{label}: must be true or false, got {_show(came)}", None
         case "int_from_float":
             return f"{label}: must be a whole number, got {_show(came)}", None
+        case "int_parsing_size":
+            return f"{label}: must be a smaller number, got {_show(came)}", None
+        case "float_type":
+            return f"{label}: must be a number that a float can hold, got {_show(came)}", None
+        case "invalid_key":
+            return f"{label or 'config'}: must have text as keys, got {_show(came)}", None
         case "tuple_type":
             return f"{label}: must be a list, got {_show(came)}", None
-        case "string_type":
+        case "string_type" | "string_unicode":
             return f"{label}: must be text, got {_show(came)}", None
         case "too_short":
             return f"{label}: must hold at least one value, got an empty list", None
@@ -119,19 +131,24 @@ def _lookup(values: Any, path: Iterable[str]) -> Any:
 
 def _show(value: Any) -> str:
     """A value as short text."""
-    text = repr(value) if isinstance(value, str) else kind(value)
-    return text if len(text) <= 60 else text[:57] + "..."
+    return repr(excerpt(value)) if isinstance(value, str) else kind(value)
 
 
 def kind(value: Any) -> str:
-    """What a YAML value is, in words."""
+    """What a YAML value is, in a few words."""
     match value:
         case dict():
             return "a mapping"
         case list() | tuple():
             return "a list"
+        case set():
+            return "a set"
         case str():
             return "text"
         case None | bool():
             return json.dumps(value)
-    return repr(value)
+        case int() if value.bit_length() > WIDEST:  # Python won't write out the longest
+            return "a number of more than 60 digits"
+        case date():
+            return value.isoformat()
+    return excerpt(repr(value))
