@@ -1,42 +1,67 @@
-"""A user's CSV file, read strictly: every cell that isn't a number is named by line and column."""
+"""A user's CSV file, read strictly: every cell that isn't a number is named by line and column.
 
-import csv
+It is read row by row, and of a cell only its number is kept: eight bytes, however it was written.
+"""
+
 import math
+from array import array
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from gdrun.errors import DataError, did_you_mean
+from gdrun.csvfile import USE_NPY, refuse_unreadable, rows_of
+from gdrun.errors import DataError, did_you_mean, excerpt, first_of
 
-SHOWN = 5  # mistakes of a file that are listed; the rest are counted
+MOST_COLUMNS = 100_000
+SHOWN = 5  # mistakes of a kind that are listed; the rest are counted
+NAMED = 20  # columns that are listed
 
 
 @dataclass(frozen=True)
 class Table:
-    """The columns to learn from: x is (rows, features), y is (rows,)."""
+    """The columns to learn from: of each feature and of the target, a number a row."""
 
-    x: list[list[float]]
-    y: list[float]
+    x: tuple["array[float]", ...]
+    y: "array[float]"
     features: tuple[str, ...]
     left_out: tuple[str, ...]
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Column:
-    """One column of the file: its cells, parsed (NaN where no finite number stands) and as text."""
+    """A column while it is read: its numbers (NaN where none stands), and what is wrong with it."""
 
     name: str
-    values: list[float]
-    cells: list[str]
+    values: "array[float]" = field(default_factory=lambda: array("d"))
+    empty: int = 0
+    wrong: int = 0  # filled cells that are no numbers
+    decimal_commas: int = 0  # those of them that would be numbers with a point
+    has_commas: bool = False
+    mistakes: list[tuple[int, str]] = field(default_factory=list)  # the first: line, cell
+
+    def add(self, line: int, cell: str) -> None:
+        value = _number(cell)
+        self.values.append(value)
+        if not math.isnan(value):
+            return
+        if cell:
+            self.wrong += 1
+            if "," in cell:
+                self.has_commas = True
+                self.decimal_commas += not math.isnan(_number(cell.replace(",", ".")))
+        else:
+            self.empty += 1
+        if len(self.mistakes) < SHOWN:
+            self.mistakes.append((line, excerpt(cell)))
 
     def is_numeric(self) -> bool:
         """Whether most filled cells are numbers: the others are then mistakes, not labels.
 
         A decimal comma makes a number too, and a mistake.
         """
-        filled = [cell for cell in self.cells if cell]
-        numbers = [cell for cell in filled if not math.isnan(_number(cell.replace(",", ".")))]
-        return 2 * len(numbers) > len(filled)
+        filled = len(self.values) - self.empty
+        return 2 * (filled - self.wrong + self.decimal_commas) > filled
 
 
 def read_table(path: Path, target: str, features: Sequence[str] | None) -> Table:
@@ -46,101 +71,142 @@ def read_table(path: Path, target: str, features: Sequence[str] | None) -> Table
     `left_out`. The delimiter is a comma, or a semicolon or tab where the header holds more of them.
 
     Raises:
-        DataError: the file can't be read, has no such column, or has a cell that is no number.
+        DataError: the file can't be read or is too large, has no such column, or has a cell that
+            is no number.
     """
-    names, lines, rows = _read(path)
-    wanted = [target] if features is None else [target, *features]
-    missing = [name for name in wanted if name not in names]
-    if missing:
+    try:
+        refuse_unreadable(path)
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            rows = rows_of(path, file)
+            names = _header(path, rows)
+            _refuse_unknown(path, names, target, features)
+            wanted = set(names if features is None else (target, *features))
+            columns = _columns(path, names, wanted, rows)
+    except UnicodeDecodeError:
+        raise DataError(f"{path}: is not UTF-8 text", "save it as CSV in UTF-8") from None
+    except (OSError, UnicodeEncodeError) as error:  # the latter for a name that no file can have
+        reason = error.strerror if isinstance(error, OSError) else error.reason
         raise DataError(
-            [f"{path}: has no column {name!r}" for name in missing],
-            *(hint for name in missing for hint in did_you_mean(name, names)),
-            f"its columns: {', '.join(names)}",
-            *(["the first line must name the columns"] if _are_numbers(names) else []),
-        )
-    if features is not None and (target in features or len(set(features)) < len(features)):
-        raise DataError(
-            "data.features: names the target or a column twice", f"the target is {target!r}"
-        )
-    if not rows:
-        raise DataError(f"{path}: has no rows below its header line")
-    columns = {
-        name: _Column(name, [_number(cell) for cell in cells], list(cells))
-        for name, cells in zip(names, zip(*rows, strict=True), strict=True)
-        if features is None or name in wanted
-    }
+            f"data.path: {path} can't be read: {reason}",
+            "a relative path in a config file is relative to that file, in --set to where you are",
+        ) from None
     if features is None:
         # A column without a name is mostly an index that somebody's tool wrote along.
         unnamed = {_nameless(k) for k in range(1, len(names) + 1)}
         features = [
             name
-            for name in names
-            if name != target and name not in unnamed and columns[name].is_numeric()
+            for name, column in columns.items()
+            if name != target and name not in unnamed and column.is_numeric()
         ]
         if not features:
-            raise DataError(f"{path}: has no numeric column to learn {target!r} from")
+            raise DataError(f"{path}: has no numeric column to learn {_quoted(target)} from")
     used = [columns[name] for name in (*features, target)]
-    mistakes = list(_mistakes(path, lines, used))
-    if mistakes:
-        raise DataError(
-            _shown(mistakes, "cell"),
-            *(
-                ["write numbers with a decimal point and no thousands separators: 1234.5"]
-                if any("," in cell for column in used for cell in column.cells)
-                else []
-            ),
-            "correct or remove these rows, or name other columns in data.features",
-        )
-    x = [list(row) for row in zip(*(columns[name].values for name in features), strict=True)]
+    _refuse_mistakes(path, used)
+    taken = set(features)
     return Table(
-        x=x,
+        x=tuple(columns[name].values for name in features),
         y=columns[target].values,
         features=tuple(features),
-        left_out=tuple(name for name in names if name != target and name not in features),
+        left_out=tuple(name for name in names if name != target and name not in taken),
     )
 
 
-def _read(path: Path) -> tuple[list[str], list[int], list[list[str]]]:
-    """Column names, and for each row its line number in the file and its stripped cells."""
-    if path.exists() and not path.is_file():
-        raise DataError(f"data.path: {path} is no regular file")
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            first = next((line for line in file if line.strip()), "")
-            file.seek(0)
-            delimiter = max(",;\t", key=first.count)
-            reader = csv.reader(file, delimiter=delimiter, strict=True)
-            names = [name.strip() for name in next(reader, [])]
-            while names == [] and (cells := next(reader, None)) is not None:
-                names = [name.strip() for name in cells]  # blank lines above the header
-            lines, rows = [], []
-            for cells in reader:
-                if any(cell.strip() for cell in cells):
-                    lines.append(reader.line_num)
-                    rows.append([cell.strip() for cell in cells])
-    except UnicodeDecodeError:
-        raise DataError(f"{path}: is not UTF-8 text", "save it as CSV in UTF-8") from None
-    except csv.Error as error:
-        raise DataError(f"{path}, line {reader.line_num}: is not valid CSV: {error}") from None
-    except OSError as error:
-        raise DataError(
-            f"data.path: {path} can't be read: {error.strerror}",
-            "a relative path in a config file is relative to that file, in --set to where you are",
-        ) from None
-    if not any(names):
+def _header(path: Path, rows: Iterator[tuple[int, list[str]]]) -> list[str]:
+    """The columns' names, all different."""
+    line, cells = next(rows, (0, []))
+    if not cells:
         raise DataError(f"{path}: is empty; expected a header line and rows")
-    names = [name or _nameless(k) for k, name in enumerate(names, 1)]
-    repeated = sorted({name for name in names if names.count(name) > 1})
+    if len(cells) > MOST_COLUMNS:
+        raise DataError(
+            f"{path}: has {len(cells):,} columns; CSV files are read up to {MOST_COLUMNS:,}",
+            USE_NPY,
+        )
+    names = [name or _nameless(k) for k, name in enumerate(cells, 1)]
+    repeated = sorted(name for name, times in Counter(names).items() if times > 1)
     if repeated:
-        raise DataError([f"{path}, line 1: two columns are named {name!r}" for name in repeated])
-    ragged = [
-        f"{path}, line {line}: has {len(cells)} cells, the header line has {len(names)}"
-        for line, cells in zip(lines, rows, strict=True)
-        if len(cells) != len(names)
-    ]
+        lines = [
+            f"{path}, line {line}: two columns are named {_quoted(name)}"
+            for name in repeated[:SHOWN]
+        ]
+        raise DataError(first_of(lines, len(repeated), "name"))
+    return names
+
+
+def _refuse_unknown(
+    path: Path, names: Sequence[str], target: str, features: Sequence[str] | None
+) -> None:
+    """Refuse a target and features that aren't there, or aren't different."""
+    known = set(names)
+    missing = [name for name in (target, *(features or ())) if name not in known]
+    if missing:
+        listed = ", ".join(excerpt(name) for name in names[:NAMED])
+        more = f" and {len(names) - NAMED:,} more" if len(names) > NAMED else ""
+        raise DataError(
+            first_of(
+                [f"{path}: has no column {_quoted(name)}" for name in missing[:SHOWN]],
+                len(missing),
+                "name",
+            ),
+            *(hint for name in missing[:SHOWN] for hint in did_you_mean(name, names[:1000])),
+            f"its columns: {listed}{more}",
+            *(["the first line must name the columns"] if _are_numbers(names) else []),
+        )
+    if features is not None and (target in features or len(set(features)) < len(features)):
+        raise DataError(
+            "data.features: names the target or a column twice", f"the target is {_quoted(target)}"
+        )
+
+
+def _columns(
+    path: Path, names: Sequence[str], wanted: set[str], rows: Iterator[tuple[int, list[str]]]
+) -> dict[str, _Column]:
+    """The columns that are wanted, read to the end."""
+    columns = [(k, _Column(name)) for k, name in enumerate(names) if name in wanted]
+    count, ragged = 0, 0
+    examples = []
+    for line, cells in rows:
+        count += 1
+        if len(cells) == len(names):
+            for k, column in columns:
+                column.add(line, cells[k])
+            continue
+        ragged += 1
+        if ragged <= SHOWN:
+            examples.append(
+                f"{path}, line {line}: has {len(cells)} cells, the header line has {len(names)}"
+            )
     if ragged:
-        raise DataError(_shown(ragged, "line"))
-    return names, lines, rows
+        raise DataError(first_of(examples, ragged, "line"))
+    if not count:
+        raise DataError(f"{path}: has no rows below its header line")
+    return {column.name: column for _, column in columns}
+
+
+def _refuse_mistakes(path: Path, columns: Sequence[_Column]) -> None:
+    """Refuse cells that are no numbers: the first of them in the order of the file."""
+    total = sum(column.wrong + column.empty for column in columns)
+    if not total:
+        return
+    first = sorted(
+        (line, position, cell)
+        for position, column in enumerate(columns)
+        for line, cell in column.mistakes
+    )
+    lines = [
+        f"{path}, line {line}, column {_quoted(columns[position].name)}: expected a number, got "
+        + (repr(cell) if cell else "an empty cell")
+        for line, position, cell in first[:SHOWN]
+    ]
+    commas = any(column.has_commas for column in columns)
+    raise DataError(
+        first_of(lines, total, "cell"),
+        *(
+            ["write numbers with a decimal point and no thousands separators: 1234.5"]
+            if commas
+            else []
+        ),
+        "correct or remove these rows, or name other columns in data.features",
+    )
 
 
 def _nameless(number: int) -> str:
@@ -148,10 +214,8 @@ def _nameless(number: int) -> str:
     return f"column {number} (no name)"
 
 
-def _shown(mistakes: list[str], noun: str) -> list[str]:
-    """The first mistakes, and how many there are beside."""
-    more = len(mistakes) - SHOWN
-    return mistakes[:SHOWN] + ([f"… and {more:,} more such {noun}s"] if more > 0 else [])
+def _quoted(name: str) -> str:
+    return repr(excerpt(name))
 
 
 def _number(cell: str) -> float:
@@ -163,14 +227,5 @@ def _number(cell: str) -> float:
     return value if math.isfinite(value) else math.nan
 
 
-def _are_numbers(cells: list[str]) -> bool:
+def _are_numbers(cells: Sequence[str]) -> bool:
     return not any(math.isnan(_number(cell)) for cell in cells)
-
-
-def _mistakes(path: Path, lines: list[int], columns: list[_Column]) -> Iterator[str]:
-    for position, line in enumerate(lines):
-        for column in columns:
-            if math.isnan(column.values[position]):
-                cell = column.cells[position]
-                came = repr(cell) if cell else "an empty cell"
-                yield f"{path}, line {line}, column {column.name!r}: expected a number, got {came}"

@@ -3,6 +3,7 @@
 Shapes: N training rows, V validation rows, D features, O = 1 target.
 """
 
+from array import array
 from collections.abc import Callable
 from typing import assert_never
 
@@ -35,8 +36,8 @@ def load_data(config: DataConfig, say: Callable[[str], None] = lambda _: None) -
             title = f"y = x² + {config.noise:g}·U[0, 1)" if config.noise else "y = x²"
         case CsvData():
             table = read_table(config.path, config.target, config.features)
-            x = torch.tensor(table.x, dtype=torch.float64)
-            y = torch.tensor(table.y, dtype=torch.float64).unsqueeze(1)
+            x = torch.stack([as_tensor(column) for column in table.x], dim=1)
+            y = as_tensor(table.y).unsqueeze(1)
             features, target, left_out = table.features, config.target, table.left_out
             title = config.path.name
         case NpyData():
@@ -64,6 +65,11 @@ def load_data(config: DataConfig, say: Callable[[str], None] = lambda _: None) -
         title=title,
         left_out=left_out,
     )
+
+
+def as_tensor(column: "array[float]") -> Tensor:
+    """The numbers of a column, which is not copied."""
+    return torch.frombuffer(column, dtype=torch.float64)
 
 
 def quadratic(rows: int, noise: float, seed: int) -> tuple[Tensor, Tensor]:

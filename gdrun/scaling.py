@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from gdrun.errors import DataError
+from gdrun.errors import DataError, excerpt, first_of
 from gdrun.labels import count
 
 
@@ -33,7 +33,7 @@ def fit_scaling(blocks: Iterable[Tensor], names: tuple[str, ...]) -> Scaling:
     LeVeque (1983, "Algorithms for computing the sample variance", eq. 2.1).
 
     Raises:
-        DataError: a column is constant, so that there is nothing to scale it by.
+        DataError: a column is constant, or as good as, so that there is nothing to scale it by.
     """
     rows = 0
     mean = squares = torch.zeros(len(names), dtype=torch.float64)
@@ -47,18 +47,21 @@ def fit_scaling(blocks: Iterable[Tensor], names: tuple[str, ...]) -> Scaling:
         squares = squares + own_variance * more + shift.square() * (rows * more / total)
         mean = mean + shift * (more / total)
         low, high, rows = torch.minimum(low, own_low), torch.maximum(high, own_high), total
-    constant = (low == high).tolist()
-    if any(constant):
+    scaling = Scaling(mean, (squares / rows).sqrt())
+    unscalable = [
+        f"data.standardize: column {excerpt(name)!r} "
+        + (f"is constant ({value:g})" if same else f"varies too little around {value:g}")
+        + f" in the {count(rows, 'training row')} and can't be scaled to unit variance"
+        for name, value, same, deviation in zip(
+            names, low.tolist(), (low == high).tolist(), scaling.deviation.tolist(), strict=True
+        )
+        if same or deviation == 0  # the squares of 1e-200 are
+    ]
+    if unscalable:
         raise DataError(
-            [
-                f"data.standardize: column {name!r} is constant ({value:g}) in the "
-                f"{count(rows, 'training row')} and can't be scaled to unit variance"
-                for name, value, same in zip(names, low.tolist(), constant, strict=True)
-                if same
-            ],
+            first_of(unscalable, len(unscalable), "column"),
             "leave it out of data.features, or set data.standardize to false",
         )
-    scaling = Scaling(mean, (squares / rows).sqrt())
     refuse_overflow(scaling.deviation.unsqueeze(0), names)
     return scaling
 
@@ -73,6 +76,13 @@ def refuse_overflow(values: Tensor, names: tuple[str, ...]) -> None:
     too_large = [name for name, fits in zip(names, finite, strict=True) if not fits]
     if too_large:
         raise DataError(
-            [f"column {name!r} holds numbers too large for 32-bit floats" for name in too_large],
+            first_of(
+                [
+                    f"column {excerpt(name)!r} holds numbers too large for 32-bit floats"
+                    for name in too_large
+                ],
+                len(too_large),
+                "column",
+            ),
             "measure it in a larger unit",
         )

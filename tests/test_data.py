@@ -1,5 +1,6 @@
 """Data: the article's rows, the split, standardisation, and defective CSV files."""
 
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gdrun.config import CsvData, QuadraticData
+from gdrun.csvtable import read_table
 from gdrun.data import load_data, split
 from gdrun.errors import DataError
 
@@ -182,3 +184,74 @@ def test_numbers_too_large_are_refused(standardize: bool, tmp_path: Path) -> Non
     path = csv(tmp_path, "a,price\n1e300,1\n-1e300,2\n3e300,4\n")
     with pytest.raises(DataError, match="column 'a' holds numbers too large"):
         load_data(CsvData(path=path, target="price", standardize=standardize))
+
+
+def test_a_file_too_large_is_not_read_and_names_the_npy_source(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gdrun.csvfile.LARGEST", 2_000_000)
+    path = csv(tmp_path, b"\xff" * 3_000_000)  # reading it would find that it isn't UTF-8
+    with pytest.raises(DataError, match="has 3 MB; CSV files are read up to 2 MB") as caught:
+        load_data(CsvData(path=path, target="price"))
+    assert "source: npy, x: X.npy, y: y.npy" in caught.value.hints[0]
+
+
+def test_reading_takes_little_more_than_the_numbers(tmp_path: Path) -> None:
+    rows, columns = 20_000, 10
+    row = ",".join(["-1234.56789"] * columns)
+    names = ",".join(f"x{k}" for k in range(columns))
+    path = csv(tmp_path, f"{names}\n" + f"{row}\n" * rows)
+    tracemalloc.start()
+    try:
+        table = read_table(path, "x0", None)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert len(table.y) == rows
+    assert peak < 20 * rows * columns
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("x" + "," * 100_001 + "\n", "has 100,002 columns; CSV files are read up to 100,000"),
+        ("x,y\n" + "1," * 3_000_000, "line 2: the row is longer than 4,000,000 characters"),
+        ("x,y\n1," + '"2\n",' * 1_000_000, "the row is longer than 4,000,000 characters"),
+        ('x,y\n1,"' + "2" * 200_000 + '"', "line 2: is not valid CSV: field larger than"),
+    ],
+    ids=["columns", "cells", "lines of a row", "a cell"],
+)
+def test_absurd_shapes_are_refused(text: str, expected: str, tmp_path: Path) -> None:
+    tracemalloc.start()
+    try:
+        with pytest.raises(DataError) as caught:
+            read_table(csv(tmp_path, text), "y", None)
+        assert tracemalloc.get_traced_memory()[1] < 100e6
+    finally:
+        tracemalloc.stop()
+    (problem,) = caught.value.problems
+    assert expected in problem
+
+
+def test_long_cells_and_names_are_cut_and_many_columns_counted(tmp_path: Path) -> None:
+    path = csv(tmp_path, f"x,y\n1,2\n3,{'z' * 5000}\n5,6\n")
+    with pytest.raises(DataError, match=f"expected a number, got '{'z' * 59}…'"):
+        read_table(path, "y", None)
+    path = csv(tmp_path, ",".join(f"x{k}{'z' * 500}" for k in range(1000)) + "\n1\n")
+    with pytest.raises(DataError) as caught:
+        read_table(path, "y" * 5000, [f"z{k}" for k in range(1000)])
+    assert len(caught.value.problems) == 6
+    assert caught.value.hints[-1].endswith(" and 980 more")
+    assert all(len(line) < 2000 for line in (*caught.value.problems, *caught.value.hints))
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "\ud800"])
+def test_names_that_no_file_can_have(name: str, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="can't be read"):
+        read_table(tmp_path / name, "y", None)
+
+
+def test_what_varies_too_little_to_be_scaled_is_refused(tmp_path: Path) -> None:
+    path = csv(tmp_path, "x,y\n1e-200,1\n3e-200,2\n2e-200,3\n")
+    with pytest.raises(DataError, match="column 'x' varies too little around 1e-200"):
+        load_data(CsvData(path=path, target="y"))
