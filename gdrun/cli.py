@@ -19,6 +19,7 @@ from gdrun import __version__
 from gdrun.consoles import close, console, write
 from gdrun.errors import ConfigError, GdrunError, OutputError
 from gdrun.interrupts import die_quietly_on_ctrl_c
+from gdrun.labels import visible
 from gdrun.options import TrainingOptions
 from gdrun.records import Status
 
@@ -110,7 +111,7 @@ def init(
         ) from None
     except OSError as error:
         raise OutputError(f"{path}: can't be written: {error.strerror}") from None
-    write(f"wrote {path}; try: gdrun compare --config {shlex.quote(str(path))}\n")
+    write(visible(f"wrote {path}; try: gdrun compare --config {shlex.quote(str(path))}") + "\n")
 
 
 def _show_version(wanted: bool) -> None:
@@ -140,7 +141,10 @@ def main() -> None:
         _complain(error.problems, error.hints)
         sys.exit(FAILED if isinstance(error, OutputError) else USAGE)
     except MemoryError as error:
-        _complain([f"not enough memory: {error}"], ["fewer rows, lanes or hidden units need less"])
+        _complain(
+            [f"not enough memory: {_one_line(error)}"],
+            ["fewer rows, lanes or hidden units need less"],
+        )
         sys.exit(FAILED)
     except OSError as error:
         _complain([f"{error.filename or 'output'}: {error.strerror}"], [])
@@ -149,7 +153,7 @@ def main() -> None:
         if os.environ.get("GDRUN_DEBUG"):
             traceback.print_exc()
         _complain(
-            [f"unexpected {type(error).__name__}: {error}"],
+            [f"unexpected {type(error).__name__}: {_one_line(error)}"],
             ["this is a defect of gdrun; GDRUN_DEBUG=1 shows where it happened"],
         )
         sys.exit(FAILED)
@@ -157,9 +161,13 @@ def main() -> None:
         close()
 
 
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())
+
+
 def _complain(problems: Iterable[str], hints: Iterable[str]) -> None:
     messages = console(stderr=True, soft_wrap=True)
     for line in problems:
-        messages.print(Text.assemble(("error: ", "bold red"), line))
+        messages.print(Text.assemble(("error: ", "bold red"), visible(line)))
     for line in hints:
-        messages.print(Text.assemble(("hint: ", "bold cyan"), line))
+        messages.print(Text.assemble(("hint: ", "bold cyan"), visible(line)))

@@ -31,6 +31,8 @@ STYLE: Any = {
     "pdf.fonttype": 42,
 }
 
+MOST_LINES = 6  # of a title or of notes
+
 
 class StyledFigure(Figure):
     """A figure that carries gdrun's style along, and that a notebook shows by itself."""
@@ -63,8 +65,8 @@ def framed_figure(
     go on until they diverge.
     """
     title, notes = _caption(results, note, curves_end=curves_end)
-    title_lines = textwrap.wrap(title, int(12 * width))
-    note_lines = textwrap.wrap("; ".join(notes), int(16 * width))
+    title_lines = _wrapped(title, int(12 * width))
+    note_lines = _wrapped("; ".join(notes), int(16 * width))
     handles = [*_legend(results), *more]
     columns = max(1, min(len(handles), int(width / 1.35)))
     by_rows = [handle for k in range(columns) for handle in handles[k::columns]]
@@ -131,6 +133,11 @@ def _legend(results: Sequence[RunResult]) -> list[Artist]:
             Line2D([], [], color="0.3", linestyle=style, label=f"lr {lr:g}") for lr, style in styles
         ]
     return handles
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    """The lines of a caption: names from a file may be longer than any picture is high."""
+    return textwrap.wrap(text, width, max_lines=MOST_LINES, placeholder=" …")
 
 
 def plain(text: str) -> str:

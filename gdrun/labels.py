@@ -1,5 +1,7 @@
 """Names, colours and numbers as people see them, the same on the screen and in pictures."""
 
+import unicodedata
+
 # Okabe and Ito's blue, vermillion and bluish green: told apart by all common forms of colour
 # vision.
 METHOD_COLORS = {"full": "#0072B2", "sgd": "#D55E00", "minibatch": "#009E73"}
@@ -9,6 +11,10 @@ METHOD_NAMES = {
     "sgd": "stochastic",
     "minibatch": "mini-batch",
 }
+
+# Unicode's categories of characters that steer a terminal or a layout instead of being seen:
+# control, format (bidirectional, zero width), lone surrogates, separators of lines.
+UNSEEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 
 
 def number(value: float | None, missing: str = "–") -> str:
@@ -48,3 +54,13 @@ def clock(value: float) -> str:
 def count(number: int, noun: str) -> str:
     """A number of things: 1 row, 1,000 rows."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def visible(text: str) -> str:
+    r"""Text from outside, with what steers instead of being seen as escapes: \x1b, \n."""
+    if text.isprintable():
+        return text
+    return "".join(
+        char.encode("unicode_escape").decode() if unicodedata.category(char) in UNSEEN else char
+        for char in text
+    )

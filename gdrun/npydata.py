@@ -18,6 +18,7 @@ from torch import Tensor
 from gdrun.config import NpyData
 from gdrun.dataset import Dataset, rows_held_out
 from gdrun.errors import DataError
+from gdrun.labels import visible
 from gdrun.rows import Holdout, MappedRows, Rows, blocks, original_blocks
 from gdrun.scaling import Scaling, fit_scaling, refuse_overflow
 
@@ -67,9 +68,9 @@ def load_npy(config: NpyData, say: Callable[[str], None]) -> Dataset:
 
 def _mapped(path: Path, key: str) -> NDArray[np.generic]:
     """A file as a mapped array (rows, columns)."""
-    if path.exists() and not path.is_file():
-        raise DataError(f"{key}: {path} is no regular file")
     try:
+        if path.exists() and not path.is_file():
+            raise DataError(f"{key}: {path} is no regular file")
         array = np.load(path, mmap_mode="r", allow_pickle=False)
     except OSError as error:
         raise DataError(
@@ -126,7 +127,7 @@ class _Reader:
         """The rows in original units, block by block, all of them finite."""
         done = 0
         for block in original_blocks(rows):
-            self._say(f"reading {path.name}: {100 * done // len(rows)} %")
+            self._say(f"reading {visible(path.name)}: {100 * done // len(rows)} %")
             # A sum is quick, and finite only if all its terms are.
             if not math.isfinite(block.sum()) and len(bad := (~block.isfinite()).nonzero()):
                 row, column = bad[0].tolist()

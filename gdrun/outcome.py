@@ -12,6 +12,7 @@ from torch import Tensor
 from gdrun.dataset import spread
 from gdrun.engine import evaluate
 from gdrun.history import History
+from gdrun.labels import visible
 from gdrun.models import Problem
 from gdrun.records import Series, Status
 from gdrun.results import Description, Fit, RunResult, lane_result, overall_status
@@ -25,16 +26,16 @@ PATIENCE_SECONDS = 0.2  # for the loss of a run that was stopped
 
 
 def describe(problem: Problem) -> Description:
-    """What is trained on what."""
+    """What is trained on what, its names as a terminal or a picture can show them."""
     data, device = problem.data, problem.data.x.device
     return Description(
         network=str(problem.network),
         parameters=problem.network.parameters,
-        data=data.title,
+        data=visible(data.title),
         rows=data.rows,
         val_rows=len(data.x_val),
-        features=data.features,
-        target=data.target,
+        features=tuple(visible(name) for name in data.features),
+        target=visible(data.target),
         loss=problem.loss_name,
         standardized=data.y_scaling is not None,
         device=torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,

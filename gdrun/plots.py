@@ -23,6 +23,7 @@ from gdrun.curves import (
     log_scale,
     lr_groups,
 )
+from gdrun.errors import excerpt
 from gdrun.files import replacing
 from gdrun.frame import STYLE, framed_figure, plain
 from gdrun.labels import METHOD_COLORS, METHOD_NAMES
@@ -180,8 +181,8 @@ def fit_figure(results: RunResult | Sequence[RunResult]) -> Figure:
             # The bands of several learning rates would cover each other and the data.
             draw_band(axes, np.asarray(fit.grid), curves, color, style, band=len(groups) == 1)
     description = results[0].description
-    axes.set_xlabel(plain(description.features[0]))
-    axes.set_ylabel(plain(description.target))
+    axes.set_xlabel(plain(excerpt(description.features[0])))
+    axes.set_ylabel(plain(excerpt(description.target)))
     axes.ticklabel_format(scilimits=(-4, 5))
     everything = np.concatenate([fits[0][1].y, fits[0][1].y_val])
     margin = 0.15 * float(np.ptp(everything)) or 1.0

@@ -17,9 +17,10 @@ from gdrun.config import PlotConfig, RunConfig
 from gdrun.configfile import dump_config, load_config, validate
 from gdrun.consoles import console, write
 from gdrun.display import View, headline, make_view
-from gdrun.errors import ConfigError, OutputError
+from gdrun.errors import ConfigError, OutputError, excerpt
 from gdrun.history import KEPT_ROWS
 from gdrun.interrupts import StopRequest, stop_on_signals
+from gdrun.labels import visible
 from gdrun.options import TrainingOptions
 from gdrun.progress import Track
 from gdrun.records import Status
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 
 
 EARLY_SECONDS = 2.0  # of training, after which drawing is prepared for
+NAMED = 20  # columns left out that are listed
 DRAWING_SECONDS = 0.5  # after a request to stop, in which pictures are begun
 
 
@@ -134,7 +136,7 @@ def train_and_report(command: str, options: TrainingOptions, command_line: str) 
         line = "interrupted: what was finished is saved"
         if status == "interrupted":
             line += f"; to go on: {request.to_go_on}"
-        messages.print(Text(line, style="yellow"), soft_wrap=True)
+        messages.print(Text(visible(line), style="yellow"), soft_wrap=True)
     return "interrupted"
 
 
@@ -172,10 +174,10 @@ def _print_plan(request: Request, options: TrainingOptions) -> None:
         write(to_json(plan_as_json(request.directory, request.config, tracks)))
         return
     out = console(soft_wrap=True)
-    out.print(Text(dump_config(request.config)))
+    out.print(Text("\n".join(visible(line) for line in dump_config(request.config).split("\n"))))
     out.print(headline(experiment.description, how(request.config)))
     _note(out, experiment)
-    out.print(*(Text(line) for line in plan_lines(request.directory, tracks)), sep="\n")
+    out.print(*(Text(visible(line)) for line in plan_lines(request.directory, tracks)), sep="\n")
 
 
 def tracks_of(experiment: "Experiment") -> list[Track]:
@@ -217,9 +219,11 @@ def _note(progress: Console, experiment: "Experiment") -> None:
     notes = [note for standing in (experiment.standings or {}).values() for note in standing.notes]
     names = experiment.problem.data.left_out
     if names:
-        notes.insert(0, f"no features, for want of numbers or a name: {', '.join(names)}")
+        more = f" and {len(names) - NAMED:,} more" if len(names) > NAMED else ""
+        listed = ", ".join(excerpt(name) for name in names[:NAMED])
+        notes.insert(0, f"no features, for want of numbers or a name: {listed}{more}")
     for note in notes:
-        progress.print(Text(f"note: {note}", style="yellow"), soft_wrap=True)
+        progress.print(Text(f"note: {visible(note)}", style="yellow"), soft_wrap=True)
 
 
 def _load_matplotlib_early(request: Request, began: float) -> None:
@@ -262,7 +266,7 @@ def _draw(
         if stop() and not (stopped_before and stop.seconds < DRAWING_SECONDS):
             remarks["interrupted, and not every picture drawn: --resume draws them all"] = None
             break
-        view.say(f"drawing {picture.path}")
+        view.say(visible(f"drawing {picture.path}"))
         failure = None
         with warnings.catch_warnings(record=True) as caught:
             try:
@@ -275,11 +279,11 @@ def _draw(
         else:
             yield picture.path
     for remark in remarks:
-        messages.print(Text(f"warning: {remark}", style="yellow"))
+        messages.print(Text(f"warning: {visible(remark)}", style="yellow"))
 
 
 def _named(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}"
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"
 
 
 def _print_results(
@@ -308,4 +312,4 @@ def _print_results(
             out.print(result_table(comparison, out))
             notes = result_notes(comparison, results)
             out.print(*(Text(note, style="dim") for note in notes), sep="\n")
-        out.print(*(Text(line) for line in written(directory, results, drawn)), sep="\n")
+        out.print(*(Text(visible(line)) for line in written(directory, results, drawn)), sep="\n")

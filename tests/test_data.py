@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gdrun.config import CsvData, QuadraticData
+from gdrun.config import CsvData, NpyData, QuadraticData
 from gdrun.csvtable import read_table
 from gdrun.data import load_data, split
 from gdrun.errors import DataError
@@ -249,6 +249,8 @@ def test_long_cells_and_names_are_cut_and_many_columns_counted(tmp_path: Path) -
 def test_names_that_no_file_can_have(name: str, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="can't be read"):
         read_table(tmp_path / name, "y", None)
+    with pytest.raises(DataError, match=r"data\.x: "):
+        load_data(NpyData(source="npy", x=tmp_path / name, y=tmp_path / "y.npy"))
 
 
 def test_what_varies_too_little_to_be_scaled_is_refused(tmp_path: Path) -> None:

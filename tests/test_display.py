@@ -256,3 +256,19 @@ def test_results_lose_columns_not_digits(width: int) -> None:
     assert "diverged" in text(out)
     assert ("123,456" in text(out)) == (width >= 60)
     assert max(map(len, text(out).splitlines())) <= width
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Größe in m² – 價格 [bold]", "Größe in m² – 價格 [bold]"),
+        ("a\x1b[31mb\x07\x00", r"a\x1b[31mb\x07\x00"),
+        ("a\nb\tc\r", r"a\nb\tc\r"),
+        ("a\x7f\x9b\u2028", r"a\x7f\x9b\u2028"),
+        ("\u202egnp.exe\u200b\ufeff", r"\u202egnp.exe\u200b\ufeff"),
+        ("\ud800\udcff", r"\ud800\udcff"),
+        ("\U000e0001", r"\U000e0001"),
+    ],
+)
+def test_what_steers_a_screen_is_shown_as_text(text: str, expected: str) -> None:
+    assert labels.visible(text) == expected

@@ -296,3 +296,29 @@ def test_survivors_keep_their_curve_when_another_diverges_between_evaluations() 
     assert np.isfinite(np.asarray(axes.get_lines()[0].get_ydata(), dtype=float)).all()
     bold = [line for line in loss_figure(result).axes[0].get_lines() if line.get_gid() == "mean"]
     assert len(np.asarray(bold[0].get_ydata())) == 20 * 100 - 99
+
+
+@pytest.mark.parametrize(
+    ("name", "label"),
+    [
+        ("\x1b[31mred\u202e", r"\x1b[31mred\u202e"),
+        ("[bold]x[/bold]", "[bold]x[/bold]"),
+        (r"$\frac{1$", r"\$\frac{1\$"),
+        (r"\$x^2$", r"\\$x^2\$"),
+        ("two\nlines", r"two\nlines"),
+        ("w" * 50_000, "w" * 59 + "…"),
+    ],
+    ids=["control", "markup", "formula", "backslash", "newline", "long"],
+)
+def test_whatever_a_column_is_called_it_is_drawn_as_text(
+    name: str, label: str, tmp_path: Path
+) -> None:
+    rows = "".join(f"{k},{k * k}\n" for k in range(9))
+    (tmp_path / "a.csv").write_text(f'"{name}","{name}y"\n{rows}', encoding="utf-8")
+    data = {"source": "csv", "path": tmp_path / "a.csv", "target": f"{name}y"}
+    results = compare(epochs=2, batch_size=2, data=data)
+    figure = fit_figure(results)
+    rendered(figure)
+    assert figure.axes[0].get_xlabel() == label
+    assert figure.get_figheight() < 8
+    rendered(compare_figure(results))
