@@ -10,6 +10,7 @@ from gdrun.config import METHODS, Method, RunConfig
 from gdrun.data import load_data
 from gdrun.errors import ConfigError
 from gdrun.guards import memory_errors
+from gdrun.memory import refuse_too_many_numbers, refuse_too_many_rows
 from gdrun.models import Problem, build_problem
 from gdrun.outcome import describe
 from gdrun.records import Lane, Series
@@ -69,11 +70,14 @@ def prepare(
         say: told how far a long reading of data is.
 
     Raises:
-        ConfigError: the device isn't there, or a batch is larger than the data.
+        ConfigError: the device isn't there, a batch is larger than the data, or all of it larger
+            than memory.
         DataError: the data can't be read or used.
     """
+    refuse_too_many_rows(config.data)
     with memory_errors():
         problem = build_problem(config, load_data(config.data, say))
+    refuse_too_many_numbers(problem, config)
     methods = [method for method in METHODS if command in (method, "compare")]
     members = tuple(_member(method, config, problem.data.rows) for method in methods)
     return Experiment(command, config, problem, describe(problem), members)

@@ -87,7 +87,7 @@ class MappedRows:
     def __getitem__(self, index: slice | Tensor) -> Tensor:
         values = self.original(index)
         if self.scaling:
-            values = self.scaling.apply(values.double())
+            values = values.double().sub_(self.scaling.mean).div_(self.scaling.deviation)
         return values.float().to(self.device)
 
     def original(self, index: slice | Tensor) -> Tensor:

@@ -37,7 +37,7 @@ def test_a_size_limit_is_a_message_and_leaves_whole_rows(tmp_path: Path) -> None
         resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
 
     done = subprocess.run(
-        [*GDRUN, "sgd", "--epochs", "500", "--name", "a", *NO_PICTURES],
+        [*GDRUN, "sgd", "--epochs", "150", "--name", "a", *NO_PICTURES],
         cwd=tmp_path,
         capture_output=True,
         text=True,
@@ -67,10 +67,10 @@ def prepare_config(place: Path) -> Any:
 
 
 SMALL_DISK = """
-mount -t tmpfs -o size=600k none outputs || exit 77
-{gdrun} sgd --epochs 30 --name good --set plot.enabled=false -q || exit 78
+mount -t tmpfs -o size=400k none outputs || exit 77
+{gdrun} sgd --epochs 10 --name good --set plot.enabled=false -q || exit 78
 cp -r outputs/good ../before
-{gdrun} sgd --epochs 1000 --name a --set plot.enabled=false
+{gdrun} sgd --epochs 150 --name a --set plot.enabled=false
 echo "code $?"
 cp -r outputs/good ../after
 cp -r outputs/a ../a

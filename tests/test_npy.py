@@ -235,6 +235,7 @@ def test_mapped_data_that_changed_is_refused(
 # ----------------------------------------------------------------------------------- little memory
 
 MEBIBYTE = 2**20
+LARGE = (9 * 2**15, 1024)
 LIMITED = """
 import json, resource, sys
 from gdrun.runs import execute
@@ -252,9 +253,9 @@ print(result.lanes[0].updates)
 
 @pytest.fixture(scope="module")
 def large(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Two files of which x is a sparse one of 1.5 GiB; most rows are zero."""
+    """Two files of which x is a sparse one of 1.1 GiB; most rows are zero."""
     place = tmp_path_factory.mktemp("large")
-    rows, columns = 3 * 2**19, 256
+    rows, columns = LARGE
     x = np.lib.format.open_memmap(
         place / "x.npy", mode="w+", dtype=np.float32, shape=(rows, columns)
     )
@@ -276,14 +277,14 @@ def test_an_epoch_on_a_file_four_times_larger_than_the_memory_allowed(
 ) -> None:
     size = (large / "x.npy").stat().st_size
     limit = size // 4  # for everything that is allocated, PyTorch itself included
-    assert limit == pytest.approx(384 * MEBIBYTE, rel=0.01)
+    assert limit < 290 * MEBIBYTE
     data = {
         "source": "npy",
         "x": str(large / "x.npy"),
         "y": str(large / "y.npy"),
         "val_fraction": 0.05,
     }
-    config = {"epochs": 1, "batch_size": batch, "hidden_size": 4, "lr": 0.01, "data": data}
+    config = {"epochs": 1, "batch_size": batch, "hidden_size": 2, "lr": 0.01, "data": data}
     done = subprocess.run(
         [sys.executable, "-c", LIMITED, json.dumps(config), command, str(limit)],
         capture_output=True,
@@ -293,7 +294,7 @@ def test_an_epoch_on_a_file_four_times_larger_than_the_memory_allowed(
     assert done.returncode == 0, done.stderr
     (loss,), updates = (json.loads(line) for line in done.stdout.splitlines())
     assert 0 < loss < 1.1
-    rows = 3 * 2**19
+    rows, _ = LARGE
     training = rows - round(rows * 0.05)
     assert updates == (1 if command == "full" else -(-training // batch))
     # The same limit is too small for the file.

@@ -5,6 +5,7 @@ import hashlib
 import json
 import math
 import os
+import re
 import signal
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +22,9 @@ from gdrun.configfile import load_config
 from gdrun.engine import train as descend_on
 from gdrun.errors import ConfigError, DataError, OutputError
 from gdrun.experiment import Experiment, prepare
+from gdrun.guards import memory_errors
 from gdrun.interrupts import stop_on_signals
+from gdrun.memory import memory_bytes
 from gdrun.models import Network
 from gdrun.records import EpochRecord, Lane, Segment, StepRecord, header
 from gdrun.results import LaneResult, RunResult, compare_results, overall_status, reach
@@ -622,8 +625,38 @@ def test_rows_are_handed_over_before_a_checkpoint_is_written(
 
 
 def test_short_memory_is_reported_as_such() -> None:
-    with pytest.raises(MemoryError, match="can't allocate memory"):
-        prepare("full", small_config(data={"source": "quadratic", "rows": 10**14}))
+    with pytest.raises(MemoryError, match="can't allocate memory"), memory_errors():
+        torch.empty(10**15)
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({"data": {"rows": 10**12}}, "data.rows: would take about 4.47e+04 GiB of memory"),
+        ({"hidden_size": 10**9}, "hidden_size, lr and seeds: would take about"),
+        ({"hidden_size": [10**6, 10**6]}, "hidden_size, lr and seeds: would take about"),
+        ({"hidden_size": 10**15}, "GiB of memory, and there are"),
+        ({"seeds": 100_000, "lr": [k / 1000 for k in range(1, 1000)]}, "fewer hidden units"),
+    ],
+)
+def test_more_than_fits_is_refused_before_it_is_tried(
+    settings: dict[str, Any], expected: str
+) -> None:
+    with pytest.raises(ConfigError, match=re.escape(expected)):
+        prepare("compare", small_config(**settings))
+
+
+def test_memory_is_that_of_the_container(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    machine = memory_bytes()
+    assert machine
+    assert machine > 2**28
+    limit = tmp_path / "memory.max"
+    monkeypatch.setattr("gdrun.memory.LIMITS", (str(limit), str(tmp_path / "none")))
+    for text, expected in (("max\n", machine), (f"{2**29}\n", 2**29)):
+        limit.write_text(text)
+        assert memory_bytes() == expected
+    with pytest.raises(ConfigError, match=r"and there are 0\.5 GiB"):
+        prepare("full", small_config(hidden_size=10**8))
 
 
 def test_ignored_signals_stay_ignored() -> None:
