@@ -16,7 +16,7 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 from numpy.typing import NDArray
 
 from gdrun.history import History
-from gdrun.labels import METHOD_COLORS
+from gdrun.labels import METHOD_COLORS, short
 from gdrun.results import RunResult
 
 Array = NDArray[np.float64]
@@ -132,7 +132,9 @@ def label_axes(axes: Axes, x: str, y: str | None) -> None:
         if high - low < 1:
             axes.set_xlim(low - 1, high + 1)
         axes.xaxis.set_major_locator(MaxNLocator(nbins=6, steps=[1, 2, 5, 10], integer=True))
-        axes.xaxis.set_major_formatter("{x:,.0f}")
+        # In full, the numbers of a long run would run into each other.
+        in_full = high < 1e5
+        axes.xaxis.set_major_formatter("{x:,.0f}" if in_full else lambda x, _: short(x))
     if y is None:
         axes.tick_params(which="both", labelleft=False)
     else:

@@ -12,9 +12,7 @@ COUNTS = frozenset({"epoch", "update", "updates", "samples"})
 # Rows of a table that are kept of a lane for pictures and the table of results.
 KEPT_ROWS = 2**16
 READ_LINES = 2**14  # of a CSV file, between two looks at how many rows there are
-# Of the first so many rows each is kept; of the next so many every second, and so on, so that
-# logarithmic axes are as well filled as linear ones.
-FIRST_ROWS = 256
+OCTAVES = 40  # doublings of the number of rows for which logarithmic axes stay filled
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +133,8 @@ def thin(
 
     Rows fall into blocks of consecutive numbers in the column `by`, and of each block those with
     the lowest and highest of the `losses` among the lanes stay. So do each lane's first and last
-    row, and that with its lowest loss.
+    row, and that with its lowest loss. Blocks grow with their numbers up to some width, so that
+    logarithmic axes are as well filled as linear ones.
     """
     import numpy as np
 
@@ -154,10 +153,11 @@ def thin(
         extremes += [np.fmin.reduce(values), -np.fmax.reduce(values)]
     always |= {len(lane[by]) - 1 for lane in lanes}
     # Powers of two, so that blocks are made of whole blocks whenever a history is thinned again.
+    an_octave = max(1, keep // (2 * OCTAVES * len(extremes)))
     widest = 1
     while True:
         widest *= 2
-        widths = 2 ** np.log2(np.clip(numbers // FIRST_ROWS, 1, widest)).astype(np.int64)
+        widths = 2 ** np.log2(np.clip(numbers // an_octave, 1, widest)).astype(np.int64)
         blocks = np.cumsum(np.diff(numbers // widths, prepend=-1) + np.diff(widths, prepend=0) != 0)
         chosen = set(always)
         for values in extremes:

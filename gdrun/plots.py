@@ -209,6 +209,8 @@ def _comparable(results: RunResult | Sequence[RunResult]) -> Sequence[RunResult]
 def _steps_note(results: Sequence[RunResult]) -> str:
     """How to read the batch losses."""
     histories = [history for result in results for history in result.histories]
+    if all(result.series.batch_size >= result.description.rows for result in results):
+        return "one update an epoch"
     every = max((h.steps["update"][0] for h in histories if h.steps["update"]), default=1)
     if every > 1:
         return f"every {every}th update faint, mean of each epoch bold"

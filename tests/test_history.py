@@ -1,0 +1,182 @@
+"""Records in memory: bounded however long the run, and true to what can be seen of them."""
+
+import math
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gdrun.api import train
+from gdrun.curves import running_mean
+from gdrun.experiment import prepare
+from gdrun.history import History, Recorder
+from gdrun.plots import compare_figure, loss_figure
+from gdrun.records import Evaluation, Lane, Segment, Series, epoch_lines, step_lines
+from gdrun.results import RunResult, lane_result
+from gdrun.runs import execute
+from tests.conftest import small_config
+
+LANES = (Lane(0.1, 0), Lane(0.1, 1), Lane(0.5, 0))
+
+
+def segments(epochs: int, seed: int, diverges: int | None = None) -> list[Segment]:
+    """Random losses of a run with an update an epoch; the last lane may diverge."""
+    draws = random.Random(seed)
+    found = []
+    for epoch in range(epochs + 1):
+        losses = [math.exp(draws.gauss(0, 2)) for _ in LANES]
+        gone = diverges is not None and epoch >= diverges
+        if gone:
+            losses[-1] = math.nan
+        evaluations = [Evaluation(loss if epoch else None, 2 * loss, None) for loss in losses]
+        found.append(
+            Segment(
+                epoch=epoch,
+                updates=epoch,
+                samples=100 * epoch,
+                seconds=0.001 * epoch,
+                losses=[losses] if epoch else [],
+                diverged_at=(None, None, diverges if gone else None),
+                evaluations=(
+                    *evaluations[:-1],
+                    None if gone and epoch > (diverges or 0) else evaluations[-1],
+                ),
+            )
+        )
+    return found
+
+
+def record(found: list[Segment], keep: int | None) -> tuple[History, ...]:
+    recorder = Recorder(Series("full", 100, LANES), 1, keep)
+    for segment in found:
+        recorder.add(segment)
+    return recorder.histories
+
+
+@given(
+    epochs=st.integers(1, 3000),
+    keep=st.sampled_from([600, 1000]),
+    seed=st.integers(0, 99),
+    diverges=st.one_of(st.none(), st.integers(1, 3000)),
+)
+@settings(max_examples=30, deadline=None)
+def test_what_is_kept_is_bounded_true_and_has_the_extremes(
+    epochs: int, keep: int, seed: int, diverges: int | None
+) -> None:
+    found = segments(epochs, seed, diverges)
+    for whole, thinned in zip(record(found, None), record(found, keep), strict=True):
+        for table, losses in ((whole.epochs, "train_loss"), (whole.steps, "loss")):
+            kept = thinned.epochs if table is whole.epochs else thinned.steps
+            assert len(kept[losses]) <= keep
+            rows = set(zip(*(map(str, column) for column in table.values()), strict=True))
+            kept_rows = list(zip(*(map(str, column) for column in kept.values()), strict=True))
+            assert set(kept_rows) <= rows
+            assert len(set(kept_rows)) == len(kept_rows)
+            by = next(iter(kept)) if table is whole.epochs else "update"
+            assert list(kept[by]) == sorted(kept[by])
+            if not len(table[losses]):
+                continue
+            # The first and the last row, and the lowest loss.
+            assert kept[by][0] == table[by][0]
+            assert kept[by][-1] == table[by][-1]
+            assert min(kept[losses]) == min(table[losses])
+
+
+def test_every_stretch_of_a_long_history_keeps_its_lowest_and_highest_loss() -> None:
+    draws = random.Random(5)
+    series = Series("sgd", 1, LANES[:1])
+    recorder, losses = Recorder(series, 1, keep=2000), [draws.random() for _ in range(20_000)]
+    for first in range(0, 20_000, 50):
+        recorder.add(
+            Segment(1, first + 50, 0, 0.0, [[loss] for loss in losses[first : first + 50]], (None,))
+        )
+    steps = recorder.histories[0].steps
+    assert len(steps["loss"]) <= 2000
+    kept = dict(zip(steps["update"], steps["loss"], strict=True))
+    for stretch in range(0, 20_000, 400):  # a fiftieth of the picture
+        inside = [kept[k] for k in range(stretch + 1, stretch + 401) if k in kept]
+        assert min(inside) == pytest.approx(min(losses[stretch : stretch + 400]), abs=0.03)
+        assert max(inside) == pytest.approx(max(losses[stretch : stretch + 400]), abs=0.03)
+    # On a logarithmic axis the beginning is as wide as the end: there, all is kept but little.
+    assert {1, 2, 3, 4} <= set(kept)
+    for first in (8, 16, 32, 64, 128, 256):
+        assert len([k for k in kept if first <= k < 2 * first]) >= 8
+
+
+def test_files_read_back_are_what_was_recorded() -> None:
+    series = Series("full", 100, LANES)
+    found = segments(500, seed=1, diverges=77)
+    epochs = "".join(epoch_lines(series, segment) for segment in found).splitlines(keepends=True)
+    steps = "".join(step_lines(series, segment, 1) for segment in found).splitlines(keepends=True)
+    for keep in (None, 600):
+        recorder = Recorder(series, 1, keep)
+        recorder.read(epochs, steps)
+        for one, other in zip(recorder.histories, record(found, keep), strict=True):
+            for table, expected in ((one.epochs, other.epochs), (one.steps, other.steps)):
+                if keep:  # thinned at other times, but as true
+                    assert len(table["epoch"]) <= keep
+                    continue
+                for name, column in expected.items():
+                    assert list(table[name]) == pytest.approx(list(column), nan_ok=True, rel=1e-8)
+
+
+@pytest.mark.parametrize("line", ["full,100,0.1\n", "full,100,0.7,0,1,1,1,0,1,1,\n", "a,b\n"])
+def test_lines_that_are_not_the_runs_are_noticed(line: str) -> None:
+    with pytest.raises((ValueError, KeyError)):
+        Recorder(Series("full", 100, LANES), 1).read([line], [])
+
+
+def test_results_do_not_depend_on_what_is_kept() -> None:
+    found = segments(4000, seed=2)
+    for whole, thinned in zip(record(found, None), record(found, 500), strict=True):
+        one, other = (
+            lane_result(
+                history, "done", None, updates=4000, samples=400_000, seconds=4.0, stopped_at=None
+            )
+            for history in (whole, thinned)
+        )
+        assert one == other
+
+
+def test_pictures_of_a_thinned_run_show_means_not_extremes(tmp_path: Path) -> None:
+    config = small_config(epochs=60, lr=0.05)
+    (whole,) = (e for e in execute(prepare("sgd", config)) if isinstance(e, RunResult))
+    (thin,) = (e for e in execute(prepare("sgd", config), keep=700) if isinstance(e, RunResult))
+    assert not thin.histories[0].has_every_update
+    assert whole.histories[0].has_every_update
+    figure = loss_figure(thin)
+    note = " ".join(text.get_text() for text in figure.texts)
+    assert "lowest and highest updates faint, mean of each epoch bold" in " ".join(note.split())
+    faint, bold = figure.axes[0].get_lines()
+    # The bold curve is the mean loss of each epoch, not of the updates that were kept.
+    means = dict(
+        zip(whole.histories[0].epochs["updates"], whole.histories[0].epochs["batch_loss"],
+            strict=True)
+    )  # fmt: skip
+    for x, y in zip(np.asarray(bold.get_xdata()), np.asarray(bold.get_ydata()), strict=True):
+        assert y == pytest.approx(means[round(float(x) + 49.5)])
+    assert max(np.asarray(faint.get_ydata())) == max(whole.histories[0].steps["loss"])
+    compare_figure([thin]).savefig(tmp_path / "a.png")
+
+
+def test_running_mean_of_a_whole_run_is_drawn_as_before() -> None:
+    result = train("sgd", small_config(epochs=4))
+    _, bold = loss_figure(result).axes[0].get_lines()
+    steps = result.histories[0].steps
+    updates, losses = np.asarray(steps["update"], float), np.asarray(steps["loss"])
+    _, expected = running_mean(updates, losses, 100)
+    assert np.asarray(bold.get_ydata()) == pytest.approx(expected)
+
+
+def test_memory_of_a_long_run_is_bounded() -> None:
+    histories = record(segments(30_000, seed=3), keep=1000)
+    numbers = sum(
+        len(column)
+        for history in histories
+        for table in (history.epochs, history.steps)
+        for column in table.values()
+    )
+    assert numbers <= 3 * 10 * 1000
