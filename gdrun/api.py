@@ -1,7 +1,7 @@
 """gdrun from Python: the same runs as on the command line, in a notebook or a script."""
 
 from collections.abc import Mapping
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +9,7 @@ from gdrun.config import METHODS, Method, RunConfig
 from gdrun.configfile import configure
 from gdrun.errors import ConfigError
 from gdrun.experiment import prepare
+from gdrun.lock import locked
 from gdrun.results import RunResult
 from gdrun.rundir import make_directory, plan_directory
 from gdrun.runs import execute
@@ -66,15 +67,12 @@ def _run(
     if name is not None and output_dir is None:
         raise ConfigError(f"name {name!r}: needs an output_dir to make that directory in")
     experiment = prepare(command, configure(config, settings))
-    directory = None
-    if output_dir is not None:
-        planned = plan_directory(Path(output_dir), name, command)
-        directory = make_directory(planned, exact=name is not None)
-    with closing(
-        execute(
-            experiment,
-            directory,
-            "gdrun.compare(…)" if command == "compare" else f"gdrun.train({command!r}, …)",
-        )
-    ) as events:
+    called = "gdrun.compare(…)" if command == "compare" else f"gdrun.train({command!r}, …)"
+    with ExitStack() as stack:
+        directory = None
+        if output_dir is not None:
+            planned = plan_directory(Path(output_dir), name, command)
+            directory = make_directory(planned, exact=name is not None)
+            stack.enter_context(locked(directory))
+        events = stack.enter_context(closing(execute(experiment, directory, called)))
         return tuple(event for event in events if isinstance(event, RunResult))

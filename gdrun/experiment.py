@@ -39,6 +39,7 @@ class Experiment:
         members: the runs.
         saved: the `run.json` of an experiment that is gone on with.
         standings: where its runs stand, as far as they were begun, by method.
+        notes: what the user should know of that.
     """
 
     command: str
@@ -48,6 +49,7 @@ class Experiment:
     members: tuple[Member, ...]
     saved: Mapping[str, Any] | None = None
     standings: Mapping[str, Standing] | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def is_group(self) -> bool:

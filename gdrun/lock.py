@@ -4,9 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
-from gdrun.errors import ConfigError
+from gdrun.errors import ConfigError, OutputError
 
 LOCK = ".lock"
 # A reader holds the lock for a moment to see whether it is free.
@@ -19,12 +17,16 @@ def locked(directory: Path) -> Iterator[None]:
 
     Raises:
         ConfigError: another process holds it.
-        OSError: the lock can't be made.
+        OutputError: the lock can't be made.
     """
+    from filelock import FileLock, Timeout
+
     lock = FileLock(directory / LOCK)
     try:
         lock.acquire(timeout=PATIENCE_SECONDS)
-    except Timeout:
+    except OSError as error:
+        if not isinstance(error, Timeout):
+            raise OutputError(f"{lock.lock_file}: can't be locked: {error.strerror}") from None
         raise ConfigError(
             f"{directory}: another process is training it",
             "wait for it to end, or stop it; nothing was changed",
@@ -43,6 +45,8 @@ def is_locked(directory: Path) -> bool:
     """
     if not (directory / LOCK).exists():
         return False
+    from filelock import FileLock, Timeout
+
     try:
         with FileLock(directory / LOCK).acquire(timeout=0):
             return False

@@ -46,7 +46,22 @@ def take_up(experiment: Experiment, directory: Path, keep: int | None = None) ->
                 read_manifest(place),
                 Recorder(member.series, experiment.config.log_every, keep),
             )
-    return replace(experiment, saved=saved, standings=standings)
+    notes = [note for standing in standings.values() for note in standing.notes]
+    elsewhere = _elsewhere(saved, run_facts("", experiment.description, torch.get_num_threads()))
+    if elsewhere:
+        notes.append(
+            f"went on with {elsewhere}: last digits may differ from those of a run never stopped"
+        )
+    return replace(experiment, saved=saved, standings=standings, notes=tuple(notes))
+
+
+def _elsewhere(saved: Mapping[str, Any], here: Mapping[str, Any]) -> str:
+    """What of the machine and its software is not what a run was begun with."""
+    pairs = [(name, saved.get(name), here[name]) for name in ("device", "threads")]
+    versions = saved.get("versions")
+    before = versions.get("torch") if isinstance(versions, dict) else None
+    pairs.append(("PyTorch", before, here["versions"]["torch"]))
+    return ", ".join(f"{name} {new}, not {old}" for name, old, new in pairs if old != new)
 
 
 def execute(

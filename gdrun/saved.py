@@ -37,7 +37,8 @@ def read_manifest(directory: Path) -> dict[str, Any]:
     except (ValueError, RecursionError):  # no JSON, or no text
         raise DataError(f"{path}: is damaged: no JSON") from None
     schema = content.get("schema") if isinstance(content, dict) else None
-    if not isinstance(schema, int) or content.get("kind") not in ("run", "group"):
+    kinds = ("run", "group")
+    if not isinstance(schema, int) or content.get("kind") not in kinds or "status" not in content:
         raise DataError(f"{path}: is no run.json of gdrun")
     if schema > SCHEMA_VERSION:
         raise DataError(
@@ -69,7 +70,9 @@ def saved_layer(directory: Path, command: str) -> Layer:
             f"gdrun {began} --resume {shlex.quote(str(directory))}",
         )
     if manifest["kind"] == "group":
-        return Layer(manifest.get("config", {}))
+        if not isinstance(manifest.get("config"), dict):
+            raise DataError(f"{directory / MANIFEST}: is damaged: holds no config")
+        return Layer(manifest["config"])
     path = directory / CONFIG
     try:
         return parse_layer(read_plain(path).decode(), str(path))
@@ -78,7 +81,13 @@ def saved_layer(directory: Path, command: str) -> Layer:
 
 
 def root_of(directory: Path) -> Path:
-    """The directory whose lock guards a run: that of its group, if it has one."""
+    """The directory whose lock guards a run: that of its group, if it has one.
+
+    Raises:
+        ConfigError, DataError: the directory holds no run.
+        OSError: it can't be read.
+    """
+    read_manifest(directory)
     try:
         above = read_manifest(directory.resolve().parent)
     except (GdrunError, OSError):

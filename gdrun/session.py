@@ -1,26 +1,25 @@
 """One training command from its options to its report: what `gdrun compare` does, step by step."""
 
-import shlex
-import sys
 import time
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, closing, suppress
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from contextlib import ExitStack, closing
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.text import Text
 
-from gdrun.config import PlotConfig, RunConfig
-from gdrun.configfile import dump_config, load_config, validate
+from gdrun.config import RunConfig
+from gdrun.configfile import dump_config
 from gdrun.consoles import console, write
-from gdrun.display import View, headline, make_view
-from gdrun.errors import ConfigError, OutputError, excerpt
+from gdrun.display import headline, make_view
+from gdrun.drawing import draw, load_early
+from gdrun.errors import OutputError, excerpt
 from gdrun.history import KEPT_ROWS
-from gdrun.interrupts import StopRequest, stop_on_signals
+from gdrun.interrupts import stop_on_signals
 from gdrun.labels import visible
+from gdrun.lock import locked
 from gdrun.options import TrainingOptions
 from gdrun.progress import Track
 from gdrun.records import Status
@@ -32,38 +31,16 @@ from gdrun.report import (
     results_as_json,
     written,
 )
+from gdrun.request import Request, make_request
 from gdrun.results import RunResult, compare_results, group_status
-from gdrun.rundir import make_directory, plan_directory, to_json
-from gdrun.saved import refuse_changes, root_of, saved_layer
+from gdrun.rundir import make_directory, to_json
+from gdrun.saved import root_of
 
 if TYPE_CHECKING:
     from gdrun.experiment import Experiment
 
 
-EARLY_SECONDS = 2.0  # of training, after which drawing is prepared for
 NAMED = 20  # columns left out that are listed
-DRAWING_SECONDS = 0.5  # after a request to stop, in which pictures are begun
-
-
-@dataclass(frozen=True)
-class Request:
-    """What a command line asks for.
-
-    Attributes:
-        command: `compare` or a method.
-        config: the config that comes of it all.
-        directory: where it is to be written: to be made or, if `resumes`, gone on in.
-    """
-
-    command: str
-    config: RunConfig
-    directory: Path
-    resumes: bool
-
-    @property
-    def to_go_on(self) -> str:
-        """The command that goes on with it."""
-        return f"gdrun {self.command} --resume {shlex.quote(str(self.directory))}"
 
 
 def train_and_report(command: str, options: TrainingOptions, command_line: str) -> Status:
@@ -77,9 +54,8 @@ def train_and_report(command: str, options: TrainingOptions, command_line: str) 
     messages = console(stderr=True)
     # The same console otherwise, so that a live view makes room for what is printed meanwhile.
     progress = Console(quiet=True) if options.quiet else messages
-    request = _request(command, options)
     if options.dry_run:
-        _print_plan(request, options)
+        _print_plan(make_request(command, options), options)
         return "done"
     results: list[RunResult] = []
     drawn: list[Path] = []
@@ -87,14 +63,15 @@ def train_and_report(command: str, options: TrainingOptions, command_line: str) 
     with stop_on_signals() as stop, ExitStack() as stack:
         try:
             with make_view(progress) as view:
+                if options.resume:  # before anything is read that another process may change
+                    stack.enter_context(locked(root_of(options.resume)))
+                request = make_request(command, options)
                 view.say("loading PyTorch")
                 from gdrun import runs
                 from gdrun.experiment import prepare
-                from gdrun.lock import locked
 
                 experiment = prepare(command, request.config, view.say)
                 if request.resumes:
-                    stack.enter_context(locked(root_of(request.directory)))
                     view.say("reading what was logged")
                     experiment = runs.take_up(experiment, request.directory, KEPT_ROWS)
                 if stop():
@@ -105,7 +82,7 @@ def train_and_report(command: str, options: TrainingOptions, command_line: str) 
                     request = replace(request, directory=made)
                     stack.enter_context(locked(made))
                 directory = request.directory
-                began = time.monotonic()
+                plot, began = request.config.plot, time.monotonic()
                 view.begin(experiment.description, how(request.config), tracks_of(experiment))
                 with closing(
                     runs.execute(experiment, directory, command_line, stop, KEPT_ROWS)
@@ -115,9 +92,8 @@ def train_and_report(command: str, options: TrainingOptions, command_line: str) 
                             results.append(event)
                         else:
                             view.update(event.series, event.segment)
-                            _load_matplotlib_early(request, began)
-                plot = request.config.plot
-                drawn.extend(_draw(results, directory, plot, view, messages, stop))
+                            load_early(plot, began)
+                drawn.extend(draw(results, directory, plot, view, messages, stop))
         except KeyboardInterrupt:
             stop.ask()
         except OutputError as error:
@@ -138,27 +114,6 @@ def train_and_report(command: str, options: TrainingOptions, command_line: str) 
             line += f"; to go on: {request.to_go_on}"
         messages.print(Text(visible(line), style="yellow"), soft_wrap=True)
     return "interrupted"
-
-
-def _request(command: str, options: TrainingOptions) -> Request:
-    """Read the config, or that of the run to go on with, and say where everything goes."""
-    settings, flags = options.set or (), options.overrides()
-    directory = options.resume
-    if directory is None:
-        config = load_config(options.config, settings, flags)
-        planned = plan_directory(options.output_dir, options.name, command)
-        return Request(command, config, planned, resumes=False)
-    if options.name is not None or options.output_dir != TrainingOptions.output_dir:
-        raise ConfigError(
-            "--resume goes on in the run's own directory: leave out --name and --output-dir"
-        )
-    try:
-        layer = saved_layer(directory, command)
-    except OSError as error:
-        raise OutputError(f"{error.filename}: can't be read: {error.strerror}") from None
-    asked = load_config(options.config, settings, flags, base=layer)
-    refuse_changes(validate(layer), asked)
-    return Request(command, asked, directory, resumes=True)
 
 
 def _print_plan(request: Request, options: TrainingOptions) -> None:
@@ -216,7 +171,7 @@ def how(config: RunConfig) -> str:
 
 def _note(progress: Console, experiment: "Experiment") -> None:
     """What is odd about the data, and about a run that is gone on with."""
-    notes = [note for standing in (experiment.standings or {}).values() for note in standing.notes]
+    notes = list(experiment.notes)
     names = experiment.problem.data.left_out
     if names:
         more = f" and {len(names) - NAMED:,} more" if len(names) > NAMED else ""
@@ -224,66 +179,6 @@ def _note(progress: Console, experiment: "Experiment") -> None:
         notes.insert(0, f"no features, for want of numbers or a name: {listed}{more}")
     for note in notes:
         progress.print(Text(f"note: {visible(note)}", style="yellow"), soft_wrap=True)
-
-
-def _load_matplotlib_early(request: Request, began: float) -> None:
-    """Load in a long run what it will draw with: at the end, somebody may be waiting for it."""
-    if (
-        request.config.plot.enabled
-        and time.monotonic() - began > EARLY_SECONDS
-        and "gdrun.plots" not in sys.modules
-    ):
-        with suppress(Exception):  # it is told of when there is something to draw
-            import gdrun.plots  # noqa: F401
-
-
-def _draw(
-    results: Sequence[RunResult],
-    directory: Path,
-    config: PlotConfig,
-    view: View,
-    messages: Console,
-    stop: StopRequest,
-) -> Iterator[Path]:
-    """Draw the pictures of a command; one that fails is a warning, for the results are safe.
-
-    What was trained until a request to stop is drawn as far as it goes without waiting; a request
-    that comes while drawing ends it.
-    """
-    if not (config.enabled and results):
-        return
-    stopped_before = stop()
-    remarks: dict[str, None] = {}
-    try:
-        view.say("loading matplotlib")
-        from gdrun.plots import pictures
-
-        planned = pictures(results, directory, config)
-    except Exception as error:
-        planned = []
-        remarks[f"no picture was drawn: {_named(error)}"] = None
-    for picture in planned:
-        if stop() and not (stopped_before and stop.seconds < DRAWING_SECONDS):
-            remarks["interrupted, and not every picture drawn: --resume draws them all"] = None
-            break
-        view.say(visible(f"drawing {picture.path}"))
-        failure = None
-        with warnings.catch_warnings(record=True) as caught:
-            try:
-                picture.save(config.dpi)
-            except Exception as error:
-                failure = f"{picture.path} was not drawn: {_named(error)}"
-        remarks |= {str(warning.message): None for warning in caught}
-        if failure:
-            remarks[failure] = None
-        else:
-            yield picture.path
-    for remark in remarks:
-        messages.print(Text(f"warning: {visible(remark)}", style="yellow"))
-
-
-def _named(error: Exception) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"
 
 
 def _print_results(

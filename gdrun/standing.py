@@ -11,12 +11,13 @@ import torch
 
 from gdrun.checkpoint import Checkpoint, last_checkpoint
 from gdrun.config import RunConfig
-from gdrun.errors import DataError
+from gdrun.errors import ConfigError, DataError
 from gdrun.history import Recorder
 from gdrun.models import Problem
 from gdrun.records import Series
 from gdrun.rowfile import Mark, check, kept_lines
 from gdrun.runlog import EPOCHS, STEPS
+from gdrun.saved import standing_status
 from gdrun.state import Plan, TrainState, initial_state
 
 
@@ -60,6 +61,7 @@ def where_left(
     """Where an earlier process left a run; nothing is changed.
 
     Raises:
+        ConfigError: it has more epochs behind it than are asked for.
         DataError: its checkpoints are damaged, its files or its data were changed since, or it was
             begun with another config.
         OSError: a file can't be read.
@@ -69,6 +71,13 @@ def where_left(
         note = f"{directory}: stopped before its first checkpoint, and is begun again"
         return replace(at_start(problem, plan, recorder), manifest=manifest, notes=(note,))
     _refuse_others(checkpoint, problem, series, plan, config, directory)
+    an_epoch = plan.updates_per_epoch(problem.data.rows)
+    total, done = plan.epochs * an_epoch, checkpoint.state.updates
+    if done > total:
+        raise ConfigError(
+            f"{directory}: has more than the {plan.epochs} epochs behind it that are asked for",
+            f"ask for at least as many: --epochs {-(-done // an_epoch)}",
+        )
     for name, mark in checkpoint.marks.items():
         check(directory / name, mark)
     epochs, steps = (kept_lines(directory / n, checkpoint.marks[n]) for n in (EPOCHS, STEPS))
@@ -77,17 +86,25 @@ def where_left(
     except (ValueError, KeyError):
         raise DataError(f"{directory}: its CSV files are not those of this run") from None
     state = _on_device(checkpoint.state, problem.data.x.device)
-    total = plan.epochs * plan.updates_per_epoch(problem.data.rows)
-    notes = (*complaints, "went on from the checkpoint before it") if complaints else ()
+    status = standing_status(manifest, at_work=False)  # the lock is ours
+    over = done == total or None not in state.diverged_at
+    is_complete = over and status in ("done", "diverged")
+    notes = [*complaints]
+    if complaints:
+        notes.append("went on from the checkpoint before it")
+    notes.append(
+        f"{directory}: is {status}, and only read; more --epochs extend it"
+        if is_complete
+        else f"{directory}: {status} after {done // an_epoch} of {plan.epochs} epochs, goes on"
+    )
     return Standing(
         state=state,
         recorder=recorder,
         marks=checkpoint.marks,
         manifest=manifest,
-        is_complete=manifest["status"] in ("done", "diverged")
-        and (state.updates == total or None not in state.diverged_at),
+        is_complete=is_complete,
         fell_back=bool(complaints),
-        notes=notes,
+        notes=tuple(notes),
     )
 
 

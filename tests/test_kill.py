@@ -30,6 +30,7 @@ NO_PICTURES = ("--set", "plot.enabled=false")
 
 def gdrun(directory: str, out: str, args: tuple[str, ...]) -> None:
     """The command line in a process of its own; checkpoints are taken every few milliseconds."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # no traceback of the process's own start
     os.chdir(directory)
     descriptor = os.open(out, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(descriptor, 1)

@@ -242,6 +242,10 @@ def test_comparisons_are_resumed_and_extended_on_the_command_line(invoke: Invoke
     assert logs(Path("outputs/a")) == logs(Path("outputs/b"))
     # A member can be gone on with by its own command; then so can the group.
     assert invoke("full", "--resume", "outputs/a/full", "--epochs", "7").code == 0
+    outcome = invoke("compare", "--resume", "outputs/a", "--epochs", "6")
+    assert outcome.code == 2
+    assert "outputs/a/full: has more than the 6 epochs behind it" in outcome.err
+    assert "--epochs 7" in outcome.err
     assert invoke("compare", "--resume", "outputs/a", "--epochs", "7").code == 0
     invoke("compare", "--epochs", "7", "--name", "c", *NO_PICTURES)
     assert logs(Path("outputs/a")) == logs(Path("outputs/c"))
@@ -294,6 +298,16 @@ def test_what_is_no_run_is_refused(invoke: Invoke) -> None:
     outcome = invoke("sgd", "--resume", "empty")
     assert outcome.code == 2
     assert "empty: holds no run.json, and so no run" in outcome.err
+
+
+def test_what_happens_to_a_run_is_said(invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
+    invoke("sgd", "--epochs", "4", "--name", "a", *NO_PICTURES)
+    outcome = invoke("sgd", "--resume", "outputs/a")
+    assert "note: outputs/a: is done, and only read; more --epochs extend it" in outcome.err
+    monkeypatch.setattr("torch.get_num_threads", lambda: 77)
+    outcome = invoke("sgd", "--resume", "outputs/a", "--epochs", "6")
+    assert "note: outputs/a: done after 4 of 6 epochs, goes on" in outcome.err
+    assert "note: went on with threads 77, not " in outcome.err
 
 
 def test_a_dry_run_says_where_a_run_would_go_on(invoke: Invoke) -> None:

@@ -62,6 +62,7 @@ def test_run_directory_of_one_run(tmp_path: Path) -> None:
     directory = tmp_path / "a"
     assert result.directory == directory
     assert sorted(path.name for path in directory.iterdir()) == [
+        ".lock",
         "checkpoint.pt",
         "config.yaml",
         "epochs.csv",
@@ -83,6 +84,7 @@ def test_run_directory_of_one_run(tmp_path: Path) -> None:
 def test_group_directory(tmp_path: Path) -> None:
     results = compare(small_config(), output_dir=tmp_path, name="g")
     assert sorted(path.name for path in (tmp_path / "g").iterdir()) == [
+        ".lock",
         "full",
         "minibatch",
         "run.json",

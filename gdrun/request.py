@@ -1,0 +1,60 @@
+"""What a command line asks for: the config and the directory of a run, new or to go on with."""
+
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+
+from gdrun.config import RunConfig
+from gdrun.configfile import load_config, validate
+from gdrun.errors import ConfigError, OutputError
+from gdrun.options import TrainingOptions
+from gdrun.rundir import plan_directory
+from gdrun.saved import refuse_changes, saved_layer
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a command line asks for.
+
+    Attributes:
+        command: `compare` or a method.
+        config: the config that comes of it all.
+        directory: where it is to be written: to be made or, if `resumes`, gone on in.
+    """
+
+    command: str
+    config: RunConfig
+    directory: Path
+    resumes: bool
+
+    @property
+    def to_go_on(self) -> str:
+        """The command that goes on with it."""
+        return f"gdrun {self.command} --resume {shlex.quote(str(self.directory))}"
+
+
+def make_request(command: str, options: TrainingOptions) -> Request:
+    """Read the config, or that of the run to go on with, and say where everything goes.
+
+    Raises:
+        ConfigError: the config or the run's name is wrong, or differs from the run to go on with.
+        DataError: what is left of that is damaged.
+        OutputError: it can't be read.
+    """
+    settings, flags = options.set or (), options.overrides()
+    directory = options.resume
+    if directory is None:
+        config = load_config(options.config, settings, flags)
+        planned = plan_directory(options.output_dir, options.name, command)
+        return Request(command, config, planned, resumes=False)
+    if options.name is not None or options.output_dir != TrainingOptions.output_dir:
+        raise ConfigError(
+            "--resume goes on in the run's own directory: leave out --name and --output-dir"
+        )
+    try:
+        layer = saved_layer(directory, command)
+    except OSError as error:
+        raise OutputError(f"{error.filename}: can't be read: {error.strerror}") from None
+    asked = load_config(options.config, settings, flags, base=layer)
+    refuse_changes(validate(layer), asked)
+    return Request(command, asked, directory, resumes=True)
