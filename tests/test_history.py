@@ -2,6 +2,8 @@
 
 import math
 import random
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -180,3 +182,41 @@ def test_memory_of_a_long_run_is_bounded() -> None:
         for column in table.values()
     )
     assert numbers <= 3 * 10 * 1000
+
+
+RESIDENT = """
+import resource, sys
+from gdrun.configfile import load_config
+from gdrun.experiment import prepare
+from gdrun.history import KEPT_ROWS
+from gdrun.member import Progress
+from gdrun.progress import Track
+from gdrun.runs import execute
+from gdrun.session import tracks_of
+from pathlib import Path
+experiment = prepare("full", load_config(settings=[f"epochs={sys.argv[1]}"]))
+(track,) = tracks_of(experiment)
+for event in execute(experiment, Path(sys.argv[2]), keep=KEPT_ROWS):
+    if isinstance(event, Progress):
+        track.advance(event.segment)
+        epoch = event.segment.epoch
+        if epoch and epoch % 50_000 == 0 and event.segment.ends_epoch:
+            statm = Path("/proc/self/statm").read_text().split()
+            print(epoch, int(statm[1]) * resource.getpagesize(), flush=True)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_memory_of_a_process_does_not_grow_with_its_epochs(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", RESIDENT, "300000", str(tmp_path)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    resident = {int(k): int(v) for k, v in map(str.split, done.stdout.splitlines())}
+    # Unbounded records would take 97 bytes an epoch: 19 MB from the first figure to the last.
+    assert resident[300_000] - resident[100_000] < 4e6
+    lines = (tmp_path / "epochs.csv").read_bytes().count(b"\n")
+    assert lines == 300_002

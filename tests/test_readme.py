@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from gdrun.config import NpyData
 from gdrun.configfile import load_config, preset_names
 from tests.conftest import Invoke
 
@@ -52,9 +53,18 @@ def test_python_examples_run(code: str, tmp_path: Path) -> None:
 
 
 def test_config_example_is_valid(tmp_path: Path) -> None:
-    (example,) = blocks("yaml")
-    (tmp_path / "houses.yaml").write_text(example)
+    houses, large = blocks("yaml")
+    (tmp_path / "houses.yaml").write_text(houses)
     assert load_config(str(tmp_path / "houses.yaml")).lr == (0.01, 0.05)
+    (tmp_path / "large.yaml").write_text(large)
+    data = load_config(str(tmp_path / "large.yaml")).data
+    assert isinstance(data, NpyData)
+    assert data.x == tmp_path / "X.npy"
+
+
+def test_every_module_is_listed() -> None:
+    for path in (ROOT / "gdrun").glob("*.py"):
+        assert f"`{path.stem}`" in README or path.stem == "__init__"
 
 
 def test_every_preset_and_every_picture_is_there() -> None:

@@ -5,25 +5,39 @@ median and range over the rounds; below 1, the first is the faster.
 """
 
 import argparse
+import signal
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from statistics import median
+from typing import Any
+from unittest.mock import patch
 
+import torch
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from gdrun import member
+from gdrun.checkpoint import save_checkpoint
 from gdrun.configfile import load_config
+from gdrun.dataset import Dataset
+from gdrun.engine import train
 from gdrun.experiment import prepare
+from gdrun.models import Network, Problem
+from gdrun.records import Lane
 from gdrun.results import RunResult
 from gdrun.runs import execute
+from gdrun.state import Plan, initial_state
 from tests.benchmarks import article
 
 ARTICLE = Path(article.__file__)
+LARGE_ROWS = 50_000
 # Resident memory, in bytes, that a run adds to a process that has made a short one before.
 MEMORY = """
 import resource, sys
@@ -44,6 +58,51 @@ def sgd(*settings: str) -> RunResult:
         *_, result = execute(experiment, Path(directory))
     assert isinstance(result, RunResult)
     return result
+
+
+@cache
+def large_problem() -> Problem:
+    """50,000 rows of 32 features, 256 hidden units."""
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(LARGE_ROWS, 32, generator=generator)
+    y = x[:, :1].sin()
+    names = tuple(f"x{k}" for k in range(32))
+    data = Dataset(x, y, x[:0], y[:0], names, "y", None, None, "random")
+    return Problem(data, Network((32, 256, 1), "relu"), "mse")
+
+
+def full_batch(chunk_rows: int | None, updates: int = 5) -> float:
+    """Training time of an update on all rows of the large problem, in chunks of so many."""
+    problem = replace(large_problem(), chunk_rows=chunk_rows)
+    plan = Plan((Lane(0.01, 0),), LARGE_ROWS, updates, "sequential", eval_every=updates)
+    state = initial_state(problem, plan)
+    for _ in train(problem, plan, state):
+        pass
+    return state.seconds / updates
+
+
+def checkpoint_share() -> float:
+    """Time spent on checkpoints as a part of the training time, one wanted after every epoch."""
+    spent = 0.0
+
+    def save(*arguments: Any, **more: Any) -> None:
+        nonlocal spent
+        start = time.perf_counter()
+        save_checkpoint(*arguments, **more)
+        spent += time.perf_counter() - start
+
+    with patch.object(member, "save_checkpoint", save):
+        return spent / sgd("checkpoint_every=1", "epochs=2000").lanes[0].seconds
+
+
+def interrupt(*arguments: str) -> float:
+    """Wall time from Ctrl-C, after three seconds, to the end of the process."""
+    with tempfile.TemporaryDirectory() as directory:
+        command = [sys.executable, "-m", "gdrun", *arguments, "-o", directory]
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        time.sleep(3)
+        process.send_signal(signal.SIGINT)
+        return seconds(process.wait)
 
 
 def seconds(action: Callable[[], object]) -> float:
@@ -80,6 +139,12 @@ PAIRS: list[tuple[str, Callable[[], float], Callable[[], float], float]] = [
         lambda: seconds(lambda: sgd("log_every=1000000")),
         1.1,
     ),
+    (
+        "a full batch of 50,000 × 32 rows, 256 hidden: in chunks / at once",
+        lambda: full_batch(None),
+        lambda: full_batch(LARGE_ROWS),
+        0.45,
+    ),
     ("32 seeds / one", lambda: seconds(lambda: sgd("seeds=32")), lambda: seconds(sgd), 1.5),
     (
         "process: gdrun compare / the article as a script",
@@ -110,6 +175,16 @@ def main() -> None:
     console.print(
         f"gdrun --help: {median(helps):.2f} s ({min(helps):.2f} – {max(helps):.2f}), promised ≤ 0.3"
     )
+    shares = [checkpoint_share() for _ in range(rounds)]
+    console.print(
+        f"checkpoints / training time: {max(shares):.1%} at most, promised ≤ 2 % and the last one"
+    )
+    for arguments in (("sgd", "--epochs", "1000000"), ("compare", "--epochs", "20000")):
+        waits = [interrupt(*arguments) for _ in range(rounds)]
+        console.print(
+            f"Ctrl-C in gdrun {arguments[0]}: {median(waits):.2f} s "
+            f"({min(waits):.2f} – {max(waits):.2f}), promised ≤ 1"
+        )
     for epochs in (10_000, 50_000):
         with tempfile.TemporaryDirectory() as directory:
             command = [sys.executable, "-c", MEMORY, str(epochs), directory]
