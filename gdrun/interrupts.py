@@ -19,6 +19,7 @@ class StopRequest:
     """Whether, and at what time of `time.monotonic`, the user has asked to stop."""
 
     asked_at: float | None = None
+    at_once: bool = False  # while nothing is begun, a request needn't wait for anything
 
     def __call__(self) -> bool:
         """Whether to stop."""
@@ -39,15 +40,18 @@ class StopRequest:
 def stop_on_signals() -> Iterator[StopRequest]:
     """Turn the first signal into a request to stop; a second one raises `KeyboardInterrupt`.
 
+    So does the first while the request is to be heeded `at_once`.
+
     Importing PyTorch or matplotlib breaks in odd ways if an exception comes in between, so this is
     in force before either begins.
     """
     request = StopRequest()
 
     def handle(_number: int, _frame: FrameType | None) -> None:
-        if request():
-            raise KeyboardInterrupt
+        asked_before = request()
         request.ask()
+        if asked_before or request.at_once:
+            raise KeyboardInterrupt
 
     # What is ignored stays ignored: that is what nohup, and a script's background jobs, ask for.
     handled = {number: signal.getsignal(number) for number in SIGNALS}

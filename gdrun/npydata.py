@@ -125,9 +125,12 @@ class _Reader:
 
     def _checked(self, path: Path, rows: MappedRows, names: tuple[str, ...]) -> Iterator[Tensor]:
         """The rows in original units, block by block, all of them finite."""
-        done = 0
+        done, said = 0, -1
         for block in original_blocks(rows):
-            self._say(f"reading {visible(path.name)}: {100 * done // len(rows)} %")
+            percent = 100 * done // len(rows)
+            if percent > said:
+                self._say(f"reading {visible(path.name)}: {percent} %")
+                said = percent
             # A sum is quick, and finite only if all its terms are.
             if not math.isfinite(block.sum()) and len(bad := (~block.isfinite()).nonzero()):
                 row, column = bad[0].tolist()

@@ -70,12 +70,14 @@ def train_and_report(command: str, options: TrainingOptions, command_line: str) 
                 from gdrun import runs
                 from gdrun.experiment import prepare
 
+                if stop():
+                    raise KeyboardInterrupt
+                stop.at_once = True
                 experiment = prepare(command, request.config, view.say)
                 if request.resumes:
                     view.say("reading what was logged")
                     experiment = runs.take_up(experiment, request.directory, KEPT_ROWS)
-                if stop():
-                    raise KeyboardInterrupt
+                stop.at_once = False
                 _note(progress, experiment)
                 if not request.resumes:
                     made = make_directory(request.directory, exact=options.name is not None)

@@ -260,6 +260,14 @@ def test_signals_ask_first_and_insist_the_second_time() -> None:
     assert signal.getsignal(signal.SIGINT) is before
 
 
+def test_a_signal_is_heeded_at_once_where_nothing_is_begun() -> None:
+    with stop_on_signals() as stop:
+        stop.at_once = True
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+        assert stop()
+
+
 def test_a_batch_larger_than_the_data_is_refused() -> None:
     with pytest.raises(ConfigError, match="batch_size: 101 is larger than the 100 training rows"):
         prepare("minibatch", small_config(batch_size=101))
