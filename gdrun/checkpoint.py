@@ -80,11 +80,15 @@ def last_checkpoint(directory: Path) -> tuple[Checkpoint | None, list[str]]:
         DataError: there are checkpoints, but none is good.
     """
     complaints: list[str] = []
+    missing = False
     for name in (CHECKPOINT, PREVIOUS):
         try:
-            return load_checkpoint(directory / name), complaints
+            found = load_checkpoint(directory / name)
+            if missing:
+                complaints.append(f"{directory / CHECKPOINT}: is missing")
+            return found, complaints
         except FileNotFoundError:
-            continue
+            missing = missing or name == CHECKPOINT
         except DataError as error:
             complaints += error.problems
     if complaints:

@@ -1,50 +1,97 @@
-"""Where output goes, which may be gone: a reader that has seen enough, such as `head`."""
+"""Where output goes, which may be gone: `head` has seen enough, the terminal was closed."""
 
 import os
 import sys
 from contextlib import suppress
-from typing import Any
+from typing import Any, TextIO
 
 from rich.console import Console
 
 
-class _PatientConsole(Console):
-    """A console that falls silent, rather than ending the program, when nobody reads it."""
+class _Outlet:
+    """A standard stream as it is now; what can't be written to it is dropped.
 
-    def on_broken_pipe(self) -> None:
-        self.quiet = True
-        _discard(self.stderr)
+    Of stdout that is so for a reader that left; stderr, which tells of progress, may fail in any
+    way without a run being any the worse for it.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._gone = False
+
+    @property
+    def _stream(self) -> TextIO | None:
+        stream = getattr(sys, self._name)  # None where it was closed before
+        # While a live view is shown, Rich puts a proxy there that writes to a console.
+        real: TextIO | None = getattr(stream, "rich_proxied_file", stream)
+        return real
+
+    def write(self, text: str) -> int:
+        stream = self._stream
+        if stream is not None and not self._gone:
+            try:
+                stream.write(text)
+            except OSError as error:
+                self._drop(error)
+        return len(text)
+
+    def flush(self) -> None:
+        stream = self._stream
+        if stream is not None and not self._gone:
+            try:
+                stream.flush()
+            except OSError as error:
+                self._drop(error)
+
+    def _drop(self, error: OSError) -> None:
+        self._gone = True
+        # What is buffered still is written when Python ends; it goes nowhere then.
+        with suppress(OSError, ValueError):
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, self.fileno())
+            os.close(nowhere)
+        if self._name == "stdout" and not isinstance(error, BrokenPipeError):
+            raise error
+
+    def isatty(self) -> bool:
+        stream = self._stream
+        return stream is not None and not self._gone and stream.isatty()
+
+    def fileno(self) -> int:
+        stream = self._stream
+        if stream is None:
+            raise OSError("closed")
+        return stream.fileno()
+
+    @property
+    def encoding(self) -> str:
+        return getattr(self._stream, "encoding", None) or "utf-8"
 
 
-def console(**options: Any) -> Console:
+_STDOUT, _STDERR = _Outlet("stdout"), _Outlet("stderr")
+
+
+def console(*, stderr: bool = False, **options: Any) -> Console:
     """A console as gdrun writes to; a run goes on when its reader is gone."""
-    return _PatientConsole(highlight=False, **options)
+    outlet: Any = _STDERR if stderr else _STDOUT
+    return Console(file=outlet, highlight=False, **options)
 
 
 def write(text: str) -> None:
-    """Write to stdout as it is, for programs."""
-    try:
-        sys.stdout.write(text)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        _discard(stderr=False)
+    """Write to stdout as it is, for programs.
+
+    Raises:
+        OSError: it can't be written, though somebody reads it.
+    """
+    _STDOUT.write(text)
+    _STDOUT.flush()
 
 
 def close() -> None:
-    """Write what is still buffered, so that Python finds nothing to complain of at its end."""
-    for stderr in (False, True):
-        try:
-            (sys.stderr if stderr else sys.stdout).flush()
-        except BrokenPipeError:
-            _discard(stderr)
-        except ValueError:  # closed by whoever started us
-            pass
+    """Write what is still buffered, so that Python finds nothing to complain of at its end.
 
-
-def _discard(stderr: bool) -> None:
-    """Let everything that is still written go nowhere."""
-    stream = sys.stderr if stderr else sys.stdout
-    with suppress(OSError, ValueError):
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, stream.fileno())
-        os.close(nowhere)
+    Raises:
+        OSError: stdout can't be written, though somebody reads it.
+    """
+    _STDERR.flush()
+    _STDOUT.flush()

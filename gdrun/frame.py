@@ -112,6 +112,9 @@ def _caption(results: Sequence[RunResult], note: str, *, curves_end: bool) -> tu
         notes.append(note)
     if curves_end and any(lane.status == "diverged" for result in results for lane in result.lanes):
         notes.append("×: diverges")
+    stopped = [result.series.method for result in results if result.status == "interrupted"]
+    if stopped:
+        notes.append(f"interrupted: {', '.join(stopped)}")
     return f"{description.network} on {description.data}, {rows}{rate}", notes
 
 

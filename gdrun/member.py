@@ -18,10 +18,12 @@ from gdrun.rundir import Manifest
 from gdrun.runlog import RunLog, log_facts
 from gdrun.standing import Standing, fingerprint
 
+# The first checkpoint comes early, those after it ever later.
+FIRST_SECONDS = 1.0
 CHECKPOINT_SECONDS = 30.0
 # Checkpoints take no more than this share of the training time; what one takes is guessed at first.
 CHECKPOINT_SHARE = 0.02
-FIRST_CHECKPOINT_SECONDS = 0.005
+FIRST_COST_SECONDS = 0.005
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,11 @@ def train_member(
                 save()
             elif log and segment.updates < total and checkpoints.is_due(segment):
                 checkpoints.take(save)
-            yield Progress(member.series, segment)
+            try:
+                yield Progress(member.series, segment)
+            except GeneratorExit:  # nobody listens any more; the state is complete here
+                save()
+                raise
             if stop():
                 break
         if log and state.updates < total:
@@ -107,14 +113,15 @@ class _Checkpoints:
         """Every so many epochs, if given; `seconds` of training are behind the run already."""
         self._every = every
         self._began_at = seconds
-        self._saved = time.monotonic()
+        self._began = self._saved = time.monotonic()
         self._spent = 0.0
-        self._last = FIRST_CHECKPOINT_SECONDS
+        self._last = FIRST_COST_SECONDS
 
     def is_due(self, segment: Segment) -> bool:
         """Whether to save: after so many epochs or seconds, unless training would wait too long."""
         ends = self._every and segment.ends_epoch and segment.epoch % self._every == 0
-        if not ends and time.monotonic() - self._saved <= CHECKPOINT_SECONDS:
+        patience = min(CHECKPOINT_SECONDS, max(FIRST_SECONDS, self._saved - self._began))
+        if not ends and time.monotonic() - self._saved <= patience:
             return False
         trained = segment.seconds - self._began_at
         return self._spent + self._last <= CHECKPOINT_SHARE * trained

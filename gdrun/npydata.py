@@ -78,6 +78,8 @@ def _mapped(path: Path, key: str) -> NDArray[np.generic]:
             "a relative path in a config file is relative to that file, in --set to where you are",
         ) from None
     except (ValueError, EOFError, TypeError, SyntaxError, OverflowError) as error:
+        if "mmap length" in str(error):
+            raise DataError(f"{key}: {path} is cut short", "copy or make it again") from None
         reason = " ".join(str(error).split())
         raise DataError(
             f"{key}: {path} is no .npy file of numbers: {reason}", "numpy.save writes one"

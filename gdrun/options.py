@@ -64,16 +64,16 @@ class TrainingOptions:
         ),
     ] = None
     output_dir: Annotated[
-        Path,
+        Path | None,
         _flag(
             "--output-dir",
             "-o",
             metavar="DIR",
             help="Where runs get their directories.",
             panel=OUTPUT,
-            show_default=True,
+            show_default="outputs",
         ),
-    ] = Path("outputs")
+    ] = None
     name: Annotated[
         str | None,
         _flag(

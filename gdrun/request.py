@@ -45,9 +45,9 @@ def make_request(command: str, options: TrainingOptions) -> Request:
     directory = options.resume
     if directory is None:
         config = load_config(options.config, settings, flags)
-        planned = plan_directory(options.output_dir, options.name, command)
+        planned = plan_directory(options.output_dir or Path("outputs"), options.name, command)
         return Request(command, config, planned, resumes=False)
-    if options.name is not None or options.output_dir != TrainingOptions.output_dir:
+    if options.name is not None or options.output_dir is not None:
         raise ConfigError(
             "--resume goes on in the run's own directory: leave out --name and --output-dir"
         )

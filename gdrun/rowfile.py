@@ -105,6 +105,8 @@ def check(path: Path, mark: Mark) -> "hashlib._Hash":
     """
     digest = hashlib.sha256()
     left = mark.size
+    if not path.exists():
+        raise DataError(f"{path}: is missing", "put it back as it was, or start a new run")
     with os.fdopen(open_plain(path, os.O_RDONLY), "rb") as file:
         while left and (block := file.read(min(left, READ_BYTES))):
             digest.update(block)

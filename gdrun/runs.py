@@ -35,7 +35,7 @@ def take_up(experiment: Experiment, directory: Path, keep: int | None = None) ->
             place = experiment.place(member, directory)
             if not (place / MANIFEST).exists():
                 continue  # it was to come later
-            if place.is_symlink():
+            if experiment.is_group and place.is_symlink():
                 raise OutputError(f"{place}: is a link, which isn't followed")
             standings[member.series.method] = where_left(
                 experiment.problem,

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from gdrun.config import RunConfig
-from gdrun.configfile import parse_layer
-from gdrun.errors import ConfigError, DataError, GdrunError
+from gdrun.configfile import DATA_FILES, parse_layer
+from gdrun.errors import ConfigError, DataError, GdrunError, did_you_mean
 from gdrun.files import read_plain
 from gdrun.mistakes import Layer
 from gdrun.records import Status
@@ -25,8 +25,11 @@ def read_manifest(directory: Path) -> dict[str, Any]:
         OSError: it can't be read.
     """
     path = directory / MANIFEST
+    if directory.is_file():
+        raise ConfigError(f"{directory}: is a file", f"name its directory: {directory.parent}")
     if not directory.is_dir():
-        raise ConfigError(f"{directory}: no such directory")
+        near = [p.name for p in directory.parent.glob("*/")] if directory.parent.is_dir() else []
+        raise ConfigError(f"{directory}: no such directory", *did_you_mean(directory.name, near))
     try:
         content = json.loads(read_plain(path))
     except FileNotFoundError:
@@ -64,6 +67,8 @@ def saved_layer(directory: Path, command: str) -> Layer:
     """
     manifest = read_manifest(directory)
     began = manifest.get("experiment" if manifest["kind"] == "group" else "method")
+    if not isinstance(began, str):
+        raise DataError(f"{directory / MANIFEST}: is damaged: doesn't say what began it")
     if began != command:
         raise ConfigError(
             f"--resume {directory}: was begun by gdrun {began}, not gdrun {command}",
@@ -76,6 +81,8 @@ def saved_layer(directory: Path, command: str) -> Layer:
     path = directory / CONFIG
     try:
         return parse_layer(read_plain(path).decode(), str(path))
+    except FileNotFoundError:
+        raise DataError(f"{path}: is missing", "put it back as it was") from None
     except UnicodeDecodeError:
         raise DataError(f"{path}: is damaged: no text") from None
 
@@ -105,12 +112,16 @@ def refuse_changes(saved: RunConfig, asked: RunConfig) -> None:
     differing = [
         f"{key}: the run has {_value(before, key)}, and can't go on with {_value(now, key)}"
         for key in dict.fromkeys([*before, *now])
-        if key != "epochs" and before.get(key, _flat) != now.get(key, _flat)
+        # Where the data lies may change; what it holds is looked at.
+        if key not in ("epochs", *FILES) and before.get(key, _flat) != now.get(key, _flat)
     ]
     if asked.epochs < saved.epochs:
         differing.append(f"epochs: the run has {saved.epochs}, which can be raised, not lowered")
     if differing:
         raise ConfigError(differing, "start a new run for another config")
+
+
+FILES = tuple(f"data.{key}" for key in DATA_FILES)
 
 
 def _flat(values: Mapping[str, Any], above: str = "") -> dict[str, Any]:

@@ -15,11 +15,11 @@ from gdrun.configfile import dump_config
 from gdrun.consoles import console, write
 from gdrun.display import headline, make_view
 from gdrun.drawing import draw, load_early
-from gdrun.errors import OutputError, excerpt
+from gdrun.errors import ConfigError, OutputError, excerpt
 from gdrun.history import KEPT_ROWS
 from gdrun.interrupts import stop_on_signals
 from gdrun.labels import visible
-from gdrun.lock import locked
+from gdrun.lock import is_locked, locked
 from gdrun.options import TrainingOptions
 from gdrun.progress import Track
 from gdrun.records import Status
@@ -125,6 +125,8 @@ def _print_plan(request: Request, options: TrainingOptions) -> None:
 
     experiment = prepare(request.command, request.config)
     if request.resumes:
+        if is_locked(root_of(request.directory)):
+            raise ConfigError(f"{request.directory}: another process is training it")
         experiment = runs.take_up(experiment, request.directory, KEPT_ROWS)
     tracks = tracks_of(experiment)
     if options.json:

@@ -9,8 +9,9 @@ from typing import Any
 
 import torch
 
-from gdrun.checkpoint import Checkpoint, last_checkpoint
+from gdrun.checkpoint import CHECKPOINT, Checkpoint, last_checkpoint
 from gdrun.config import RunConfig
+from gdrun.configfile import DATA_FILES
 from gdrun.errors import ConfigError, DataError
 from gdrun.history import Recorder
 from gdrun.models import Problem
@@ -67,7 +68,13 @@ def where_left(
         OSError: a file can't be read.
     """
     checkpoint, complaints = last_checkpoint(directory)
+    status = standing_status(manifest, at_work=False)  # the lock is ours
     if checkpoint is None:
+        if status not in ("interrupted", "failed") or manifest.get("lanes"):
+            raise DataError(
+                f"{directory / CHECKPOINT}: is missing, and nothing else can be gone on from",
+                "put it back, or start a new run; the logs are as they were",
+            )
         note = f"{directory}: stopped before its first checkpoint, and is begun again"
         return replace(at_start(problem, plan, recorder), manifest=manifest, notes=(note,))
     _refuse_others(checkpoint, problem, series, plan, config, directory)
@@ -86,7 +93,6 @@ def where_left(
     except (ValueError, KeyError):
         raise DataError(f"{directory}: its CSV files are not those of this run") from None
     state = _on_device(checkpoint.state, problem.data.x.device)
-    status = standing_status(manifest, at_work=False)  # the lock is ours
     over = done == total or None not in state.diverged_at
     is_complete = over and status in ("done", "diverged")
     notes = [*complaints]
@@ -109,8 +115,12 @@ def where_left(
 
 
 def fingerprint(config: RunConfig, method: str) -> str:
-    """A hash of all of a config but its epochs, which may be raised, and of the method."""
+    """A hash of the method and of all of a config but what may change.
+
+    That are its epochs, which may be raised, and where its data lies.
+    """
     content = {**config.model_dump(mode="json"), "epochs": None, "method": method}
+    content["data"] = {k: v for k, v in content["data"].items() if k not in DATA_FILES}
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 

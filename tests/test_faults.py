@@ -6,16 +6,19 @@ import resource
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import pexpect
 import pytest
 
 from gdrun.checkpoint import CHECKPOINT, last_checkpoint
 from gdrun.errors import DataError, OutputError
 from gdrun.experiment import prepare
+from gdrun.lock import is_locked
 from gdrun.results import SCHEMA_VERSION
 from gdrun.runs import execute, take_up
 from gdrun.saved import read_manifest, standing_status
@@ -234,10 +237,10 @@ def test_logs_edited_by_hand_are_left_alone(name: str, edit: str, invoke: Invoke
         path.unlink()
     before = contents(Path("outputs"))
     outcome = invoke("minibatch", "--resume", "outputs/a", "--epochs", "9")
-    assert outcome.code == (1 if edit == "removed" else 2)
+    assert outcome.code == 2
     assert name in outcome.err
-    if edit != "removed":
-        assert "it was changed since, and is left alone" in outcome.err
+    expected = "is missing" if edit == "removed" else "it was changed since, and is left alone"
+    assert expected in outcome.err
     assert contents(Path("outputs")) == before
 
 
@@ -268,6 +271,29 @@ def test_data_that_changed_is_refused(invoke: Invoke) -> None:
     assert contents(Path("outputs")) == before
 
 
+def test_data_that_moved_is_found_where_it_is_said_to_be(invoke: Invoke) -> None:
+    Path("a.csv").write_text("x,y\n" + "".join(f"{k},{k * k}\n" for k in range(20)))
+    source = ("--set", "data.source=csv", "--set", "data.path=a.csv", "--set", "data.target=y")
+    invoke("sgd", "--epochs", "3", "--name", "a", *source, *NO_PICTURES)
+    Path("a.csv").rename("b.csv")
+    outcome = invoke("sgd", "--resume", "outputs/a", "--epochs", "5")
+    assert outcome.code == 2
+    assert "a.csv can't be read" in outcome.err
+    moved = ("--set", "data.path=b.csv")
+    assert invoke("sgd", "--resume", "outputs/a", "--epochs", "5", *moved).code == 0
+    assert invoke("sgd", "--resume", "outputs/a", "--epochs", "6").code == 0
+
+
+def test_a_finished_run_without_its_checkpoint_is_left_alone(invoke: Invoke) -> None:
+    invoke("sgd", "--epochs", "3", "--name", "a", *NO_PICTURES)
+    Path("outputs/a", CHECKPOINT).unlink()
+    before = contents(Path("outputs"))
+    outcome = invoke("sgd", "--resume", "outputs/a", "--epochs", "5")
+    assert outcome.code == 2
+    assert "checkpoint.pt: is missing" in outcome.err
+    assert contents(Path("outputs")) == before
+
+
 def test_a_checkpoint_of_another_run_is_refused(invoke: Invoke) -> None:
     invoke("sgd", "--epochs", "3", "--name", "a", *NO_PICTURES)
     invoke("sgd", "--epochs", "3", "--name", "b", "--lr", "0.1", *NO_PICTURES)
@@ -286,7 +312,7 @@ def test_a_checkpoint_that_vanished_leaves_the_one_before_or_the_beginning(
     (tmp_path / CHECKPOINT).unlink()  # as between two renames
     found, complaints = last_checkpoint(tmp_path)
     assert found
-    assert not complaints
+    assert complaints == [f"{tmp_path / CHECKPOINT}: is missing"]
     run("full", config, tmp_path)
     run("full", config, tmp_path.with_name("whole"))
     assert logs(tmp_path) == logs(tmp_path.with_name("whole"))
@@ -388,6 +414,56 @@ def test_a_reader_of_everything_that_leaves_early_changes_nothing(tmp_path: Path
     assert done.returncode == 0
     assert read_manifest(tmp_path / "outputs/a")["status"] == "done"
     assert (tmp_path / "outputs/a/compare.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("redirection", "code"),
+    [
+        (">&-", 0),
+        ("2>&-", 0),
+        (">&- 2>&-", 0),
+        ("2>/dev/full", 0),
+        (">/dev/full", 1),
+        ("--epochs 0 2>&-", 2),
+        ("-q >&-", 0),
+        ("-n >&-", 0),
+    ],
+)
+def test_streams_that_are_closed_or_full(redirection: str, code: int, tmp_path: Path) -> None:
+    command = "full --epochs 2 --name a --set plot.enabled=false"
+    done = subprocess.run(
+        f"{' '.join(GDRUN)} {command} {redirection}",
+        shell=True,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == code, done.stderr
+    assert "Traceback" not in done.stderr
+    assert "defect" not in done.stderr
+    if code != 2 and "-n" not in redirection:
+        assert read_manifest(tmp_path / "outputs/a")["status"] == "done"
+
+
+def test_a_terminal_that_is_closed_loses_nothing(tmp_path: Path) -> None:
+    config = ("sgd", "--epochs", "1000000", "--name", "a", *NO_PICTURES)
+    child = pexpect.spawn(GDRUN[0], [*GDRUN[1:], *config], cwd=str(tmp_path), timeout=60)
+    place = tmp_path / "outputs" / "a"
+    deadline = time.monotonic() + 60
+    while not (place / "steps.csv").exists() or (place / "steps.csv").stat().st_size < 100_000:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+        with suppress(pexpect.TIMEOUT):
+            child.read_nonblocking(100_000, timeout=0)
+    os.close(child.fileno())  # the window is gone: SIGHUP, and nobody to write to
+    while is_locked(place):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert read_manifest(place)["status"] == "interrupted"
+    found, complaints = last_checkpoint(place)
+    assert found
+    assert not complaints
+    assert found.marks["steps.csv"].size == (place / "steps.csv").stat().st_size > 100_000
 
 
 @pytest.mark.parametrize("args", ["--help", "compare -h", ""])

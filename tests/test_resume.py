@@ -266,7 +266,7 @@ def test_comparisons_are_resumed_and_extended_on_the_command_line(invoke: Invoke
         ),
         (
             ["--set", "data.source=csv", "--set", "data.path=a", "--set", "data.target=y"],
-            ["data.path: the run has none"],
+            ['data.source: the run has "quadratic"'],
         ),
         (["--name", "b"], ["leave out --name and --output-dir"]),
         (["-o", "elsewhere"], ["leave out --name and --output-dir"]),
@@ -294,6 +294,11 @@ def test_a_run_is_resumed_by_the_command_that_began_it(invoke: Invoke) -> None:
 
 def test_what_is_no_run_is_refused(invoke: Invoke) -> None:
     assert "nowhere: no such directory" in invoke("sgd", "--resume", "nowhere").err
+    invoke("sgd", "--epochs", "1", "--name", "first", *NO_PICTURES)
+    assert "did you mean first?" in invoke("sgd", "--resume", "outputs/frist").err
+    outcome = invoke("sgd", "--resume", "outputs/first/run.json")
+    assert outcome.code == 2
+    assert "is a file\nhint: name its directory: outputs/first" in outcome.err
     Path("empty").mkdir()
     outcome = invoke("sgd", "--resume", "empty")
     assert outcome.code == 2

@@ -7,7 +7,9 @@ import math
 import os
 import re
 import signal
+from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +27,7 @@ from gdrun.experiment import Experiment, prepare
 from gdrun.guards import memory_errors
 from gdrun.interrupts import stop_on_signals
 from gdrun.memory import memory_bytes
-from gdrun.models import Network
+from gdrun.models import Network, Problem
 from gdrun.records import EpochRecord, Lane, Segment, StepRecord, header
 from gdrun.results import LaneResult, RunResult, compare_results, overall_status, reach
 from gdrun.rowfile import Mark
@@ -376,6 +378,27 @@ def test_checkpoints_take_their_share_of_the_time_and_no_more(
     list(execute(prepare("full", small_config(epochs=200, checkpoint_every=1)), tmp_path))
     # The first after 1 s; then as often as 2 % of the training time are to be had.
     assert saved == [1, 50, 75, 100, 125, 150, 175, 200]
+
+
+def test_the_first_checkpoints_come_early_and_later_ones_every_thirty_seconds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [0.0]  # half a second passes in training an update
+
+    def tick(_problem: Problem) -> Callable[[], float]:
+        def read() -> float:
+            clock[0] += 0.25
+            return clock[0]
+
+        return read
+
+    monkeypatch.setattr("gdrun.engine._clock", tick)
+    monkeypatch.setattr("gdrun.member.time.monotonic", lambda: clock[0])
+    saved: list[float] = []
+    monkeypatch.setattr(member, "save_checkpoint", lambda *_, **__: saved.append(clock[0]))
+    list(execute(prepare("full", small_config(epochs=300)), tmp_path))
+    assert saved[:5] == pytest.approx([1.5, 3.25, 6.75, 13.75, 27.75], abs=1)
+    assert [b - a for a, b in pairwise(saved[5:-1])] == pytest.approx([30.25] * 2, abs=0.5)
 
 
 def test_checkpoints_are_taken_within_long_epochs(
