@@ -13,6 +13,7 @@ from gdrun.lock import locked
 from gdrun.results import RunResult
 from gdrun.rundir import make_directory, plan_directory
 from gdrun.runs import execute
+from gdrun.saved import root_of
 
 
 def train(
@@ -73,6 +74,6 @@ def _run(
         if output_dir is not None:
             planned = plan_directory(Path(output_dir), name, command)
             directory = make_directory(planned, exact=name is not None)
-            stack.enter_context(locked(directory))
+            stack.enter_context(locked(root_of(directory)))
         events = stack.enter_context(closing(execute(experiment, directory, called)))
         return tuple(event for event in events if isinstance(event, RunResult))

@@ -6,7 +6,6 @@ lost a bit is known before anything is made of it. `torch.load` reads it too, wi
 
 import hashlib
 import io
-import os
 import pickle
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
@@ -23,6 +22,10 @@ from gdrun.state import TrainState
 VERSION = 2
 CHECKPOINT, PREVIOUS = "checkpoint.pt", "checkpoint.previous.pt"
 SEAL = b"\ngdrun checkpoint, sha256 "
+
+
+class _OtherVersionError(DataError):
+    """A checkpoint is sound, but of another version of gdrun."""
 
 
 @dataclass(frozen=True)
@@ -61,12 +64,11 @@ def save_checkpoint(directory: Path, checkpoint: Checkpoint, *, keep_last: bool 
     torch.save(content, buffer)
     payload = buffer.getbuffer()
     current = directory / CHECKPOINT
-    with replacing(current) as partial:
+    with replacing(current, durable=False) as partial:
         with partial.open("xb") as file:
             file.write(payload)
             file.write(SEAL + hashlib.sha256(payload).hexdigest().encode() + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
+        flush_to_disk(partial)  # before the last one gives up its place
         if keep_last and current.exists():
             current.replace(directory / PREVIOUS)
     flush_to_disk(directory)
@@ -77,7 +79,7 @@ def last_checkpoint(directory: Path) -> tuple[Checkpoint | None, list[str]]:
 
     Raises:
         OSError: a file can't be read.
-        DataError: there are checkpoints, but none is good.
+        DataError: there are checkpoints, but none is good, or one is of another version.
     """
     complaints: list[str] = []
     missing = False
@@ -89,6 +91,8 @@ def last_checkpoint(directory: Path) -> tuple[Checkpoint | None, list[str]]:
             return found, complaints
         except FileNotFoundError:
             missing = missing or name == CHECKPOINT
+        except _OtherVersionError:
+            raise  # not damaged, and so not passed over
         except DataError as error:
             complaints += error.problems
     if complaints:
@@ -118,7 +122,10 @@ def load_checkpoint(path: Path) -> Checkpoint:
             return _checkpoint(content)
     except (pickle.UnpicklingError, RuntimeError, EOFError, TypeError, KeyError, AttributeError):
         raise DataError(f"{path}: is no checkpoint of gdrun") from None
-    raise DataError(f"{path}: is a checkpoint of version {version}, this gdrun reads {VERSION}")
+    raise _OtherVersionError(
+        f"{path}: is a checkpoint of version {version}, this gdrun reads {VERSION}",
+        "go on with the version of gdrun that wrote it",
+    )
 
 
 def _checkpoint(content: Mapping[str, Any]) -> Checkpoint:

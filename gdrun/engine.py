@@ -47,8 +47,9 @@ def train(problem: Problem, plan: Plan, state: TrainState) -> Iterator[Segment]:
     step = make_step(problem, plan, state)
     clock = _clock(problem)
     work = problem.work(len(plan.lanes), plan.batch_size)
-    while state.epoch < plan.epochs and None in state.diverged_at:
-        started_at = state.epoch * plan.updates_per_epoch(problem.data.rows)
+    an_epoch = plan.updates_per_epoch(problem.data.rows)
+    while not state.is_over(plan, an_epoch):
+        started_at = state.epoch * an_epoch
         epoch_pieces = pieces(problem, plan, state.epoch + 1, skip=state.updates - started_at)
         finished = False
         while not finished:
@@ -83,13 +84,14 @@ def evaluate(
     chunk = problem.rows_at_once(lanes)
     total = torch.zeros(lanes, dtype=torch.float64)
     deadline = time.perf_counter() + SEGMENT_SECONDS
-    with threads_for(problem.work(lanes, len(x))):
-        for k, (xs, ys) in enumerate(zip(blocks(x, chunk), blocks(y, chunk), strict=True)):
-            if k and time.perf_counter() > deadline:
-                yield pulse()
-                deadline = time.perf_counter() + SEGMENT_SECONDS
+    work = problem.work(lanes, len(x))
+    for k, (xs, ys) in enumerate(zip(blocks(x, chunk), blocks(y, chunk), strict=True)):
+        if k and time.perf_counter() > deadline:
+            yield pulse()
+            deadline = time.perf_counter() + SEGMENT_SECONDS
+        with threads_for(work):
             mean = problem.losses(params, xs.expand(lanes, -1, -1), ys.expand(lanes, -1, -1))
-            total += mean.cpu().double() * len(xs)
+        total += mean.cpu().double() * len(xs)
     return (total / len(x)).tolist()
 
 
@@ -112,7 +114,7 @@ def _account(
     weighted[-1] = seen[-1].double() * (samples - state.samples - plan.batch_size * (len(seen) - 1))
     # Added one after the other, so that the sum is the same however an epoch is cut into segments.
     weighted[0] += state.loss_sum
-    state.loss_sum = weighted.cumsum(dim=0)[-1]
+    state.loss_sum = weighted.cumsum(dim=0)[-1].clone()  # not the whole of it in checkpoints
     state.row_sum += samples - state.samples
     state.samples = samples
     numbers: list[list[float]] = seen.tolist()

@@ -14,10 +14,11 @@ BINARY = getattr(os, "O_BINARY", 0)
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path, *, durable: bool = True) -> Iterator[Path]:
     """Give a place beside a file to write to, and rename it over the file when that went well.
 
-    A reader finds the old file or the new one, never half of one; a link is replaced, not followed.
+    `durable` waits until the disk has the content, lest a power failure leave an empty file. A
+    reader finds the old file or the new one, never half of one; a link is replaced, not followed.
 
     Raises:
         OSError: it can't be written or renamed; the old file stands, and nothing is left beside it.
@@ -26,6 +27,8 @@ def replacing(path: Path) -> Iterator[Path]:
     partial.unlink(missing_ok=True)
     try:
         yield partial
+        if durable:
+            flush_to_disk(partial)
         partial.replace(path)
     except BaseException:
         partial.unlink(missing_ok=True)

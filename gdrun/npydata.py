@@ -48,6 +48,11 @@ def load_npy(config: NpyData, say: Callable[[str], None]) -> Dataset:
             "an array of shape (rows,) or (rows, 1)",
         )
     held = rows_held_out(len(x), config.val_fraction)
+    if len(x) * held >= 2**62:  # they are drawn in 64 bits
+        raise DataError(
+            f"data.val_fraction: {held:,} of {len(x):,} rows are too many to hold out",
+            "choose a smaller val_fraction",
+        )
     holdout = Holdout(len(x), held, config.seed) if held else None
     features = ("x",) if x.shape[1] == 1 else tuple(f"x{k}" for k in range(x.shape[1]))
     read = _Reader(config, holdout, say)
@@ -112,13 +117,14 @@ class _Reader:
         val = replace(train, held=True)
         scaling = None
         if self._standardize:
+            # What is scaled by its own deviation is no larger than the root of its number.
             scaling = fit_scaling(self._checked(path, train, names), names)
         else:
             for block in self._checked(path, train, names):
                 refuse_overflow(block.float(), names)
         for block in self._checked(path, val, names):
-            if not scaling:
-                refuse_overflow(block.float(), names)
+            scaled = scaling.apply(block.double()) if scaling else block
+            refuse_overflow(scaled.float(), names)
         train, val = replace(train, scaling=scaling), replace(val, scaling=scaling)
         if array.size <= KEPT_NUMBERS:
             train_rows, val_rows = (torch.cat([rows[:0], *blocks(rows)]) for rows in (train, val))

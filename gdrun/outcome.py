@@ -52,7 +52,7 @@ def run_result(
     directory: Path | None,
 ) -> RunResult:
     """The result of a run that has ended, or was stopped, in a state."""
-    finished = state.epoch == plan.epochs or None not in state.diverged_at
+    finished = state.is_over(plan, plan.updates_per_epoch(description.rows))
     ended: Status = "done" if finished else "interrupted"
     # Stopped on the way, the weights that stand have not been evaluated yet.
     standing = (not finished and _standing_losses(problem, state)) or [None] * len(histories)

@@ -48,7 +48,7 @@ class Picture:
             OSError: it can't be written; the earlier one stands.
         """
         figure = self.draw()
-        with replacing(self.path) as partial:
+        with replacing(self.path, durable=False) as partial:
             figure.savefig(partial, dpi=dpi, format=self.path.suffix[1:])
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gdrun.errors import DataError
-from gdrun.files import flush_to_disk, open_plain
+from gdrun.files import open_plain
 
 BUFFERED = 2**16  # characters, at most, before they are handed to the operating system
 READ_BYTES = 2**20
@@ -40,10 +40,9 @@ class RowFile:
         if kept:
             self._digest = check(path, kept)
             self._size = kept.size
-        self._descriptor = open_plain(path, os.O_WRONLY | os.O_CREAT)
+        self._descriptor = open_plain(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         try:
             os.ftruncate(self._descriptor, self._size)
-            os.lseek(self._descriptor, 0, os.SEEK_END)
             if not kept:
                 self.add(first_line)
                 self.flush()
@@ -85,7 +84,7 @@ class RowFile:
     def mark(self) -> Mark:
         """Write what is buffered, wait for the disk, and say what the file holds."""
         self.flush()
-        flush_to_disk(self.path)
+        os.fsync(self._descriptor)
         return Mark(self._size, self._digest.hexdigest())
 
     def close(self) -> None:

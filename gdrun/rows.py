@@ -28,7 +28,7 @@ class Holdout:
 
     Attributes:
         rows: N.
-        held: V < N, how many are held out.
+        held: V < N, how many are held out; N · V < 2^62.
         seed: of the draw.
     """
 

@@ -93,9 +93,8 @@ class RunLog:
 
     def finish(self, status: Status, lanes: Sequence[LaneResult] = ()) -> None:
         """Record how the run ended."""
-        self._steps.flush()
-        self._epochs.flush()
-        self._manifest.finish(status, lanes=[asdict(lane) for lane in lanes])
+        files = {name: asdict(mark) for name, mark in self.marks().items()}
+        self._manifest.finish(status, lanes=[asdict(lane) for lane in lanes], files=files)
 
 
 def log_facts(facts: Mapping[str, Any], series: Series) -> dict[str, Any]:

@@ -8,13 +8,15 @@ from typing import Any
 
 import torch
 
-from gdrun.errors import OutputError
+from gdrun.checkpoint import CHECKPOINT, PREVIOUS
+from gdrun.errors import DataError, OutputError
 from gdrun.experiment import Experiment
 from gdrun.guards import memory_errors, output_errors
 from gdrun.history import Recorder
 from gdrun.member import Progress, train_member
 from gdrun.results import RunResult, compare_results, group_status
 from gdrun.rundir import MANIFEST, Manifest, run_facts
+from gdrun.runlog import EPOCHS, STEPS
 from gdrun.saved import read_manifest
 from gdrun.standing import at_start, where_left
 
@@ -33,10 +35,12 @@ def take_up(experiment: Experiment, directory: Path, keep: int | None = None) ->
         saved = read_manifest(directory)
         for member in experiment.members:
             place = experiment.place(member, directory)
-            if not (place / MANIFEST).exists():
-                continue  # it was to come later
             if experiment.is_group and place.is_symlink():
                 raise OutputError(f"{place}: is a link, which isn't followed")
+            if not (place / MANIFEST).exists():
+                if any((place / name).exists() for name in (CHECKPOINT, PREVIOUS, EPOCHS, STEPS)):
+                    raise DataError(f"{place / MANIFEST}: is missing", "put it back as it was")
+                continue  # it was to come later
             standings[member.series.method] = where_left(
                 experiment.problem,
                 member.series,
@@ -118,8 +122,16 @@ def execute(
 def _group_manifest(
     experiment: Experiment, directory: Path | None, facts: Mapping[str, Any]
 ) -> Manifest | None:
-    """The `run.json` of a group; it holds the config, which no run may have yet."""
+    """The `run.json` of a group; it holds the config, which no run may have yet.
+
+    None where there is no group, or nothing in it left to do.
+    """
     if directory is None or not experiment.is_group:
+        return None
+    standings = experiment.standings or {}
+    if len(standings) == len(experiment.members) and all(
+        standing.is_complete for standing in standings.values()
+    ):
         return None
     config = experiment.config.model_dump(mode="json")
     about = {"kind": "group", "experiment": experiment.command, "config": config}

@@ -4,7 +4,7 @@ import json
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from gdrun.config import RunConfig
 from gdrun.configfile import DATA_FILES, parse_layer
@@ -13,6 +13,7 @@ from gdrun.files import read_plain
 from gdrun.mistakes import Layer
 from gdrun.records import Status
 from gdrun.results import SCHEMA_VERSION
+from gdrun.rowfile import Mark
 from gdrun.rundir import CONFIG, MANIFEST
 
 
@@ -40,15 +41,34 @@ def read_manifest(directory: Path) -> dict[str, Any]:
     except (ValueError, RecursionError):  # no JSON, or no text
         raise DataError(f"{path}: is damaged: no JSON") from None
     schema = content.get("schema") if isinstance(content, dict) else None
-    kinds = ("run", "group")
-    if not isinstance(schema, int) or content.get("kind") not in kinds or "status" not in content:
+    if type(schema) is not int:
         raise DataError(f"{path}: is no run.json of gdrun")
     if schema > SCHEMA_VERSION:
         raise DataError(
             f"{path}: is of a newer gdrun: schema {schema}, this one reads {SCHEMA_VERSION}",
             "pip install --upgrade gdrun",
         )
+    sound = (
+        content.get("kind") in ("run", "group")
+        and content.get("status") in get_args(Status)
+        and isinstance(content.get("resumed", []), list)
+        and isinstance(content.get("files", {}), dict)
+    )
+    if not sound:
+        raise DataError(f"{path}: is damaged: holds what gdrun doesn't write")
     return dict(content)
+
+
+def final_marks(manifest: Mapping[str, Any], directory: Path) -> dict[str, Mark]:
+    """What the CSV files of a finished run held at its end.
+
+    Raises:
+        DataError: the `run.json` is damaged.
+    """
+    try:
+        return {name: Mark(**mark) for name, mark in manifest.get("files", {}).items()}
+    except TypeError:
+        raise DataError(f"{directory / MANIFEST}: is damaged: holds no hashes of files") from None
 
 
 def standing_status(manifest: Mapping[str, Any], at_work: bool) -> Status:
@@ -88,13 +108,7 @@ def saved_layer(directory: Path, command: str) -> Layer:
 
 
 def root_of(directory: Path) -> Path:
-    """The directory whose lock guards a run: that of its group, if it has one.
-
-    Raises:
-        ConfigError, DataError: the directory holds no run.
-        OSError: it can't be read.
-    """
-    read_manifest(directory)
+    """The directory whose lock guards a run: that of its group, if it has one."""
     try:
         above = read_manifest(directory.resolve().parent)
     except (GdrunError, OSError):

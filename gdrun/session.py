@@ -34,7 +34,7 @@ from gdrun.report import (
 from gdrun.request import Request, make_request
 from gdrun.results import RunResult, compare_results, group_status
 from gdrun.rundir import make_directory, to_json
-from gdrun.saved import root_of
+from gdrun.saved import read_manifest, root_of
 
 if TYPE_CHECKING:
     from gdrun.experiment import Experiment
@@ -64,6 +64,7 @@ def train_and_report(command: str, options: TrainingOptions, command_line: str) 
         try:
             with make_view(progress) as view:
                 if options.resume:  # before anything is read that another process may change
+                    read_manifest(options.resume)  # no lock is left where no run is
                     stack.enter_context(locked(root_of(options.resume)))
                 request = make_request(command, options)
                 view.say("loading PyTorch")
@@ -82,7 +83,7 @@ def train_and_report(command: str, options: TrainingOptions, command_line: str) 
                 if not request.resumes:
                     made = make_directory(request.directory, exact=options.name is not None)
                     request = replace(request, directory=made)
-                    stack.enter_context(locked(made))
+                    stack.enter_context(locked(root_of(made)))
                 directory = request.directory
                 plot, began = request.config.plot, time.monotonic()
                 view.begin(experiment.description, how(request.config), tracks_of(experiment))

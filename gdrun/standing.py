@@ -18,7 +18,7 @@ from gdrun.models import Problem
 from gdrun.records import Series
 from gdrun.rowfile import Mark, check, kept_lines
 from gdrun.runlog import EPOCHS, STEPS
-from gdrun.saved import standing_status
+from gdrun.saved import final_marks, standing_status
 from gdrun.state import Plan, TrainState, initial_state
 
 
@@ -93,8 +93,11 @@ def where_left(
     except (ValueError, KeyError):
         raise DataError(f"{directory}: its CSV files are not those of this run") from None
     state = _on_device(checkpoint.state, problem.data.x.device)
-    over = done == total or None not in state.diverged_at
+    over = done == total or state.is_over(plan, an_epoch)
     is_complete = over and status in ("done", "diverged")
+    if is_complete:  # what was written after the checkpoint is to be there, too
+        for name, mark in final_marks(manifest, directory).items():
+            check(directory / name, mark)
     notes = [*complaints]
     if complaints:
         notes.append("went on from the checkpoint before it")
@@ -135,8 +138,8 @@ def _refuse_others(
     """Refuse a checkpoint of another config, other data or another network."""
     if checkpoint.config != fingerprint(config, series.method):
         raise DataError(
-            f"{directory / 'config.yaml'}: is not the config that the checkpoint was made with",
-            "put it back as it was, or start a new run with it",
+            f"{directory}: its checkpoint was made with another config than it has now",
+            "put config.yaml back as it was, or start a new run with it",
         )
     if checkpoint.data != problem.data.fingerprint:
         raise DataError(

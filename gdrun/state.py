@@ -62,6 +62,15 @@ class TrainState:
     row_sum: int
     diverged_at: list[int | None]
 
+    def is_over(self, plan: Plan, updates_per_epoch: int) -> bool:
+        """Whether nothing is left to do: all epochs are done, or one in which every lane diverged.
+
+        An epoch is always closed, so that files don't depend on where a run was stopped.
+        """
+        if self.epoch >= plan.epochs:
+            return True
+        return None not in self.diverged_at and self.updates == self.epoch * updates_per_epoch
+
     def clone(self) -> "TrainState":
         """A copy that shares nothing."""
         return replace(

@@ -15,7 +15,7 @@ from typing import Any
 import pexpect
 import pytest
 
-from gdrun.checkpoint import CHECKPOINT, last_checkpoint
+from gdrun.checkpoint import CHECKPOINT, PREVIOUS, last_checkpoint
 from gdrun.errors import DataError, OutputError
 from gdrun.experiment import prepare
 from gdrun.lock import is_locked
@@ -213,7 +213,16 @@ def test_a_run_of_a_newer_version_is_refused(invoke: Invoke) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", ["", "{", "[1]", '{"schema": "1"}', "[" * 100_000, '{"schema": 1, "kind": 5}', "\0"]
+    "content",
+    [
+        *("", "{", "[1]", '{"schema": "1"}', '{"schema": true, "kind": "run"}', "\0"),
+        *("[" * 100_000, '{"schema": 1, "kind": 5}', '{"schema": 1, "kind": "run"}'),
+        '{"schema": 1, "kind": "run", "status": 7}',
+        '{"schema": 1, "kind": "run", "status": "done", "resumed": 5}',
+        '{"schema": 1, "kind": "run", "status": "done"}',
+        '{"schema": 1, "kind": "group", "status": "done", "experiment": "sgd"}',
+        '{"schema": 1, "kind": "run", "status": "done", "method": "sgd", "files": 3}',
+    ],
 )
 def test_a_damaged_run_json_is_refused(content: str, invoke: Invoke) -> None:
     invoke("sgd", "--epochs", "2", "--name", "a", *NO_PICTURES)
@@ -251,7 +260,7 @@ def test_a_config_edited_by_hand_is_refused(invoke: Invoke) -> None:
     before = contents(Path("outputs"))
     outcome = invoke("sgd", "--resume", "outputs/a", "--epochs", "5")
     assert outcome.code == 2
-    assert "config.yaml: is not the config that the checkpoint was made with" in outcome.err
+    assert "its checkpoint was made with another config than it has now" in outcome.err
     path.write_text("lr: [")
     assert "config.yaml, line " in invoke("sgd", "--resume", "outputs/a").err
     path.write_text(before[path].decode())
@@ -300,7 +309,7 @@ def test_a_checkpoint_of_another_run_is_refused(invoke: Invoke) -> None:
     shutil.copy(Path("outputs/b", CHECKPOINT), Path("outputs/a", CHECKPOINT))
     outcome = invoke("sgd", "--resume", "outputs/a", "--epochs", "5")
     assert outcome.code == 2
-    assert "is not the config that the checkpoint was made with" in outcome.err
+    assert "its checkpoint was made with another config" in outcome.err
 
 
 def test_a_checkpoint_that_vanished_leaves_the_one_before_or_the_beginning(
@@ -357,6 +366,64 @@ def test_a_member_that_is_a_link_is_refused(invoke: Invoke) -> None:
     assert outcome.code in (1, 2)
     assert "outputs/a/sgd: is a link" in outcome.err
     assert contents(Path("elsewhere")) == before
+
+
+def test_a_link_to_a_directory_that_is_no_run_is_not_written_through(invoke: Invoke) -> None:
+    invoke("compare", "--epochs", "2", "--name", "a", *NO_PICTURES)
+    shutil.rmtree("outputs/a/sgd")
+    Path("mine").mkdir()
+    Path("mine/epochs.csv").write_text("mine")
+    Path("outputs/a/sgd").symlink_to(Path("mine").absolute())
+    outcome = invoke("compare", "--resume", "outputs/a", *NO_PICTURES)
+    assert "outputs/a/sgd: is a link" in outcome.err
+    assert Path("mine/epochs.csv").read_text() == "mine"
+
+
+def test_a_member_that_lost_its_run_json_is_left_alone(invoke: Invoke) -> None:
+    invoke("compare", "--epochs", "2", "--name", "a", *NO_PICTURES)
+    Path("outputs/a/sgd/run.json").unlink()
+    before = contents(Path("outputs"))
+    outcome = invoke("compare", "--resume", "outputs/a", "--epochs", "4")
+    assert outcome.code == 2
+    assert "outputs/a/sgd/run.json: is missing" in outcome.err
+    assert contents(Path("outputs")) == before
+
+
+def test_the_end_of_a_finished_run_is_looked_at_too(invoke: Invoke) -> None:
+    invoke("minibatch", "--epochs", "3", "--name", "a", *NO_PICTURES)
+    path = Path("outputs/a/epochs.csv")
+    whole = path.read_text()
+    for changed in (whole[: whole.rindex("minibatch")], whole.replace("0.1", "0.2")):
+        path.write_text(changed)
+        outcome = invoke("minibatch", "--resume", "outputs/a")
+        assert outcome.code == 2
+        assert "epochs.csv: is " in outcome.err
+        assert path.read_text() == changed
+    path.write_text(whole)
+    assert invoke("minibatch", "--resume", "outputs/a").code == 0
+
+
+def test_a_newer_checkpoint_is_not_passed_over(
+    invoke: Invoke, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    invoke("sgd", "--epochs", "2", "--name", "a", *NO_PICTURES)
+    with monkeypatch.context() as patched:
+        patched.setattr("gdrun.checkpoint.VERSION", 3)
+        shutil.copy(Path("outputs/a", CHECKPOINT), "old")
+        Path("outputs/a/checkpoint.pt").unlink()
+        Path("outputs/a/run.json").write_text(
+            Path("outputs/a/run.json")
+            .read_text()
+            .replace('"done"', '"failed"')
+            .replace('"lanes": [', '"lanes": [], "was": [')
+        )
+        invoke("sgd", "--resume", "outputs/a")
+    shutil.copy("old", Path("outputs/a", PREVIOUS))
+    before = contents(Path("outputs"))
+    outcome = invoke("sgd", "--resume", "outputs/a", "--epochs", "4")
+    assert outcome.code == 2
+    assert "is a checkpoint of version 3, this gdrun reads 2" in outcome.err
+    assert contents(Path("outputs")) == before
 
 
 @pytest.mark.parametrize("name", ["epochs.csv", "checkpoint.pt", "config.yaml", "run.json"])

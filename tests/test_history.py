@@ -4,6 +4,8 @@ import math
 import random
 import subprocess
 import sys
+from array import array
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +16,7 @@ from hypothesis import strategies as st
 from gdrun.api import train
 from gdrun.curves import running_mean
 from gdrun.experiment import prepare
-from gdrun.history import History, Recorder
+from gdrun.history import History, Recorder, thin
 from gdrun.plots import compare_figure, loss_figure
 from gdrun.records import Evaluation, Lane, Segment, Series, epoch_lines, step_lines
 from gdrun.results import RunResult, lane_result
@@ -123,6 +125,38 @@ def test_files_read_back_are_what_was_recorded() -> None:
                     continue
                 for name, column in expected.items():
                     assert list(table[name]) == pytest.approx(list(column), nan_ok=True, rel=1e-8)
+
+
+def test_reading_keeps_no_more_than_it_may(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gdrun.history.READ_LINES", 100)
+    series = Series("full", 100, LANES)
+    found = segments(4000, seed=1)
+    recorder, most = Recorder(series, 1, keep=600), 0
+
+    def watched(lines: list[str]) -> Iterator[str]:
+        nonlocal most
+        for line in lines:
+            most = max(most, *(len(h.epochs["epoch"]) + len(h.steps["epoch"])
+                               for h in recorder.histories))  # fmt: skip
+            yield line
+
+    texts = (
+        "".join(epoch_lines(series, segment) for segment in found),
+        "".join(step_lines(series, segment, 1) for segment in found),
+    )
+    recorder.read(*(watched(text.splitlines(keepends=True)) for text in texts))
+    assert most < 2 * (600 + 100)
+
+
+def test_infinite_losses_displace_no_finite_one() -> None:
+    column: dict[str, array[float]] = {
+        "epoch": array("q", range(1000)),
+        "train_loss": array("d", [1.0] * 1000),
+    }
+    column["train_loss"][500] = 7.0
+    column["train_loss"][501] = math.inf
+    thin([column], "epoch", ("train_loss",), 300)
+    assert 7.0 in column["train_loss"]
 
 
 @pytest.mark.parametrize("line", ["full,100,0.1\n", "full,100,0.7,0,1,1,1,0,1,1,\n", "a,b\n"])

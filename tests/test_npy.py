@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from gdrun.config import NpyData
 from gdrun.data import load_data
 from gdrun.dataset import spread
+from gdrun.errors import DataError
 from gdrun.experiment import prepare
 from gdrun.results import RunResult
 from gdrun.rows import Holdout, MappedRows
@@ -170,6 +171,7 @@ def test_a_spread_has_both_ends_and_no_row_twice(rows: int, most: int) -> None:
         assert (numbers[0], numbers[-1]) == (0, rows - 1)
 
 
+LATE = np.where(np.arange(10**5) == 77_777, np.inf, np.arange(1e5))
 X, Y = np.ones((5, 2)) * np.arange(5)[:, None], np.arange(5.0)
 BROKEN = [
     ({"x": X, "y": Y[:4]}, ["x.npy has 5 rows", "y.npy has 4"]),
@@ -184,6 +186,7 @@ BROKEN = [
     ({"x": np.float64(3), "y": Y}, ["x.npy holds no rows"]),
     ({"x": X[:0], "y": Y[:0]}, ["x.npy holds no rows"]),
     ({"x": X * 1e300, "y": Y}, ["too large for 32-bit floats"]),
+    ({"x": LATE, "y": np.arange(1e5)}, ["row 77777 (from 0), column 'x'"]),
     ({"x": b"junk", "y": Y}, ["x.npy is no .npy file of numbers"]),
     ({"x": b"", "y": Y}, ["x.npy is no .npy file of numbers"]),
     ({"x": b"\x93NUMPY\x01\x00v\x00{'descr': '<f8', 'shape': (10**9,)", "y": Y}, ["x.npy is no"]),
@@ -206,6 +209,28 @@ def test_defects_are_named(files: dict[str, Any], expected: list[str], invoke: I
     assert not Path("outputs").exists()
 
 
+@pytest.mark.parametrize("standardize", [True, False])
+@pytest.mark.parametrize("held", [True, False])
+def test_numbers_too_large_are_refused_wherever_they_are(
+    standardize: bool, held: bool, tmp_path: Path
+) -> None:
+    x, y = (values.astype(np.float64) for values in some_rows())
+    holdout = Holdout(200, 40, 0)
+    row = (holdout.validation if held else holdout.training)(torch.tensor([7])).item()
+    x[int(row), 1] = 1e300
+    config = save(tmp_path, x, y, val_fraction=0.2, standardize=standardize)
+    with pytest.raises(DataError, match="column 'x1' holds numbers too large"):
+        load_data(config)
+
+
+def test_a_validation_row_counts_in_the_fingerprint(tmp_path: Path) -> None:
+    x, y = some_rows()
+    found = [load_data(save(tmp_path, x, y, val_fraction=0.2)).fingerprint]
+    x[int(Holdout(200, 40, 0).validation(torch.tensor([7]))), 1] += 1
+    found.append(load_data(save(tmp_path, x, y, val_fraction=0.2)).fingerprint)
+    assert found[0] != found[1]
+
+
 def test_a_file_cut_short_is_named(invoke: Invoke) -> None:
     np.save("x.npy", X)
     np.save("y.npy", Y)
@@ -213,7 +238,7 @@ def test_a_file_cut_short_is_named(invoke: Invoke) -> None:
     settings = ("--set", "data.source=npy", "--set", "data.x=x.npy", "--set", "data.y=y.npy")
     outcome = invoke("full", *settings, "--epochs", "1", *NO_PICTURES)
     assert outcome.code == 2
-    assert "x.npy is no .npy file of numbers" in outcome.err
+    assert "x.npy is cut short" in outcome.err
 
 
 def test_mapped_data_that_changed_is_refused(

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 from collections.abc import Mapping
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,14 @@ from hypothesis import strategies as st
 from gdrun import member
 from gdrun.checkpoint import CHECKPOINT, PREVIOUS, last_checkpoint, load_checkpoint
 from gdrun.config import RunConfig
-from gdrun.errors import DataError
+from gdrun.errors import ConfigError, DataError
 from gdrun.experiment import prepare
+from gdrun.files import replacing
+from gdrun.records import Evaluation, Segment
 from gdrun.results import RunResult
 from gdrun.runs import execute, take_up
+from gdrun.saved import refuse_changes
+from gdrun.standing import fingerprint
 from tests.conftest import Invoke, small_config
 
 NO_PICTURES = ("--set", "plot.enabled=false")
@@ -88,6 +93,7 @@ CONFIGS: list[dict[str, Any]] = [
     {"lr": [0.1, 0.01], "seeds": 2, "drop_last": True, "data": {"val_fraction": 0.2}},
     {"lr": [0.1, 1e6], "seeds": 2, "eval_every": 3, "log_every": 5},
     {"eval_every": 3, "batch_size": 30, "chunk_rows": 7},
+    {"lr": [1e38, 1e30], "eval_every": 5},
 ]
 
 
@@ -145,7 +151,9 @@ def test_rows_after_the_last_checkpoint_are_cut_and_come_again(
     epochs=st.integers(1, 8),
     more=st.integers(0, 6),
     eval_every=st.integers(1, 4),
-    lrs=st.lists(st.sampled_from([0.05, 0.3, 30.0, 1e6]), min_size=1, max_size=2, unique=True),
+    lrs=st.lists(
+        st.sampled_from([0.05, 0.3, 30.0, 1e6, 1e38]), min_size=1, max_size=2, unique=True
+    ),
     command=st.sampled_from(["full", "sgd", "minibatch"]),
 )
 @settings(
@@ -218,6 +226,109 @@ def test_run_json_tells_of_every_start(tmp_path: Path) -> None:
     assert content["started"] == first["started"]
     assert [start["updates"] for start in content["resumed"]] == [2]
     assert "resumed" not in first
+
+
+def test_a_complete_comparison_is_only_read(tmp_path: Path) -> None:
+    run("compare", small_config(), tmp_path)
+    before = {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()}
+    results = run("compare", small_config(), tmp_path, stop_after=1)
+    assert results[0].status == "done"
+    assert {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()} == before
+
+
+def test_every_start_is_kept_in_run_json(tmp_path: Path) -> None:
+    for epochs in (2, 3, 5):
+        run("full", small_config(epochs=epochs), tmp_path)
+    content = json.loads((tmp_path / "run.json").read_text())
+    assert [start["updates"] for start in content["resumed"]] == [2, 3]
+
+
+def test_after_falling_back_the_good_checkpoints_are_kept(tmp_path: Path) -> None:
+    for epochs in (2, 3):
+        run("full", small_config(epochs=epochs), tmp_path)
+    damage(tmp_path / CHECKPOINT, "cut short")
+    for epochs, before in ((4, 2), (5, 4)):
+        run("full", small_config(epochs=epochs), tmp_path)
+        assert load_checkpoint(tmp_path / PREVIOUS).state.updates == before
+        assert load_checkpoint(tmp_path / CHECKPOINT).state.updates == epochs
+
+
+def test_a_resumed_run_has_no_more_time_for_checkpoints_than_it_trains() -> None:
+    checkpoints = member._Checkpoints(1, seconds=1000.0)
+    one = Segment(5, 5, 500, 1000.1, [[0.1]], (None,), (Evaluation(0.1, 0.1, None),))
+    assert not checkpoints.is_due(one)
+    assert checkpoints.is_due(replace(one, seconds=1001.0))
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("lr", [0.1]), ("hidden_size", [3]), ("batch_size", 7), ("device", "cpu"), ("seed", 3),
+        ("seeds", 2), ("sampling", "sequential"), ("drop_last", True), ("momentum", 0.5),
+        ("weight_decay", 0.1), ("activation", "tanh"), ("loss", "l1"), ("eval_every", 2),
+        ("log_every", 2), ("checkpoint_every", 2), ("chunk_rows", 5), ("data", {"noise": 0.1}),
+        ("plot", {"dpi": 30}),
+    ],
+)  # fmt: skip
+def test_every_key_but_epochs_must_stay(key: str, value: object) -> None:
+    with pytest.raises(ConfigError, match=rf"^{key}[.:]") as caught:
+        refuse_changes(small_config(), small_config(**{key: value}))
+    assert len(caught.value.problems) == 1
+    assert fingerprint(small_config(), "sgd") != fingerprint(small_config(**{key: value}), "sgd")
+
+
+def test_a_fingerprint_tells_methods_apart_and_epochs_not() -> None:
+    assert fingerprint(small_config(), "sgd") != fingerprint(small_config(), "full")
+    assert fingerprint(small_config(), "sgd") == fingerprint(small_config(epochs=99), "sgd")
+
+
+def test_checkpoints_hold_what_is_needed_and_no_more(tmp_path: Path) -> None:
+    run("sgd", small_config(lr=[0.1, 0.2]), tmp_path)
+    state = load_checkpoint(tmp_path / CHECKPOINT).state
+    assert state.loss_sum.untyped_storage().nbytes() == 2 * 8
+
+
+def test_rows_are_on_the_disk_before_a_checkpoint_takes_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[str] = []
+    fsync, rename = os.fsync, Path.replace
+
+    def synced(descriptor: int) -> None:
+        done.append("disk " + Path(f"/proc/self/fd/{descriptor}").readlink().name)
+        fsync(descriptor)
+
+    def renamed(self: Path, target: Path) -> Path:
+        done.append(f"{self.name} → {Path(target).name}")
+        return rename(self, target)
+
+    run("full", small_config(), tmp_path)
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(Path, "replace", renamed)
+    run("full", small_config(epochs=5), tmp_path)
+    first = done.index("disk epochs.csv")
+    assert done[first : first + 6] == [
+        "disk epochs.csv",
+        "disk steps.csv",
+        "disk checkpoint.pt.partial",
+        "checkpoint.pt → checkpoint.previous.pt",
+        "checkpoint.pt.partial → checkpoint.pt",
+        f"disk {tmp_path.name}",
+    ]
+    assert done[-2:] == ["disk run.json.partial", "run.json.partial → run.json"]
+
+
+def test_nothing_is_left_beside_a_file_that_was_not_finished(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("old")
+
+    def stop_in_the_middle() -> None:
+        with replacing(tmp_path / "a") as partial:
+            partial.write_text("new")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        stop_in_the_middle()
+    assert [(p.name, p.read_text()) for p in tmp_path.iterdir()] == [("a", "old")]
 
 
 # --------------------------------------------------------------------------- on the command line

@@ -679,6 +679,14 @@ def test_more_than_fits_is_refused_before_it_is_tried(
         prepare("compare", small_config(**settings))
 
 
+def test_what_goes_through_in_chunks_takes_no_more_than_a_chunk() -> None:
+    million = {"rows": 2_000_000}
+    wide = {"hidden_size": 4000, "chunk_rows": 100, "data": million, "sampling": "sequential"}
+    assert prepare("full", small_config(**wide)).members
+    with pytest.raises(ConfigError, match="hidden_size, lr and seeds"):
+        prepare("full", small_config(**{**wide, "chunk_rows": 10**6, "hidden_size": 40_000}))
+
+
 def test_memory_is_that_of_the_container(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     machine = memory_bytes()
     assert machine
