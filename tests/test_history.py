@@ -149,10 +149,8 @@ def test_reading_keeps_no_more_than_it_may(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_infinite_losses_displace_no_finite_one() -> None:
-    column: dict[str, array[float]] = {
-        "epoch": array("q", range(1000)),
-        "train_loss": array("d", [1.0] * 1000),
-    }
+    numbers: array[float] = array("d", range(1000))
+    column = {"epoch": numbers, "train_loss": array("d", [1.0] * 1000)}
     column["train_loss"][500] = 7.0
     column["train_loss"][501] = math.inf
     thin([column], "epoch", ("train_loss",), 300)
