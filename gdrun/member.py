@@ -53,7 +53,6 @@ def train_member(
     writes = place is not None and not standing.is_complete
     log = _log(config, member, standing, place, facts) if place and writes else None
     total = plan.epochs * plan.updates_per_epoch(problem.data.rows)
-
     keep_last = not standing.fell_back
 
     def save() -> None:
@@ -78,7 +77,8 @@ def train_member(
             try:
                 yield Progress(member.series, segment)
             except GeneratorExit:  # nobody listens any more; the state is complete here
-                save()
+                if state.updates < total:
+                    save()
                 raise
             if stop():
                 break

@@ -95,8 +95,8 @@ class RowFile:
             os.close(self._descriptor)
 
 
-def check(path: Path, mark: Mark) -> "hashlib._Hash":
-    """Whether a file still begins with what a mark says: the hash of it.
+def check(path: Path, mark: Mark, *, whole: bool = False) -> "hashlib._Hash":
+    """Whether a file still begins with what a mark says, or is the `whole` of it: the hash of it.
 
     Raises:
         OSError: the file can't be read.
@@ -110,7 +110,8 @@ def check(path: Path, mark: Mark) -> "hashlib._Hash":
         while left and (block := file.read(min(left, READ_BYTES))):
             digest.update(block)
             left -= len(block)
-    if left or digest.hexdigest() != mark.sha256:
+        more = whole and bool(file.read(1))
+    if left or more or digest.hexdigest() != mark.sha256:
         what = f"is {left:,} bytes shorter than" if left else "is not what"
         raise DataError(
             f"{path}: {what} gdrun left it: it was changed since, and is left alone",

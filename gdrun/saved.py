@@ -16,6 +16,9 @@ from gdrun.results import SCHEMA_VERSION
 from gdrun.rowfile import Mark
 from gdrun.rundir import CONFIG, MANIFEST
 
+# Keys of a config that may change: more epochs extend a run, and data is known by what it holds.
+MAY_CHANGE = ("epochs", *(f"data.{key}" for key in DATA_FILES))
+
 
 def read_manifest(directory: Path) -> dict[str, Any]:
     """The content of a `run.json`.
@@ -117,7 +120,7 @@ def root_of(directory: Path) -> Path:
 
 
 def refuse_changes(saved: RunConfig, asked: RunConfig) -> None:
-    """Refuse to go on with another config than was begun with; more epochs are no other.
+    """Refuse to go on with another config than was begun with, but for what may change.
 
     Raises:
         ConfigError: naming each key that differs.
@@ -126,16 +129,12 @@ def refuse_changes(saved: RunConfig, asked: RunConfig) -> None:
     differing = [
         f"{key}: the run has {_value(before, key)}, and can't go on with {_value(now, key)}"
         for key in dict.fromkeys([*before, *now])
-        # Where the data lies may change; what it holds is looked at.
-        if key not in ("epochs", *FILES) and before.get(key, _flat) != now.get(key, _flat)
+        if key not in MAY_CHANGE and before.get(key, _flat) != now.get(key, _flat)
     ]
     if asked.epochs < saved.epochs:
         differing.append(f"epochs: the run has {saved.epochs}, which can be raised, not lowered")
     if differing:
         raise ConfigError(differing, "start a new run for another config")
-
-
-FILES = tuple(f"data.{key}" for key in DATA_FILES)
 
 
 def _flat(values: Mapping[str, Any], above: str = "") -> dict[str, Any]:

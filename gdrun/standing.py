@@ -97,7 +97,7 @@ def where_left(
     is_complete = over and status in ("done", "diverged")
     if is_complete:  # what was written after the checkpoint is to be there, too
         for name, mark in final_marks(manifest, directory).items():
-            check(directory / name, mark)
+            check(directory / name, mark, whole=True)
     notes = [*complaints]
     if complaints:
         notes.append("went on from the checkpoint before it")

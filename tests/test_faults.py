@@ -393,7 +393,7 @@ def test_the_end_of_a_finished_run_is_looked_at_too(invoke: Invoke) -> None:
     invoke("minibatch", "--epochs", "3", "--name", "a", *NO_PICTURES)
     path = Path("outputs/a/epochs.csv")
     whole = path.read_text()
-    for changed in (whole[: whole.rindex("minibatch")], whole.replace("0.1", "0.2")):
+    for changed in (whole[: whole.rindex("minibatch")], whole.replace("0.1", "0.2"), whole + "x"):
         path.write_text(changed)
         outcome = invoke("minibatch", "--resume", "outputs/a")
         assert outcome.code == 2

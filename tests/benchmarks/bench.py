@@ -24,7 +24,6 @@ from rich.progress import track
 from rich.table import Table
 
 from gdrun import member
-from gdrun.checkpoint import save_checkpoint
 from gdrun.configfile import load_config
 from gdrun.dataset import Dataset
 from gdrun.engine import train
@@ -84,15 +83,15 @@ def full_batch(chunk_rows: int | None, updates: int = 5) -> float:
 def checkpoint_share() -> float:
     """Time spent on checkpoints as a part of the training time, one wanted after every epoch."""
     spent = 0.0
+    take = member._Checkpoints.take
 
-    def save(*arguments: Any, **more: Any) -> None:
+    def watched(self: Any, save: Callable[[], None]) -> None:
         nonlocal spent
-        start = time.perf_counter()
-        save_checkpoint(*arguments, **more)
-        spent += time.perf_counter() - start
+        spent += seconds(lambda: take(self, save))
 
-    with patch.object(member, "save_checkpoint", save):
-        return spent / sgd("checkpoint_every=1", "epochs=2000").lanes[0].seconds
+    with patch.object(member._Checkpoints, "take", watched):
+        trained = sgd("checkpoint_every=1", "epochs=1000").lanes[0].seconds
+    return spent / trained
 
 
 def interrupt(*arguments: str) -> float:
