@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -291,6 +292,46 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     np.save(place / "y.npy", y)
     yield place
     (place / "x.npy").unlink()
+
+
+@contextmanager
+def control_group(limit: int) -> Iterator[Path]:
+    """A control group whose processes get so many bytes, page cache included."""
+    for base, key in (
+        (Path("/sys/fs/cgroup/memory"), "memory.limit_in_bytes"),
+        (Path("/sys/fs/cgroup"), "memory.max"),
+    ):
+        group = base / f"gdrun-test-{os.getpid()}"
+        try:
+            group.mkdir()
+            (group / key).write_text(str(limit))
+        except OSError:
+            with suppress(OSError):
+                group.rmdir()
+            continue
+        try:
+            yield group
+        finally:
+            group.rmdir()
+        return
+    pytest.skip("control groups can't be made here")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="limits are Linux's")
+def test_a_file_four_times_larger_than_a_control_group(large: Path) -> None:
+    data = {"source": "npy", "x": str(large / "x.npy"), "y": str(large / "y.npy")}
+    config = {"epochs": 1, "hidden_size": 2, "lr": 0.01, "data": data}
+    limit = (large / "x.npy").stat().st_size // 4
+    with control_group(limit) as group:
+        done = subprocess.run(
+            [sys.executable, "-c", LIMITED, json.dumps(config), "full", str(2**40)],
+            capture_output=True,
+            text=True,
+            preexec_fn=lambda: (group / "cgroup.procs").write_text(str(os.getpid())) and None,
+        )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[1] == "1"
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="limits are Linux's")
