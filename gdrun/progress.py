@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from statistics import median
 
+from gdrun.history import History
 from gdrun.records import Segment, Series
 
 BLOCKS = "▁▂▃▄▅▆▇█"
@@ -52,6 +53,19 @@ class Track:
         if not self.updates:
             return "waiting"
         return "done" if self.updates == self.total else ""
+
+    def recall(self, histories: Sequence[History]) -> None:
+        """Take in what earlier processes recorded."""
+        losses = [history.epochs["train_loss"] for history in histories]
+        self._bests = [min(filter(math.isfinite, column), default=math.inf) for column in losses]
+        self.best = median(self._bests)
+        rows = max(len(column) for column in losses)
+        for row in range(0, rows, -(-rows // CURVE_POINTS) or 1):
+            known = [column[row] for column in losses if row < len(column)]
+            finite = [loss for loss in known if math.isfinite(loss)]
+            if finite:
+                self.loss = median(finite)
+                self._remember(self.loss)
 
     def advance(self, segment: Segment) -> None:
         """Take in a segment."""

@@ -143,19 +143,16 @@ def _print_plan(request: Request, options: TrainingOptions) -> None:
 def tracks_of(experiment: "Experiment") -> list[Track]:
     """Where each run of an experiment starts."""
     rows, epochs = experiment.problem.data.rows, experiment.config.epochs
-    standings = experiment.standings or {}
-    return [
-        Track(
-            member.series,
-            epochs,
-            member.plan.updates_per_epoch(rows),
-            updates=standing.state.updates if standing else 0,
-            seconds=standing.state.seconds if standing else 0.0,
-            epoch=standing.state.epoch if standing else 0,
-        )
-        for member in experiment.members
-        for standing in [standings.get(member.series.method)]
-    ]
+    tracks = []
+    for member in experiment.members:
+        track = Track(member.series, epochs, member.plan.updates_per_epoch(rows))
+        standing = (experiment.standings or {}).get(member.series.method)
+        if standing and standing.state.begun:
+            state = standing.state
+            track.epoch, track.updates, track.seconds = state.epoch, state.updates, state.seconds
+            track.recall(standing.recorder.histories)
+        tracks.append(track)
+    return tracks
 
 
 def how(config: RunConfig) -> str:

@@ -19,10 +19,13 @@ from gdrun.config import RunConfig
 from gdrun.errors import ConfigError, DataError
 from gdrun.experiment import prepare
 from gdrun.files import replacing
+from gdrun.member import Progress
+from gdrun.progress import Track
 from gdrun.records import Evaluation, Segment
 from gdrun.results import RunResult
 from gdrun.runs import execute, take_up
 from gdrun.saved import refuse_changes
+from gdrun.session import tracks_of
 from gdrun.standing import fingerprint
 from tests.conftest import Invoke, small_config
 
@@ -424,6 +427,23 @@ def test_what_happens_to_a_run_is_said(invoke: Invoke, monkeypatch: pytest.Monke
     outcome = invoke("sgd", "--resume", "outputs/a", "--epochs", "6")
     assert "note: outputs/a: done after 4 of 6 epochs, goes on" in outcome.err
     assert "note: went on with threads 77, not " in outcome.err
+
+
+def test_a_resumed_run_remembers_its_best_loss_and_its_curve(tmp_path: Path) -> None:
+    config = small_config(epochs=40, lr=[0.1, 0.2], seeds=2, eval_every=3)
+    whole = Track(prepare("sgd", config).members[0].series, 40, 100)
+    for event in execute(prepare("sgd", config)):
+        if isinstance(event, Progress):
+            whole.advance(event.segment)
+    run("sgd", config, tmp_path, stop_after=20)
+    experiment = take_up(prepare("sgd", config), tmp_path)
+    (track,) = tracks_of(experiment)
+    assert 0 < track.updates < 4000
+    for event in execute(experiment, tmp_path):
+        if isinstance(event, Progress):
+            track.advance(event.segment)
+    assert track.best == pytest.approx(whole.best)
+    assert track.curve == pytest.approx(whole.curve)
 
 
 def test_a_dry_run_says_where_a_run_would_go_on(invoke: Invoke) -> None:
