@@ -256,6 +256,36 @@ def test_after_falling_back_the_good_checkpoints_are_kept(tmp_path: Path) -> Non
         assert load_checkpoint(tmp_path / CHECKPOINT).state.updates == epochs
 
 
+def test_after_falling_back_the_next_checkpoint_is_kept_as_any_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run("full", small_config(epochs=2), tmp_path)
+    run("full", small_config(epochs=3), tmp_path)
+    damage(tmp_path / CHECKPOINT, "cut short")
+    monkeypatch.setattr(member, "CHECKPOINT_SHARE", 1e9)
+    monkeypatch.setattr(member, "FIRST_SECONDS", -1.0)
+    monkeypatch.setattr(member, "CHECKPOINT_SECONDS", -1.0)
+    run("full", small_config(epochs=9), tmp_path)  # with a checkpoint at every update
+    assert load_checkpoint(tmp_path / CHECKPOINT).state.updates == 9
+    assert load_checkpoint(tmp_path / PREVIOUS).state.updates == 8
+
+
+@pytest.mark.usefixtures("_many_segments")
+@pytest.mark.parametrize("segments", [1, 5, 130, 300, 302])
+def test_a_run_that_nobody_listens_to_any_more_is_saved(segments: int, tmp_path: Path) -> None:
+    config = small_config(eval_every=2)
+    (tmp_path / "a").mkdir()
+    events = execute(prepare("sgd", config), tmp_path / "a")
+    for _ in range(segments):
+        last = next(events)
+    events.close()
+    assert isinstance(last, Progress)
+    assert load_checkpoint(tmp_path / "a" / CHECKPOINT).state.updates == last.segment.updates
+    run("sgd", small_config(eval_every=2, epochs=5), tmp_path / "a")
+    run("sgd", small_config(eval_every=2, epochs=5), tmp_path / "b")
+    assert logs(tmp_path / "a") == logs(tmp_path / "b")
+
+
 def test_a_resumed_run_has_no_more_time_for_checkpoints_than_it_trains() -> None:
     checkpoints = member._Checkpoints(1, seconds=1000.0)
     one = Segment(5, 5, 500, 1000.1, [[0.1]], (None,), (Evaluation(0.1, 0.1, None),))
