@@ -80,6 +80,7 @@ cp -r outputs/a ../a
 """
 
 
+@pytest.mark.skipif(not shutil.which("unshare"), reason="needs a file system of its own")
 def test_a_full_disk_is_a_message_and_other_runs_stand(tmp_path: Path) -> None:
     work = tmp_path / "work"
     (work / "outputs").mkdir(parents=True)
@@ -172,7 +173,10 @@ def read_only(place: Path) -> Iterator[None]:
         path.chmod(modes[path] | 0o055)
     place.chmod(0o555)
     if user == 0:
-        os.seteuid(65534)
+        try:
+            os.seteuid(65534)
+        except OSError:
+            pytest.skip("root can't be somebody else here")
     try:
         yield
     finally:
