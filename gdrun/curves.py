@@ -33,6 +33,8 @@ LINE_STYLES: tuple[LineStyle, ...] = (
     (0, (1, 4)),
     (0, (8, 4)),
 )
+# Points of a curve of several seeds: a picture is no wider.
+SHOWN_POINTS = 5000
 # Above this many points a line is embedded as pixels in SVG and PDF files.
 RASTERIZE_ABOVE = 2000
 # A loss this many times that of the untrained network isn't drawn: the training diverges.
@@ -62,7 +64,7 @@ def draw_steps(axes: Axes, result: RunResult, ceiling: float) -> None:
         where, means = _epoch_means(histories, updates, losses)
         means[means > ceiling] = np.inf
         losses[losses > ceiling] = np.inf
-        middle, low, high = _quantiles(losses)
+        updates, middle, low, high = _quantiles(updates, losses)
         faint: Any = {"color": color, "rasterized": len(updates) > RASTERIZE_ABOVE}
         if len(lanes) > 1:
             axes.fill_between(updates, low, high, **faint, alpha=0.3 / several, linewidth=0)
@@ -108,7 +110,7 @@ def draw_band(
     gid: str | None = None,
 ) -> None:
     """The median of curves, (lanes, points), and their band; a cross on top where it leaves."""
-    middle, low, high = _quantiles(curves)
+    x, middle, low, high = _quantiles(x, curves)
     if band and len(curves) > 1:
         axes.fill_between(x, low, high, color=color, alpha=0.2, linewidth=0)
     alive = np.flatnonzero(np.isfinite(middle))
@@ -201,15 +203,32 @@ def _align(histories: Sequence[History], table: str, x: str, y: str) -> tuple[Ar
     return np.asarray(longest[x], dtype=float)[evaluated], values[:, evaluated]
 
 
-def _quantiles(curves: Array) -> tuple[Array, Array, Array]:
-    """Median, 20th and 80th percentile over lanes, NaN where they are infinite."""
-    quantiles = [
-        np.median(curves, axis=0),
-        # Observed values, not interpolated ones: between a finite and an infinite one lies nothing.
-        *np.percentile(curves, BAND, axis=0, method="inverted_cdf"),
-    ]
-    middle, low, high = (np.where(np.isfinite(q), q, np.nan) for q in quantiles)
-    return middle, low, high
+def _quantiles(x: Array, curves: Array) -> tuple[Array, Array, Array, Array]:
+    """Where to draw, and there median, 20th and 80th percentile over lanes, NaN where infinite."""
+    middle = np.median(curves, axis=0)
+    if len(curves) > 1:
+        shown = _extremes(middle)
+        x, middle, curves = x[shown], middle[shown], curves[:, shown]
+    # Observed values, not interpolated ones: between a finite and an infinite one lies nothing.
+    low, high = np.percentile(curves, BAND, axis=0, method="inverted_cdf")
+    middle, low, high = (np.where(np.isfinite(q), q, np.nan) for q in (middle, low, high))
+    return x, middle, low, high
+
+
+def _extremes(values: Array) -> NDArray[np.intp]:
+    """Where at most about `SHOWN_POINTS` values are that have the lowest and highest of all parts.
+
+    Percentiles of many lanes at more points than a picture has would take seconds.
+    """
+    if len(values) <= SHOWN_POINTS:
+        return np.arange(len(values))
+    width = -(-2 * len(values) // SHOWN_POINTS)
+    starts = np.arange(0, len(values), width)
+    padded = np.concatenate([values, np.full(-len(values) % width, values[-1])])
+    parts = padded.reshape(-1, width)
+    ends = [0, len(values) - 1]
+    found = np.concatenate([starts + parts.argmin(axis=1), starts + parts.argmax(axis=1), ends])
+    return np.unique(np.minimum(found, len(values) - 1))
 
 
 def running_mean(x: Array, y: Array, window: int) -> tuple[Array, Array]:

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gdrun.api import train
-from gdrun.curves import running_mean
+from gdrun.curves import _quantiles, running_mean
 from gdrun.experiment import prepare
 from gdrun.history import History, Recorder, thin
 from gdrun.plots import compare_figure, loss_figure
@@ -203,6 +203,25 @@ def test_running_mean_of_a_whole_run_is_drawn_as_before() -> None:
     updates, losses = np.asarray(steps["update"], float), np.asarray(steps["loss"])
     _, expected = running_mean(updates, losses, 100)
     assert np.asarray(bold.get_ydata()) == pytest.approx(expected)
+
+
+def test_long_curves_of_several_seeds_keep_their_extremes() -> None:
+    values = np.random.default_rng(1).normal(size=(3, 60_000))
+    values[:, 41_234] = 50.0
+    values[:, 17] = -50.0
+    values[1:, 59_000:] = np.inf
+    x, middle, low, high = _quantiles(np.arange(60_000.0), values)
+    assert len(x) == len(middle) == len(low) == len(high) <= 5100
+    assert (x[0], x[-1]) == (0, 59_999)
+    whole = np.median(values, axis=0)
+    assert middle[list(x).index(41_234)] == 50.0
+    assert middle[list(x).index(17)] == -50.0
+    for position, value in zip(x, middle, strict=True):
+        expected = whole[int(position)]
+        assert value == expected or (np.isnan(value) and np.isinf(expected))
+    few = _quantiles(np.arange(100.0), values[:, :100])
+    assert list(few[0]) == list(range(100))
+    assert list(few[1]) == list(whole[:100])
 
 
 def test_memory_of_a_long_run_is_bounded() -> None:
