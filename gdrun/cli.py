@@ -17,7 +17,7 @@ from rich.text import Text
 
 from gdrun import __version__
 from gdrun.consoles import close, console, write
-from gdrun.errors import ConfigError, GdrunError, OutputError
+from gdrun.errors import ConfigError, GdrunError, OutputError, one_line
 from gdrun.interrupts import die_quietly_on_ctrl_c
 from gdrun.labels import visible
 from gdrun.options import TrainingOptions
@@ -142,7 +142,7 @@ def main() -> None:
         sys.exit(FAILED if isinstance(error, OutputError) else USAGE)
     except MemoryError as error:
         _complain(
-            [f"not enough memory: {_one_line(error)}"],
+            [f"not enough memory: {one_line(error)}"],
             ["fewer rows, lanes or hidden units need less"],
         )
         sys.exit(FAILED)
@@ -153,16 +153,12 @@ def main() -> None:
         if os.environ.get("GDRUN_DEBUG"):
             traceback.print_exc()
         _complain(
-            [f"unexpected {type(error).__name__}: {_one_line(error)}"],
+            [f"unexpected {type(error).__name__}: {one_line(error)}"],
             ["this is a defect of gdrun; GDRUN_DEBUG=1 shows where it happened"],
         )
         sys.exit(FAILED)
     finally:
         close()
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())
 
 
 def _complain(problems: Iterable[str], hints: Iterable[str]) -> None:

@@ -13,7 +13,7 @@ import yaml
 from pydantic import ValidationError
 
 from gdrun.config import RunConfig
-from gdrun.errors import ConfigError, did_you_mean, excerpt, first_of
+from gdrun.errors import ConfigError, did_you_mean, excerpt, first_of, one_line
 from gdrun.mistakes import KeyPath, Layer, explain, kind
 from gdrun.yamltext import LARGEST, RefusedError, compose, construct
 
@@ -195,7 +195,7 @@ def parse_layer(text: str, source: str) -> Layer:
             "each line is `key: value`, with a space after the colon and no tabs for indentation",
         ) from None
     except yaml.YAMLError as error:
-        raise ConfigError(f"{source}: is not valid YAML: {' '.join(str(error).split())}") from None
+        raise ConfigError(f"{source}: is not valid YAML: {one_line(error)}") from None
     if values is None:
         return Layer({})
     if not isinstance(values, dict):

@@ -27,19 +27,16 @@ class _Outlet:
         return real
 
     def write(self, text: str) -> int:
-        stream = self._stream
-        if stream is not None and not self._gone:
-            try:
-                stream.write(text)
-            except OSError as error:
-                self._drop(error)
+        self._try("write", text)
         return len(text)
 
     def flush(self) -> None:
-        stream = self._stream
-        if stream is not None and not self._gone:
+        self._try("flush")
+
+    def _try(self, action: str, *arguments: str) -> None:
+        if self._stream is not None and not self._gone:
             try:
-                stream.flush()
+                getattr(self._stream, action)(*arguments)
             except OSError as error:
                 self._drop(error)
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from gdrun.csvfile import USE_NPY, refuse_unreadable, rows_of
-from gdrun.errors import DataError, did_you_mean, excerpt, first_of
+from gdrun.errors import DataError, did_you_mean, excerpt, first_of, unreadable
 
 MOST_COLUMNS = 100_000
 SHOWN = 5  # mistakes of a kind that are listed; the rest are counted
@@ -86,10 +86,7 @@ def read_table(path: Path, target: str, features: Sequence[str] | None) -> Table
         raise DataError(f"{path}: is not UTF-8 text", "save it as CSV in UTF-8") from None
     except (OSError, UnicodeEncodeError) as error:  # the latter for a name that no file can have
         reason = error.strerror if isinstance(error, OSError) else error.reason
-        raise DataError(
-            f"data.path: {path} can't be read: {reason}",
-            "a relative path in a config file is relative to that file, in --set to where you are",
-        ) from None
+        raise unreadable("data.path", path, reason) from None
     if features is None:
         # A column without a name is mostly an index that somebody's tool wrote along.
         unnamed = {_nameless(k) for k in range(1, len(names) + 1)}

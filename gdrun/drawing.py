@@ -12,6 +12,7 @@ from rich.text import Text
 
 from gdrun.config import PlotConfig
 from gdrun.display import View
+from gdrun.errors import one_line
 from gdrun.interrupts import StopRequest
 from gdrun.labels import visible
 from gdrun.results import RunResult
@@ -77,4 +78,4 @@ def draw(
 
 
 def _named(error: Exception) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"
+    return f"{type(error).__name__}: {one_line(error)}"

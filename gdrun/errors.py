@@ -42,6 +42,19 @@ class OutputError(GdrunError):
     """Results can't be written where they were asked for."""
 
 
+def unreadable(key: str, path: object, reason: object) -> DataError:
+    """That a data file, named by a key of the config, can't be read."""
+    return DataError(
+        f"{key}: {path} can't be read: {reason}",
+        "a relative path in a config file is relative to that file, in --set to where you are",
+    )
+
+
+def one_line(error: BaseException) -> str:
+    """What an exception that isn't of gdrun says, without its line breaks."""
+    return " ".join(str(error).split())
+
+
 def excerpt(text: str, length: int = 60) -> str:
     """Text from outside, cut to what a message has room for."""
     return text if len(text) <= length else text[: length - 1] + "…"

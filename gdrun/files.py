@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from gdrun.errors import OutputError
+
 # Windows has neither; there, a link takes rights that few have.
 NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
 NO_WAIT = getattr(os, "O_NONBLOCK", 0)
@@ -70,3 +72,18 @@ def flush_to_disk(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+@contextmanager
+def output_errors(directory: Path | None, what: str) -> Iterator[None]:
+    """Say which file couldn't be read or written, whichever `what` says.
+
+    Raises:
+        OutputError: one couldn't.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(
+            f"{error.filename or directory}: can't be {what}: {error.strerror}"
+        ) from error

@@ -1,27 +1,9 @@
-"""What the system and PyTorch raise when disk or memory is short, as errors that say so."""
+"""What PyTorch raises when memory is short, as the error that says so."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import torch
-
-from gdrun.errors import OutputError
-
-
-@contextmanager
-def output_errors(directory: Path | None, what: str) -> Iterator[None]:
-    """Say which file couldn't be read or written, whichever `what` says.
-
-    Raises:
-        OutputError: one couldn't.
-    """
-    try:
-        yield
-    except OSError as error:
-        raise OutputError(
-            f"{error.filename or directory}: can't be {what}: {error.strerror}"
-        ) from error
 
 
 @contextmanager

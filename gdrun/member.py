@@ -16,7 +16,8 @@ from gdrun.records import Segment, Series
 from gdrun.results import RunResult
 from gdrun.rundir import Manifest
 from gdrun.runlog import RunLog, log_facts
-from gdrun.standing import Standing, fingerprint
+from gdrun.saved import fingerprint
+from gdrun.standing import Standing
 
 # The first checkpoint comes early, those after it ever later.
 FIRST_SECONDS = 1.0
@@ -49,9 +50,9 @@ def train_member(
     """
     problem, config, plan = experiment.problem, experiment.config, member.plan
     state, recorder = standing.state, standing.recorder
-    # What is complete is only read.
-    writes = place is not None and not standing.is_complete
-    log = _log(config, member, standing, place, facts) if place and writes else None
+    log = None
+    if place and not standing.is_complete:  # what is complete is only read
+        log = _log(config, member, standing, place, facts)
     total = plan.epochs * plan.updates_per_epoch(problem.data.rows)
     keep_last = not standing.fell_back
 

@@ -8,6 +8,7 @@ memory are read once.
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from torch import Tensor
 
 from gdrun.config import NpyData
 from gdrun.dataset import Dataset, rows_held_out
-from gdrun.errors import DataError
+from gdrun.errors import DataError, one_line, unreadable
 from gdrun.labels import visible
 from gdrun.rows import Holdout, MappedRows, Rows, blocks, original_blocks
 from gdrun.scaling import Scaling, fit_scaling, refuse_overflow
@@ -55,7 +56,7 @@ def load_npy(config: NpyData, say: Callable[[str], None]) -> Dataset:
         )
     holdout = Holdout(len(x), held, config.seed) if held else None
     features = ("x",) if x.shape[1] == 1 else tuple(f"x{k}" for k in range(x.shape[1]))
-    read = _Reader(config, holdout, say)
+    read = partial(_read, config, holdout, say)
     train_x, val_x, x_scaling = read(config.x, x, features)
     train_y, val_y, y_scaling = read(config.y, y, ("y",))
     return Dataset(
@@ -78,16 +79,12 @@ def _mapped(path: Path, key: str) -> NDArray[np.generic]:
             raise DataError(f"{key}: {path} is no regular file")
         array = np.load(path, mmap_mode="r", allow_pickle=False)
     except OSError as error:
-        raise DataError(
-            f"{key}: {path} can't be read: {error.strerror or error}",
-            "a relative path in a config file is relative to that file, in --set to where you are",
-        ) from None
+        raise unreadable(key, path, error.strerror or error) from None
     except (ValueError, EOFError, TypeError, SyntaxError, OverflowError) as error:
         if "mmap length" in str(error):
             raise DataError(f"{key}: {path} is cut short", "copy or make it again") from None
-        reason = " ".join(str(error).split())
         raise DataError(
-            f"{key}: {path} is no .npy file of numbers: {reason}", "numpy.save writes one"
+            f"{key}: {path} is no .npy file of numbers: {one_line(error)}", "numpy.save writes one"
         ) from None
     if not isinstance(array, np.memmap) or array.dtype.kind not in "biuf" or array.ndim > 2:
         held = f"{array.dtype} of shape {array.shape}" if hasattr(array, "dtype") else "several"
@@ -99,54 +96,52 @@ def _mapped(path: Path, key: str) -> NDArray[np.generic]:
     return np.asarray(array).reshape(len(array), -1)
 
 
-class _Reader:
-    """Reads the two files of a data set alike."""
+def _read(
+    config: NpyData,
+    holdout: Holdout | None,
+    say: Callable[[str], None],
+    path: Path,
+    array: NDArray[np.generic],
+    names: tuple[str, ...],
+) -> tuple[Rows, Rows, Scaling | None]:
+    """Training rows, validation rows, and how they are scaled; every number is looked at."""
+    train = MappedRows(array, holdout)
+    val = replace(train, held=True)
+    scaling = None
+    if config.standardize:
+        # What is scaled by its own deviation is no larger than the root of its number.
+        scaling = fit_scaling(_checked(path, train, names, say), names)
+    else:
+        for block in _checked(path, train, names, say):
+            refuse_overflow(block.float(), names)
+    for block in _checked(path, val, names, say):
+        scaled = scaling.apply(block.double()) if scaling else block
+        refuse_overflow(scaled.float(), names)
+    train, val = replace(train, scaling=scaling), replace(val, scaling=scaling)
+    if array.size <= KEPT_NUMBERS:
+        train_rows, val_rows = (torch.cat([rows[:0], *blocks(rows)]) for rows in (train, val))
+        return train_rows, val_rows, scaling
+    return train, val, scaling
 
-    def __init__(
-        self, config: NpyData, holdout: Holdout | None, say: Callable[[str], None]
-    ) -> None:
-        self._standardize = config.standardize
-        self._holdout = holdout
-        self._say = say
 
-    def __call__(
-        self, path: Path, array: NDArray[np.generic], names: tuple[str, ...]
-    ) -> tuple[Rows, Rows, Scaling | None]:
-        """Training rows, validation rows, and how they are scaled; every number is looked at."""
-        train = MappedRows(array, self._holdout)
-        val = replace(train, held=True)
-        scaling = None
-        if self._standardize:
-            # What is scaled by its own deviation is no larger than the root of its number.
-            scaling = fit_scaling(self._checked(path, train, names), names)
-        else:
-            for block in self._checked(path, train, names):
-                refuse_overflow(block.float(), names)
-        for block in self._checked(path, val, names):
-            scaled = scaling.apply(block.double()) if scaling else block
-            refuse_overflow(scaled.float(), names)
-        train, val = replace(train, scaling=scaling), replace(val, scaling=scaling)
-        if array.size <= KEPT_NUMBERS:
-            train_rows, val_rows = (torch.cat([rows[:0], *blocks(rows)]) for rows in (train, val))
-            return train_rows, val_rows, scaling
-        return train, val, scaling
-
-    def _checked(self, path: Path, rows: MappedRows, names: tuple[str, ...]) -> Iterator[Tensor]:
-        """The rows in original units, block by block, all of them finite."""
-        done, said = 0, -1
-        for block in original_blocks(rows):
-            percent = 100 * done // len(rows)
-            if percent > said:
-                self._say(f"reading {visible(path.name)}: {percent} %")
-                said = percent
-            # A sum is quick, and finite only if all its terms are.
-            if not math.isfinite(block.sum()) and len(bad := (~block.isfinite()).nonzero()):
-                row, column = bad[0].tolist()
-                number = int(rows.numbers(torch.tensor([done + row])))
-                raise DataError(
-                    f"{path}, row {number} (from 0), column {names[column]!r}: expected a finite "
-                    f"number, got {block[row, column].item():g}",
-                    "correct or remove these rows",
-                )
-            done += len(block)
-            yield block
+def _checked(
+    path: Path, rows: MappedRows, names: tuple[str, ...], say: Callable[[str], None]
+) -> Iterator[Tensor]:
+    """The rows in original units, block by block, all of them finite."""
+    done, said = 0, -1
+    for block in original_blocks(rows):
+        percent = 100 * done // len(rows)
+        if percent > said:
+            say(f"reading {visible(path.name)}: {percent} %")
+            said = percent
+        # A sum is quick, and finite only if all its terms are.
+        if not math.isfinite(block.sum()) and len(bad := (~block.isfinite()).nonzero()):
+            row, column = bad[0].tolist()
+            number = int(rows.numbers(torch.tensor([done + row])))
+            raise DataError(
+                f"{path}, row {number} (from 0), column {names[column]!r}: expected a finite "
+                f"number, got {block[row, column].item():g}",
+                "correct or remove these rows",
+            )
+        done += len(block)
+        yield block

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from gdrun.config import RunConfig
 from gdrun.configfile import load_config, validate
-from gdrun.errors import ConfigError, OutputError
+from gdrun.errors import ConfigError
+from gdrun.files import output_errors
 from gdrun.options import TrainingOptions
 from gdrun.rundir import plan_directory
 from gdrun.saved import refuse_changes, saved_layer
@@ -51,10 +52,8 @@ def make_request(command: str, options: TrainingOptions) -> Request:
         raise ConfigError(
             "--resume goes on in the run's own directory: leave out --name and --output-dir"
         )
-    try:
+    with output_errors(directory, "read"):
         layer = saved_layer(directory, command)
-    except OSError as error:
-        raise OutputError(f"{error.filename}: can't be read: {error.strerror}") from None
     asked = load_config(options.config, settings, flags, base=layer)
     refuse_changes(validate(layer), asked)
     return Request(command, asked, directory, resumes=True)

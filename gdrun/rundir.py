@@ -131,6 +131,15 @@ def run_facts(command: str, description: Description, threads: int) -> dict[str,
         "schema": SCHEMA_VERSION,
         "command": command,
         "pid": os.getpid(),
+        **machine_facts(description, threads),
+        "git_commit": git_commit(),
+        "problem": asdict(description),
+    }
+
+
+def machine_facts(description: Description, threads: int) -> dict[str, Any]:
+    """On what a run is trained."""
+    return {
         "device": description.device,
         "threads": threads,
         "host": platform.node(),
@@ -139,8 +148,6 @@ def run_facts(command: str, description: Description, threads: int) -> dict[str,
             "python": platform.python_version(),
             "torch": version("torch"),
         },
-        "git_commit": git_commit(),
-        "problem": asdict(description),
     }
 
 

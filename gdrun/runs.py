@@ -11,11 +11,12 @@ import torch
 from gdrun.checkpoint import CHECKPOINT, PREVIOUS
 from gdrun.errors import DataError, OutputError
 from gdrun.experiment import Experiment
-from gdrun.guards import memory_errors, output_errors
+from gdrun.files import output_errors
+from gdrun.guards import memory_errors
 from gdrun.history import Recorder
 from gdrun.member import Progress, train_member
 from gdrun.results import RunResult, compare_results, group_status
-from gdrun.rundir import MANIFEST, Manifest, run_facts
+from gdrun.rundir import MANIFEST, Manifest, machine_facts, run_facts
 from gdrun.runlog import EPOCHS, STEPS
 from gdrun.saved import read_manifest
 from gdrun.standing import at_start, where_left
@@ -51,7 +52,7 @@ def take_up(experiment: Experiment, directory: Path, keep: int | None = None) ->
                 Recorder(member.series, experiment.config.log_every, keep),
             )
     notes = [note for standing in standings.values() for note in standing.notes]
-    elsewhere = _elsewhere(saved, run_facts("", experiment.description, torch.get_num_threads()))
+    elsewhere = _elsewhere(saved, machine_facts(experiment.description, torch.get_num_threads()))
     if elsewhere:
         notes.append(
             f"went on with {elsewhere}: last digits may differ from those of a run never stopped"

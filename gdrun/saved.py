@@ -1,5 +1,6 @@
 """What earlier commands left: their `run.json`, read by everyone in the same way."""
 
+import hashlib
 import json
 import shlex
 from collections.abc import Mapping
@@ -125,16 +126,28 @@ def refuse_changes(saved: RunConfig, asked: RunConfig) -> None:
     Raises:
         ConfigError: naming each key that differs.
     """
-    before, now = (_flat(config.model_dump(mode="json")) for config in (saved, asked))
+    before, now = _what_stays(saved), _what_stays(asked)
     differing = [
         f"{key}: the run has {_value(before, key)}, and can't go on with {_value(now, key)}"
         for key in dict.fromkeys([*before, *now])
-        if key not in MAY_CHANGE and before.get(key, _flat) != now.get(key, _flat)
+        if before.get(key, _flat) != now.get(key, _flat)
     ]
     if asked.epochs < saved.epochs:
         differing.append(f"epochs: the run has {saved.epochs}, which can be raised, not lowered")
     if differing:
         raise ConfigError(differing, "start a new run for another config")
+
+
+def fingerprint(config: RunConfig, method: str) -> str:
+    """A hash of the method and of all of a config but what may change."""
+    content = json.dumps([method, _what_stays(config)], sort_keys=True)
+    return hashlib.sha256(content.encode()).hexdigest()
+
+
+def _what_stays(config: RunConfig) -> dict[str, Any]:
+    """The dotted keys of a config that a run has to be gone on with."""
+    flat = _flat(config.model_dump(mode="json"))
+    return {key: value for key, value in flat.items() if key not in MAY_CHANGE}
 
 
 def _flat(values: Mapping[str, Any], above: str = "") -> dict[str, Any]:

@@ -1,7 +1,5 @@
 """Where a run stands: at its start, or where an earlier process left it."""
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,14 +9,13 @@ import torch
 
 from gdrun.checkpoint import CHECKPOINT, Checkpoint, last_checkpoint
 from gdrun.config import RunConfig
-from gdrun.configfile import DATA_FILES
 from gdrun.errors import ConfigError, DataError
 from gdrun.history import Recorder
 from gdrun.models import Problem
 from gdrun.records import Series
 from gdrun.rowfile import Mark, check, kept_lines
 from gdrun.runlog import EPOCHS, STEPS
-from gdrun.saved import final_marks, standing_status
+from gdrun.saved import final_marks, fingerprint, standing_status
 from gdrun.state import Plan, TrainState, initial_state
 
 
@@ -115,16 +112,6 @@ def where_left(
         fell_back=bool(complaints),
         notes=tuple(notes),
     )
-
-
-def fingerprint(config: RunConfig, method: str) -> str:
-    """A hash of the method and of all of a config but what may change.
-
-    That are its epochs, which may be raised, and where its data lies.
-    """
-    content = {**config.model_dump(mode="json"), "epochs": None, "method": method}
-    content["data"] = {k: v for k, v in content["data"].items() if k not in DATA_FILES}
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def _refuse_others(

@@ -24,9 +24,8 @@ from gdrun.progress import Track
 from gdrun.records import Evaluation, Segment
 from gdrun.results import RunResult
 from gdrun.runs import execute, take_up
-from gdrun.saved import refuse_changes
+from gdrun.saved import fingerprint, refuse_changes
 from gdrun.session import tracks_of
-from gdrun.standing import fingerprint
 from tests.conftest import Invoke, small_config
 
 NO_PICTURES = ("--set", "plot.enabled=false")
