@@ -5,7 +5,6 @@ import os
 import shlex
 import sys
 import traceback
-from collections.abc import Iterable
 from dataclasses import fields
 from inspect import Parameter, Signature
 from io import TextIOWrapper
@@ -13,14 +12,13 @@ from pathlib import Path
 from typing import Annotated, Any, get_type_hints
 
 import typer
-from rich.text import Text
 
 from gdrun import __version__
-from gdrun.consoles import close, console, write
-from gdrun.errors import ConfigError, GdrunError, OutputError, one_line
+from gdrun.consoles import close, complain, write
+from gdrun.errors import ConfigError, GdrunError, OutputError, in_words
 from gdrun.interrupts import die_quietly_on_ctrl_c
 from gdrun.labels import visible
-from gdrun.options import TrainingOptions
+from gdrun.options import SweepOptions, TrainingOptions
 from gdrun.records import Status
 
 FAILED, USAGE = 1, 2
@@ -51,16 +49,20 @@ app = typer.Typer(
 )
 
 
-def _add_training_command(name: str, help: str, *, leave_out: tuple[str, ...] = ()) -> None:  # noqa: A002
-    """Add a command whose parameters are the fields of `TrainingOptions`."""
+def _add_training_command(
+    name: str,
+    help: str,  # noqa: A002
+    *,
+    options: type[TrainingOptions] = TrainingOptions,
+    leave_out: tuple[str, ...] = (),
+) -> None:
+    """Add a command whose parameters are the fields of `TrainingOptions`, or of more `options`."""
 
     def run(**given: Any) -> None:
         try:
             from gdrun.session import train_and_report
 
-            status = train_and_report(
-                name, TrainingOptions(**given), shlex.join(["gdrun", *sys.argv[1:]])
-            )
+            status = train_and_report(name, options(**given), shlex.join(["gdrun", *sys.argv[1:]]))
             die_quietly_on_ctrl_c()
         except KeyboardInterrupt:  # Typer would call it a failure
             status = "interrupted"
@@ -68,12 +70,12 @@ def _add_training_command(name: str, help: str, *, leave_out: tuple[str, ...] = 
         gc.freeze()
         raise typer.Exit(EXIT_CODES[status])
 
-    hints = get_type_hints(TrainingOptions, include_extras=True)
+    hints = get_type_hints(options, include_extras=True)
     parameters = [
         Parameter(
             field.name, Parameter.KEYWORD_ONLY, default=field.default, annotation=hints[field.name]
         )
-        for field in fields(TrainingOptions)
+        for field in fields(options)
         if field.name not in leave_out
     ]
     # Typer reads its options off the signature.
@@ -94,6 +96,11 @@ _add_training_command(
 _add_training_command("minibatch", "Mini-batch gradient descent: an update for every few rows.")
 _add_training_command(
     "compare", "Train all three from the same start on the same data, and compare."
+)
+_add_training_command(
+    "sweep",
+    "Train a grid of learning rates and batch sizes, and say which to train with, and why.",
+    options=SweepOptions,
 )
 
 
@@ -137,33 +144,11 @@ def main() -> None:
             stream.reconfigure(errors="replace")
     try:
         app()
-    except GdrunError as error:
-        _complain(error.problems, error.hints)
-        sys.exit(FAILED if isinstance(error, OutputError) else USAGE)
-    except MemoryError as error:
-        _complain(
-            [f"not enough memory: {one_line(error)}"],
-            ["fewer rows, lanes or hidden units need less"],
-        )
-        sys.exit(FAILED)
-    except OSError as error:
-        _complain([f"{error.filename or 'output'}: {error.strerror}"], [])
-        sys.exit(FAILED)
-    except Exception as error:  # the boundary: a defect of gdrun, or of what it stands on
-        if os.environ.get("GDRUN_DEBUG"):
+    except Exception as error:  # the boundary: what isn't of ours, too, becomes a message
+        if os.environ.get("GDRUN_DEBUG") and not isinstance(error, GdrunError):
             traceback.print_exc()
-        _complain(
-            [f"unexpected {type(error).__name__}: {one_line(error)}"],
-            ["this is a defect of gdrun; GDRUN_DEBUG=1 shows where it happened"],
-        )
-        sys.exit(FAILED)
+        complain(*in_words(error))
+        asked_wrongly = isinstance(error, GdrunError) and not isinstance(error, OutputError)
+        sys.exit(USAGE if asked_wrongly else FAILED)
     finally:
         close()
-
-
-def _complain(problems: Iterable[str], hints: Iterable[str]) -> None:
-    messages = console(stderr=True, soft_wrap=True)
-    for line in problems:
-        messages.print(Text.assemble(("error: ", "bold red"), visible(line)))
-    for line in hints:
-        messages.print(Text.assemble(("hint: ", "bold cyan"), visible(line)))

@@ -5,7 +5,7 @@ epoch, the device that `auto` picks) is worked out where it is needed and never 
 config from YAML and flags is `gdrun.configfile`, saying what is wrong with it `gdrun.mistakes`.
 """
 
-from numbers import Real
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
@@ -16,10 +16,13 @@ from pydantic import (
     ConfigDict,
     Field,
     PlainSerializer,
+    PlainValidator,
     StrictBool,
     ValidationInfo,
     field_validator,
 )
+
+from gdrun.ranges import expand, is_range
 
 Method = Literal["full", "sgd", "minibatch"]
 Sampling = Literal["sequential", "reshuffle", "replacement"]
@@ -53,6 +56,37 @@ def _several(value: Any) -> Any:
     return tuple(value) if isinstance(value, list | tuple | range) else (value,)
 
 
+def _rates(value: Any) -> Any:
+    """Read a range as its numbers."""
+    return _several(expand(value) if isinstance(value, str) and is_range(value) else value)
+
+
+def _grid(value: Any) -> Any:
+    """Read `auto` as None, and a range as its numbers."""
+    return None if value is None or value == "auto" else _rates(value)
+
+
+def _batch_sizes(value: Any) -> Any:
+    """Read a range as whole numbers, each once."""
+    if isinstance(value, str) and is_range(value):
+        return tuple(dict.fromkeys(max(1, round(size)) for size in expand(value)))
+    return _grid(value)
+
+
+def _batch_size(value: Any) -> int | Literal["full"]:
+    if value == "full":
+        return "full"
+    if isinstance(value, bool) or not isinstance(value, Integral) or not 1 <= int(value) <= 10**15:
+        raise ValueError("Input should be a whole number of at least 1, or full")
+    return int(value)
+
+
+def _all_differ(values: tuple[Any, ...] | None) -> tuple[Any, ...] | None:
+    if values and len(set(values)) < len(values):
+        raise ValueError("Input should be a list without repeats")
+    return values
+
+
 def _auto(value: Any) -> Any:
     """Read `auto` as None: what is best is worked out where it is needed."""
     if value == "auto":
@@ -62,7 +96,9 @@ def _auto(value: Any) -> Any:
     return value
 
 
-def _one_or_several(values: tuple[Any, ...]) -> Any:
+def _one_or_several(values: tuple[Any, ...] | None) -> Any:
+    if values is None:
+        return "auto"
     return values[0] if len(values) == 1 else list(values)
 
 
@@ -76,6 +112,10 @@ Seed = Annotated[Integer, Field(ge=0, lt=2**62)]
 # Absolute, so that a saved config means the same file wherever it is read.
 FilePath = Annotated[Path, BeforeValidator(_text), AfterValidator(_absolute)]
 Several = (BeforeValidator(_several), PlainSerializer(_one_or_several))
+Rates = Annotated[tuple[Positive, ...], Field(min_length=1), AfterValidator(_all_differ)]
+BatchSize = Annotated[int | Literal["full"], PlainValidator(_batch_size)]
+BatchSizes = Annotated[tuple[BatchSize, ...], Field(min_length=1), AfterValidator(_all_differ)]
+Auto = PlainSerializer(lambda value: "auto" if value is None else value)
 
 
 class Schema(BaseModel):
@@ -144,6 +184,22 @@ class PlotConfig(Schema):
     dpi: Annotated[Integer, Field(ge=30, le=1200)] = 150
 
 
+class SweepConfig(Schema):
+    """The grid of `gdrun sweep`; None, written `auto`, is what suits the rest of the config.
+
+    `lr` are lanes of each run, `batch_size` a run each (`full`: all rows). A training has come to
+    the `target` once its train loss is at or below it.
+    """
+
+    lr: Annotated[Rates | None, BeforeValidator(_grid), PlainSerializer(_one_or_several)] = None
+    batch_size: Annotated[
+        BatchSizes | None, BeforeValidator(_batch_sizes), PlainSerializer(_one_or_several)
+    ] = None
+    target: Annotated[
+        Positive | None, BeforeValidator(lambda value: None if value == "auto" else value), Auto
+    ] = None
+
+
 class RunConfig(Schema):
     """Everything that decides a run, but for the method.
 
@@ -153,7 +209,7 @@ class RunConfig(Schema):
     written `auto`, is as many as pay.
     """
 
-    lr: Annotated[tuple[Positive, ...], Field(min_length=1), *Several] = (0.2,)
+    lr: Annotated[Rates, BeforeValidator(_rates), PlainSerializer(_one_or_several)] = (0.2,)
     hidden_size: Annotated[tuple[Count, ...], *Several] = (10,)
     batch_size: Count = 16
     epochs: Count = 100
@@ -168,20 +224,12 @@ class RunConfig(Schema):
     activation: Literal["relu", "tanh", "sigmoid", "gelu"] = "relu"
     loss: Literal["mse", "l1", "huber"] = "mse"
     data: DataConfig = QuadraticData()
-    chunk_rows: Annotated[
-        Count | None, BeforeValidator(_auto), PlainSerializer(lambda rows: rows or "auto")
-    ] = None
+    chunk_rows: Annotated[Count | None, BeforeValidator(_auto), Auto] = None
     eval_every: Count = 1
     log_every: Count = 1
     checkpoint_every: Count | None = None
+    sweep: SweepConfig = SweepConfig()
     plot: PlotConfig = PlotConfig()
-
-    @field_validator("lr")
-    @classmethod
-    def _lanes_differ(cls, values: tuple[float, ...]) -> tuple[float, ...]:
-        if len(set(values)) < len(values):
-            raise ValueError("Input should be a list without repeats: each value is its own lane")
-        return values
 
     @field_validator("nesterov")
     @classmethod

@@ -68,7 +68,7 @@ def load_config(
     Args:
         config: path of a YAML file or name of a preset.
         settings: `KEY=VALUE` strings with dotted keys, the values read as YAML.
-        flags: key of the config → (flag as typed, its value as text).
+        flags: dotted key of the config → (flag as typed, its value as text).
         base: what they win over where no `config` is given; the preset `article` without it.
 
     Raises:
@@ -79,7 +79,10 @@ def load_config(
     if flags:
         overlays.append(
             _assign(
-                [(excerpt(flag), (key,), _flag_value(text)) for key, (flag, text) in flags.items()]
+                [
+                    (excerpt(flag), tuple(key.split(".")), _flag_value(text))
+                    for key, (flag, text) in flags.items()
+                ]
             )
         )
     if config is not None or base is None:

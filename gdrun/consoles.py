@@ -2,10 +2,14 @@
 
 import os
 import sys
+from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any, TextIO
 
 from rich.console import Console
+from rich.text import Text
+
+from gdrun.labels import visible
 
 
 class _Outlet:
@@ -82,6 +86,14 @@ def write(text: str) -> None:
     """
     _STDOUT.write(text)
     _STDOUT.flush()
+
+
+def complain(problems: Iterable[str], hints: Iterable[str]) -> None:
+    """Say on stderr what went wrong, and what to do about it."""
+    messages = console(stderr=True, soft_wrap=True)
+    for kind, style, lines in (("error", "bold red", problems), ("hint", "bold cyan", hints)):
+        for line in lines:
+            messages.print(Text.assemble((f"{kind}: ", style), visible(line)))
 
 
 def close() -> None:

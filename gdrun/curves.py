@@ -16,7 +16,7 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 from numpy.typing import NDArray
 
 from gdrun.history import History
-from gdrun.labels import METHOD_COLORS, short
+from gdrun.labels import short
 from gdrun.results import RunResult
 
 Array = NDArray[np.float64]
@@ -53,9 +53,8 @@ def ceiling_of(results: Sequence[RunResult]) -> float:
     return ceiling if lowest < ceiling else np.inf
 
 
-def draw_steps(axes: Axes, result: RunResult, ceiling: float) -> None:
+def draw_steps(axes: Axes, result: RunResult, ceiling: float, color: str) -> None:
     """Faint: the loss of every logged update (of several seeds, their band); bold: running mean."""
-    color = METHOD_COLORS[result.series.method]
     groups = list(lr_groups(result))
     several = len(groups) ** 0.5
     for style, lanes in groups:
@@ -87,10 +86,9 @@ def _epoch_means(
 
 
 def draw_epochs(
-    axes: Axes, result: RunResult, ceiling: float, loss: str, cost: str, color: str | None = None
+    axes: Axes, result: RunResult, ceiling: float, color: str, loss: str, cost: str
 ) -> None:
     """A loss at the ends of epochs against what it cost; both are columns of `epochs.csv`."""
-    color = color or METHOD_COLORS[result.series.method]
     for style, lanes in lr_groups(result):
         x, losses = _align([result.histories[lane] for lane in lanes], "epochs", cost, loss)
         losses[losses > ceiling] = np.inf

@@ -6,7 +6,7 @@ training never waits for it, and no thread redraws while training is timed.
 
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol
 
 from rich.console import Console, Group, RenderableType
@@ -41,6 +41,9 @@ class View(Protocol):
     def update(self, series: Series, segment: Segment) -> None:
         """Show how far a run is."""
 
+    def show(self, track: Track) -> None:
+        """Show how far a run is that is trained elsewhere."""
+
 
 class LiveView:
     """A table with a row a run, redrawn in place; what stays is its last state."""
@@ -67,14 +70,20 @@ class LiveView:
         self._draw()
 
     def begin(self, description: Description, note: str, tracks: Sequence[Track]) -> None:
-        self._tracks = {track.series.method: track for track in tracks}
+        self._tracks = {track.series.name: track for track in tracks}
         self._head = headline(description, note)
         self._activity = ""
         self._draw()
 
     def update(self, series: Series, segment: Segment) -> None:
-        track = self._tracks[series.method]
-        track.advance(segment)
+        self._tracks[series.name].advance(segment)
+        self._refresh()
+
+    def show(self, track: Track) -> None:
+        self._tracks[track.series.name] = track
+        self._refresh()
+
+    def _refresh(self) -> None:
         if time.monotonic() - self._drawn >= 1 / REFRESHES:
             self._draw()
 
@@ -90,7 +99,9 @@ class LiveView:
             tracks = list(self._tracks.values())
             current = sum(track.state in ("done", "diverged") for track in tracks)
             first = max(0, min(current, len(tracks) - room))
-            parts = [self._head, progress_table(tracks[first : first + room], self._console.width)]
+            shown = tracks[first : first + room]
+            colors = labels.colors([track.series for track in tracks])
+            parts = [self._head, progress_table(shown, self._console.width, colors)]
         if self._activity:
             parts.append(Text(f"{self._activity} …", style="dim"))
         return Group(*parts)
@@ -116,19 +127,25 @@ class PlainView:
         return
 
     def begin(self, description: Description, note: str, tracks: Sequence[Track]) -> None:
-        self._tracks = {track.series.method: track for track in tracks}
+        self._tracks = {track.series.name: track for track in tracks}
         self._console.print(headline(description, note), soft_wrap=True)
 
     def update(self, series: Series, segment: Segment) -> None:
-        track = self._tracks[series.method]
+        track = self._tracks[series.name]
         track.advance(segment)
-        when, _updates = self._printed.get(series.method, (-math.inf, 0))
-        is_last = segment.ends_epoch and track.state in ("done", "diverged")
+        self._follow(track, is_last=segment.ends_epoch and track.state in ("done", "diverged"))
+
+    def show(self, track: Track) -> None:
+        self._tracks[track.series.name] = track
+        self._follow(track, is_last=track.state in ("done", "diverged"))
+
+    def _follow(self, track: Track, *, is_last: bool) -> None:
+        when, _updates = self._printed.get(track.series.name, (-math.inf, 0))
         if is_last or time.monotonic() - when >= LINE_SECONDS:
             self._print(track)
 
     def _print(self, track: Track) -> None:
-        self._printed[track.series.method] = (time.monotonic(), track.updates)
+        self._printed[track.series.name] = (time.monotonic(), track.updates)
         self._console.print(progress_line(track), soft_wrap=True)
 
 
@@ -157,7 +174,7 @@ def headline(description: Description, note: str) -> Text:
 def progress_line(track: Track) -> Text:
     """One line of a log."""
     parts = [
-        f"{track.series.method:<9}",
+        f"{track.series.name:<9}",
         f"epoch {track.epoch:>{len(str(track.epochs))}}/{track.epochs}",
         f"train loss {labels.number(track.loss)}",
         f"best {labels.number(track.best)}",
@@ -167,15 +184,22 @@ def progress_line(track: Track) -> Text:
     return Text("  ".join(parts) + (f"  {track.state}" if track.state == "diverged" else ""))
 
 
-def progress_table(tracks: Sequence[Track], width: int) -> Table:
-    """A row a run, with as many columns as the terminal has room for."""
+def progress_table(
+    tracks: Sequence[Track], width: int, colors: Mapping[str, str] | None = None
+) -> Table:
+    """A row a run, with as many columns as the terminal has room for.
+
+    `colors` are those of all runs by name, where these are not all.
+    """
+    colors = colors or labels.colors([track.series for track in tracks])
+    names = max(len(track.series.name) for track in tracks)
     epochs = max(2 * len(str(track.epochs)) + 1 for track in tracks)
     with_curve, with_times = width >= 72, width >= 60
-    room = width - epochs - 32 - 24 * with_times
+    room = width - epochs - 23 - max(9, names) - 24 * with_times
     bar_width = max(3, min(30, room // 2 if with_curve else room))
     curve_width = max(8, min(40, room - bar_width - 1))
     table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="dim")
-    table.add_column("method", no_wrap=True)
+    table.add_column(labels.kind_of(track.series for track in tracks), no_wrap=True)
     table.add_column("", no_wrap=True)
     for title in ("epoch", "train loss", "best"):
         table.add_column(title, justify="right", no_wrap=True)
@@ -186,8 +210,8 @@ def progress_table(tracks: Sequence[Track], width: int) -> Table:
         for title in ("upd/s", "time", "left"):
             table.add_column(title, justify="right", no_wrap=True)
     for track in tracks:
-        cells = [*_state_cells(track, bar_width)]
-        color = labels.METHOD_COLORS[track.series.method]
+        color = colors[track.series.name]
+        cells = [*_state_cells(track, bar_width, color)]
         if with_curve:
             cells.append(Text(sparkline(track.curve, curve_width), style=color))
         if with_times:
@@ -196,10 +220,9 @@ def progress_table(tracks: Sequence[Track], width: int) -> Table:
     return table
 
 
-def _state_cells(track: Track, bar_width: int) -> Iterator[Text]:
-    color = labels.METHOD_COLORS[track.series.method]
+def _state_cells(track: Track, bar_width: int, color: str) -> Iterator[Text]:
     filled = round(bar_width * track.updates / track.total)
-    yield Text(track.series.method, style=f"bold {color}")
+    yield Text(track.series.name, style=f"bold {color}")
     yield Text("━" * filled, style=color) + Text("━" * (bar_width - filled), style="grey37")
     yield Text(f"{track.epoch}/{track.epochs}")
     if track.state == "diverged":

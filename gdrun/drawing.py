@@ -10,6 +10,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
+from gdrun.answer import Answer
 from gdrun.config import PlotConfig
 from gdrun.display import View
 from gdrun.errors import one_line
@@ -34,6 +35,7 @@ def load_early(config: PlotConfig, began: float) -> None:
 
 def draw(
     results: Sequence[RunResult],
+    answer: Answer | None,
     directory: Path,
     config: PlotConfig,
     view: View,
@@ -53,7 +55,7 @@ def draw(
         view.say("loading matplotlib")
         from gdrun.plots import pictures
 
-        planned = pictures(results, directory, config)
+        planned = pictures(results, directory, config, answer)
     except Exception as error:
         planned = []
         remarks[f"no picture was drawn: {_named(error)}"] = None

@@ -50,6 +50,20 @@ def unreadable(key: str, path: object, reason: object) -> DataError:
     )
 
 
+def in_words(error: Exception) -> tuple[Sequence[str], Sequence[str]]:
+    """What is to be said of a failure: what went wrong, a line each, and what to do about it."""
+    match error:
+        case GdrunError():
+            return error.problems, error.hints
+        case MemoryError():
+            hint = "fewer rows, lanes or hidden units need less"
+            return [f"not enough memory: {one_line(error)}"], [hint]
+        case OSError():
+            return [f"{error.filename or 'output'}: {error.strerror}"], []
+    hint = "this is a defect of gdrun; GDRUN_DEBUG=1 shows where it happened"
+    return [f"unexpected {type(error).__name__}: {one_line(error)}"], [hint]
+
+
 def one_line(error: BaseException) -> str:
     """What an exception that isn't of gdrun says, without its line breaks."""
     return " ".join(str(error).split())

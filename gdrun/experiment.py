@@ -1,30 +1,31 @@
 """What a command is about to do, from its config: one problem, and the runs to train on it."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 from gdrun.config import METHODS, Method, RunConfig
 from gdrun.data import load_data
-from gdrun.errors import ConfigError
 from gdrun.guards import memory_errors
 from gdrun.memory import refuse_too_many_numbers, refuse_too_many_rows
 from gdrun.models import Problem, build_problem
 from gdrun.outcome import describe
 from gdrun.records import Lane, Series
-from gdrun.results import Description
+from gdrun.results import Description, RunResult
 from gdrun.standing import Standing
 from gdrun.state import Plan
+from gdrun.sweepgrid import refuse_large_batch, swept
 
 
 @dataclass(frozen=True)
 class Member:
-    """One run of an experiment: its name and lanes, and how to descend."""
+    """One run of an experiment: its name and lanes, how to descend, and the config for it alone."""
 
     series: Series
     plan: Plan
+    config: RunConfig
 
 
 @dataclass(frozen=True)
@@ -32,14 +33,15 @@ class Experiment:
     """What a command is about to do: one problem, and the runs to train on it.
 
     Attributes:
-        command: `compare`, or the method of its one run.
+        command: `compare`, `sweep`, or the method of its one run.
         config: what was asked for.
         problem: what is minimised.
         description: the same in words.
         members: the runs.
         saved: the `run.json` of an experiment that is gone on with.
-        standings: where its runs stand, as far as they were begun, by method.
+        standings: where its runs stand, as far as they were begun, by name.
         notes: what the user should know of that.
+        pace: seconds an update of one lane alone takes, by batch size, where that was measured.
     """
 
     command: str
@@ -50,15 +52,21 @@ class Experiment:
     saved: Mapping[str, Any] | None = None
     standings: Mapping[str, Standing] | None = None
     notes: tuple[str, ...] = ()
+    pace: Mapping[int, float] = field(default_factory=dict)
 
     @property
     def is_group(self) -> bool:
         """Whether its runs get directories of their own below the experiment's."""
         return self.command not in METHODS
 
+    def in_order(self, results: Iterable[RunResult]) -> list[RunResult]:
+        """Results of its runs in their order, in whichever they came."""
+        names = [member.series.name for member in self.members]
+        return sorted(results, key=lambda result: names.index(result.series.name))
+
     def place(self, member: Member, directory: Path) -> Path:
         """The directory of a run of the experiment in a directory."""
-        return directory / member.series.method if self.is_group else directory
+        return directory / member.series.name if self.is_group else directory
 
 
 def prepare(
@@ -67,7 +75,7 @@ def prepare(
     """Load the data, build the network and plan the runs of a command.
 
     Args:
-        command: `compare` or a method.
+        command: `compare`, `sweep` or a method.
         config: what is asked for.
         say: told how far a long reading of data is.
 
@@ -79,18 +87,21 @@ def prepare(
     refuse_too_many_rows(config.data)
     with memory_errors():
         problem = build_problem(config, load_data(config.data, say))
-    refuse_too_many_numbers(problem, config)
-    methods = [method for method in METHODS if command in (method, "compare")]
-    members = tuple(_member(method, config, problem.data.rows) for method in methods)
-    return Experiment(command, config, problem, describe(problem), members)
+    rows = problem.data.rows
+    if command == "sweep":
+        runs = swept(config, rows)
+        refuse_too_many_numbers(problem, runs[0][1])
+        members = [_member(m, own, rows, f"batch-{own.batch_size}") for m, own in runs]
+    else:
+        refuse_too_many_numbers(problem, config)
+        methods = [method for method in METHODS if command in (method, "compare")]
+        members = [_member(method, config, rows) for method in methods]
+    return Experiment(command, config, problem, describe(problem), tuple(members))
 
 
-def _member(method: Method, config: RunConfig, rows: int) -> Member:
-    if method == "minibatch" and config.batch_size > rows:
-        raise ConfigError(
-            f"batch_size: {config.batch_size} is larger than the {rows} training rows",
-            f"choose at most {rows}; `gdrun full` trains on all rows at once",
-        )
+def _member(method: Method, config: RunConfig, rows: int, name: str = "") -> Member:
+    if method == "minibatch":
+        refuse_large_batch("batch_size", config.batch_size, rows)
     lanes = tuple(
         Lane(lr, seed)
         for lr, seed in product(config.lr, range(config.seed, config.seed + config.seeds))
@@ -107,4 +118,4 @@ def _member(method: Method, config: RunConfig, rows: int) -> Member:
         weight_decay=config.weight_decay,
         eval_every=config.eval_every,
     )
-    return Member(Series(method, plan.batch_size, lanes), plan)
+    return Member(Series(method, plan.batch_size, lanes, name), plan, config)

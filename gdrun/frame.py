@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from gdrun.curves import BAND, line_styles
-from gdrun.labels import METHOD_COLORS, count
+from gdrun.labels import colors, count
 from gdrun.results import RunResult
 
 STYLE: Any = {
@@ -112,7 +112,7 @@ def _caption(results: Sequence[RunResult], note: str, *, curves_end: bool) -> tu
         notes.append(note)
     if curves_end and any(lane.status == "diverged" for result in results for lane in result.lanes):
         notes.append("×: diverges")
-    stopped = [result.series.method for result in results if result.status == "interrupted"]
+    stopped = [result.series.name for result in results if result.status == "interrupted"]
     if stopped:
         notes.append(f"interrupted: {', '.join(stopped)}")
     return f"{description.network} on {description.data}, {rows}{rate}", notes
@@ -120,12 +120,13 @@ def _caption(results: Sequence[RunResult], note: str, *, curves_end: bool) -> tu
 
 def _legend(results: Sequence[RunResult]) -> list[Artist]:
     """A line for each run and, where there are several, for each learning rate."""
+    color_of = colors([result.series for result in results])
     handles: list[Artist] = [
         Line2D(
             [],
             [],
-            color=METHOD_COLORS[result.series.method],
-            label=f"{result.series.method} (B = {result.series.batch_size:,})",
+            color=color_of[result.series.name],
+            label=f"{plain(result.series.name)} (B = {result.series.batch_size:,})",
         )
         for result in results
     ]

@@ -5,19 +5,24 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from gdrun.checkpoint import Checkpoint, save_checkpoint
+from gdrun.checkpoint import CHECKPOINT, PREVIOUS, Checkpoint, save_checkpoint
 from gdrun.config import RunConfig
 from gdrun.engine import train
+from gdrun.errors import DataError, GdrunError, OutputError, in_words
 from gdrun.experiment import Experiment, Member
+from gdrun.files import output_errors
+from gdrun.guards import memory_errors
+from gdrun.history import Recorder
 from gdrun.outcome import run_result
+from gdrun.progress import Track
 from gdrun.records import Segment, Series
-from gdrun.results import RunResult
-from gdrun.rundir import Manifest
-from gdrun.runlog import RunLog, log_facts
-from gdrun.saved import fingerprint
-from gdrun.standing import Standing
+from gdrun.results import Failure, RunResult
+from gdrun.rundir import MANIFEST, Manifest
+from gdrun.runlog import EPOCHS, STEPS, RunLog, log_facts
+from gdrun.saved import fingerprint, read_manifest
+from gdrun.standing import Standing, at_start, where_left
 
 # The first checkpoint comes early, those after it ever later.
 FIRST_SECONDS = 1.0
@@ -35,6 +40,64 @@ class Progress:
     segment: Segment
 
 
+Event = Progress | RunResult | Failure
+T = TypeVar("T")
+
+
+def begin(experiment: Experiment, member: Member, keep: int | None = None) -> Standing:
+    """Where a run stands that nobody has begun yet; `keep` as in `gdrun.runs.execute`."""
+    recorder = Recorder(member.series, member.config.log_every, keep)
+    return at_start(experiment.problem, member.plan, recorder)
+
+
+def left_in(
+    experiment: Experiment, member: Member, place: Path, keep: int | None = None
+) -> Standing | None:
+    """Where an earlier process left a run in its directory; None if it is still to come.
+
+    Raises:
+        ConfigError, DataError: what is there can't be gone on with.
+        OutputError: a link stands in its place.
+        OSError: a file can't be read.
+    """
+    if experiment.is_group and place.is_symlink():
+        raise OutputError(f"{place}: is a link, which isn't followed")
+    if not (place / MANIFEST).exists():
+        if any((place / name).exists() for name in (CHECKPOINT, PREVIOUS, EPOCHS, STEPS)):
+            raise DataError(f"{place / MANIFEST}: is missing", "put it back as it was")
+        return None
+    return where_left(
+        experiment.problem,
+        member.series,
+        member.plan,
+        member.config,
+        place,
+        read_manifest(place),
+        Recorder(member.series, member.config.log_every, keep),
+    )
+
+
+def track_of(experiment: Experiment, member: Member, standing: Standing | None) -> Track:
+    """How far a run is before it goes on."""
+    rows = experiment.problem.data.rows
+    track = Track(member.series, member.plan.epochs, member.plan.updates_per_epoch(rows))
+    if standing and standing.state.begun:
+        state = standing.state
+        track.epoch, track.updates, track.seconds = state.epoch, state.updates, state.seconds
+        track.recall(standing.recorder.histories)
+    return track
+
+
+def contained(name: str, events: Iterator[T]) -> Iterator[T | Failure]:
+    """The same events and, if the run fails that they are of, that as the last."""
+    try:
+        with output_errors(None, "written"), memory_errors():
+            yield from events
+    except (GdrunError, MemoryError, RuntimeError) as error:  # what a device's driver raises, too
+        problems, hints = in_words(error)
+        yield Failure(name, tuple(problems), tuple(hints))
+
+
 def train_member(
     experiment: Experiment,
     member: Member,
@@ -48,7 +111,7 @@ def train_member(
     The last checkpoint is that of the last update, before the closing evaluation: a run that is
     extended later goes on as if it had never ended there.
     """
-    problem, config, plan = experiment.problem, experiment.config, member.plan
+    problem, config, plan = experiment.problem, member.config, member.plan
     state, recorder = standing.state, standing.recorder
     log = None
     if place and not standing.is_complete:  # what is complete is only read

@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
-from gdrun.config import DATA_SOURCES, PlotConfig, RunConfig
+from gdrun.config import DATA_SOURCES, PlotConfig, RunConfig, SweepConfig
 from gdrun.errors import did_you_mean, excerpt, first_of
 
 KeyPath = tuple[str, ...]
@@ -113,7 +113,7 @@ def _hint_for_unknown(path: KeyPath, values: Mapping[str, Any]) -> str | None:
 
 def _known_keys(values: Mapping[str, Any]) -> list[KeyPath]:
     data = DATA_SOURCES.get(str(_source(values)), DATA_SOURCES["quadratic"])
-    nested: dict[str, type[BaseModel]] = {"data": data, "plot": PlotConfig}
+    nested: dict[str, type[BaseModel]] = {"data": data, "sweep": SweepConfig, "plot": PlotConfig}
     keys: list[KeyPath] = [(name,) for name in RunConfig.model_fields]
     return keys + [(name, key) for name, model in nested.items() for key in model.model_fields]
 

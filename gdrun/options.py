@@ -1,4 +1,4 @@
-"""The options that `full`, `sgd`, `minibatch` and `compare` have in common."""
+"""The options of the commands that train."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -112,12 +112,69 @@ class TrainingOptions:
         typer.Option("--json", help="Print the results as JSON.", rich_help_panel=OUTPUT),
     ] = False
 
+    def keys(self) -> dict[str, str]:
+        """The flags that set a key of the config, and which."""
+        flags = ("lr", "hidden_size", "batch_size", "epochs", "device", "seed", "seeds")
+        return {flag: flag for flag in flags}
+
     def overrides(self) -> dict[str, tuple[str, str]]:
-        """The flags that set a key of the config: key → (as typed, value)."""
-        keys = ("lr", "hidden_size", "batch_size", "epochs", "device", "seed", "seeds")
-        given = {key: getattr(self, key) for key in keys}
+        """What the given flags set: dotted key → (as typed, value)."""
+        given = {flag: (key, getattr(self, flag)) for flag, key in self.keys().items()}
         return {
-            key: (f"--{key.replace('_', '-')} {value}", value)
-            for key, value in given.items()
+            key: (f"--{flag.replace('_', '-')} {value}", value)
+            for flag, (key, value) in given.items()
             if value is not None
         }
+
+
+GRID = "Grid"
+
+
+@dataclass(frozen=True)
+class SweepOptions(TrainingOptions):
+    """The options of `sweep`: rates and batch sizes are those of its grid."""
+
+    lr: Annotated[
+        str | None,
+        _flag(
+            "--lr",
+            metavar="NUMBER,…|log:FROM:TO:N",
+            help="Learning rates; without them, seven around that of the config.",
+            panel=GRID,
+        ),
+    ] = None
+    batch_size: Annotated[
+        str | None,
+        _flag(
+            "--batch-size",
+            metavar="INTEGER,…,full",
+            help="Batch sizes; without them, powers of four, and all rows.",
+            panel=GRID,
+        ),
+    ] = None
+    target: Annotated[
+        str | None,
+        _flag(
+            "--target",
+            metavar="LOSS",
+            help="The train loss to come to; without it, 1.1 times the best final one.",
+            panel=GRID,
+        ),
+    ] = None
+    jobs: Annotated[
+        int,
+        typer.Option(
+            "--jobs",
+            "-j",
+            min=1,
+            max=1024,
+            metavar="INTEGER",
+            help="How many batch sizes to train side by side, each in a process of its own.",
+            rich_help_panel=GRID,
+        ),
+    ] = 1
+
+    def keys(self) -> dict[str, str]:
+        """The flags that set a key of the config, and which."""
+        grid = {flag: f"sweep.{flag}" for flag in ("lr", "batch_size", "target")}
+        return {**super().keys(), **grid}

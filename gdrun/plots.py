@@ -11,6 +11,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from gdrun.answer import Answer
 from gdrun.config import PlotConfig
 from gdrun.curves import (
     RASTERIZE_ABOVE,
@@ -26,8 +27,10 @@ from gdrun.curves import (
 from gdrun.errors import excerpt
 from gdrun.files import replacing
 from gdrun.frame import STYLE, framed_figure, plain
-from gdrun.labels import METHOD_COLORS, METHOD_NAMES
+from gdrun.labels import METHOD_NAMES, colors, kind_of
+from gdrun.records import Series
 from gdrun.results import RunResult
+from gdrun.sweepplots import heatmap_figure, scaling_figure
 
 CHARACTER = {"full": "smooth", "sgd": "noisy", "minibatch": "practical"}
 # A title with a place of its own needn't be laid out around the ticks, which takes long.
@@ -52,11 +55,23 @@ class Picture:
             figure.savefig(partial, dpi=dpi, format=self.path.suffix[1:])
 
 
-def pictures(results: Sequence[RunResult], directory: Path, config: PlotConfig) -> list[Picture]:
+def pictures(
+    results: Sequence[RunResult],
+    directory: Path,
+    config: PlotConfig,
+    answer: Answer | None = None,
+) -> list[Picture]:
     """The pictures of a run, or of a group and its runs, the most telling first."""
     found: list[tuple[Path, str, Callable[[], Figure]]] = []
     has_fit = all(result.fit for result in results)
-    if any(result.directory != directory for result in results):
+    if answer:
+        found.append(
+            (directory, "heatmap", partial(heatmap_figure, answer, results[0].description))
+        )
+        found.append(
+            (directory, "scaling", partial(scaling_figure, answer, results[0].description))
+        )
+    elif any(result.directory != directory for result in results):
         found.append((directory, "compare", partial(compare_figure, results)))
         if has_fit:
             found.append((directory, "fit", partial(fit_figure, results)))
@@ -80,6 +95,7 @@ def compare_figure(results: RunResult | Sequence[RunResult]) -> Figure:
         results, width=11, height=5.6, note=f"top: {_steps_note(results)}"
     )
     ceiling = ceiling_of(results)
+    color_of = colors([result.series for result in results])
     sides: Any = {"left": 0.07, "right": 0.98}
     split = bottom + 0.49 * (top - bottom)
     inch = 1 / figure.get_figheight()
@@ -100,14 +116,10 @@ def compare_figure(results: RunResult | Sequence[RunResult]) -> Figure:
 
     first = None
     for column, result in enumerate(results):
-        method = result.series.method
+        series, color = result.series, color_of[result.series.name]
         first = axes = figure.add_subplot(above[column], sharey=first)
-        draw_steps(axes, result, ceiling)
-        axes.set_title(
-            f"{METHOD_NAMES[method]}, B = {result.series.batch_size:,}: {CHARACTER[method]}",
-            color=METHOD_COLORS[method],
-            **TITLE,
-        )
+        draw_steps(axes, result, ceiling, color)
+        axes.set_title(_title(series), color=color, **TITLE)
         label_axes(axes, "update", "batch loss" if column == 0 else None)
     cut_below_the_means(figure.axes)
 
@@ -115,7 +127,7 @@ def compare_figure(results: RunResult | Sequence[RunResult]) -> Figure:
     for column, (loss, cost, unit, title) in enumerate(panels):
         first = axes = figure.add_subplot(below[column], sharey=first)
         for result in results:
-            draw_epochs(axes, result, ceiling, loss, cost)
+            draw_epochs(axes, result, ceiling, color_of[result.series.name], loss, cost)
         log_scale(axes, x=cost != "epoch")
         axes.set_title(title, **TITLE)
         label_axes(axes, unit, "loss over all rows" if column == 0 else None)
@@ -131,14 +143,15 @@ def loss_figure(result: RunResult) -> Figure:
     ceiling = ceiling_of([result])
     grid = figure.add_gridspec(1, 2, left=0.085, right=0.98, top=top, bottom=bottom, wspace=0.2)
     steps, epochs = figure.add_subplot(grid[0]), figure.add_subplot(grid[1])
-    draw_steps(steps, result, ceiling)
+    color = colors([result.series])[result.series.name]
+    draw_steps(steps, result, ceiling, color)
     cut_below_the_means([steps])
     steps.set_title("batch loss", **TITLE)
     label_axes(steps, "update", "loss")
     validation = result.description.val_rows > 0
     if validation:
-        draw_epochs(epochs, result, ceiling, "val_loss", "epoch", color="0.45")
-    draw_epochs(epochs, result, ceiling, "train_loss", "epoch")
+        draw_epochs(epochs, result, ceiling, "0.45", "val_loss", "epoch")
+    draw_epochs(epochs, result, ceiling, color, "train_loss", "epoch")
     log_scale(epochs, x=False)
     epochs.set_title("train loss" + (", validation loss (grey)" if validation else ""), **TITLE)
     label_axes(epochs, "epoch", "")
@@ -172,14 +185,21 @@ def fit_figure(results: RunResult | Sequence[RunResult]) -> Figure:
     )
     for points in rows:
         axes.add_line(points)
+    color_of = colors([result.series for result in results])
     for result, fit in fits:
         groups = list(lr_groups(result))
         for style, lanes in groups:
             curves = np.array([fit.curves[lane] for lane in lanes])
             curves[~np.isfinite(curves)] = np.inf
-            color = METHOD_COLORS[result.series.method]
             # The bands of several learning rates would cover each other and the data.
-            draw_band(axes, np.asarray(fit.grid), curves, color, style, band=len(groups) == 1)
+            draw_band(
+                axes,
+                np.asarray(fit.grid),
+                curves,
+                color_of[result.series.name],
+                style,
+                band=len(groups) == 1,
+            )
     description = results[0].description
     axes.set_xlabel(plain(excerpt(description.features[0])))
     axes.set_ylabel(plain(excerpt(description.target)))
@@ -188,6 +208,14 @@ def fit_figure(results: RunResult | Sequence[RunResult]) -> Figure:
     margin = 0.15 * float(np.ptp(everything)) or 1.0
     axes.set_ylim(everything.min() - margin, everything.max() + margin)
     return figure
+
+
+def _title(series: Series) -> str:
+    """What a panel of one run shows."""
+    if kind_of([series]) == "method":
+        name = METHOD_NAMES[series.method]
+        return f"{name}, B = {series.batch_size:,}: {CHARACTER[series.method]}"
+    return plain(f"{series.name}, B = {series.batch_size:,}")
 
 
 def _comparable(results: RunResult | Sequence[RunResult]) -> Sequence[RunResult]:

@@ -103,11 +103,23 @@ class StepRecord:
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """What the rows of one run have in common: its name, batch size and lanes."""
+    """What the rows of one run have in common, and what it is called among others.
+
+    Attributes:
+        method: `full`, `sgd` or `minibatch`.
+        batch_size: rows an update takes.
+        lanes: what is trained in lockstep.
+        name: of the run in its group, and of its directory there; its method if nothing else.
+    """
 
     method: str
     batch_size: int
     lanes: tuple[Lane, ...]
+    name: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.name:
+            object.__setattr__(self, "name", self.method)
 
     @property
     def lrs(self) -> list[float]:

@@ -12,7 +12,7 @@ from rich.text import Text
 from gdrun import labels
 from gdrun.config import RunConfig
 from gdrun.progress import Track
-from gdrun.records import Status
+from gdrun.records import Series, Status
 from gdrun.results import SCHEMA_VERSION, TARGET_FACTOR, Comparison, Row, RunResult
 
 # Columns in the order in which a narrow terminal goes without them.
@@ -74,11 +74,15 @@ def result_table(comparison: Comparison, console: Console) -> Table:
 
 def _table(rows: Sequence[Row], columns: Mapping[str, tuple[str, Sequence[str]]]) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold")
-    table.add_column("method", no_wrap=True)
+    runs = list(
+        {row.name: Series(row.method, row.batch_size, (), row.name) for row in rows}.values()
+    )
+    colors = labels.colors(runs)
+    table.add_column(labels.kind_of(runs), no_wrap=True)
     for title, _ in columns.values():
         table.add_column(title, justify="right", no_wrap=True)
     for k, row in enumerate(rows):
-        name = Text(row.method, style=f"bold {labels.METHOD_COLORS[row.method]}")
+        name = Text(row.name, style=f"bold {colors[row.name]}")
         table.add_row(name, *(cells[k] for _, cells in columns.values()))
     return table
 
@@ -105,7 +109,7 @@ def result_notes(comparison: Comparison, results: Sequence[RunResult]) -> Iterab
     for row in comparison.rows:
         if row.diverged:
             which = f"{row.diverged} of {row.seeds} seeds" if row.seeds > 1 else "the training"
-            yield f"{row.method} at lr {row.lr:g}: {which} diverged; try a smaller learning rate"
+            yield f"{row.name} at lr {row.lr:g}: {which} diverged; try a smaller learning rate"
 
 
 def plan_lines(directory: Path, tracks: Sequence[Track]) -> Iterable[str]:
@@ -114,21 +118,25 @@ def plan_lines(directory: Path, tracks: Sequence[Track]) -> Iterable[str]:
         done = f", {track.updates:,} of them done" if track.updates else ""
         updates = labels.count(track.updates_per_epoch, "update")
         yield (
-            f"{track.series.method}: batch size {track.series.batch_size:,}, "
+            f"{track.series.name}: batch size {track.series.batch_size:,}, "
             f"{labels.count(len(track.series.lanes), 'lane')}, "
             f"{updates} an epoch, {track.total:,} in all{done}"
         )
     yield f"would be written to {directory}"
 
 
-def plan_as_json(directory: Path, config: RunConfig, tracks: Sequence[Track]) -> Mapping[str, Any]:
+def plan_as_json(
+    directory: Path, config: RunConfig, tracks: Sequence[Track], seconds: float | None = None
+) -> Mapping[str, Any]:
     """What would be run, for programs."""
     return {
         "schema": SCHEMA_VERSION,
         "config": config.model_dump(mode="json"),
         "directory": str(directory),
+        **({} if seconds is None else {"estimated_seconds": round(seconds, 3)}),
         "runs": [
             {
+                "name": track.series.name,
                 "method": track.series.method,
                 "batch_size": track.series.batch_size,
                 "lanes": len(track.series.lanes),
@@ -141,10 +149,15 @@ def plan_as_json(directory: Path, config: RunConfig, tracks: Sequence[Track]) ->
     }
 
 
-def written(directory: Path, results: Sequence[RunResult], drawn: Sequence[Path]) -> Iterable[str]:
+def written(
+    directory: Path,
+    results: Sequence[RunResult],
+    drawn: Sequence[Path],
+    tables: Sequence[str] = (),
+) -> Iterable[str]:
     """The paths of what was written: a line for each directory."""
     yield f"written to {directory}"
-    files: dict[Path, list[str]] = {directory: []}
+    files: dict[Path, list[str]] = {directory: [*tables]}
     for result in results:
         if result.directory:
             files.setdefault(result.directory, []).extend(["epochs.csv", "steps.csv"])
@@ -178,6 +191,7 @@ def results_as_json(
         "comparison": asdict(comparison),
         "runs": [
             {
+                "name": result.series.name,
                 "method": result.series.method,
                 "batch_size": result.series.batch_size,
                 "status": result.status,

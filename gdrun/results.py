@@ -119,6 +119,20 @@ class RunResult:
         return columns(StepRecord, self.histories)
 
 
+@dataclass(frozen=True)
+class Failure:
+    """That a run of a group broke, by its name; the others went on."""
+
+    name: str
+    problems: tuple[str, ...]
+    hints: tuple[str, ...] = ()
+
+    @property
+    def lines(self) -> list[str]:
+        """What went wrong, with the run that it happened to."""
+        return [f"{self.name}: {problem}" for problem in self.problems]
+
+
 def lane_result(
     history: History,
     status: Status,
@@ -165,8 +179,12 @@ def overall_status(statuses: Iterable[Status]) -> Status:
     return "diverged"
 
 
-def group_status(results: Sequence[RunResult], planned: int) -> Status:
+def group_status(
+    results: Sequence[RunResult], planned: int, failures: Sequence[Failure] = ()
+) -> Status:
     """The status of a group of so many runs: interrupted as long as some haven't ended."""
+    if failures:
+        return "failed"
     if len(results) < planned:
         return "interrupted"
     return overall_status([result.status for result in results])
@@ -181,6 +199,7 @@ class Row:
     infinite or missing is None.
     """
 
+    name: str
     method: str
     batch_size: int
     lr: float
@@ -203,29 +222,31 @@ class Comparison:
     rows: tuple[Row, ...]
 
 
-def compare_results(results: Sequence[RunResult]) -> Comparison:
-    """Lay runs side by side; the target is within 10 % of the best final train loss of them all.
+def compare_results(results: Sequence[RunResult], target: float | None = None) -> Comparison:
+    """Lay runs side by side, and see what it took them to come to a train loss, the target.
 
-    There is no target where no run came further below the untrained loss than that.
+    Without one it is within 10 % of the best final train loss of them all, and there is none where
+    no run came further below the untrained loss than that.
     """
     groups = [(result, lr, _at(result, lr)) for result in results for lr in result.series.lrs]
     finals = [_median(lane.train_loss for lane, _ in pairs) for _, _, pairs in groups]
     best = min((loss for loss in finals if loss is not None), default=math.inf)
     untrained = [h.epochs["train_loss"][0] for result in results for h in result.histories]
     near = TARGET_FACTOR * best
-    target = near if untrained and near < median(untrained) else None
+    if target is None and untrained and near < median(untrained):
+        target = near
     return Comparison(target, tuple(_row(*group, target) for group in groups))
 
 
-def reach(history: History, target: float) -> tuple[float, float]:
-    """Updates and training seconds after which the train loss is first at or below a target.
+def reach(history: History, target: float | None, status: Status) -> int | None:
+    """The position of the first epoch whose train loss is at or below a target; None if none is.
 
-    Judged at the ends of epochs, where the loss over all rows is known; infinite if never.
+    A lane that came to the target and then diverged has not come to stay.
     """
-    for k, loss in enumerate(history.epochs["train_loss"]):
-        if loss <= target:
-            return history.epochs["updates"][k], history.epochs["seconds"][k]
-    return math.inf, math.inf
+    if target is None or status == "diverged":
+        return None
+    losses = history.epochs["train_loss"]
+    return next((k for k, loss in enumerate(losses) if loss <= target), None)
 
 
 def _at(result: RunResult, lr: float) -> list[tuple[LaneResult, History]]:
@@ -238,14 +259,13 @@ def _row(
     result: RunResult, lr: float, pairs: Sequence[tuple[LaneResult, History]], target: float | None
 ) -> Row:
     lanes = [lane for lane, _ in pairs]
-    # A lane that came close to the target and then diverged has not come to stay.
-    reached = [
-        (math.inf, math.inf)
-        if target is None or lane.status == "diverged"
-        else reach(history, target)
-        for lane, history in pairs
-    ]
+    reached = []
+    for lane, history in pairs:
+        at = reach(history, target, lane.status)
+        columns = (history.epochs["updates"], history.epochs["seconds"])
+        reached.append([math.inf if at is None else column[at] for column in columns])
     return Row(
+        name=result.series.name,
         method=result.series.method,
         batch_size=result.series.batch_size,
         lr=lr,

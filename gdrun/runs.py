@@ -1,25 +1,23 @@
 """Wiring: an experiment → its runs and their files → results."""
 
-from collections.abc import Callable, Generator, Mapping
-from contextlib import nullcontext
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import closing, nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from gdrun.checkpoint import CHECKPOINT, PREVIOUS
-from gdrun.errors import DataError, OutputError
+from gdrun.answer import SWEEP, Answer, study, to_csv
 from gdrun.experiment import Experiment
-from gdrun.files import output_errors
+from gdrun.files import output_errors, replacing
 from gdrun.guards import memory_errors
-from gdrun.history import Recorder
-from gdrun.member import Progress, train_member
-from gdrun.results import RunResult, compare_results, group_status
-from gdrun.rundir import MANIFEST, Manifest, machine_facts, run_facts
-from gdrun.runlog import EPOCHS, STEPS
-from gdrun.saved import read_manifest
-from gdrun.standing import at_start, where_left
+from gdrun.jobs import side_by_side
+from gdrun.member import Event, begin, contained, left_in, train_member
+from gdrun.progress import Track
+from gdrun.results import Failure, RunResult, compare_results, group_status
+from gdrun.rundir import Manifest, machine_facts, run_facts
+from gdrun.saved import read_manifest, refuse_at_work
 
 
 def take_up(experiment: Experiment, directory: Path, keep: int | None = None) -> Experiment:
@@ -36,21 +34,11 @@ def take_up(experiment: Experiment, directory: Path, keep: int | None = None) ->
         saved = read_manifest(directory)
         for member in experiment.members:
             place = experiment.place(member, directory)
-            if experiment.is_group and place.is_symlink():
-                raise OutputError(f"{place}: is a link, which isn't followed")
-            if not (place / MANIFEST).exists():
-                if any((place / name).exists() for name in (CHECKPOINT, PREVIOUS, EPOCHS, STEPS)):
-                    raise DataError(f"{place / MANIFEST}: is missing", "put it back as it was")
-                continue  # it was to come later
-            standings[member.series.method] = where_left(
-                experiment.problem,
-                member.series,
-                member.plan,
-                experiment.config,
-                place,
-                read_manifest(place),
-                Recorder(member.series, experiment.config.log_every, keep),
-            )
+            if experiment.is_group:
+                refuse_at_work(place)
+            standing = left_in(experiment, member, place, keep)
+            if standing:
+                standings[member.series.name] = standing
     notes = [note for standing in standings.values() for note in standing.notes]
     elsewhere = _elsewhere(saved, machine_facts(experiment.description, torch.get_num_threads()))
     if elsewhere:
@@ -75,8 +63,11 @@ def execute(
     command_line: str = "",
     stop: Callable[[], bool] = lambda: False,
     keep: int | None = None,
-) -> Generator[Progress | RunResult]:
-    """Train the runs of an experiment one after the other: progress, and each run's result.
+    jobs: int = 1,
+) -> Generator[Event | Track | Answer]:
+    """Train the runs of an experiment: progress, each run's result, and the answer of a sweep.
+
+    One run of a group that fails doesn't stop the others.
 
     Args:
         experiment: what to do.
@@ -85,39 +76,84 @@ def execute(
         command_line: the command as typed, for the logs.
         stop: asked after every segment; once true, what is there is completed and nothing is begun.
         keep: how many rows of each table are kept in memory of a lane; None keeps all.
+        jobs: how many processes train the runs of a group side by side; 1: this one alone.
 
     Raises:
         OutputError: a file can't be written. What was written before stays.
     """
-    facts: Mapping[str, Any] = {}
+    facts: dict[str, Any] = {}
     if directory:
         facts = run_facts(command_line, experiment.description, torch.get_num_threads())
+    if experiment.is_group:
+        facts["jobs"] = max(jobs, (experiment.saved or {}).get("jobs", 1))
+        facts["seconds_an_update_alone"] = experiment.pace
     results: list[RunResult] = []
+    failures: list[Failure] = []
     with (
         output_errors(directory, "written"),
         memory_errors(),
         _group_manifest(experiment, directory, facts) or nullcontext() as manifest,
     ):
-        for member in experiment.members:
-            place = experiment.place(member, directory) if directory else None
-            standing = (experiment.standings or {}).get(member.series.method)
-            standing = standing or at_start(
-                experiment.problem,
-                member.plan,
-                Recorder(member.series, experiment.config.log_every, keep),
+        if jobs > 1 and directory and len(experiment.members) > 1:
+            events: Generator[Event | Track] = side_by_side(
+                experiment, directory, facts, stop, keep, jobs
             )
-            for event in train_member(experiment, member, standing, place, facts, stop):
+        else:
+            events = _in_turn(experiment, directory, facts, stop, keep)
+        with closing(events):
+            for event in events:
                 if isinstance(event, RunResult):
                     results.append(event)
+                elif isinstance(event, Failure):
+                    failures.append(event)
                 yield event
-            if stop():
-                break
+        results = experiment.in_order(results)
+        answer = None
+        if experiment.command == "sweep":
+            target = experiment.config.sweep.target
+            answer = study(results, target, experiment.pace, facts["jobs"])
         if manifest:
-            manifest.finish(
-                group_status(results, len(experiment.members)),
-                members=[result.series.method for result in results],
-                comparison=asdict(compare_results(results)),
-            )
+            _finish_group(manifest, experiment, results, failures, answer)
+        if answer:
+            yield answer
+
+
+def _in_turn(
+    experiment: Experiment,
+    directory: Path | None,
+    facts: Mapping[str, Any],
+    stop: Callable[[], bool],
+    keep: int | None,
+) -> Generator[Event]:
+    for member in experiment.members:
+        standing = (experiment.standings or {}).get(member.series.name)
+        standing = standing or begin(experiment, member, keep)
+        place = experiment.place(member, directory) if directory else None
+        events = train_member(experiment, member, standing, place, facts, stop)
+        yield from contained(member.series.name, events) if experiment.is_group else events
+        if stop():
+            break
+
+
+def _finish_group(
+    manifest: Manifest,
+    experiment: Experiment,
+    results: Sequence[RunResult],
+    failures: Sequence[Failure],
+    answer: Answer | None,
+) -> None:
+    """Write what the runs of a group came to together."""
+    found: dict[str, Any] = {"comparison": asdict(compare_results(results))}
+    if answer:
+        with replacing(manifest.directory / SWEEP) as partial:
+            partial.write_text(to_csv(answer), encoding="utf-8")
+        found = {"answer": answer.summary()}
+    manifest.finish(
+        group_status(results, len(experiment.members), failures),
+        members=[result.series.name for result in results],
+        failures=[asdict(failure) for failure in failures],
+        **found,
+    )
 
 
 def _group_manifest(
@@ -130,9 +166,12 @@ def _group_manifest(
     if directory is None or not experiment.is_group:
         return None
     standings = experiment.standings or {}
-    if len(standings) == len(experiment.members) and all(
+    saved = experiment.saved
+    is_complete = len(standings) == len(experiment.members) and all(
         standing.is_complete for standing in standings.values()
-    ):
+    )
+    # Another target is another answer, though there is nothing left to train.
+    if saved and is_complete and saved.get("config") == experiment.config.model_dump(mode="json"):
         return None
     config = experiment.config.model_dump(mode="json")
     about = {"kind": "group", "experiment": experiment.command, "config": config}

@@ -11,6 +11,7 @@ from gdrun.config import RunConfig
 from gdrun.configfile import DATA_FILES, parse_layer
 from gdrun.errors import ConfigError, DataError, GdrunError, did_you_mean
 from gdrun.files import read_plain
+from gdrun.lock import is_locked
 from gdrun.mistakes import Layer
 from gdrun.records import Status
 from gdrun.results import SCHEMA_VERSION
@@ -18,7 +19,7 @@ from gdrun.rowfile import Mark
 from gdrun.rundir import CONFIG, MANIFEST
 
 # Keys of a config that may change: more epochs extend a run, and data is known by what it holds.
-MAY_CHANGE = ("epochs", *(f"data.{key}" for key in DATA_FILES))
+MAY_CHANGE = ("epochs", "sweep.target", *(f"data.{key}" for key in DATA_FILES))
 
 
 def read_manifest(directory: Path) -> dict[str, Any]:
@@ -81,6 +82,17 @@ def standing_status(manifest: Mapping[str, Any], at_work: bool) -> Status:
     return "interrupted" if status == "running" and not at_work else status
 
 
+def refuse_at_work(place: Path) -> None:
+    """Refuse to go on with a run of a group that another process, left by its parent, still trains.
+
+    Raises:
+        ConfigError: one does.
+        OSError: that can't be found out.
+    """
+    if is_locked(place):
+        raise ConfigError(f"{place}: another process is training it", "wait for it to end")
+
+
 def saved_layer(directory: Path, command: str) -> Layer:
     """The config of the run or group in a directory, which a command is to go on with.
 
@@ -139,8 +151,9 @@ def refuse_changes(saved: RunConfig, asked: RunConfig) -> None:
 
 
 def fingerprint(config: RunConfig, method: str) -> str:
-    """A hash of the method and of all of a config but what may change."""
-    content = json.dumps([method, _what_stays(config)], sort_keys=True)
+    """A hash of the method and of all of a config that a run depends on, but what may change."""
+    own = {key: value for key, value in _what_stays(config).items() if key.split(".")[0] != "sweep"}
+    content = json.dumps([method, own], sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest()
 
 

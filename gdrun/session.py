@@ -1,46 +1,42 @@
 """One training command from its options to its report: what `gdrun compare` does, step by step."""
 
 import time
-from collections.abc import Sequence
 from contextlib import ExitStack, closing
-from dataclasses import replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.text import Text
 
-from gdrun.config import RunConfig
-from gdrun.configfile import dump_config
-from gdrun.consoles import console, write
-from gdrun.display import headline, make_view
+from gdrun.answer import SWEEP, Answer
+from gdrun.consoles import complain, console, write
+from gdrun.display import make_view
 from gdrun.drawing import draw, load_early
-from gdrun.errors import ConfigError, OutputError, excerpt
+from gdrun.errors import OutputError
 from gdrun.history import KEPT_ROWS
 from gdrun.interrupts import stop_on_signals
 from gdrun.labels import visible
-from gdrun.lock import is_locked, locked
+from gdrun.lock import locked
 from gdrun.options import TrainingOptions
+from gdrun.preview import extent, how, jobs_of, oddities, print_plan, tracks_of
 from gdrun.progress import Track
 from gdrun.records import Status
-from gdrun.report import (
-    plan_as_json,
-    plan_lines,
-    result_notes,
-    result_table,
-    results_as_json,
-    written,
-)
-from gdrun.request import Request, make_request
-from gdrun.results import RunResult, compare_results, group_status
+from gdrun.report import result_notes, result_table, results_as_json, written
+from gdrun.request import make_request
+from gdrun.results import Failure, RunResult, compare_results, group_status
 from gdrun.rundir import make_directory, to_json
 from gdrun.saved import read_manifest, root_of
-
-if TYPE_CHECKING:
-    from gdrun.experiment import Experiment
+from gdrun.sweepreport import sweep_report
 
 
-NAMED = 20  # columns left out that are listed
+@dataclass
+class Outcome:
+    """What a command has come to so far."""
+
+    results: list[RunResult] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
+    answer: Answer | None = None
+    drawn: list[Path] = field(default_factory=list)
 
 
 def train_and_report(command: str, options: TrainingOptions, command_line: str) -> Status:
@@ -55,10 +51,10 @@ def train_and_report(command: str, options: TrainingOptions, command_line: str) 
     # The same console otherwise, so that a live view makes room for what is printed meanwhile.
     progress = Console(quiet=True) if options.quiet else messages
     if options.dry_run:
-        _print_plan(make_request(command, options), options)
+        print_plan(command, options)
         return "done"
-    results: list[RunResult] = []
-    drawn: list[Path] = []
+    jobs = jobs_of(options)
+    outcome = Outcome()
     directory = None
     with stop_on_signals() as stop, ExitStack() as stack:
         try:
@@ -68,8 +64,9 @@ def train_and_report(command: str, options: TrainingOptions, command_line: str) 
                     stack.enter_context(locked(root_of(options.resume)))
                 request = make_request(command, options)
                 view.say("loading PyTorch")
-                from gdrun import runs
+                from gdrun.estimate import estimate_seconds, timed
                 from gdrun.experiment import prepare
+                from gdrun.runs import execute, take_up
 
                 if stop():
                     raise KeyboardInterrupt
@@ -77,26 +74,41 @@ def train_and_report(command: str, options: TrainingOptions, command_line: str) 
                 experiment = prepare(command, request.config, view.say)
                 if request.resumes:
                     view.say("reading what was logged")
-                    experiment = runs.take_up(experiment, request.directory, KEPT_ROWS)
+                    experiment = take_up(experiment, request.directory, KEPT_ROWS)
+                remarks = oddities(experiment)
+                if command == "sweep":
+                    view.say("timing a moment of each run")
+                    experiment = timed(experiment)
+                    seconds = estimate_seconds(experiment, jobs)
+                    remarks.append(Text(extent(experiment, seconds, jobs)))
                 stop.at_once = False
-                _note(progress, experiment)
+                for remark in remarks:
+                    progress.print(remark, soft_wrap=True)
                 if not request.resumes:
                     made = make_directory(request.directory, exact=options.name is not None)
                     request = replace(request, directory=made)
                     stack.enter_context(locked(root_of(made)))
                 directory = request.directory
                 plot, began = request.config.plot, time.monotonic()
-                view.begin(experiment.description, how(request.config), tracks_of(experiment))
-                with closing(
-                    runs.execute(experiment, directory, command_line, stop, KEPT_ROWS)
-                ) as events:
+                view.begin(experiment.description, how(experiment), tracks_of(experiment))
+                events = execute(experiment, directory, command_line, stop, KEPT_ROWS, jobs)
+                with closing(events):
                     for event in events:
-                        if isinstance(event, RunResult):
-                            results.append(event)
-                        else:
-                            view.update(event.series, event.segment)
-                            load_early(plot, began)
-                drawn.extend(draw(results, directory, plot, view, messages, stop))
+                        match event:
+                            case RunResult():
+                                outcome.results.append(event)
+                            case Failure():
+                                outcome.failures.append(event)
+                            case Answer():
+                                outcome.answer = event
+                            case Track():
+                                view.show(event)
+                            case _:
+                                view.update(event.series, event.segment)
+                        load_early(plot, began)
+                outcome.results = experiment.in_order(outcome.results)
+                found = outcome.results, outcome.answer
+                outcome.drawn.extend(draw(*found, directory, plot, view, messages, stop))
         except KeyboardInterrupt:
             stop.ask()
         except OutputError as error:
@@ -107,8 +119,15 @@ def train_and_report(command: str, options: TrainingOptions, command_line: str) 
     if directory is None:
         messages.print(Text("interrupted: nothing was begun", style="yellow"))
         return "interrupted"
-    status = group_status(results, len(experiment.members))
-    _print_results(options, directory, status, results, drawn, interrupted=stop())
+    status = group_status(outcome.results, len(experiment.members), outcome.failures)
+    _print_results(options, directory, status, outcome, interrupted=stop())
+    if outcome.failures:
+        hints = [hint for failure in outcome.failures for hint in failure.hints]
+        go_on = f"what was written is kept; to go on: {request.to_go_on}"
+        complain(
+            [line for failure in outcome.failures for line in failure.lines],
+            dict.fromkeys([*hints, go_on]),
+        )
     if not stop():
         return status
     if not options.quiet:
@@ -119,94 +138,35 @@ def train_and_report(command: str, options: TrainingOptions, command_line: str) 
     return "interrupted"
 
 
-def _print_plan(request: Request, options: TrainingOptions) -> None:
-    """What `--dry-run` shows: the config, and what it comes to."""
-    from gdrun import runs
-    from gdrun.experiment import prepare
-
-    experiment = prepare(request.command, request.config)
-    if request.resumes:
-        if is_locked(root_of(request.directory)):
-            raise ConfigError(f"{request.directory}: another process is training it")
-        experiment = runs.take_up(experiment, request.directory, KEPT_ROWS)
-    tracks = tracks_of(experiment)
-    if options.json:
-        write(to_json(plan_as_json(request.directory, request.config, tracks)))
-        return
-    out = console(soft_wrap=True)
-    out.print(Text("\n".join(visible(line) for line in dump_config(request.config).split("\n"))))
-    out.print(headline(experiment.description, how(request.config)))
-    _note(out, experiment)
-    out.print(*(Text(visible(line)) for line in plan_lines(request.directory, tracks)), sep="\n")
-
-
-def tracks_of(experiment: "Experiment") -> list[Track]:
-    """Where each run of an experiment starts."""
-    rows, epochs = experiment.problem.data.rows, experiment.config.epochs
-    tracks = []
-    for member in experiment.members:
-        track = Track(member.series, epochs, member.plan.updates_per_epoch(rows))
-        standing = (experiment.standings or {}).get(member.series.method)
-        if standing and standing.state.begun:
-            state = standing.state
-            track.epoch, track.updates, track.seconds = state.epoch, state.updates, state.seconds
-            track.recall(standing.recorder.histories)
-        tracks.append(track)
-    return tracks
-
-
-def how(config: RunConfig) -> str:
-    """How the descent goes, in a few words."""
-    lrs = ", ".join(f"{lr:g}" for lr in config.lr)
-    parts = [f"lr {lrs}", config.sampling]
-    if config.momentum:
-        parts.append(f"{'Nesterov ' if config.nesterov else ''}momentum {config.momentum:g}")
-    if config.weight_decay:
-        parts.append(f"weight decay {config.weight_decay:g}")
-    last = config.seed + config.seeds - 1
-    parts.append(f"seed {config.seed}" if config.seeds == 1 else f"seeds {config.seed} to {last}")
-    lanes = config.seeds * len(config.lr)
-    if lanes > 1:
-        parts.append(f"median of {lanes} lanes")
-    return " · ".join(parts)
-
-
-def _note(progress: Console, experiment: "Experiment") -> None:
-    """What is odd about the data, and about a run that is gone on with."""
-    notes = list(experiment.notes)
-    names = experiment.problem.data.left_out
-    if names:
-        more = f" and {len(names) - NAMED:,} more" if len(names) > NAMED else ""
-        listed = ", ".join(excerpt(name) for name in names[:NAMED])
-        notes.insert(0, f"no features, for want of numbers or a name: {listed}{more}")
-    for note in notes:
-        progress.print(Text(f"note: {visible(note)}", style="yellow"), soft_wrap=True)
-
-
 def _print_results(
     options: TrainingOptions,
     directory: Path,
     status: Status,
-    results: Sequence[RunResult],
-    drawn: Sequence[Path],
+    outcome: Outcome,
     *,
     interrupted: bool,
 ) -> None:
+    results, answer = outcome.results, outcome.answer
     comparison = compare_results(results)
     if options.json:
         content = results_as_json(
-            directory, status, comparison, results, drawn, interrupted=interrupted
+            directory, status, comparison, results, outcome.drawn, interrupted=interrupted
         )
-        write(to_json(content))
+        extra = {"answer": answer.summary()} if answer else {}
+        failures = [asdict(failure) for failure in outcome.failures]
+        write(to_json({**content, **extra, "failures": failures}))
     elif options.quiet:
         write(f"{directory}\n")
     else:
         out = console()
         if not out.is_terminal:
             out.width = max(out.width, 120)  # a table in a file needn't be narrow
-        if results:
+        if answer:
+            out.print(*sweep_report(answer, directory, out), sep="\n")
+        elif results:
             out.print()
             out.print(result_table(comparison, out))
             notes = result_notes(comparison, results)
             out.print(*(Text(note, style="dim") for note in notes), sep="\n")
-        out.print(*(Text(visible(line)) for line in written(directory, results, drawn)), sep="\n")
+        lines = written(directory, results, outcome.drawn, [SWEEP] if answer else [])
+        out.print(*(Text(visible(line)) for line in lines), sep="\n")

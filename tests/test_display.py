@@ -247,7 +247,9 @@ def test_rates_are_short(value: float) -> None:
 
 @pytest.mark.parametrize("width", [34, 40, 60, 80, 120])
 def test_results_lose_columns_not_digits(width: int) -> None:
-    row = Row("minibatch", 16, 0.05, 8, 1, 0.0123, 0.0112, 0.0345, 123_456, 71.5, 1200, 0.25)
+    row = Row(
+        "minibatch", "minibatch", 16, 0.05, 8, 1, 0.0123, 0.0112, 0.0345, 123_456, 71.5, 1200, 0.25
+    )
     comparison = Comparison(0.0135, (row, replace(row, lr=0.1, train_loss=None)))
     out = Console(file=io.StringIO(), width=width)
     out.print(result_table(comparison, out))

@@ -20,12 +20,12 @@ from gdrun.errors import ConfigError, DataError
 from gdrun.experiment import prepare
 from gdrun.files import replacing
 from gdrun.member import Progress
+from gdrun.preview import tracks_of
 from gdrun.progress import Track
 from gdrun.records import Evaluation, Segment
 from gdrun.results import RunResult
 from gdrun.runs import execute, take_up
 from gdrun.saved import fingerprint, refuse_changes
-from gdrun.session import tracks_of
 from tests.conftest import Invoke, small_config
 
 NO_PICTURES = ("--set", "plot.enabled=false")

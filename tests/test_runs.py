@@ -26,6 +26,7 @@ from gdrun.errors import ConfigError, DataError, OutputError
 from gdrun.experiment import Experiment, prepare
 from gdrun.guards import memory_errors
 from gdrun.interrupts import stop_on_signals
+from gdrun.member import Progress
 from gdrun.memory import memory_bytes
 from gdrun.models import Network, Problem
 from gdrun.records import EpochRecord, Lane, Segment, StepRecord, header
@@ -197,6 +198,7 @@ def test_rows_are_on_the_disk_while_the_run_goes_on(
     for event in events:
         if isinstance(event, RunResult):
             break
+        assert isinstance(event, Progress)
         if event.segment.ends_epoch:
             assert int(read(place / "epochs.csv")[-1]["epoch"]) == event.segment.epoch
             assert manifest(place)["status"] == "running"
@@ -214,7 +216,7 @@ def test_stopping_completes_what_was_begun_and_begins_nothing(tmp_path: Path) ->
     for event in execute(experiment, tmp_path, stop=stop):
         if isinstance(event, RunResult):
             results.append(event)
-        else:
+        elif isinstance(event, Progress):
             seen.append(event.segment.updates)
     assert [result.status for result in results] == ["done", "interrupted"]
     assert manifest(tmp_path)["status"] == "interrupted"
@@ -244,7 +246,7 @@ def test_runs_that_break_have_failed(tmp_path: Path, monkeypatch: pytest.MonkeyP
     def defect(*_: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("gdrun.runs.Recorder.add", defect)
+    monkeypatch.setattr("gdrun.history.Recorder.add", defect)
     with pytest.raises(ZeroDivisionError):
         list(execute(prepare("compare", small_config()), tmp_path))
     for place in (tmp_path, tmp_path / "full"):
@@ -465,14 +467,15 @@ def test_comparison_counts_what_it_takes_to_come_near_the_best() -> None:
     assert comparison.target == pytest.approx(1.1 * min(finals))
     assert comparison.target is not None
     for result, row in zip(results, comparison.rows, strict=True):
-        reached = sorted(reach(history, comparison.target)[0] for history in result.histories)
-        assert (row.updates_to_target or math.inf) == reached[1]
+        costs = []
         for history in result.histories:
-            updates, seconds = reach(history, comparison.target)
             losses = list(history.epochs["train_loss"])
             hits = [k for k, loss in enumerate(losses) if loss <= comparison.target]
-            assert updates == (history.epochs["updates"][hits[0]] if hits else math.inf)
-            assert seconds == (history.epochs["seconds"][hits[0]] if hits else math.inf)
+            at = reach(history, comparison.target, "done")
+            assert at == (hits[0] if hits else None)
+            assert reach(history, comparison.target, "diverged") is None
+            costs.append(math.inf if at is None else history.epochs["updates"][at])
+        assert (row.updates_to_target or math.inf) == sorted(costs)[1]
 
 
 def test_comparison_where_everything_diverged() -> None:
@@ -593,7 +596,7 @@ def stop_after(
     for event in execute(experiment, place, stop=lambda: len(seen) > segments):
         if isinstance(event, RunResult):
             (lane,) = event.lanes
-        else:
+        elif isinstance(event, Progress):
             seen.append(event.segment)
     return lane, seen
 

@@ -8,11 +8,13 @@ from rich.text import Text
 
 from gdrun.configfile import load_config
 from gdrun.display import LiveView
+from gdrun.experiment import prepare
+from gdrun.member import Progress
 from gdrun.plots import pictures
+from gdrun.preview import how, tracks_of
 from gdrun.report import result_notes, result_table
 from gdrun.results import RunResult, compare_results
-from gdrun.runs import execute, prepare
-from gdrun.session import how, tracks_of
+from gdrun.runs import execute
 
 HERE = Path(__file__).parent
 
@@ -24,13 +26,13 @@ def main() -> None:
         experiment = prepare("compare", config)
         screen = Console(file=StringIO(), width=92, height=24, force_terminal=True)
         view = LiveView(screen)
-        view.begin(experiment.description, how(config), tracks_of(experiment))
+        view.begin(experiment.description, how(experiment), tracks_of(experiment))
         frame = None
         results: list[RunResult] = []
         for event in execute(experiment):
             if isinstance(event, RunResult):
                 results.append(event)
-            else:
+            elif isinstance(event, Progress):
                 view.update(event.series, event.segment)
                 if frame is None and event.series.method == "sgd" and event.segment.epoch == 60:
                     frame = view.render()

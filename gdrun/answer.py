@@ -1,0 +1,319 @@
+"""What a sweep came to: every training, every pair of batch size and learning rate, the best.
+
+A training has come to the target once its train loss over all rows is at or below it at the end of
+an epoch; one that diverges afterwards has not come to stay. Plain Python, without torch.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from functools import cached_property
+from statistics import median
+from typing import Any, Literal
+
+from gdrun.criticalbatch import CriticalBatch, fit_critical_batch
+from gdrun.records import Status
+from gdrun.results import RunResult, compare_results, reach
+
+Cost = Literal["updates", "samples", "seconds"]
+SWEEP = "sweep.csv"
+BAND = (20, 80)  # percentiles
+FEWEST_SEEDS = 3  # for a band or an interval
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One training of a sweep: a row of `sweep.csv`. What wasn't reached, or isn't known, is None.
+
+    `seconds` are training time of all lanes of the run, which are trained together.
+    """
+
+    method: str
+    batch_size: int
+    lr: float
+    seed: int
+    status: Status
+    epochs: int
+    updates: int
+    samples: int
+    seconds: float
+    train_loss: float | None
+    best_train_loss: float | None
+    val_loss: float | None
+    target: float | None
+    updates_to_target: int | None
+    samples_to_target: int | None
+    seconds_to_target: float | None
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A pair of batch size and learning rate, with a training for each seed.
+
+    Numbers are medians over the seeds; a training that diverged counts as an infinite loss, one
+    that never came to the target as infinitely many updates.
+    """
+
+    run: str
+    method: str
+    batch_size: int
+    lr: float
+    trials: tuple[Trial, ...]
+
+    @property
+    def diverged(self) -> int:
+        """How many of the trainings diverged."""
+        return sum(trial.status == "diverged" for trial in self.trials)
+
+    @property
+    def missed(self) -> int:
+        """How many of the trainings never came to the target."""
+        return sum(trial.updates_to_target is None for trial in self.trials)
+
+    @cached_property
+    def train_loss(self) -> float:
+        """The final loss over all training rows."""
+        return median(_or_inf(trial.train_loss) for trial in self.trials)
+
+    @cached_property
+    def val_loss(self) -> float:
+        """The final loss over the validation rows."""
+        return median(_or_inf(trial.val_loss) for trial in self.trials)
+
+    def to_target(self, cost: Cost) -> float:
+        """What it takes to come to the target."""
+        return median(self.costs(cost))
+
+    def band(self, cost: Cost) -> tuple[float, float] | None:
+        """The 20th and 80th percentile over the seeds of what it takes; None of too few seeds."""
+        if len(self.trials) < FEWEST_SEEDS:
+            return None
+        ordered = sorted(self.costs(cost))  # observed values: between finite and infinite is none
+        low, high = (math.ceil(len(ordered) * percent / 100) - 1 for percent in BAND)
+        return ordered[low], ordered[high]
+
+    def costs(self, cost: Cost) -> list[float]:
+        """What each seed takes to come to the target."""
+        return [_or_inf(getattr(trial, f"{cost}_to_target")) for trial in self.trials]
+
+    @property
+    def spent(self) -> int:
+        """The updates that the longest of its trainings took."""
+        return max(trial.updates for trial in self.trials)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a sweep came to.
+
+    Attributes:
+        target: the train loss that trainings are timed to; None if none came below the untrained
+            loss by so much.
+        rows: training rows.
+        cells: of the grid, batch size by batch size, both ascending.
+        critical: the fit of updates to target against batch size; None of too few batch sizes.
+        pace: seconds an update of one training alone takes, by batch size, where measured.
+        jobs: how many runs were trained side by side.
+    """
+
+    target: float | None
+    rows: int
+    cells: tuple[Cell, ...]
+    critical: CriticalBatch | None
+    pace: Mapping[int, float]
+    jobs: int
+
+    @property
+    def batch_sizes(self) -> list[int]:
+        """The batch sizes, ascending."""
+        return list(dict.fromkeys(cell.batch_size for cell in self.cells))
+
+    @property
+    def lrs(self) -> list[float]:
+        """The learning rates, ascending."""
+        return sorted({cell.lr for cell in self.cells})
+
+    @property
+    def seeds(self) -> int:
+        """How many seeds there are."""
+        return max(len(cell.trials) for cell in self.cells)
+
+    @property
+    def has_validation(self) -> bool:
+        """Whether there is a validation loss."""
+        return any(trial.val_loss is not None for cell in self.cells for trial in cell.trials)
+
+    @cached_property
+    def best(self) -> Cell | None:
+        """The pair with the lowest final train loss; None if all diverged."""
+        return _least(self.cells, lambda cell: cell.train_loss)
+
+    @cached_property
+    def best_validated(self) -> Cell | None:
+        """The pair with the lowest final validation loss."""
+        return _least(self.cells, lambda cell: cell.val_loss) if self.has_validation else None
+
+    @cached_property
+    def best_of_batch(self) -> tuple[Cell, ...]:
+        """For each batch size the learning rate that comes to the target in the fewest updates.
+
+        Where none does, that with the lowest final loss (Shallue et al. 2019, sec. 4.1, tune each
+        batch size on its own, too).
+        """
+        return tuple(
+            min(
+                (cell for cell in self.cells if cell.batch_size == size),
+                key=lambda cell: (cell.to_target("updates"), cell.train_loss, cell.lr),
+            )
+            for size in self.batch_sizes
+        )
+
+    def fastest(self, cost: Cost) -> Cell | None:
+        """The pair that comes to the target at the least cost; None if none does.
+
+        Seconds are those of one training alone, as far as they were measured.
+        """
+        if cost == "seconds":
+            return _least(self.cells, self.seconds_alone) if self.pace else None
+        return _least(self.cells, lambda cell: cell.to_target(cost))
+
+    def seconds_alone(self, cell: Cell) -> float:
+        """Training time to the target of one training alone: updates times its pace."""
+        pace = self.pace.get(cell.batch_size)
+        return cell.to_target("updates") * pace if pace else math.inf
+
+    def summary(self) -> dict[str, Any]:
+        """The answer for `run.json` and `--json`; what is infinite or missing is None."""
+        fit = self.critical
+
+        def about(cell: Cell | None) -> dict[str, Any] | None:
+            return (
+                None
+                if cell is None
+                else {
+                    "batch_size": cell.batch_size,
+                    "lr": cell.lr,
+                    "train_loss": _finite(cell.train_loss),
+                    "val_loss": _finite(cell.val_loss),
+                    "updates_to_target": _finite(cell.to_target("updates")),
+                    "samples_to_target": _finite(cell.to_target("samples")),
+                    "seconds_to_target_alone": _finite(self.seconds_alone(cell)),
+                    "seeds": len(cell.trials),
+                    "diverged": cell.diverged,
+                    "not_reached": cell.missed,
+                }
+            )
+
+        return {
+            "target": self.target,
+            "best": about(self.best),
+            "best_validated": about(self.best_validated),
+            "fewest_updates": about(self.fastest("updates")),
+            "fewest_samples": about(self.fastest("samples")),
+            "least_time": about(self.fastest("seconds")),
+            "best_of_batch": [about(cell) for cell in self.best_of_batch],
+            "fit": fit
+            and {
+                "updates_min": fit.updates_min,
+                "batch_crit": _finite(fit.batch_crit),
+                "interval": fit.interval and [_finite(end) for end in fit.interval],
+                "batches": list(fit.batches),
+            },
+        }
+
+
+def study(
+    results: Sequence[RunResult],
+    target: float | None = None,
+    pace: Mapping[int, float] | None = None,
+    jobs: int = 1,
+) -> Answer | None:
+    """What the runs of a sweep came to; None if there are none. Arguments as in `Answer`.
+
+    Without a target it is 1.1 times the median final train loss of the best pair.
+    """
+    if not results:
+        return None
+    target = compare_results(results, target).target
+    ordered = sorted(results, key=lambda result: result.series.batch_size)
+    cells = [
+        Cell(series.name, series.method, series.batch_size, lr, _trials(result, lr, target))
+        for result in ordered
+        for series in [result.series]
+        for lr in sorted(series.lrs)
+    ]
+    sizes = list(dict.fromkeys(cell.batch_size for cell in cells))
+    reached = [
+        [cell.costs("updates") for cell in cells if cell.batch_size == size] for size in sizes
+    ]
+    return Answer(
+        target=target,
+        rows=results[0].description.rows,
+        cells=tuple(cells),
+        critical=fit_critical_batch(sizes, reached) if target is not None else None,
+        pace=pace or {},
+        jobs=jobs,
+    )
+
+
+def to_csv(answer: Answer) -> str:
+    """The text of `sweep.csv`: a row a training, batch size by batch size."""
+    names = [column.name for column in fields(Trial)]
+    lines = [",".join(names)]
+    for cell in answer.cells:
+        for trial in cell.trials:
+            cells = asdict(trial)
+            lines.append(",".join(_cell(cells[name]) for name in names))
+    return "\n".join(lines) + "\n"
+
+
+def _trials(result: RunResult, lr: float, target: float | None) -> tuple[Trial, ...]:
+    trials = []
+    for lane, history in zip(result.lanes, result.histories, strict=True):
+        if lane.lr != lr:
+            continue
+        at = reach(history, target, lane.status)
+        column = history.epochs
+        trials.append(
+            Trial(
+                method=result.series.method,
+                batch_size=result.series.batch_size,
+                lr=lane.lr,
+                seed=lane.seed,
+                status=lane.status,
+                epochs=lane.epochs,
+                updates=lane.updates,
+                samples=lane.samples,
+                seconds=lane.seconds,
+                train_loss=lane.train_loss,
+                best_train_loss=lane.best_train_loss,
+                val_loss=lane.val_loss,
+                target=target,
+                updates_to_target=None if at is None else int(column["updates"][at]),
+                samples_to_target=None if at is None else int(column["samples"][at]),
+                seconds_to_target=None if at is None else column["seconds"][at],
+            )
+        )
+    return tuple(trials)
+
+
+def _least(cells: Sequence[Cell], cost: Callable[[Cell], float]) -> Cell | None:
+    """The first of the cells with the least finite cost."""
+    return min(
+        (cell for cell in cells if math.isfinite(cost(cell))),
+        key=lambda cell: (cost(cell), cell.train_loss),
+        default=None,
+    )
+
+
+def _cell(value: object) -> str:
+    """A value as the CSV files hold it."""
+    return "" if value is None else f"{value:.9g}" if isinstance(value, float) else str(value)
+
+
+def _or_inf(value: float | None) -> float:
+    return math.inf if value is None else value
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None

@@ -1,0 +1,73 @@
+"""How long trainings will take, from a moment of each on a copy."""
+
+import math
+import time
+from dataclasses import replace
+
+from gdrun.engine import train
+from gdrun.experiment import Experiment, Member
+from gdrun.records import epoch_lines, step_lines
+from gdrun.state import Plan, TrainState, initial_state
+
+ENDLESS = 10**9
+MOMENT_SECONDS = 0.05  # of each run, after as much again to get going
+
+
+def estimate_seconds(experiment: Experiment, jobs: int = 1) -> float:
+    """About how long the training of what is left will take, logs and evaluations included.
+
+    With several processes, each takes the next run when it has finished one.
+    """
+    ends = [0.0] * jobs
+    for member in experiment.members:
+        standing = (experiment.standings or {}).get(member.series.name)
+        problem, plan = experiment.problem, member.plan
+        state = standing.state.clone() if standing else initial_state(problem, plan)
+        total = plan.epochs * plan.updates_per_epoch(problem.data.rows)
+        left = 0 if standing and standing.is_complete else total - state.updates
+        first = ends.index(min(ends))
+        ends[first] += left * _seconds_an_update(experiment, member, state) if left else 0.0
+    return max(ends)
+
+
+def _seconds_an_update(experiment: Experiment, member: Member, state: TrainState) -> float:
+    """Seconds of an update of all lanes with its share of evaluations and logs."""
+    segments = train(experiment.problem, member.plan, state)
+    at, start = 0, math.inf
+    for segment in segments:
+        step_lines(member.series, segment, member.config.log_every)
+        epoch_lines(member.series, segment)
+        now = time.perf_counter()
+        if start == math.inf and state.updates:
+            at, start = state.updates, now
+        if now - start > MOMENT_SECONDS and state.updates > at:
+            break
+    # A run that is over within a moment takes no time to speak of.
+    return (now - start) / (state.updates - at) if state.updates > at else 0.0
+
+
+def timed(experiment: Experiment) -> Experiment:
+    """The experiment with the seconds that an update of one lane alone takes, by batch size.
+
+    That is training time, as in the logs. The lanes of a sweep are trained together, at the expense
+    of large batches: their time says little of that of a training alone. What was measured when the
+    experiment was begun stands.
+    """
+    saved = (experiment.saved or {}).get("seconds_an_update_alone")
+    if isinstance(saved, dict):
+        return replace(experiment, pace={int(size): pace for size, pace in saved.items()})
+    pace = {m.series.batch_size: _alone(experiment, m.plan) for m in experiment.members}
+    return replace(experiment, pace=pace)
+
+
+def _alone(experiment: Experiment, plan: Plan) -> float:
+    gentlest = min(plan.lanes, key=lambda lane: lane.lr)  # it won't diverge and end
+    plan = replace(plan, lanes=(gentlest,), epochs=ENDLESS, eval_every=ENDLESS)
+    state = initial_state(experiment.problem, plan)
+    at, start = 0, 0.0
+    for _ in train(experiment.problem, plan, state):
+        if not at:  # the first updates are slower
+            at, start = state.updates, state.seconds
+        elif state.seconds - start > MOMENT_SECONDS and state.updates > at:
+            break
+    return (state.seconds - start) / max(1, state.updates - at)

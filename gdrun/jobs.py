@@ -1,0 +1,168 @@
+"""Runs of a group side by side, each in a process of its own that writes its files itself."""
+
+import multiprocessing
+import signal
+import time
+from collections import deque
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnProcess
+from multiprocessing.synchronize import Event
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from gdrun.config import RunConfig
+from gdrun.experiment import Experiment, prepare
+from gdrun.interrupts import SIGNALS
+from gdrun.lock import locked
+from gdrun.member import Progress, begin, contained, left_in, track_of, train_member
+from gdrun.progress import Track
+from gdrun.results import Failure, RunResult
+
+SEND_SECONDS = 0.1  # between two reports of a run's progress
+POLL_SECONDS = 0.1
+
+
+@dataclass(frozen=True)
+class _Task:
+    """What a process has to know: the experiment, and where its runs go."""
+
+    command: str
+    config: RunConfig
+    directory: Path
+    facts: Mapping[str, Any]
+    keep: int | None
+    threads: int
+
+
+@dataclass
+class _Worker:
+    process: SpawnProcess
+    run: str = ""  # the name of what it trains
+
+
+def side_by_side(
+    experiment: Experiment,
+    directory: Path,
+    facts: Mapping[str, Any],
+    stop: Callable[[], bool],
+    keep: int | None,
+    jobs: int,
+) -> Generator[Track | RunResult | Failure]:
+    """Train the runs of a group in so many processes: how far each is, and its result.
+
+    The first runs are begun first: small batches, which take longest. Arguments as in
+    `gdrun.runs.execute`. A process that dies is a failure of its run.
+    """
+    threads = max(1, torch.get_num_threads() // jobs)
+    task = _Task(experiment.command, experiment.config, directory, facts, keep, threads)
+    context = multiprocessing.get_context("spawn")
+    stopping = context.Event()
+    waiting = deque(member.series.name for member in experiment.members)
+    workers: dict[Connection, _Worker] = {}
+
+    def hire() -> None:
+        ours, theirs = context.Pipe()
+        process = context.Process(target=_work, args=(task, theirs, stopping))
+        with _signals_held_back():
+            process.start()
+        theirs.close()
+        workers[ours] = _Worker(process)
+
+    try:
+        for _ in range(min(jobs, len(waiting))):
+            hire()
+        while workers:
+            if stop():
+                stopping.set()
+                waiting.clear()
+            for connection in wait(list(workers), POLL_SECONDS):
+                assert isinstance(connection, Connection)
+                worker = workers[connection]
+                try:
+                    message = connection.recv()
+                except (EOFError, OSError):
+                    del workers[connection]
+                    worker.process.join()
+                    if waiting and not worker.run:  # one that dies at its start, too
+                        worker.run = waiting.popleft()
+                    if worker.run:
+                        yield Failure(worker.run, (_cause_of_death(worker.process.exitcode),))
+                    if waiting:
+                        hire()
+                    continue
+                if message is None:  # it has nothing to do
+                    worker.run = waiting.popleft() if waiting else ""
+                    connection.send(worker.run)
+                else:
+                    yield message
+    finally:
+        for worker in workers.values():
+            worker.process.kill()
+            worker.process.join()
+
+
+def _cause_of_death(code: int | None) -> str:
+    if code is not None and code < 0:
+        return f"its process was killed by {signal.Signals(-code).name}"
+    return f"its process ended with code {code}"
+
+
+@contextmanager
+def _signals_held_back() -> Iterator[None]:
+    """Let a process start without hearing of signals, which are for its parent to act on."""
+    if not hasattr(signal, "pthread_sigmask"):  # on Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _work(task: _Task, connection: Connection, stopping: Event) -> None:
+    """Train one run after the other as they are given, until there are no more."""
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+    torch.set_num_threads(task.threads)
+    parent = multiprocessing.parent_process()
+
+    def stop() -> bool:
+        return stopping.is_set() or not (parent and parent.is_alive())
+
+    with suppress(EOFError, ConnectionError):  # the parent died
+        while not stop():
+            connection.send(None)
+            name = connection.recv()
+            if not name:
+                return
+            for message in contained(name, _train(task, name, stop)):
+                connection.send(message)
+
+
+def _train(
+    task: _Task, name: str, stop: Callable[[], bool]
+) -> Iterator[Track | RunResult | Failure]:
+    """Train one run; of its progress no more is told than can be seen."""
+    experiment = prepare(task.command, task.config)
+    (member,) = (member for member in experiment.members if member.series.name == name)
+    place = experiment.place(member, task.directory)
+    place.mkdir(exist_ok=True)
+    with locked(place):  # the group's is held by the parent, which may die first
+        standing = left_in(experiment, member, place, task.keep)
+        standing = standing or begin(experiment, member, task.keep)
+        track = track_of(experiment, member, standing)
+        told = 0.0
+        for event in train_member(experiment, member, standing, place, task.facts, stop):
+            if isinstance(event, Progress):
+                track.advance(event.segment)
+            if not isinstance(event, Progress) or time.monotonic() - told > SEND_SECONDS:
+                yield track
+                told = time.monotonic()
+            if not isinstance(event, Progress):
+                yield event

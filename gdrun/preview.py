@@ -1,0 +1,123 @@
+"""What a command is about to do, in words: its plan, how long it will take, and what is odd."""
+
+from typing import TYPE_CHECKING
+
+from rich.text import Text
+
+from gdrun.config import RunConfig
+from gdrun.configfile import dump_config
+from gdrun.consoles import console, write
+from gdrun.display import headline
+from gdrun.errors import ConfigError, excerpt
+from gdrun.history import KEPT_ROWS
+from gdrun.labels import count, visible
+from gdrun.labels import seconds as duration
+from gdrun.lock import is_locked
+from gdrun.options import SweepOptions, TrainingOptions
+from gdrun.progress import Track
+from gdrun.report import plan_as_json, plan_lines
+from gdrun.request import make_request
+from gdrun.rundir import to_json
+from gdrun.saved import root_of
+
+if TYPE_CHECKING:
+    from gdrun.experiment import Experiment
+
+NAMED = 20  # columns left out that are listed
+
+
+def print_plan(command: str, options: TrainingOptions) -> None:
+    """What `--dry-run` shows: the config, and what it comes to.
+
+    Raises:
+        GdrunError: the request or the data is wrong.
+    """
+    request = make_request(command, options)
+    from gdrun import runs
+    from gdrun.experiment import prepare
+
+    experiment = prepare(command, request.config)
+    if request.resumes:
+        if is_locked(root_of(request.directory)):
+            raise ConfigError(f"{request.directory}: another process is training it")
+        experiment = runs.take_up(experiment, request.directory, KEPT_ROWS)
+    tracks = tracks_of(experiment)
+    seconds = forecast(experiment, options)
+    if options.json:
+        write(to_json(plan_as_json(request.directory, request.config, tracks, seconds)))
+        return
+    out = console(soft_wrap=True)
+    out.print(Text("\n".join(visible(line) for line in dump_config(request.config).split("\n"))))
+    out.print(headline(experiment.description, how(experiment)))
+    for note in oddities(experiment):
+        out.print(note)
+    out.print(*(Text(visible(line)) for line in plan_lines(request.directory, tracks)), sep="\n")
+    if seconds is not None:
+        out.print(Text(extent(experiment, seconds, jobs_of(options))))
+
+
+def jobs_of(options: TrainingOptions) -> int:
+    """How many runs are trained side by side."""
+    return options.jobs if isinstance(options, SweepOptions) else 1
+
+
+def forecast(experiment: "Experiment", options: TrainingOptions) -> float | None:
+    """About how many seconds a sweep takes; None for what isn't one."""
+    if experiment.command != "sweep":
+        return None
+    from gdrun.estimate import estimate_seconds
+
+    return estimate_seconds(experiment, jobs_of(options))
+
+
+def extent(experiment: "Experiment", seconds: float, jobs: int) -> str:
+    """How much there is to train, and how long that will take."""
+    tracks = tracks_of(experiment)
+    lanes = experiment.members[0].series.lanes
+    lrs = len(experiment.members[0].series.lrs)
+    left = sum(track.total - track.updates for track in tracks)
+    side = f", {jobs} runs at a time" if jobs > 1 else ""
+    return (
+        f"{count(len(tracks), 'run')} of {count(len(lanes), 'lane')} "
+        f"({count(lrs, 'learning rate')} × {count(len(lanes) // lrs, 'seed')}), "
+        f"{count(left, 'update')} of all lanes together{side}: about {duration(seconds)}"
+    )
+
+
+def tracks_of(experiment: "Experiment") -> list[Track]:
+    """Where each run of an experiment starts."""
+    from gdrun.member import track_of
+
+    standings = experiment.standings or {}
+    return [
+        track_of(experiment, member, standings.get(member.series.name))
+        for member in experiment.members
+    ]
+
+
+def how(experiment: "Experiment") -> str:
+    """How the descent goes, in a few words."""
+    config: RunConfig = experiment.members[0].config  # that of the others but for the batch size
+    lrs = ", ".join(f"{lr:g}" for lr in config.lr)
+    parts = [f"lr {lrs}", config.sampling]
+    if config.momentum:
+        parts.append(f"{'Nesterov ' if config.nesterov else ''}momentum {config.momentum:g}")
+    if config.weight_decay:
+        parts.append(f"weight decay {config.weight_decay:g}")
+    last = config.seed + config.seeds - 1
+    parts.append(f"seed {config.seed}" if config.seeds == 1 else f"seeds {config.seed} to {last}")
+    lanes = config.seeds * len(config.lr)
+    if lanes > 1:
+        parts.append(f"median of {lanes} lanes")
+    return " · ".join(parts)
+
+
+def oddities(experiment: "Experiment") -> list[Text]:
+    """What is odd about the data, and about a run that is gone on with."""
+    notes = list(experiment.notes)
+    names = experiment.problem.data.left_out
+    if names:
+        more = f" and {len(names) - NAMED:,} more" if len(names) > NAMED else ""
+        listed = ", ".join(excerpt(name) for name in names[:NAMED])
+        notes.insert(0, f"no features, for want of numbers or a name: {listed}{more}")
+    return [Text(f"note: {visible(note)}", style="yellow") for note in notes]

@@ -1,0 +1,40 @@
+"""Ranges of numbers as people write them: `log:0.001:1:7` is seven from 0.001 to 1."""
+
+import math
+
+MOST = 1000  # numbers in a range
+EXPECTED = "a range such as log:0.001:1:7 or lin:0.1:0.5:5 (from, to, how many)"
+
+
+def is_range(text: str) -> bool:
+    """Whether a text is meant as a range."""
+    return ":" in text
+
+
+def expand(text: str) -> tuple[float, ...]:
+    """The numbers of a range, evenly spaced (`lin`) or by their ratio (`log`).
+
+    What lies between the ends is rounded to three digits, as people would choose it.
+
+    >>> expand("log:0.001:1:7")
+    (0.001, 0.00316, 0.01, 0.0316, 0.1, 0.316, 1.0)
+
+    Raises:
+        ValueError: it is no range.
+    """
+    try:
+        scale, *numbers = text.split(":")
+        first, last, count = float(numbers[0]), float(numbers[1]), int(numbers[2])
+        sound = len(numbers) == 3 and math.isfinite(first) and math.isfinite(last)
+        sound &= scale == "lin" or (scale == "log" and min(first, last) > 0)
+    except (ValueError, IndexError):
+        sound = False
+    if not sound or not 2 <= count <= MOST:
+        raise ValueError(f"Input should be {EXPECTED}") from None
+    parts = [k / (count - 1) for k in range(1, count - 1)]
+    if scale == "log":
+        low, high = math.log(first), math.log(last)
+        between = [math.exp(low + (high - low) * part) for part in parts]
+    else:
+        between = [first + (last - first) * part for part in parts]
+    return (first, *(float(f"{number:.3g}") for number in between), last)
