@@ -166,7 +166,7 @@ class RunConfig(Schema):
     nesterov: StrictBool = False
     weight_decay: Annotated[Number, Field(ge=0)] = 0.0
     activation: Literal["relu", "tanh", "sigmoid", "gelu"] = "relu"
-    loss: Literal["mse", "l1", "huber"] = "mse"
+    loss: Literal["mse", "half_mse", "l1", "huber"] = "mse"
     data: DataConfig = QuadraticData()
     chunk_rows: Annotated[
         Count | None, BeforeValidator(_auto), PlainSerializer(lambda rows: rows or "auto")
