@@ -145,6 +145,26 @@ class QuadraticData(Data):
     noise: Annotated[Number, Field(ge=0)] = 0.2
 
 
+class MeanEstimationData(Data):
+    """Normal random numbers whose mean and variance (with 1/N) are these to rounding; no features.
+
+    Under the loss `half_mse` a constant model has ℓ_i(θ) = ½(θ − x_i)²: all that descent does to it
+    has a closed form.
+    """
+
+    source: Literal["mean_estimation"] = "mean_estimation"
+    mean: Number = 1.0
+    variance: Annotated[Number, Field(ge=0)] = 1.0
+    rows: Count = 100
+
+    @field_validator("rows")
+    @classmethod
+    def _rows_can_vary(cls, value: int, info: ValidationInfo) -> int:
+        if value == 1 and info.data.get("variance"):
+            raise ValueError("Input should be at least 2 unless data.variance is 0")
+        return value
+
+
 class CsvData(Data):
     """A CSV file with a header line; without `features`, all numeric columns but the target."""
 
@@ -171,9 +191,16 @@ def _with_source(value: Any) -> Any:
 
 
 DataConfig = Annotated[
-    QuadraticData | CsvData | NpyData, Field(discriminator="source"), BeforeValidator(_with_source)
+    QuadraticData | MeanEstimationData | CsvData | NpyData,
+    Field(discriminator="source"),
+    BeforeValidator(_with_source),
 ]
-DATA_SOURCES: dict[str, type[Data]] = {"quadratic": QuadraticData, "csv": CsvData, "npy": NpyData}
+DATA_SOURCES: dict[str, type[Data]] = {
+    "quadratic": QuadraticData,
+    "mean_estimation": MeanEstimationData,
+    "csv": CsvData,
+    "npy": NpyData,
+}
 
 
 class PlotConfig(Schema):
@@ -222,7 +249,7 @@ class RunConfig(Schema):
     nesterov: StrictBool = False
     weight_decay: Annotated[Number, Field(ge=0)] = 0.0
     activation: Literal["relu", "tanh", "sigmoid", "gelu"] = "relu"
-    loss: Literal["mse", "l1", "huber"] = "mse"
+    loss: Literal["mse", "half_mse", "l1", "huber"] = "mse"
     data: DataConfig = QuadraticData()
     chunk_rows: Annotated[Count | None, BeforeValidator(_auto), Auto] = None
     eval_every: Count = 1

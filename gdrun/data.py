@@ -1,8 +1,9 @@
 """Rows in, tensors out: the data sources, the validation split and standardisation.
 
-Shapes: N training rows, V validation rows, D features, O = 1 target.
+Shapes: N training rows, V validation rows, D features (none: 0), O = 1 target.
 """
 
+import math
 from array import array
 from collections.abc import Callable
 from typing import assert_never
@@ -10,7 +11,7 @@ from typing import assert_never
 import torch
 from torch import Tensor
 
-from gdrun.config import CsvData, DataConfig, NpyData, QuadraticData
+from gdrun.config import CsvData, DataConfig, MeanEstimationData, NpyData, QuadraticData
 from gdrun.csvtable import read_table
 from gdrun.dataset import Dataset, rows_held_out
 from gdrun.npydata import load_npy
@@ -34,6 +35,10 @@ def load_data(config: DataConfig, say: Callable[[str], None] = lambda _: None) -
             x, y = quadratic(config.rows, config.noise, config.seed)
             features, target = ("x",), "y"
             title = f"y = x² + {config.noise:g}·U[0, 1)" if config.noise else "y = x²"
+        case MeanEstimationData():
+            y = numbers(config.rows, config.mean, config.variance, config.seed)
+            x, features, target = y[:, :0], (), "x"
+            title = f"random numbers of mean {config.mean:g} and variance {config.variance:g}"
         case CsvData():
             table = read_table(config.path, config.target, config.features)
             x = torch.stack([as_tensor(column) for column in table.x], dim=1)
@@ -47,9 +52,11 @@ def load_data(config: DataConfig, say: Callable[[str], None] = lambda _: None) -
     train, held_out = split(len(x), config.val_fraction, config.seed)
     x_scaling = y_scaling = None
     if config.standardize:
-        x_scaling = fit_scaling([x[train]], features)
+        if features:
+            x_scaling = fit_scaling([x[train]], features)
+            x = x_scaling.apply(x)
         y_scaling = fit_scaling([y[train]], (target,))
-        x, y = x_scaling.apply(x), y_scaling.apply(y)
+        y = y_scaling.apply(y)
     x, y = x.float(), y.float()
     for columns, names in ((x, features), (y, (target,))):
         refuse_overflow(columns, names)
@@ -80,6 +87,20 @@ def quadratic(rows: int, noise: float, seed: int) -> tuple[Tensor, Tensor]:
     x = torch.linspace(-1, 1, rows).unsqueeze(1)
     uniform = torch.rand(x.shape, generator=torch.Generator().manual_seed(seed))
     return x, x.pow(2) + noise * uniform
+
+
+def numbers(rows: int, mean: float, variance: float, seed: int) -> Tensor:
+    """Normal random numbers, (rows, 1), of exactly this mean and variance (with 1/N), in 64 bits.
+
+    They are those of `torch.manual_seed(seed); torch.randn(rows, 1, dtype=torch.float64)`, shifted
+    and scaled. One row has no variance.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    z = torch.randn(rows, 1, dtype=torch.float64, generator=generator)
+    z -= z.mean()
+    if rows > 1:
+        z *= math.sqrt(variance) / z.std(correction=0)
+    return z.add_(mean)
 
 
 def split(rows: int, val_fraction: float, seed: int) -> tuple[Tensor, Tensor]:

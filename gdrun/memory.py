@@ -8,7 +8,7 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from gdrun.config import DataConfig, QuadraticData, RunConfig
+from gdrun.config import DataConfig, MeanEstimationData, QuadraticData, RunConfig
 from gdrun.errors import ConfigError
 from gdrun.models import Problem
 from gdrun.order import SORTED_ROWS
@@ -25,7 +25,7 @@ def refuse_too_many_rows(config: DataConfig) -> None:
     Raises:
         ConfigError: they don't fit.
     """
-    if isinstance(config, QuadraticData):
+    if isinstance(config, QuadraticData | MeanEstimationData):
         _refuse(config.rows * ROW_BYTES, "data.rows", "fewer rows need less")
 
 

@@ -21,6 +21,7 @@ TARGET_FACTOR = 1.1
 # The losses in words: as they come, and of a standardised target.
 LOSS_NAMES = {
     "mse": ("MSE", "MSE ÷ variance of {target}; 1 = predicting the mean"),
+    "half_mse": ("half MSE", "half MSE ÷ variance of {target}; 0.5 = predicting the mean"),
     "l1": ("mean absolute error", "mean absolute error ÷ deviation of {target}"),
     "huber": ("Huber loss", "Huber loss of the standardised {target}"),
 }

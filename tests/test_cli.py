@@ -56,6 +56,21 @@ def test_pictures_are_drawn_and_named(invoke: Invoke) -> None:
         assert Path("out/run", name).stat().st_size > 1000
 
 
+def test_a_model_without_features_is_trained_and_drawn(invoke: Invoke) -> None:
+    asked = ("compare", "--config", "mean_estimation", *SHORT)
+    planned = invoke(*asked, "--dry-run")
+    head = "constant model (1 parameter) on random numbers of mean 1 and variance 1, 100 rows\n"
+    assert planned.code == 0
+    assert head + "half MSE · lr 0.1 · replacement" in planned.out
+    outcome = invoke(*asked, "--set", "data.standardize=true", "--set", "data.val_fraction=0.2")
+    assert outcome.code == 0
+    assert "half MSE ÷ variance of x; 0.5 = predicting the mean" in outcome.err
+    assert "warning" not in outcome.err
+    assert Path("out/run/compare.png").stat().st_size > 1000
+    assert not list(Path("out/run").rglob("fit.png"))
+    assert invoke("compare", "--resume", "out/run", "--epochs", "5").code == 0
+
+
 def test_a_picture_that_fails_is_a_warning(invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> None:
         raise RuntimeError("no ink")

@@ -23,9 +23,26 @@ def test_every_preset_loads_and_can_be_trained(name: str) -> None:
 
 
 def test_shipped_presets() -> None:
-    assert preset_names() == ["article", "diabetes", "shuffled"]
+    assert preset_names() == ["article", "diabetes", "mean_estimation", "shuffled"]
     article, shuffled = load_config("article"), load_config("shuffled")
     assert shuffled == article.model_copy(update={"sampling": "reshuffle", "drop_last": False})
+
+
+def test_mean_estimation_is_a_constant_model_on_numbers() -> None:
+    experiment = prepare("compare", load_config("mean_estimation"))
+    description = experiment.description
+    assert (description.network, description.parameters) == ("constant model", 1)
+    assert description.data == "random numbers of mean 1 and variance 1"
+    assert experiment.members[2].plan.samples_after(5, 100) == 100  # whole batches alone
+
+
+def test_hidden_units_need_features() -> None:
+    with pytest.raises(ConfigError, match="no features that hidden units could work on") as caught:
+        prepare("full", load_config(settings=["data.source=mean_estimation"]))
+    (hint,) = caught.value.hints
+    assert "hidden_size to []" in hint
+    settings = ["data.source=mean_estimation", "hidden_size=[]"]
+    assert prepare("full", load_config(settings=settings)).problem.network.sizes == (0, 1)
 
 
 def test_diabetes_is_the_data_of_efron_et_al() -> None:
@@ -129,7 +146,7 @@ MISTAKES = [
     ("drop_last=3", "drop_last", "must be true or false, got 3"),
     ("sampling=random", "sampling", "must be 'sequential', 'reshuffle' or 'replacement'"),
     ("activation=relo", "activation", "got 'relo'"),
-    ("loss=rmse", "loss", "must be 'mse', 'l1' or 'huber', got 'rmse'"),
+    ("loss=rmse", "loss", "must be 'mse', 'half_mse', 'l1' or 'huber', got"),
     ("device=gpu", "device", "must be auto, cpu, cuda, cuda:N or mps, got 'gpu'"),
     ("data.noise=-0.1", "data.noise", "must be greater than or equal to 0, got -0.1"),
     ("data.rows=0", "data.rows", "must be greater than or equal to 1, got 0"),
@@ -150,12 +167,29 @@ def test_mistakes_name_key_place_and_value(setting: str, key: str, expected: str
     assert expected.lower() in lines[0].lower()
 
 
+@pytest.mark.parametrize(
+    ("setting", "expected"),
+    [
+        ("rows=1", "must be at least 2 unless data.variance is 0, got 1"),
+        ("variance=-1", "must be greater than or equal to 0, got -1"),
+        ("mean=.inf", "must be a finite number, got inf"),
+    ],
+)
+def test_mistakes_of_mean_estimation(setting: str, expected: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_config("mean_estimation", [f"data.{setting}"])
+    key = setting.split("=")[0]
+    assert caught.value.problems == (f"data.{key} (--set data.{setting}): {expected}",)
+
+
 UNKNOWN = [
     ("hiden_size=3", "hiden_size: did you mean hidden_size?"),
     ("learning_rate=3", "known keys: lr, "),
     ("noise=3", "noise: did you mean data.noise?"),
     ("plot.fromat=svg", "plot.fromat: did you mean plot.format?"),
     ("data.path=x.csv", "data.path belongs to another source: set data.source to csv"),
+    ("data.mean=2", "data.mean belongs to another source: set data.source to mean_estimation"),
+    ("data.source=mean_estimate", "mean_estimate: did you mean mean_estimation?"),
     ("data.source=cvs", "cvs: did you mean csv?"),
 ]
 

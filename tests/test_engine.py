@@ -13,14 +13,27 @@ from torch import Tensor, nn
 from gdrun import engine, gradients
 from gdrun.batches import pieces
 from gdrun.engine import train
-from gdrun.models import Network, Problem
+from gdrun.models import LOSSES, Network, Problem
 from gdrun.records import Lane
+from gdrun.results import LOSS_NAMES
 from gdrun.sgd import Step, make_step
 from gdrun.state import Plan, TrainState, initial_state
 from tests.conftest import descend, make_plan, make_problem, step_losses, train_losses
 
 ACTIVATIONS = {"relu": nn.ReLU, "tanh": nn.Tanh, "sigmoid": nn.Sigmoid, "gelu": nn.GELU}
-CRITERIA = {"mse": nn.MSELoss, "l1": nn.L1Loss, "huber": nn.HuberLoss}
+
+
+class HalfMSELoss(nn.Module):
+    def forward(self, outputs: Tensor, y: Tensor) -> Tensor:
+        return (outputs - y).square().mean() / 2
+
+
+CRITERIA: dict[str, type[nn.Module]] = {
+    "mse": nn.MSELoss,
+    "half_mse": HalfMSELoss,
+    "l1": nn.L1Loss,
+    "huber": nn.HuberLoss,
+}
 
 
 def torch_network(network: Network, seed: int) -> nn.Sequential:
@@ -90,6 +103,32 @@ def test_losses_and_networks_are_torchs(
     segments, _ = descend(problem, plan)
     expected = torch_losses(problem, plan, plan.lanes[0])
     assert step_losses(segments) == pytest.approx(expected, rel=1e-4, abs=1e-6)
+
+
+def test_every_loss_is_compared_with_torch() -> None:
+    assert set(CRITERIA) == set(LOSSES) == set(LOSS_NAMES)
+
+
+def test_half_the_square_is_that_of_numbers_of_any_size() -> None:
+    outputs = torch.tensor([0.0, 1e-20, 3.0, -1e4, 1e18, 1e30, torch.inf, torch.nan])
+    outputs.requires_grad_()
+    losses = LOSSES["half_mse"](outputs, torch.zeros(8), reduction="none")
+    assert torch.equal(losses[:5], outputs[:5].square() / 2)
+    assert not losses[5:].isfinite().any()  # squares above 3e38 are infinite
+    (slopes,) = torch.autograd.grad(losses.sum(), outputs)
+    assert torch.equal(slopes[:5], outputs[:5])
+
+
+def test_without_features_a_bias_starts_at_zero_as_torchs() -> None:
+    with pytest.warns(UserWarning, match="zero-element"):
+        layer = nn.Linear(0, 1)
+    weight, bias = Network((0, 1), "relu").init([0, 1])
+    assert (weight.shape, bias.shape) == ((2, 0, 1), (2, 1, 1))
+    assert bias.flatten().tolist() == 2 * layer.bias.tolist() == [0, 0]
+    assert (Network((0, 1), "relu").parameters, str(Network((0, 1), "relu"))) == (
+        1,
+        "constant model",
+    )
 
 
 def test_full_batch_gradient_is_the_mean_of_the_rows_gradients() -> None:

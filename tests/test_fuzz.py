@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gdrun.__main__ import main
-from gdrun.config import CsvData, NpyData, QuadraticData, RunConfig
+from gdrun.config import CsvData, MeanEstimationData, NpyData, QuadraticData, RunConfig
 from gdrun.configfile import load_config
 from gdrun.csvtable import read_table
 from gdrun.data import load_data
@@ -97,7 +97,10 @@ odd: st.SearchStrategy[Any] = st.recursive(
     ),
     max_leaves=5,
 )
-WORDS = "csv npy quadratic a.csv y sgd relu tanh svg cpu mps cuda:99 ~nobody/a.csv"
+WORDS = (
+    "csv npy quadratic mean_estimation a.csv y sgd half_mse relu tanh svg cpu mps cuda:99 "
+    "~nobody/a.csv"
+)
 words = st.sampled_from(WORDS.split())
 # Sizes are small or absurd, so that a valid config asks for no more memory than there is.
 SIZES = {"rows", "seeds", "hidden_size", "epochs", "batch_size"}
@@ -108,7 +111,8 @@ def value_of(key: str) -> st.SearchStrategy[Any]:
     return sizes if key in SIZES else odd | words
 
 
-DATA = {*QuadraticData.model_fields, *CsvData.model_fields, *NpyData.model_fields}
+SOURCES = (QuadraticData, MeanEstimationData, CsvData, NpyData)
+DATA = {field for source in SOURCES for field in source.model_fields}
 PATHS = sorted({*RunConfig.model_fields, *(f"data.{key}" for key in DATA), "plot.dpi"})
 
 

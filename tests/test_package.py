@@ -16,7 +16,8 @@ def test_wheel_holds_presets_types_and_licence_and_works_from_anywhere(tmp_path:
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
         archive.extractall(tmp_path / "site")
-    for name in ("article.yaml", "shuffled.yaml", "diabetes.yaml", "diabetes.csv", "diabetes.md"):
+    presets = {"article.yaml", "shuffled.yaml", "diabetes.yaml", "mean_estimation.yaml"}
+    for name in (*presets, "diabetes.csv", "diabetes.md"):
         assert f"gdrun/configs/{name}" in names
     assert {"gdrun/py.typed", "gdrun/starter.yaml"} <= names
     assert any(name.endswith("licenses/gdrun/LICENSE") for name in names)

@@ -96,6 +96,7 @@ CONFIGS: list[dict[str, Any]] = [
     {"lr": [0.1, 1e6], "seeds": 2, "eval_every": 3, "log_every": 5},
     {"eval_every": 3, "batch_size": 30, "chunk_rows": 7},
     {"lr": [1e38, 1e30], "eval_every": 5},
+    {"hidden_size": [], "momentum": 0.5, "data": {"source": "mean_estimation"}},
 ]
 
 
