@@ -160,17 +160,19 @@ def log_scale(axes: Axes, *, x: bool) -> None:
     ]
     if any((np.isfinite(y) & (y > 0)).any() for y in lines):
         axes.set_yscale("log")
-        _number_log_axis(axes.yaxis)
+        number_log_axis(axes.yaxis)
         if x:
             axes.set_xscale("log")
-            _number_log_axis(axes.xaxis)
+            number_log_axis(axes.xaxis)
 
 
-def _number_log_axis(axis: Axis) -> None:
+def number_log_axis(axis: Axis) -> None:
     """Numbers at powers of ten or, where the axis spans hardly more than one, between them."""
     low, high = axis.get_view_interval()
     if 0 < high < 30 * low:
-        subs = (1, 2, 4, 6) if isinstance(axis, YAxis) else (1, 3)
+        subs: Sequence[float] = (1, 2, 4, 6) if isinstance(axis, YAxis) else (1, 3)
+        if high < 4 * low:
+            subs = range(1, 10)
         axis.set_major_locator(LogLocator(subs=subs))
         axis.set_major_formatter("{x:g}")
     # Ticks are most of the time that a figure takes: those without a number tell nothing.

@@ -10,6 +10,7 @@ from gdrun.records import epoch_lines, step_lines
 from gdrun.state import Plan, TrainState, initial_state
 
 ENDLESS = 10**9
+WINDOWS = 3
 MOMENT_SECONDS = 0.05  # of each run, after as much again to get going
 
 
@@ -57,17 +58,22 @@ def timed(experiment: Experiment) -> Experiment:
     if isinstance(saved, dict):
         return replace(experiment, pace={int(size): pace for size, pace in saved.items()})
     pace = {m.series.batch_size: _alone(experiment, m.plan) for m in experiment.members}
-    return replace(experiment, pace=pace)
+    # One without a finite loss takes no update at all.
+    return replace(experiment, pace={size: seconds for size, seconds in pace.items() if seconds})
 
 
 def _alone(experiment: Experiment, plan: Plan) -> float:
-    gentlest = min(plan.lanes, key=lambda lane: lane.lr)  # it won't diverge and end
-    plan = replace(plan, lanes=(gentlest,), epochs=ENDLESS, eval_every=ENDLESS)
+    """The fastest of several windows, since other work on the machine only ever slows one down."""
+    unmoved = replace(plan.lanes[0], lr=0.0)  # it won't diverge and end
+    plan = replace(plan, lanes=(unmoved,), epochs=ENDLESS, eval_every=ENDLESS)
     state = initial_state(experiment.problem, plan)
+    found: list[float] = []
     at, start = 0, 0.0
     for _ in train(experiment.problem, plan, state):
-        if not at:  # the first updates are slower
+        taken = state.seconds - start
+        if state.updates > at and (not at or taken > MOMENT_SECONDS / WINDOWS):
+            found.append(taken / (state.updates - at))
             at, start = state.updates, state.seconds
-        elif state.seconds - start > MOMENT_SECONDS and state.updates > at:
+        if len(found) > WINDOWS:
             break
-    return (state.seconds - start) / max(1, state.updates - at)
+    return min(found, default=0.0)

@@ -58,16 +58,31 @@ def framed_figure(
     gap: float = 0.5,
     curves_end: bool = True,
 ) -> tuple[Figure, float, float]:
-    """A figure with its head, where it hides no curve, and the top and bottom left for panels.
+    """A figure of runs: in its head what was trained on what, how to read it, and the legend.
 
-    The head holds what was trained on what, how to read the curves, and the legend, and then a
-    gap. Sizes are in inches; the head's comes on top of `height`. `curves_end` says whether curves
-    go on until they diverge.
+    `curves_end` says whether curves go on until they diverge; the rest is as in `headed_figure`.
     """
     title, notes = _caption(results, note, curves_end=curves_end)
+    handles = [*_legend(results), *more]
+    return headed_figure(title, notes, handles, width=width, height=height, gap=gap)
+
+
+def headed_figure(
+    title: str,
+    notes: Sequence[str],
+    handles: Sequence[Artist],
+    *,
+    width: float,
+    height: float,
+    gap: float = 0.5,
+) -> tuple[Figure, float, float]:
+    """A figure with its head, where it hides no curve, and the top and bottom left for panels.
+
+    The head holds a title, notes, the legend, and then a gap. Sizes are in inches; the head's comes
+    on top of `height`.
+    """
     title_lines = _wrapped(title, int(12 * width))
     note_lines = _wrapped("; ".join(notes), int(16 * width))
-    handles = [*_legend(results), *more]
     columns = max(1, min(len(handles), int(width / 1.35)))
     by_rows = [handle for k in range(columns) for handle in handles[k::columns]]
     at = [0.1, 0.22 * len(title_lines), 0.17 * len(note_lines), 0.2 * -(-len(handles) // columns)]
@@ -84,13 +99,14 @@ def framed_figure(
         color="0.35",
         **place,
     )
-    figure.legend(
-        handles=by_rows,
-        loc="upper left",
-        bbox_to_anchor=(0.0, 1 - sum(at[:3]) * inch),
-        ncols=columns,
-        columnspacing=1.4,
-    )
+    if handles:
+        figure.legend(
+            handles=by_rows,
+            loc="upper left",
+            bbox_to_anchor=(0.0, 1 - sum(at[:3]) * inch),
+            ncols=columns,
+            columnspacing=1.4,
+        )
     return figure, 1 - head * inch, 0.5 * inch
 
 

@@ -27,10 +27,11 @@ from gdrun.curves import (
 from gdrun.errors import excerpt
 from gdrun.files import replacing
 from gdrun.frame import STYLE, framed_figure, plain
+from gdrun.heatmap import heatmap_figure
 from gdrun.labels import METHOD_NAMES, colors, kind_of
 from gdrun.records import Series
 from gdrun.results import RunResult
-from gdrun.sweepplots import heatmap_figure, scaling_figure
+from gdrun.scalingplot import scaling_figure
 
 CHARACTER = {"full": "smooth", "sgd": "noisy", "minibatch": "practical"}
 # A title with a place of its own needn't be laid out around the ticks, which takes long.
@@ -65,12 +66,10 @@ def pictures(
     found: list[tuple[Path, str, Callable[[], Figure]]] = []
     has_fit = all(result.fit for result in results)
     if answer:
-        found.append(
-            (directory, "heatmap", partial(heatmap_figure, answer, results[0].description))
-        )
-        found.append(
-            (directory, "scaling", partial(scaling_figure, answer, results[0].description))
-        )
+        about = results[0].description
+        found.append((directory, "heatmap", partial(heatmap_figure, answer, about)))
+        if answer.target is not None:
+            found.append((directory, "scaling", partial(scaling_figure, answer, about)))
     elif any(result.directory != directory for result in results):
         found.append((directory, "compare", partial(compare_figure, results)))
         if has_fit:

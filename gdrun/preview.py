@@ -53,7 +53,7 @@ def print_plan(command: str, options: TrainingOptions) -> None:
         out.print(note)
     out.print(*(Text(visible(line)) for line in plan_lines(request.directory, tracks)), sep="\n")
     if seconds is not None:
-        out.print(Text(extent(experiment, seconds, jobs_of(options))))
+        out.print(extent(experiment, seconds, jobs_of(options)))
 
 
 def jobs_of(options: TrainingOptions) -> int:
@@ -70,14 +70,16 @@ def forecast(experiment: "Experiment", options: TrainingOptions) -> float | None
     return estimate_seconds(experiment, jobs_of(options))
 
 
-def extent(experiment: "Experiment", seconds: float, jobs: int) -> str:
+def extent(experiment: "Experiment", seconds: float, jobs: int) -> Text:
     """How much there is to train, and how long that will take."""
     tracks = tracks_of(experiment)
     lanes = experiment.members[0].series.lanes
     lrs = len(experiment.members[0].series.lrs)
     left = sum(track.total - track.updates for track in tracks)
     side = f", {jobs} runs at a time" if jobs > 1 else ""
-    return (
+    if not left:
+        return Text("nothing is left to train")
+    return Text(
         f"{count(len(tracks), 'run')} of {count(len(lanes), 'lane')} "
         f"({count(lrs, 'learning rate')} × {count(len(lanes) // lrs, 'seed')}), "
         f"{count(left, 'update')} of all lanes together{side}: about {duration(seconds)}"

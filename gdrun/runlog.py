@@ -53,7 +53,8 @@ class RunLog:
 
     def __enter__(self) -> "RunLog":
         with ExitStack() as stack:
-            self._write_config()  # before run.json: what has that can be gone on with
+            # Before run.json: what has that can be gone on with.
+            write_config(self.directory, self._series.method, self._config)
             stack.enter_context(self._manifest)
             self._epochs = stack.enter_context(closing(self._open(EPOCHS, header(EpochRecord))))
             self._steps = stack.enter_context(closing(self._open(STEPS, header(StepRecord))))
@@ -68,11 +69,6 @@ class RunLog:
         trace: TracebackType | None,
     ) -> None:
         self._exit(kind, error, trace)
-
-    def _write_config(self) -> None:
-        again = f"# gdrun {self._series.method} --config {CONFIG}\n"
-        with replacing(self.directory / CONFIG) as partial:
-            partial.write_text(again + dump_config(self._config), encoding="utf-8")
 
     def _open(self, name: str, first_line: str) -> RowFile:
         return RowFile(self.directory / name, first_line, self._kept.get(name))
@@ -95,6 +91,13 @@ class RunLog:
         """Record how the run ended."""
         files = {name: asdict(mark) for name, mark in self.marks().items()}
         self._manifest.finish(status, lanes=[asdict(lane) for lane in lanes], files=files)
+
+
+def write_config(directory: Path, command: str, config: RunConfig) -> None:
+    """Write the `config.yaml` that repeats a command."""
+    again = f"# gdrun {command} --config {CONFIG}\n"
+    with replacing(directory / CONFIG) as partial:
+        partial.write_text(again + dump_config(config), encoding="utf-8")
 
 
 def log_facts(facts: Mapping[str, Any], series: Series) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from gdrun.member import Event, begin, contained, left_in, train_member
 from gdrun.progress import Track
 from gdrun.results import Failure, RunResult, compare_results, group_status
 from gdrun.rundir import Manifest, machine_facts, run_facts
+from gdrun.runlog import write_config
 from gdrun.saved import read_manifest, refuse_at_work
 
 
@@ -173,6 +174,7 @@ def _group_manifest(
     # Another target is another answer, though there is nothing left to train.
     if saved and is_complete and saved.get("config") == experiment.config.model_dump(mode="json"):
         return None
+    write_config(directory, experiment.command, experiment.config)
     config = experiment.config.model_dump(mode="json")
     about = {"kind": "group", "experiment": experiment.command, "config": config}
     return Manifest(directory, {**facts, **about}, experiment.saved)

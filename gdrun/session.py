@@ -79,8 +79,7 @@ def train_and_report(command: str, options: TrainingOptions, command_line: str) 
                 if command == "sweep":
                     view.say("timing a moment of each run")
                     experiment = timed(experiment)
-                    seconds = estimate_seconds(experiment, jobs)
-                    remarks.append(Text(extent(experiment, seconds, jobs)))
+                    remarks.append(extent(experiment, estimate_seconds(experiment, jobs), jobs))
                 stop.at_once = False
                 for remark in remarks:
                     progress.print(remark, soft_wrap=True)

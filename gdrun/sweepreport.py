@@ -1,9 +1,146 @@
-"""stub"""
+"""The answer of a sweep on a terminal: the grid of losses, a line a batch size, and a paragraph."""
 
+import math
+from collections.abc import Iterable
 from pathlib import Path
 
-from gdrun.answer import Answer
+from rich.console import Console, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from gdrun import labels
+from gdrun.advice import advice, cautions, command
+from gdrun.answer import Answer, Cell, Cost
+from gdrun.records import Series
+
+# Columns in the order in which a narrow terminal goes without them.
+EXPENDABLE = ("diverged", "val_loss", "samples", "train_loss", "seconds")
 
 
-def sweep_report(answer: Answer, directory: Path, console: object) -> list[str]:
-    return [str(answer.summary())]
+def sweep_report(answer: Answer, directory: Path, console: Console) -> Iterable[RenderableType]:
+    """What to print of a sweep that was trained in a directory."""
+    grid = grid_table(answer)
+    if console.measure(grid, options=console.options.update(width=10_000)).maximum <= console.width:
+        yield ""
+        yield Text(_grid_title(answer), style="bold")
+        yield grid
+    yield ""
+    yield batch_table(answer, console)
+    yield from (Text(note, style="dim") for note in _notes(answer))
+    yield ""
+    yield Text(labels.visible(advice(answer)))
+    line = command(answer, directory)
+    if line:
+        yield Text(f"  {labels.visible(line)}", style="bold")
+    for caution in cautions(answer, directory):
+        yield Text(f"note: {labels.visible(caution)}", style="yellow")
+    yield ""
+
+
+def grid_table(answer: Answer) -> Table:
+    """The final loss of each pair: a column a batch size, a line a learning rate, high ones on top.
+
+    It is the validation loss where there is one.
+    """
+    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="bold")
+    table.add_column("lr \\ batch", no_wrap=True)
+    for size in answer.batch_sizes:
+        table.add_column(f"{size:,} ", justify="right", no_wrap=True)
+    best = answer.best_validated or answer.best
+    cells = {(cell.batch_size, cell.lr): cell for cell in answer.cells}
+    for lr in reversed(answer.lrs):
+        found = [cells.get((size, lr)) for size in answer.batch_sizes]
+        table.add_row(f"{lr:g}", *(_loss(answer, cell, best) for cell in found))
+    return table
+
+
+def batch_table(answer: Answer, console: Console) -> Table:
+    """A line a batch size, each at the learning rate that comes to the target first.
+
+    Columns are left out, rather than numbers cut, where the console is too narrow.
+    """
+    cells = answer.best_of_batch
+    columns = {
+        "lr": ("best\nlr", [_rate(cell) for cell in cells]),
+        "train_loss": ("train\nloss", [_number(cell.train_loss) for cell in cells]),
+        "val_loss": ("val.\nloss", [_number(cell.val_loss) for cell in cells]),
+        "updates": ("updates\nto target", [_cost(cell, "updates") for cell in cells]),
+        "samples": ("samples\nto target", [_cost(cell, "samples") for cell in cells]),
+        "seconds": ("time to\ntarget", [_seconds(answer, cell) for cell in cells]),
+        "diverged": ("seeds\nnot there", [f"{c.missed} of {len(c.trials)}" for c in cells]),
+    }
+    if not answer.has_validation:
+        del columns["val_loss"]
+    if not answer.pace:
+        del columns["seconds"]
+    if answer.target is None:
+        columns = {key: columns[key] for key in columns if key.endswith(("lr", "loss"))}
+    sizes = [f"{size:,}{' (full)' * (size == answer.rows)}" for size in answer.batch_sizes]
+    colors = labels.colors([Series(c.method, c.batch_size, (), c.run) for c in cells])
+    unbounded = console.options.update(width=10_000)
+    for name in ("", *EXPENDABLE):
+        columns.pop(name, None)
+        table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold")
+        table.add_column("batch", no_wrap=True)
+        for title, _ in columns.values():
+            table.add_column(title, justify="right", no_wrap=True)
+        for k, cell in enumerate(cells):
+            label = Text(sizes[k], style=f"bold {colors[cell.run]}")
+            table.add_row(label, *(texts[k] for _, texts in columns.values()))
+        if console.measure(table, options=unbounded).maximum <= console.width:
+            break
+    return table
+
+
+def _notes(answer: Answer) -> Iterable[str]:
+    """What one has to know to read the tables."""
+    if answer.target is not None:
+        yield (
+            f"target: train loss ≤ {labels.number(answer.target)}, at the best learning rate for "
+            "each batch size"
+        )
+    if answer.seeds > 1:
+        spread = ", in brackets the 20th to 80th percentile" if answer.seeds > 2 else ""
+        yield f"numbers are medians of {answer.seeds} seeds{spread}"
+    if answer.pace and answer.target is not None:
+        yield "times are those of one training alone: updates to target × time of an update"
+
+
+def _grid_title(answer: Answer) -> str:
+    which = "validation" if answer.has_validation else "train"
+    seeds = f", median of {answer.seeds} seeds" if answer.seeds > 1 else ""
+    return f"final {which} loss{seeds} (*: the lowest)"
+
+
+def _loss(answer: Answer, cell: Cell | None, best: Cell | None) -> Text:
+    if cell is None:
+        return Text("–", style="dim")
+    loss = cell.val_loss if answer.has_validation else cell.train_loss
+    if math.isinf(loss):
+        return Text("diverged ", style="red")
+    style = "bold" if cell == best else "red" if cell.diverged else ""
+    return Text(labels.number(loss) + ("*" if cell == best else " "), style=style)
+
+
+def _rate(cell: Cell) -> str:
+    return "–" if math.isinf(cell.train_loss) else f"{cell.lr:g}"
+
+
+def _number(value: float) -> str:
+    return "diverged" if math.isinf(value) else labels.number(value)
+
+
+def _cost(cell: Cell, cost: Cost) -> str:
+    """What it takes to come to the target, with the band over seeds."""
+    value, band = cell.to_target(cost), cell.band(cost)
+    if math.isinf(value):
+        return "not reached"
+    if band is None or cost == "samples":
+        return f"{value:,.0f}"
+    low, high = (f"{end:,.0f}" if math.isfinite(end) else "∞" for end in band)
+    return f"{value:,.0f} ({low}–{high})"
+
+
+def _seconds(answer: Answer, cell: Cell) -> str:
+    value = answer.seconds_alone(cell)
+    return "–" if math.isinf(value) else labels.seconds(value)

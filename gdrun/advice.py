@@ -1,0 +1,251 @@
+"""The answer of a sweep in plain words: what to train with and why, and what to mind.
+
+A pair of batch size and learning rate is recommended by what was asked of it. Where rows are held
+out, that is the lowest validation loss: of the pairs that the seeds can't tell from the best one,
+the one that trains in the least time. Otherwise it is the least time to the target.
+"""
+
+import math
+import shlex
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from gdrun.answer import FEWEST_SEEDS, Answer, Cell
+from gdrun.criticalbatch import FEWEST_BATCHES
+from gdrun.labels import count, number, seconds
+from gdrun.results import TARGET_FACTOR
+from gdrun.rundir import CONFIG
+
+WIDEN_BY = 3  # learning rates beyond the edge
+FEW_EPOCHS = 2  # to the target, which whole epochs then measure coarsely
+USED_ROWS = 0.9  # of all, in an epoch that drops its incomplete last batch
+NAMED = 6  # batch sizes that a sentence lists
+
+
+def recommended(answer: Answer) -> Cell | None:
+    """The pair to train with; None where nothing speaks for any."""
+    best = answer.best_validated
+    if best is None:
+        return answer.fastest("seconds") or answer.fastest("updates") or answer.best
+    losses = sorted(math.inf if t.val_loss is None else t.val_loss for t in best.trials)
+    # Of few seeds the spread isn't known.
+    spread = losses[math.ceil(0.8 * len(losses)) - 1]
+    bar = spread if len(losses) >= FEWEST_SEEDS else best.val_loss
+    alike = [cell for cell in answer.cells if cell.val_loss <= bar]
+    return min(alike, key=lambda cell: (_whole_time(answer, cell), cell.val_loss), default=best)
+
+
+def advice(answer: Answer) -> str:
+    """One paragraph: the fastest in updates, samples and time, and how far larger batches pay."""
+    best = answer.best
+    if best is None:
+        return "Every training diverged: all learning rates are too large."
+    if answer.target is None:
+        return (
+            "No pair came more than 10 % below the untrained loss: train for more epochs, or with "
+            "larger learning rates."
+        )
+    own = math.isclose(answer.target, TARGET_FACTOR * best.train_loss, rel_tol=1e-6)
+    why = f", {TARGET_FACTOR:g} times the lowest ({_pair(best)})" if own else ""
+    reached = sum(math.isfinite(cell.to_target("updates")) for cell in answer.cells)
+    sentences = [
+        f"The target, a train loss of {number(answer.target)}{why}, was reached by {reached} of "
+        f"{count(len(answer.cells), 'pair')} of batch size and learning rate."
+    ]
+    sentences += _fastest(answer)
+    sentences += _critical(answer)
+    sentences += _recommendation(answer)
+    return " ".join(sentences)
+
+
+def command(answer: Answer, directory: Path) -> str | None:
+    """The command line that trains the recommended pair."""
+    cell = recommended(answer)
+    if cell is None:
+        return None
+    config = shlex.quote(str(directory / cell.run / CONFIG))
+    return f"gdrun {cell.method} --config {config} --lr {cell.lr:g} --seeds 1"
+
+
+def cautions(answer: Answer, directory: Path) -> Iterable[str]:
+    """What one has to mind: too small a grid, too few seeds, seconds that can't be compared."""
+    yield from _edges(answer, directory)
+    missed = [
+        cell.batch_size
+        for cell in answer.best_of_batch
+        if answer.target is not None and math.isinf(cell.to_target("updates"))
+    ]
+    if missed:
+        resume = f"gdrun sweep --resume {shlex.quote(str(directory))} --epochs N"
+        yield f"not reached by {_batches(missed)} at any learning rate; more epochs: {resume}"
+    for cell in answer.best_of_batch:
+        used = cell.trials[0].samples / max(1, cell.trials[0].epochs)
+        if cell.trials[0].status == "done" and used < USED_ROWS * answer.rows:
+            share = _percent(1 - used / answer.rows)
+            yield (
+                f"{_batches([cell.batch_size])} left {share} of the rows out of every epoch: "
+                "--set drop_last=false uses them"
+            )
+    hasty = _hasty(answer)
+    if hasty:
+        yield (
+            f"{_batches(hasty)} came to the target within {FEW_EPOCHS} epochs, and whole epochs "
+            "are what is counted: a lower --target tells more"
+        )
+    if answer.seeds < FEWEST_SEEDS:
+        yield (
+            f"{count(answer.seeds, 'seed')}: too few for bands and intervals, and differences may "
+            "be chance; --seeds 8 costs little more"
+        )
+    if answer.jobs > 1:
+        yield (
+            f"{answer.jobs} runs were trained at a time: the seconds in the logs are not "
+            "comparable; those above are of one training alone, timed beforehand"
+        )
+
+
+def _fastest(answer: Answer) -> Iterable[str]:
+    updates, samples = answer.fastest("updates"), answer.fastest("samples")
+    time = answer.fastest("seconds")
+    found = []
+    if updates:
+        found.append(f"Fewest updates: {updates.to_target('updates'):,.0f} ({_pair(updates)})")
+    if samples:
+        found.append(f"fewest samples: {samples.to_target('samples'):,.0f} ({_pair(samples)})")
+    if time:
+        least = seconds(answer.seconds_alone(time))
+        found.append(f"least time: {least} for one training alone ({_pair(time)})")
+    if found:
+        yield "; ".join(found) + "."
+
+
+def _critical(answer: Answer) -> Iterable[str]:
+    """The batch size beyond which more is wasted."""
+    fit = answer.critical
+    if fit is None:
+        yield (
+            "Too few batch sizes came to the target to say from which on larger ones are wasted."
+        )
+        return
+    largest = max(fit.batches)
+    if len(set(fit.batches) - set(_hasty(answer))) < FEWEST_BATCHES:
+        yield (
+            "Small batches come to it so soon that whole epochs don't tell how much larger ones "
+            "save."
+        )
+        return
+    if fit.batch_crit == 0:
+        yield "Larger batches saved no updates: all beyond the smallest were wasted."
+        return
+    if math.isinf(fit.batch_crit):
+        yield (
+            f"Up to {largest:,} rows, larger batches saved updates in proportion, and larger ones "
+            "may pay still."
+        )
+        return
+    interval = ""
+    if fit.interval:
+        low, high = map(rounded, fit.interval)
+        interval = f" (95 %: {low} to {high})"
+    guess = ""
+    if fit.batch_crit > largest:
+        guess = f", beyond the {largest:,} rows of the largest batch that came to the target"
+    yield (
+        f"The critical batch size is about {rounded(fit.batch_crit)}{interval}{guess}: there, both "
+        "updates and samples are twice their least; beyond it, more rows an update are mostly "
+        "wasted."
+    )
+
+
+def _recommendation(answer: Answer) -> Iterable[str]:
+    cell, best = recommended(answer), answer.best_validated
+    if cell is None:
+        return
+    if best is None:
+        yield f"So train with {_pair(cell)}:"
+        return
+    fast = answer.fastest("seconds") or answer.fastest("updates")
+    if fast and fast.val_loss > 1.02 * best.val_loss:
+        excess = "diverges there"
+        if math.isfinite(fast.val_loss):
+            more = _percent(fast.val_loss / best.val_loss - 1)
+            excess = f"is {number(fast.val_loss)} there, {more} above the lowest"
+        yield f"But low train loss isn't what counts: the validation loss {excess}."
+    if cell == best:
+        yield f"Train with {_pair(cell)}, which has the lowest, {number(best.val_loss)}:"
+    else:
+        yield (
+            f"The lowest, {number(best.val_loss)}, is that of {_pair(best)}; the seeds can't tell "
+            f"it from {number(cell.val_loss)} of {_pair(cell)}, which trains in less time. So "
+            "train with that:"
+        )
+
+
+def _hasty(answer: Answer) -> list[int]:
+    """Batch sizes that come to the target so soon that whole epochs measure it coarsely."""
+    return [
+        cell.batch_size
+        for cell in answer.best_of_batch
+        if 0 < cell.to_target("samples") <= FEW_EPOCHS * answer.rows
+        and cell.batch_size < answer.rows
+    ]
+
+
+def _edges(answer: Answer, directory: Path) -> Iterable[str]:
+    """Whether better learning rates may lie beyond the grid, and the command that tries them."""
+    lrs = answer.lrs
+    if len(lrs) < 2:
+        yield "one learning rate alone was tried: each batch size has its own best; try several"
+        return
+    config = shlex.quote(str(directory / CONFIG))
+    if answer.best is None:
+        lower = _beyond(lrs[1], lrs[0])
+        tried = ",".join(f"{lr:g}" for lr in reversed(lower))
+        yield f"try smaller learning rates: gdrun sweep --config {config} --lr {tried}"
+        return
+    alive = [cell for cell in answer.best_of_batch if math.isfinite(cell.train_loss)]
+    at_low = [cell.batch_size for cell in alive if cell.lr == lrs[0]]
+    at_high = [cell.batch_size for cell in alive if cell.lr == lrs[-1]]
+    if not (at_low or at_high):
+        return
+    lower = _beyond(lrs[1], lrs[0]) if at_low else []
+    higher = _beyond(lrs[-2], lrs[-1]) if at_high else []
+    which = " and ".join(
+        f"the {end} tried is best for {_batches(sizes)}"
+        for end, sizes in (("lowest", at_low), ("highest", at_high))
+        if sizes
+    )
+    wider = ",".join(f"{lr:g}" for lr in [*reversed(lower), *lrs, *higher])
+    yield f"learning rate: {which}; widen the grid: gdrun sweep --config {config} --lr {wider}"
+
+
+def _beyond(inner: float, edge: float) -> list[float]:
+    """The next learning rates beyond the edge, at the ratio of the last two."""
+    return [float(f"{edge * (edge / inner) ** k:.3g}") for k in range(1, WIDEN_BY + 1)]
+
+
+def _whole_time(answer: Answer, cell: Cell) -> float:
+    """Seconds of the whole training alone or, where nothing was timed, its updates."""
+    return cell.spent * answer.pace.get(cell.batch_size, 1.0)
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f} %"
+
+
+def _pair(cell: Cell) -> str:
+    return f"batch {cell.batch_size:,}, lr {cell.lr:g}"
+
+
+def rounded(size: float) -> str:
+    """A fitted batch size with the two digits that it deserves."""
+    return "∞" if math.isinf(size) else f"{float(f'{size:.2g}'):,g}"
+
+
+def _batches(sizes: Sequence[int]) -> str:
+    """Batch sizes in a sentence."""
+    listed = [f"{size:,}" for size in sizes[:NAMED]]
+    if len(sizes) > NAMED:
+        listed[-1] = f"{len(sizes) - NAMED + 1} more"
+    together = " and ".join([*([", ".join(listed[:-1])] if listed[1:] else []), listed[-1]])
+    return f"batch{'es' if len(sizes) > 1 else ''} {together}"
