@@ -68,7 +68,13 @@ def command(answer: Answer, directory: Path) -> str | None:
 
 
 def cautions(answer: Answer, directory: Path) -> Iterable[str]:
-    """What one has to mind: too small a grid, too few seeds, seconds that can't be compared."""
+    """What one has to mind: too small a grid, too few seeds, seconds that can't be compared.
+
+    A command that helps stands on a line of its own.
+    """
+    if any(trial.status == "interrupted" for cell in answer.cells for trial in cell.trials):
+        yield "trainings were interrupted: all this is of what was trained so far"
+        return
     yield from _edges(answer, directory)
     missed = [
         cell.batch_size
@@ -76,8 +82,9 @@ def cautions(answer: Answer, directory: Path) -> Iterable[str]:
         if answer.target is not None and math.isinf(cell.to_target("updates"))
     ]
     if missed:
-        resume = f"gdrun sweep --resume {shlex.quote(str(directory))} --epochs N"
-        yield f"not reached by {_batches(missed)} at any learning rate; more epochs: {resume}"
+        epochs = 2 * max(trial.epochs for cell in answer.cells for trial in cell.trials)
+        resume = f"gdrun sweep --resume {shlex.quote(str(directory))} --epochs {max(1, epochs)}"
+        yield f"not reached by {_batches(missed)} at any learning rate; more epochs:\n  {resume}"
     for cell in answer.best_of_batch:
         used = cell.trials[0].samples / max(1, cell.trials[0].epochs)
         if cell.trials[0].status == "done" and used < USED_ROWS * answer.rows:
@@ -201,7 +208,7 @@ def _edges(answer: Answer, directory: Path) -> Iterable[str]:
     if answer.best is None:
         lower = _beyond(lrs[1], lrs[0])
         tried = ",".join(f"{lr:g}" for lr in reversed(lower))
-        yield f"try smaller learning rates: gdrun sweep --config {config} --lr {tried}"
+        yield f"try smaller learning rates:\n  gdrun sweep --config {config} --lr {tried}"
         return
     alive = [cell for cell in answer.best_of_batch if math.isfinite(cell.train_loss)]
     at_low = [cell.batch_size for cell in alive if cell.lr == lrs[0]]
@@ -216,7 +223,7 @@ def _edges(answer: Answer, directory: Path) -> Iterable[str]:
         if sizes
     )
     wider = ",".join(f"{lr:g}" for lr in [*reversed(lower), *lrs, *higher])
-    yield f"learning rate: {which}; widen the grid: gdrun sweep --config {config} --lr {wider}"
+    yield f"learning rate: {which}; widen the grid:\n  gdrun sweep --config {config} --lr {wider}"
 
 
 def _beyond(inner: float, edge: float) -> list[float]:

@@ -95,7 +95,7 @@ def side_by_side(
                     if waiting:
                         hire()
                     continue
-                if message is None:  # it has nothing to do
+                if message is None:  # it has nothing to do, or no longer
                     worker.run = waiting.popleft() if waiting else ""
                     connection.send(worker.run)
                 else:
@@ -136,7 +136,7 @@ def _work(task: _Task, connection: Connection, stopping: Event) -> None:
         return stopping.is_set() or not (parent and parent.is_alive())
 
     with suppress(EOFError, ConnectionError):  # the parent died
-        while not stop():
+        while True:
             connection.send(None)
             name = connection.recv()
             if not name:

@@ -76,13 +76,13 @@ def extent(experiment: "Experiment", seconds: float, jobs: int) -> Text:
     lanes = experiment.members[0].series.lanes
     lrs = len(experiment.members[0].series.lrs)
     left = sum(track.total - track.updates for track in tracks)
-    side = f", {jobs} runs at a time" if jobs > 1 else ""
+    side = f", {jobs} at a time" if jobs > 1 else ""
     if not left:
         return Text("nothing is left to train")
     return Text(
         f"{count(len(tracks), 'run')} of {count(len(lanes), 'lane')} "
         f"({count(lrs, 'learning rate')} × {count(len(lanes) // lrs, 'seed')}), "
-        f"{count(left, 'update')} of all lanes together{side}: about {duration(seconds)}"
+        f"{count(left, 'update')}{side}: about {duration(seconds)}"
     )
 
 

@@ -161,7 +161,7 @@ def _print_results(
         if not out.is_terminal:
             out.width = max(out.width, 120)  # a table in a file needn't be narrow
         if answer:
-            out.print(*sweep_report(answer, directory, out), sep="\n")
+            out.print(*sweep_report(answer, directory, out), sep="\n", crop=False)
         elif results:
             out.print()
             out.print(result_table(comparison, out))

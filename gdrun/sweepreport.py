@@ -31,9 +31,12 @@ def sweep_report(answer: Answer, directory: Path, console: Console) -> Iterable[
     yield Text(labels.visible(advice(answer)))
     line = command(answer, directory)
     if line:
-        yield Text(f"  {labels.visible(line)}", style="bold")
+        yield _command(line)
     for caution in cautions(answer, directory):
-        yield Text(f"note: {labels.visible(caution)}", style="yellow")
+        text, _, helps = caution.partition("\n")
+        yield Text(f"note: {labels.visible(text)}", style="yellow")
+        if helps:
+            yield _command(helps.strip())
     yield ""
 
 
@@ -90,6 +93,11 @@ def batch_table(answer: Answer, console: Console) -> Table:
         if console.measure(table, options=unbounded).maximum <= console.width:
             break
     return table
+
+
+def _command(line: str) -> Text:
+    """A command line, to be printed in one piece, so that it can be copied."""
+    return Text(f"  {labels.visible(line)}", style="bold", no_wrap=True, overflow="ignore")
 
 
 def _notes(answer: Answer) -> Iterable[str]:
