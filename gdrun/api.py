@@ -1,16 +1,18 @@
 """gdrun from Python: the same runs as on the command line, in a notebook or a script."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
+from gdrun.answer import Answer
 from gdrun.config import METHODS, Method, RunConfig
 from gdrun.configfile import configure
-from gdrun.errors import ConfigError
+from gdrun.errors import ConfigError, OutputError
+from gdrun.estimate import timed
 from gdrun.experiment import prepare
 from gdrun.lock import locked
-from gdrun.results import RunResult
+from gdrun.results import Failure, RunResult
 from gdrun.rundir import make_directory, plan_directory
 from gdrun.runs import execute
 from gdrun.saved import root_of
@@ -43,7 +45,7 @@ def train(
     """
     if method not in METHODS:
         raise ConfigError(f"method {method!r}: must be one of {', '.join(METHODS)}")
-    (result,) = _run(method, config, output_dir, name, settings)
+    (result,) = _results(_run(method, config, output_dir, name, settings))
     return result
 
 
@@ -55,7 +57,42 @@ def compare(
     **settings: Any,
 ) -> tuple[RunResult, ...]:
     """Train with all three methods from the same start on the same data; arguments as `train`."""
-    return _run("compare", config, output_dir, name, settings)
+    return _results(_run("compare", config, output_dir, name, settings))
+
+
+def sweep(
+    config: str | Path | RunConfig | Mapping[str, Any] | None = None,
+    *,
+    lr: Sequence[float] | str | None = None,
+    batch_size: Sequence[int | str] | str | None = None,
+    target: float | None = None,
+    output_dir: str | Path | None = None,
+    name: str | None = None,
+    **settings: Any,
+) -> Answer:
+    """Train a grid of learning rates and batch sizes, and find out which to train with.
+
+    >>> answer = sweep("shuffled", lr=[0.1, 0.2], batch_size=[8, "full"], epochs=20)
+    >>> answer.best.batch_size
+    8
+
+    Args:
+        config: as in `train`.
+        lr: learning rates, or a range such as `"log:0.001:1:7"`.
+        batch_size: batch sizes, `"full"` for all rows.
+        target: the train loss that trainings are timed to; 1.1 times the best without it.
+        output_dir: as in `train`.
+        name: as in `train`.
+        settings: as in `train`.
+
+    Raises:
+        GdrunError: the request or the data is wrong, or the results can't be written.
+    """
+    given = {"lr": lr, "batch_size": batch_size, "target": target}
+    grid = {key: value for key, value in given.items() if value is not None}
+    events = _run("sweep", config, output_dir, name, {**settings, "sweep": grid})
+    (answer,) = (event for event in events if isinstance(event, Answer))
+    return answer
 
 
 def _run(
@@ -64,11 +101,15 @@ def _run(
     output_dir: str | Path | None,
     name: str | None,
     settings: Mapping[str, Any],
-) -> tuple[RunResult, ...]:
+) -> tuple[RunResult | Answer, ...]:
+    """What a command comes to, run after run."""
     if name is not None and output_dir is None:
         raise ConfigError(f"name {name!r}: needs an output_dir to make that directory in")
     experiment = prepare(command, configure(config, settings))
-    called = "gdrun.compare(…)" if command == "compare" else f"gdrun.train({command!r}, …)"
+    if command == "sweep":
+        experiment = timed(experiment)
+    arguments = f"{command!r}, …" if command in METHODS else "…"
+    called = f"gdrun.{'train' if command in METHODS else command}({arguments})"
     with ExitStack() as stack:
         directory = None
         if output_dir is not None:
@@ -76,4 +117,13 @@ def _run(
             directory = make_directory(planned, exact=name is not None)
             stack.enter_context(locked(root_of(directory)))
         events = stack.enter_context(closing(execute(experiment, directory, called)))
-        return tuple(event for event in events if isinstance(event, RunResult))
+        found = [event for event in events if isinstance(event, RunResult | Answer | Failure)]
+    failures = [event for event in found if isinstance(event, Failure)]
+    if failures:
+        lines = [line for failure in failures for line in failure.lines]
+        raise OutputError(lines, *(hint for failure in failures for hint in failure.hints))
+    return tuple(event for event in found if not isinstance(event, Failure))
+
+
+def _results(events: Sequence[RunResult | Answer]) -> tuple[RunResult, ...]:
+    return tuple(event for event in events if isinstance(event, RunResult))
