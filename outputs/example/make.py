@@ -6,8 +6,10 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
+from gdrun.answer import Answer
 from gdrun.configfile import load_config
 from gdrun.display import LiveView
+from gdrun.estimate import timed
 from gdrun.experiment import prepare
 from gdrun.member import Progress
 from gdrun.plots import pictures
@@ -20,7 +22,23 @@ HERE = Path(__file__).parent
 
 
 def main() -> None:
-    """Train the article's experiment and the diabetes preset; keep their pictures."""
+    """Keep the pictures of the article's experiment, of the diabetes preset, and of its sweep."""
+    compare()
+    sweep()
+
+
+def sweep() -> None:
+    """Train the grid of the diabetes preset; keep its pictures, not those of its runs."""
+    config = load_config("diabetes", ["seeds=16"])
+    found = list(execute(timed(prepare("sweep", config))))
+    results = [event for event in found if isinstance(event, RunResult)]
+    (answer,) = (event for event in found if isinstance(event, Answer))
+    for picture in pictures(results, HERE, config.plot, answer):
+        picture.draw().savefig(HERE / f"sweep-{picture.path.name}", dpi=110)
+
+
+def compare() -> None:
+    """Train the article's experiment and the diabetes preset."""
     for preset, settings in (("article", []), ("diabetes", ["seeds=8"])):
         config = load_config(preset, settings)
         experiment = prepare("compare", config)
