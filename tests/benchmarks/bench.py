@@ -5,6 +5,7 @@ median and range over the rounds; below 1, the first is the faster.
 """
 
 import argparse
+import shutil
 import signal
 import subprocess
 import sys
@@ -118,6 +119,19 @@ def process(*arguments: str) -> float:
         return seconds(lambda: subprocess.run(command, check=True, capture_output=True))
 
 
+def listing(runs: int) -> float:
+    """Wall time of `gdrun list` where there are so many run directories."""
+    with tempfile.TemporaryDirectory() as directory:
+        settings = load_config(settings=["epochs=2", "seeds=4"])
+        made = Path(directory) / "run-0"
+        made.mkdir()
+        for _ in execute(prepare("sgd", settings), made):
+            pass
+        for number in range(1, runs):
+            shutil.copytree(made, made.with_name(f"run-{number}"))
+        return process("-m", "gdrun", "list", "-o", directory)
+
+
 # Each: what is compared, the two measurements, and the ratio that is promised.
 PAIRS: list[tuple[str, Callable[[], float], Callable[[], float], float]] = [
     (
@@ -173,6 +187,18 @@ def main() -> None:
     helps = [process("-m", "gdrun", "--help") for _ in range(rounds)]
     console.print(
         f"gdrun --help: {median(helps):.2f} s ({min(helps):.2f} – {max(helps):.2f}), promised ≤ 0.3"
+    )
+    for jobs in ("1", "2"):
+        arguments = ["sweep", "-c", "diabetes", "--seeds", "16", "-j", jobs, "-o", "OUT"]
+        walls = [process("-m", "gdrun", *arguments) for _ in range(rounds)]
+        console.print(
+            f"gdrun sweep, 42 pairs × 16 seeds on diabetes, -j {jobs}: {median(walls):.1f} s "
+            f"({min(walls):.1f} – {max(walls):.1f}), promised ≤ 60"
+        )
+    lists = [listing(1000) for _ in range(rounds)]
+    console.print(
+        f"gdrun list, 1,000 runs: {median(lists):.2f} s ({min(lists):.2f} – {max(lists):.2f}), "
+        "promised ≤ 1"
     )
     shares = [checkpoint_share() for _ in range(rounds)]
     console.print(
