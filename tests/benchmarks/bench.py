@@ -189,8 +189,8 @@ def main() -> None:
         f"gdrun --help: {median(helps):.2f} s ({min(helps):.2f} – {max(helps):.2f}), promised ≤ 0.3"
     )
     for jobs in ("1", "2"):
-        arguments = ["sweep", "-c", "diabetes", "--seeds", "16", "-j", jobs, "-o", "OUT"]
-        walls = [process("-m", "gdrun", *arguments) for _ in range(rounds)]
+        options = ["sweep", "-c", "diabetes", "--seeds", "16", "-j", jobs, "-o", "OUT"]
+        walls = [process("-m", "gdrun", *options) for _ in range(rounds)]
         console.print(
             f"gdrun sweep, 42 pairs × 16 seeds on diabetes, -j {jobs}: {median(walls):.1f} s "
             f"({min(walls):.1f} – {max(walls):.1f}), promised ≤ 60"
