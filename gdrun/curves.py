@@ -174,7 +174,7 @@ def number_log_axis(axis: Axis) -> None:
         if high < 4 * low:
             subs = range(1, 10)
         axis.set_major_locator(LogLocator(subs=subs))
-        axis.set_major_formatter("{x:g}")
+        axis.set_major_formatter("{x:,g}")
     # Ticks are most of the time that a figure takes: those without a number tell nothing.
     axis.set_minor_locator(NullLocator())
 

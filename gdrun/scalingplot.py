@@ -74,7 +74,7 @@ def _draw(axes: Axes, answer: Answer, weight: Callable[[int], float]) -> None:
         x = [cell.batch_size for cell in reached]
         y = [cost(cell, cell.to_target("updates")) for cell in reached]
         first = reached[0]
-        span = np.array([cells[0].batch_size, cells[-1].batch_size])
+        span = np.array(answer.batch_sizes)
         perfect = first.to_target("updates") * first.batch_size / span
         scaled = [k * weight(int(size)) for k, size in zip(perfect, span, strict=True)]
         if len(cells) > 1:
@@ -122,11 +122,19 @@ def _draw_fit(axes: Axes, answer: Answer, weight: Callable[[int], float]) -> Non
     curve = [fit.updates(size) * weight(int(size)) for size in sizes]
     axes.plot(sizes, curve, "--", color=FIT, linewidth=1.2, zorder=1)
     low, high = answer.batch_sizes[0], answer.batch_sizes[-1]
-    if fit.interval:
-        left, right = (min(max(end, low), high) for end in fit.interval)
-        axes.axvspan(left, right, color="0.92", linewidth=0, zorder=0)
+    if within := _interval_within(answer):
+        axes.axvspan(*within, color="0.92", linewidth=0, zorder=0)
     if low <= fit.batch_crit <= high:
         axes.axvline(fit.batch_crit, color="0.55", linewidth=1, zorder=0)
+
+
+def _interval_within(answer: Answer) -> tuple[float, float] | None:
+    """The interval of the critical batch size, as far as it lies among those tried."""
+    if not (answer.critical and answer.critical.interval):
+        return None
+    low, high = answer.critical.interval
+    left, right = max(low, answer.batch_sizes[0]), min(high, answer.batch_sizes[-1])
+    return (left, right) if left < right else None
 
 
 def _finish(axes: Axes, answer: Answer) -> None:
@@ -168,7 +176,7 @@ def _legend(answer: Answer) -> list[Any]:
             handles.append(Line2D([], [], linestyle=":", color="0.6", label="perfect scaling"))
     if answer.critical:
         handles.append(Line2D([], [], linestyle="--", color=FIT, label="fit"))
-        if answer.critical.interval:
+        if _interval_within(answer):
             handles.append(Patch(color="0.92", label="B_crit, 95 %"))
     if any(map(math.isinf, found)):
         missed: Any = {"marker": "^", "color": MISSED, "markerfacecolor": "white", "ls": "none"}
