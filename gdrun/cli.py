@@ -18,6 +18,7 @@ from gdrun.consoles import close, complain, write
 from gdrun.errors import ConfigError, GdrunError, OutputError, in_words
 from gdrun.interrupts import die_quietly_on_ctrl_c
 from gdrun.labels import visible
+from gdrun.looking import add_commands
 from gdrun.options import SweepOptions, TrainingOptions
 from gdrun.records import Status
 
@@ -102,6 +103,9 @@ _add_training_command(
     "Train a grid of learning rates and batch sizes, and say which to train with, and why.",
     options=SweepOptions,
 )
+
+
+add_commands(app)
 
 
 @app.command()

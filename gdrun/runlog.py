@@ -97,6 +97,7 @@ class RunLog:
         self._manifest.finish(status, lanes=[asdict(lane) for lane in lanes], files=files)
 
 
-def log_facts(facts: Mapping[str, Any], series: Series) -> dict[str, Any]:
+def log_facts(facts: Mapping[str, Any], series: Series, config: RunConfig) -> dict[str, Any]:
     """What the `run.json` of a run says while it is trained."""
-    return {"kind": "run", **facts, **asdict(series), "lanes": []}
+    asked = config.model_dump(mode="json")
+    return {"kind": "run", **facts, "config": asked, **asdict(series), "lanes": []}
