@@ -46,8 +46,8 @@ def curves_figure(
     losses = {"train_loss": "train loss"}
     if any(result.description.val_rows for result in results):
         losses["val_loss"] = "validation loss"
-    width = 6.4 if len(losses) == 1 else 9.6
-    figure, top, bottom = framed_figure(results, width=width, height=3.6, gap=0.35)
+    width, gap = (6.4, 0.15) if len(losses) == 1 else (9.6, 0.4)  # room for titles
+    figure, top, bottom = framed_figure(results, width=width, height=3.6, gap=gap)
     grid = figure.add_gridspec(
         1,
         len(losses),

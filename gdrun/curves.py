@@ -5,6 +5,7 @@ percentile; several learning rates differ in line style. A lane that diverged co
 numpy is here as the array type of matplotlib's interface.
 """
 
+import math
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -175,9 +176,9 @@ def log_scale(axes: Axes, *, x: bool) -> None:
 
 
 def _number_log_axis(axis: Axis) -> None:
-    """Numbers at powers of ten or, where the axis spans hardly more than one, between them."""
+    """Numbers at powers of ten or, where the axis has hardly more than one, between them."""
     low, high = axis.get_view_interval()
-    if 0 < high < 30 * low:
+    if 0 < low < high and (high < 30 * low or high < 10 * 10 ** math.ceil(math.log10(low))):
         subs = (1, 2, 4, 6) if isinstance(axis, YAxis) else (1, 3)
         axis.set_major_locator(LogLocator(subs=subs))
         axis.set_major_formatter("{x:g}")

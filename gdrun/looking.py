@@ -12,7 +12,8 @@ from gdrun.consoles import console, write
 from gdrun.errors import ConfigError
 from gdrun.files import output_errors
 from gdrun.labels import visible
-from gdrun.locate import OUTPUTS, complete_runs, find_run
+from gdrun.locate import OUTPUTS, find_run
+from gdrun.options import complete_run_names
 from gdrun.results import SCHEMA_VERSION
 from gdrun.rundir import to_json
 
@@ -41,11 +42,6 @@ class Format(StrEnum):
     pdf = "pdf"
 
 
-def complete_run(context: typer.Context, incomplete: str) -> list[str]:
-    """What a half-typed name of a run may become."""
-    return complete_runs(context.params.get("output_dir") or OUTPUTS, incomplete)
-
-
 OutputDir = Annotated[
     Path,
     typer.Option(
@@ -57,7 +53,7 @@ Run = Annotated[
     typer.Argument(
         metavar="RUN",
         help="A run or group: its directory, its name below --output-dir, GROUP/RUN, or latest.",
-        autocompletion=complete_run,
+        autocompletion=complete_run_names,
         show_default=False,
     ),
 ]
