@@ -17,12 +17,15 @@ if TYPE_CHECKING:
     from gdrun.api import compare as compare
     from gdrun.api import sweep as sweep
     from gdrun.api import train as train
+    from gdrun.axisplots import curves_figure as curves_figure
     from gdrun.config import RunConfig as RunConfig
     from gdrun.errors import ConfigError as ConfigError
     from gdrun.errors import DataError as DataError
     from gdrun.errors import GdrunError as GdrunError
     from gdrun.errors import OutputError as OutputError
     from gdrun.heatmap import heatmap_figure as heatmap_figure
+    from gdrun.loaded import Saved as Saved
+    from gdrun.loaded import load as load
     from gdrun.plots import compare_figure as compare_figure
     from gdrun.plots import fit_figure as fit_figure
     from gdrun.plots import loss_figure as loss_figure
@@ -33,9 +36,11 @@ if TYPE_CHECKING:
 _HOMES = {
     "gdrun.answer": ("Answer",),
     "gdrun.api": ("compare", "sweep", "train"),
+    "gdrun.axisplots": ("curves_figure",),
     "gdrun.config": ("RunConfig",),
     "gdrun.errors": ("ConfigError", "DataError", "GdrunError", "OutputError"),
     "gdrun.heatmap": ("heatmap_figure",),
+    "gdrun.loaded": ("Saved", "load"),
     "gdrun.plots": ("compare_figure", "fit_figure", "loss_figure"),
     "gdrun.results": ("RunResult", "compare_results"),
     "gdrun.scalingplot": ("scaling_figure",),

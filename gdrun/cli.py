@@ -18,7 +18,8 @@ from gdrun.consoles import close, complain, write
 from gdrun.errors import ConfigError, GdrunError, OutputError, in_words
 from gdrun.interrupts import die_quietly_on_ctrl_c
 from gdrun.labels import visible
-from gdrun.options import SweepOptions, TrainingOptions
+from gdrun.looking import add_commands
+from gdrun.options import CompareOptions, SweepOptions, TrainingOptions
 from gdrun.records import Status
 
 FAILED, USAGE = 1, 2
@@ -60,9 +61,15 @@ def _add_training_command(
 
     def run(**given: Any) -> None:
         try:
+            asked, command_line = options(**given), shlex.join(["gdrun", *sys.argv[1:]])
+            if isinstance(asked, CompareOptions) and (asked.runs or asked.force):
+                from gdrun.overlay import compare_saved
+
+                compare_saved(asked, command_line)
+                return
             from gdrun.session import train_and_report
 
-            status = train_and_report(name, options(**given), shlex.join(["gdrun", *sys.argv[1:]]))
+            status = train_and_report(name, asked, command_line)
             die_quietly_on_ctrl_c()
         except KeyboardInterrupt:  # Typer would call it a failure
             status = "interrupted"
@@ -95,13 +102,18 @@ _add_training_command(
 )
 _add_training_command("minibatch", "Mini-batch gradient descent: an update for every few rows.")
 _add_training_command(
-    "compare", "Train all three from the same start on the same data, and compare."
+    "compare",
+    "Train all three from the same start on the same data, and compare; or compare saved runs.",
+    options=CompareOptions,
 )
 _add_training_command(
     "sweep",
     "Train a grid of learning rates and batch sizes, and say which to train with, and why.",
     options=SweepOptions,
 )
+
+
+add_commands(app)
 
 
 @app.command()

@@ -5,8 +5,9 @@ percentile; several learning rates differ in line style. A lane that diverged co
 numpy is here as the array type of matplotlib's interface.
 """
 
+import math
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -37,25 +38,21 @@ LINE_STYLES: tuple[LineStyle, ...] = (
 SHOWN_POINTS = 5000
 # Above this many points a line is embedded as pixels in SVG and PDF files.
 RASTERIZE_ABOVE = 2000
-# A loss this many times that of the untrained network isn't drawn: the training diverges.
-EXPLODED = 100
 MEAN, CROSS = "mean", "cross"  # mark the lines that are running means and crosses
 
 
-def ceiling_of(results: Sequence[RunResult]) -> float:
-    """The loss above which a curve counts as diverging and ends, lest it flatten all others.
+def draw_steps(
+    axes: Axes,
+    result: RunResult,
+    ceiling: float,
+    color: str,
+    styles: Mapping[float, LineStyle] | None = None,
+) -> None:
+    """Faint: the loss of every logged update (of several seeds, their band); bold: running mean.
 
-    Infinite where no lane ends below it: then the explosion is all there is to see.
+    `styles` are the line styles of learning rates, where they aren't those of this run alone.
     """
-    lanes = [history for result in results for history in result.histories]
-    ceiling = EXPLODED * max(lane.epochs["train_loss"][0] for lane in lanes)
-    lowest = min(lane.epochs["train_loss"][lane.last_evaluated()] for lane in lanes)
-    return ceiling if lowest < ceiling else np.inf
-
-
-def draw_steps(axes: Axes, result: RunResult, ceiling: float, color: str) -> None:
-    """Faint: the loss of every logged update (of several seeds, their band); bold: running mean."""
-    groups = list(lr_groups(result))
+    groups = list(lr_groups(result, styles))
     several = len(groups) ** 0.5
     for style, lanes in groups:
         histories = [result.histories[lane] for lane in lanes]
@@ -86,14 +83,26 @@ def _epoch_means(
 
 
 def draw_epochs(
-    axes: Axes, result: RunResult, ceiling: float, color: str, loss: str, cost: str
+    axes: Axes,
+    result: RunResult,
+    ceiling: float,
+    color: str,
+    loss: str,
+    cost: str,
+    styles: Mapping[float, LineStyle] | None = None,
+    *,
+    log_x: bool | None = None,
 ) -> None:
-    """A loss at the ends of epochs against what it cost; both are columns of `epochs.csv`."""
-    for style, lanes in lr_groups(result):
+    """A loss at the ends of epochs against what it cost; both are columns of `epochs.csv`.
+
+    `styles` as in `draw_steps`; without a `log_x`, all costs but epochs are shown on a log axis.
+    """
+    log_x = cost != "epoch" if log_x is None else log_x
+    for style, lanes in lr_groups(result, styles):
         x, losses = _align([result.histories[lane] for lane in lanes], "epochs", cost, loss)
         losses[losses > ceiling] = np.inf
         # Nothing has been spent before training, which a logarithmic axis can't show.
-        shown = slice(0 if cost == "epoch" else 1, None)
+        shown = slice(1 if log_x else 0, None)
         draw_band(axes, x[shown], losses[:, shown], color, style)
 
 
@@ -167,9 +176,9 @@ def log_scale(axes: Axes, *, x: bool) -> None:
 
 
 def number_log_axis(axis: Axis) -> None:
-    """Numbers at powers of ten or, where the axis spans hardly more than one, between them."""
+    """Numbers at powers of ten or, where the axis has hardly more than one, between them."""
     low, high = axis.get_view_interval()
-    if 0 < high < 30 * low:
+    if 0 < low < high and (high < 30 * low or high < 10 * 10 ** math.ceil(math.log10(low))):
         subs: Sequence[float] = (1, 2, 4, 6) if isinstance(axis, YAxis) else (1, 3)
         if high < 4 * low:
             subs = range(1, 10)
@@ -179,11 +188,21 @@ def number_log_axis(axis: Axis) -> None:
     axis.set_minor_locator(NullLocator())
 
 
-def lr_groups(result: RunResult) -> Iterator[tuple[LineStyle, list[int]]]:
+def lr_groups(
+    result: RunResult, styles: Mapping[float, LineStyle] | None = None
+) -> Iterator[tuple[LineStyle, list[int]]]:
     """The lanes of each learning rate, with its line style."""
-    lrs = result.series.lrs
-    for lr, style in zip(lrs, line_styles(len(lrs)), strict=True):
-        yield style, [k for k, lane in enumerate(result.series.lanes) if lane.lr == lr]
+    styles = styles or styles_of([result])
+    for lr in result.series.lrs:
+        yield styles[lr], [k for k, lane in enumerate(result.series.lanes) if lane.lr == lr]
+
+
+def styles_of(results: Sequence[RunResult]) -> dict[float, LineStyle]:
+    """The line styles of all learning rates: solid for all where each run has one alone."""
+    lrs = list(dict.fromkeys(lr for result in results for lr in result.series.lrs))
+    if all(len(result.series.lrs) == 1 for result in results):
+        return dict.fromkeys(lrs, LINE_STYLES[0])
+    return dict(zip(lrs, line_styles(len(lrs)), strict=True))
 
 
 def line_styles(number: int) -> list[LineStyle]:

@@ -12,8 +12,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from gdrun.curves import BAND, line_styles
-from gdrun.labels import colors, count
+from gdrun.curves import BAND, styles_of
+from gdrun.errors import excerpt
+from gdrun.labels import colors, count, span
 from gdrun.results import RunResult
 
 STYLE: Any = {
@@ -83,7 +84,7 @@ def headed_figure(
     """
     title_lines = _wrapped(title, int(12 * width))
     note_lines = _wrapped("; ".join(notes), int(16 * width))
-    columns = max(1, min(len(handles), int(width / 1.35)))
+    columns = max(1, min(len(handles), int(width / _widest(handles))))
     by_rows = [handle for k in range(columns) for handle in handles[k::columns]]
     at = [0.1, 0.22 * len(title_lines), 0.17 * len(note_lines), 0.2 * -(-len(handles) // columns)]
     head = sum(at) + gap
@@ -112,47 +113,65 @@ def headed_figure(
 
 def _caption(results: Sequence[RunResult], note: str, *, curves_end: bool) -> tuple[str, list[str]]:
     """The title, and what one has to know to read the curves."""
-    description, lanes = results[0].description, results[0].series.lanes
-    lrs = results[0].series.lrs
-    rate = f", learning rate {lrs[0]:g}" if len(lrs) == 1 else ""
-    rows = count(description.rows, "row")
-    notes = [f"loss: {description.loss_name}"]
-    if len(lanes) > len(lrs):
-        seeds = len(lanes) // len(lrs)
+    descriptions = [result.description for result in results]
+    networks = _each_once([description.network for description in descriptions], "networks")
+    problems = _each_once([f"{d.data}, {count(d.rows, 'row')}" for d in descriptions], "problems")
+    rates = {lane.lr for result in results for lane in result.series.lanes}
+    rate = f", learning rate {min(rates):g}" if len(rates) == 1 else ""
+    losses = _each_once([description.loss_name for description in descriptions], "losses")
+    notes = [f"loss: {losses}"]
+    seeds = [len(result.lanes) // len(result.series.lrs) for result in results]
+    if max(seeds) > 1:
         # Functions at several learning rates are drawn without their bands.
-        banded = curves_end or len(lrs) == 1
+        banded = curves_end or len(rates) == 1
         band = f", band {BAND[0]}th to {BAND[1]}th percentile" if banded else ""
-        notes.append(f"median of {seeds} seeds{band}")
+        notes.append(f"median of {span(seeds)} seeds{band}")
         note = note.replace(" update faint", " update's band faint")
     if note:
         notes.append(note)
     if curves_end and any(lane.status == "diverged" for result in results for lane in result.lanes):
         notes.append("×: diverges")
-    stopped = [result.series.name for result in results if result.status == "interrupted"]
-    if stopped:
-        notes.append(f"interrupted: {', '.join(stopped)}")
-    return f"{description.network} on {description.data}, {rows}{rate}", notes
+    for status, words in (("interrupted", "interrupted"), ("running", "still running")):
+        names = [result.series.name for result in results if result.status == status]
+        if names:
+            notes.append(f"{words}: {', '.join(names)}")
+    return f"{networks} on {problems}{rate}", notes
+
+
+def _each_once(texts: Sequence[str], noun: str, shown: int = 3) -> str:
+    """What the results have in common, or each of a few, or how many there are."""
+    found = list(dict.fromkeys(texts))
+    return " / ".join(found) if len(found) <= shown else f"{len(found)} {noun}"
 
 
 def _legend(results: Sequence[RunResult]) -> list[Artist]:
     """A line for each run and, where there are several, for each learning rate."""
     color_of = colors([result.series for result in results])
+    styles = styles_of(results)
+    # Where each run has a learning rate of its own, that is said with its name.
+    own = len(styles) > 1 and all(len(result.series.lrs) == 1 for result in results)
     handles: list[Artist] = [
         Line2D(
             [],
             [],
             color=color_of[result.series.name],
-            label=f"{plain(result.series.name)} (B = {result.series.batch_size:,})",
+            label=f"{plain(excerpt(result.series.name))} (B = {result.series.batch_size:,}"
+            + (f", lr {result.series.lrs[0]:g})" if own else ")"),
         )
         for result in results
     ]
-    lrs = results[0].series.lrs
-    if len(lrs) > 1:
-        styles = zip(lrs, line_styles(len(lrs)), strict=True)
+    if len(styles) > 1 and not own:
         handles += [
-            Line2D([], [], color="0.3", linestyle=style, label=f"lr {lr:g}") for lr, style in styles
+            Line2D([], [], color="0.3", linestyle=style, label=f"lr {lr:g}")
+            for lr, style in styles.items()
         ]
     return handles
+
+
+def _widest(handles: Sequence[Artist]) -> float:
+    """Inches that each entry of a legend takes."""
+    longest = max((len(str(handle.get_label())) for handle in handles), default=0)
+    return 1.35 if longest <= 20 else 0.45 + 0.065 * longest
 
 
 def _wrapped(text: str, width: int) -> list[str]:

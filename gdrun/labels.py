@@ -29,13 +29,16 @@ UNSEEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 def colors(runs: Sequence[Series]) -> dict[str, str]:
     """A colour for each run, by name: that of its method or, if they share one, of its own.
 
-    Runs with different batch sizes are coloured in their order.
+    Runs with different batch sizes are coloured in their order, very many runs too.
     """
     if len({run.method for run in runs}) == len(runs):
         return {run.name: METHOD_COLORS[run.method] for run in runs}
     sizes = sorted({run.batch_size for run in runs})
-    if len(sizes) < len(runs):
-        return {run.name: OTHER_COLORS[k % len(OTHER_COLORS)] for k, run in enumerate(runs)}
+    if len(sizes) < len(runs) <= len(OTHER_COLORS):
+        return {run.name: OTHER_COLORS[k] for k, run in enumerate(runs)}
+    if len(sizes) < len(runs):  # more than there are colours to tell apart: in their order
+        end = len(runs) - 1
+        return {run.name: _between(RAMP, k / end) for k, run in enumerate(runs)}
     last = max(1, len(sizes) - 1)
     return {run.name: _between(RAMP, sizes.index(run.batch_size) / last) for run in runs}
 
@@ -91,6 +94,12 @@ def clock(value: float) -> str:
 def count(number: int, noun: str) -> str:
     """A number of things: 1 row, 1,000 rows."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def span(numbers: Iterable[int]) -> str:
+    """A number, or the least and the largest of several: 3, 1 to 3."""
+    low, high = min(found := [*numbers]), max(found)
+    return f"{low:,}" if low == high else f"{low:,} to {high:,}"
 
 
 def visible(text: str) -> str:

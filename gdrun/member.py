@@ -164,9 +164,8 @@ def _log(
     config: RunConfig, member: Member, standing: Standing, place: Path, facts: Mapping[str, Any]
 ) -> RunLog:
     place.mkdir(exist_ok=True)
-    manifest = Manifest(
-        place, log_facts(facts, member.series), standing.manifest, standing.state.updates
-    )
+    about = log_facts(facts, member.series, config)
+    manifest = Manifest(place, about, standing.manifest, standing.state.updates)
     return RunLog(place, member.series, config, manifest, standing.marks)
 
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from gdrun.configfile import DEFAULT_PRESET, preset_names
+from gdrun.locate import OUTPUTS, complete_runs
 
 EXPERIMENT, OUTPUT = "Experiment", "Output"
 
@@ -125,6 +126,35 @@ class TrainingOptions:
             for flag, (key, value) in given.items()
             if value is not None
         }
+
+
+def complete_run_names(context: typer.Context, incomplete: str) -> list[str]:
+    """What a half-typed name of a run may become."""
+    return complete_runs(context.params.get("output_dir") or OUTPUTS, incomplete)
+
+
+@dataclass(frozen=True)
+class CompareOptions(TrainingOptions):
+    """The options of `compare`, which trains nothing where saved runs are named."""
+
+    runs: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[RUN]…",
+            help="Saved runs to compare instead of training any: directories, names below "
+            "--output-dir, GROUP/RUN, or latest; of a group, all its runs.",
+            autocompletion=complete_run_names,
+            show_default=False,
+        ),
+    ] = None
+    force: Annotated[
+        bool,
+        typer.Option(
+            "--force",
+            help="Compare saved runs of different data or losses all the same.",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = False
 
 
 GRID = "Grid"

@@ -13,9 +13,9 @@ from matplotlib.lines import Line2D
 
 from gdrun.answer import Answer
 from gdrun.config import PlotConfig
+from gdrun.costs import ceiling_of
 from gdrun.curves import (
     RASTERIZE_ABOVE,
-    ceiling_of,
     cut_below_the_means,
     draw_band,
     draw_epochs,
@@ -23,6 +23,7 @@ from gdrun.curves import (
     label_axes,
     log_scale,
     lr_groups,
+    styles_of,
 )
 from gdrun.errors import excerpt
 from gdrun.files import replacing
@@ -33,6 +34,7 @@ from gdrun.records import Series
 from gdrun.results import RunResult
 from gdrun.scalingplot import scaling_figure
 
+MOST_PANELS = 4  # runs that get a panel each
 CHARACTER = {"full": "smooth", "sgd": "noisy", "minibatch": "practical"}
 # A title with a place of its own needn't be laid out around the ticks, which takes long.
 TITLE: Any = {"loc": "left", "y": 1.01}
@@ -83,53 +85,70 @@ def pictures(
 
 
 @mpl.rc_context(STYLE)
-def compare_figure(results: RunResult | Sequence[RunResult]) -> Figure:
-    """The loss of every update by method; below, the train loss of all against four axes.
+def compare_figure(
+    results: RunResult | Sequence[RunResult], *, note: str = "", mixed: bool = False
+) -> Figure:
+    """The loss of every update by run; below, the train loss of all against four axes.
+
+    More than `MOST_PANELS` runs are shown against the four axes alone.
+
+    Args:
+        results: what to draw.
+        note: what else one has to know.
+        mixed: whether they may be of different problems.
 
     Raises:
         ValueError: there are no results, or they are of different problems.
     """
-    results = _comparable(results)
-    figure, top, bottom = framed_figure(
-        results, width=11, height=5.6, note=f"top: {_steps_note(results)}"
-    )
+    results = _listed(results) if mixed else _comparable(results)
+    with_steps = len(results) <= MOST_PANELS
+    steps_note = f"top: {_steps_note(results)}" if with_steps else ""
+    notes = "; ".join(part for part in (steps_note, note) if part)
+    height = 5.6 if with_steps else 6.8
+    figure, top, bottom = framed_figure(results, width=11, height=height, note=notes)
     ceiling = ceiling_of(results)
+    styles = styles_of(results)
     color_of = colors([result.series for result in results])
     sides: Any = {"left": 0.07, "right": 0.98}
-    split = bottom + 0.49 * (top - bottom)
     inch = 1 / figure.get_figheight()
-    above = figure.add_gridspec(
-        1, len(results), **sides, top=top, bottom=split + 0.35 * inch, wspace=0.1
-    )
     panels = [
         ("train_loss", "epoch", "epoch", "train loss against epochs"),
         ("train_loss", "updates", "updates", "… against updates"),
         ("train_loss", "samples", "samples seen", "… against samples"),
         ("train_loss", "seconds", "training time (s)", "… against training time"),
     ]
-    if results[0].description.val_rows:
+    if any(result.description.val_rows for result in results):
         panels.append(("val_loss", "epoch", "epoch", "validation loss"))
+    across = len(panels)
+    split = top
+    if with_steps:
+        split = bottom + 0.49 * (top - bottom)
+        above = figure.add_gridspec(
+            1, len(results), **sides, top=top, bottom=split + 0.35 * inch, wspace=0.1
+        )
+        first = None
+        for column, result in enumerate(results):
+            series, color = result.series, color_of[result.series.name]
+            first = axes = figure.add_subplot(above[column], sharey=first)
+            draw_steps(axes, result, ceiling, color, styles)
+            axes.set_title(_title(series, len(results)), color=color, **TITLE)
+            label_axes(axes, "update", "batch loss" if column == 0 else None)
+        cut_below_the_means(figure.axes)
+        split -= 0.4 * inch
+    else:
+        across = -(-len(panels) // 2)
     below = figure.add_gridspec(
-        1, len(panels), **sides, top=split - 0.4 * inch, bottom=bottom, wspace=0.1
+        -(-len(panels) // across), across, **sides, top=split, bottom=bottom, wspace=0.1, hspace=0.3
     )
-
     first = None
-    for column, result in enumerate(results):
-        series, color = result.series, color_of[result.series.name]
-        first = axes = figure.add_subplot(above[column], sharey=first)
-        draw_steps(axes, result, ceiling, color)
-        axes.set_title(_title(series), color=color, **TITLE)
-        label_axes(axes, "update", "batch loss" if column == 0 else None)
-    cut_below_the_means(figure.axes)
-
-    first = None
-    for column, (loss, cost, unit, title) in enumerate(panels):
-        first = axes = figure.add_subplot(below[column], sharey=first)
+    for place, (loss, cost, unit, title) in enumerate(panels):
+        first = axes = figure.add_subplot(below[divmod(place, across)], sharey=first)
         for result in results:
-            draw_epochs(axes, result, ceiling, color_of[result.series.name], loss, cost)
+            color = color_of[result.series.name]
+            draw_epochs(axes, result, ceiling, color, loss, cost, styles)
         log_scale(axes, x=cost != "epoch")
         axes.set_title(title, **TITLE)
-        label_axes(axes, unit, "loss over all rows" if column == 0 else None)
+        label_axes(axes, unit, "loss over all rows" if place % across == 0 else None)
     return figure
 
 
@@ -209,19 +228,25 @@ def fit_figure(results: RunResult | Sequence[RunResult]) -> Figure:
     return figure
 
 
-def _title(series: Series) -> str:
-    """What a panel of one run shows."""
+def _title(series: Series, panels: int) -> str:
+    """What a panel of one run, of so many beside each other, shows."""
     if kind_of([series]) == "method":
         name = METHOD_NAMES[series.method]
         return f"{name}, B = {series.batch_size:,}: {CHARACTER[series.method]}"
-    return plain(f"{series.name}, B = {series.batch_size:,}")
+    return plain(f"{excerpt(series.name, 100 // panels)}, B = {series.batch_size:,}")
+
+
+def _listed(results: RunResult | Sequence[RunResult]) -> Sequence[RunResult]:
+    """The results as a sequence."""
+    results = [results] if isinstance(results, RunResult) else results
+    if not results:
+        raise ValueError("there are no results to draw")
+    return results
 
 
 def _comparable(results: RunResult | Sequence[RunResult]) -> Sequence[RunResult]:
     """The results as a sequence, all of the same problem."""
-    results = [results] if isinstance(results, RunResult) else results
-    if not results:
-        raise ValueError("there are no results to draw")
+    results = _listed(results)
     first = results[0].description
     for result in results[1:]:
         other = result.description

@@ -125,8 +125,13 @@ class Manifest:
             partial.write_text(to_json(self._content), encoding="utf-8", errors="backslashreplace")
 
 
-def run_facts(command: str, description: Description, threads: int) -> dict[str, Any]:
-    """What `run.json` says of any run or group: where, when, by what and on what."""
+def run_facts(
+    command: str, description: Description, threads: int, fingerprint: str
+) -> dict[str, Any]:
+    """What `run.json` says of any run or group: where, when, by what and on what.
+
+    The `fingerprint` is that of the data.
+    """
     return {
         "schema": SCHEMA_VERSION,
         "command": command,
@@ -134,6 +139,7 @@ def run_facts(command: str, description: Description, threads: int) -> dict[str,
         **machine_facts(description, threads),
         "git_commit": git_commit(),
         "problem": asdict(description),
+        "data_fingerprint": fingerprint,
     }
 
 

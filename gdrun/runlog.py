@@ -100,6 +100,7 @@ def write_config(directory: Path, command: str, config: RunConfig) -> None:
         partial.write_text(again + dump_config(config), encoding="utf-8")
 
 
-def log_facts(facts: Mapping[str, Any], series: Series) -> dict[str, Any]:
+def log_facts(facts: Mapping[str, Any], series: Series, config: RunConfig) -> dict[str, Any]:
     """What the `run.json` of a run says while it is trained."""
-    return {"kind": "run", **facts, **asdict(series), "lanes": []}
+    asked = config.model_dump(mode="json")
+    return {"kind": "run", **facts, "config": asked, **asdict(series), "lanes": []}

@@ -84,7 +84,8 @@ def execute(
     """
     facts: dict[str, Any] = {}
     if directory:
-        facts = run_facts(command_line, experiment.description, torch.get_num_threads())
+        threads, data = torch.get_num_threads(), experiment.problem.data
+        facts = run_facts(command_line, experiment.description, threads, data.fingerprint)
     if experiment.is_group:
         facts["jobs"] = max(jobs, (experiment.saved or {}).get("jobs", 1))
         facts["seconds_an_update_alone"] = experiment.pace

@@ -142,7 +142,7 @@ def refuse_changes(saved: RunConfig, asked: RunConfig) -> None:
     differing = [
         f"{key}: the run has {_value(before, key)}, and can't go on with {_value(now, key)}"
         for key in dict.fromkeys([*before, *now])
-        if before.get(key, _flat) != now.get(key, _flat)
+        if before.get(key, flatten) != now.get(key, flatten)
     ]
     if asked.epochs < saved.epochs:
         differing.append(f"epochs: the run has {saved.epochs}, which can be raised, not lowered")
@@ -159,15 +159,16 @@ def fingerprint(config: RunConfig, method: str) -> str:
 
 def _what_stays(config: RunConfig) -> dict[str, Any]:
     """The dotted keys of a config that a run has to be gone on with."""
-    flat = _flat(config.model_dump(mode="json"))
+    flat = flatten(config.model_dump(mode="json"))
     return {key: value for key, value in flat.items() if key not in MAY_CHANGE}
 
 
-def _flat(values: Mapping[str, Any], above: str = "") -> dict[str, Any]:
+def flatten(values: Mapping[str, Any], above: str = "") -> dict[str, Any]:
     """Nested mappings as one, with dotted keys."""
     flat: dict[str, Any] = {}
     for key, value in values.items():
-        flat |= _flat(value, f"{above}{key}.") if isinstance(value, dict) else {above + key: value}
+        deeper = isinstance(value, dict)
+        flat |= flatten(value, f"{above}{key}.") if deeper else {above + key: value}
     return flat
 
 

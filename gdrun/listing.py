@@ -1,0 +1,251 @@
+"""What there is in an output directory: a line of facts a run or group, to be picked and sorted."""
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from gdrun.errors import GdrunError, OutputError
+from gdrun.history import KEPT_ROWS
+from gdrun.locate import run_directories
+from gdrun.reading import describe, read_result, saved_lanes
+from gdrun.results import LaneResult
+from gdrun.saved import flatten
+from gdrun.stored import Stored, open_stored
+from gdrun.where import Kind, Predicate, Value, unknown_key
+
+# The plain keys of a run, and what their values are; those of a config come beside them.
+KEYS: Mapping[str, Kind] = {
+    "name": "text",
+    "kind": "text",
+    "command": "text",
+    "method": "text",
+    "status": "text",
+    "started": "date",
+    "batch_size": "number",
+    "lr": "number",
+    "seeds": "number",
+    "train_loss": "number",
+    "best_train_loss": "number",
+    "val_loss": "number",
+    "epochs": "number",
+    "updates": "number",
+    "samples": "number",
+    "seconds": "number",
+    "data": "text",
+    "rows": "number",
+    "network": "text",
+}
+BROKEN = "broken"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A line of the list.
+
+    Attributes:
+        name: of the run or group; `GROUP/RUN` for a run of a group.
+        facts: by plain key, none, one or several values.
+        stored: where the config comes from; None of what is broken.
+        problem: what is broken.
+    """
+
+    name: str
+    facts: Mapping[str, Sequence[Value]]
+    stored: Stored | None
+    problem: str | None = None
+
+    def values(self, key: str) -> Sequence[Value]:
+        """The values of a plain key, or of a dotted key of the config.
+
+        Raises:
+            GdrunError: the config is damaged, or can't be read.
+        """
+        if key in KEYS or self.stored is None:
+            return self.facts.get(key, ())
+        try:
+            found = flatten(self.stored.config).get(key)
+        except OSError as error:
+            raise OutputError(f"{error.filename}: can't be read: {error.strerror}") from None
+        several = found if isinstance(found, list) else [found]
+        return [_plain(value) for value in several if value is not None]
+
+
+def list_entries(output_dir: Path, *, opened: bool = False) -> list[Entry]:
+    """The runs and groups of an output directory, or all runs one by one; the latest first.
+
+    What is broken is an entry that says why.
+
+    Raises:
+        ConfigError, OutputError: there is no such directory, or it can't be read.
+    """
+    found = [entry for path in run_directories(output_dir) for entry in _entries(path, opened)]
+    # What was started at the same time, or isn't known when, stays in the order of its name.
+    return sorted(found, key=lambda entry: str(entry.facts.get("started", ("",))[0]), reverse=True)
+
+
+def kind_of(flag: str) -> Callable[[str], Kind]:
+    """What the values of a key are that a flag names; `unknown_key` of those that aren't keys."""
+
+    def find(key: str) -> Kind:
+        if key in KEYS:
+            return KEYS[key]
+        if key not in _config_keys():
+            raise unknown_key(flag, key, list(KEYS))
+        return "any"
+
+    return find
+
+
+def select(
+    entries: Iterable[Entry], where: Predicate | None, sort: str | None, limit: int | None
+) -> list[Entry]:
+    """The entries that a predicate is true of, sorted by a key (`-KEY`: largest first), so many.
+
+    What is broken is left out where there is a predicate; what has no value of the key comes last.
+
+    Raises:
+        GdrunError: the key is unknown, or a config is damaged.
+    """
+    if sort:
+        kind_of("--sort")(sort.removeprefix("-"))
+    chosen = [entry for entry in entries if where is None or (entry.stored and where(entry.values))]
+    if sort:
+        key, descending = sort.removeprefix("-"), sort.startswith("-")
+        pairs = [(entry.values(key), entry) for entry in chosen]
+        pick = max if descending else min
+        known = [(pick(map(_rank, values)), entry) for values, entry in pairs if values]
+        known.sort(key=lambda pair: pair[0], reverse=descending)
+        chosen = [entry for _, entry in known] + [entry for values, entry in pairs if not values]
+    return chosen[:limit]
+
+
+def as_json(entry: Entry, output_dir: Path) -> dict[str, Any]:
+    """An entry for programs: what a run has one of as it is or null, what it may have more of."""
+    several = ("method", "batch_size", "lr")
+    return {
+        "path": str(output_dir / entry.name),
+        **{
+            key: list(values) if key in several else next(iter(values), None)
+            for key in KEYS
+            for values in [entry.facts.get(key, ())]
+        },
+        **({"problem": entry.problem} if entry.problem else {}),
+    }
+
+
+def _entries(path: Path, opened: bool) -> Iterator[Entry]:
+    try:
+        stored = open_stored(path)
+        if opened and stored.is_group:
+            for run in stored.members:
+                yield _entry(run, f"{path.name}/{run.path.name}", stored.experiment)
+        else:
+            yield _entry(stored, path.name, stored.experiment)
+    except GdrunError as error:
+        yield _broken(path.name, " ".join(error.problems))
+    except OSError as error:
+        yield _broken(path.name, f"{error.filename or path}: can't be read: {error.strerror}")
+
+
+def _broken(name: str, problem: str) -> Entry:
+    return Entry(name, {"name": [name], "status": [BROKEN]}, None, problem)
+
+
+def _entry(stored: Stored, name: str, command: str) -> Entry:
+    lanes = [_lanes(run) for run in stored.runs]
+    every = [lane for of_run in lanes for lane in of_run]
+    description = describe(stored)
+    ends = [_furthest(of_run) for of_run in lanes if of_run]
+    facts: dict[str, Sequence[Value | None]] = {
+        "name": [name],
+        "kind": ["group" if stored.is_group else "run"],
+        "command": [command],
+        "method": list(dict.fromkeys(run.text("method") for run in stored.runs)),
+        "status": [stored.status],
+        "started": [local_time(stored)],
+        "batch_size": sorted({run.manifest["batch_size"] for run in stored.runs}),
+        "lr": sorted({lane.lr for lane in every}),
+        "seeds": [len({lane.seed for lane in every}) or None],
+        "train_loss": [best_median(lanes, "train_loss")],
+        "best_train_loss": [best_median(lanes, "best_train_loss")],
+        "val_loss": [best_median(lanes, "val_loss")],
+        "epochs": [max((lane.epochs for lane in every), default=None)],
+        "updates": [sum(lane.updates for lane in ends) if ends else None],
+        "samples": [sum(lane.samples for lane in ends) if ends else None],
+        "seconds": [sum(lane.seconds for lane in ends) if ends else None],
+        "data": [description.data],
+        "rows": [description.rows],
+        "network": [description.network],
+    }
+    known = {key: [value for value in values if value is not None] for key, values in facts.items()}
+    return Entry(name, known, stored)
+
+
+def _lanes(run: Stored) -> Sequence[LaneResult]:
+    """How the lanes of a run ended or, if it hasn't, how far they are."""
+    lanes = saved_lanes(run)
+    if lanes:
+        return lanes
+    result = read_result(run, KEPT_ROWS)
+    return result.lanes if result else ()
+
+
+def best_median(runs: Sequence[Sequence[LaneResult]], loss: str) -> float | None:
+    """The lowest loss among runs and learning rates: medians over seeds, diverged is infinite."""
+    medians = [
+        median(
+            math.inf if value is None else value
+            for lane in lanes
+            if lane.lr == lr
+            for value in [getattr(lane, loss)]
+        )
+        for lanes in runs
+        for lr in dict.fromkeys(lane.lr for lane in lanes)
+    ]
+    best = min(medians, default=math.inf)
+    return best if math.isfinite(best) else None
+
+
+def _furthest(lanes: Sequence[LaneResult]) -> LaneResult:
+    """The lane of a run that went on for longest: lanes end early where they diverge."""
+    return max(lanes, key=lambda lane: lane.updates)
+
+
+def local_time(stored: Stored, key: str = "started") -> str | None:
+    """When a run was started or finished, in local time, to the second; None if that isn't known.
+
+    Raises:
+        DataError: its `run.json` is damaged.
+    """
+    if stored.manifest.get(key) is None:
+        return None
+    try:
+        return f"{datetime.fromisoformat(stored.text(key)).astimezone():%Y-%m-%d %H:%M:%S}"
+    except (ValueError, OverflowError):
+        raise stored.damaged(f"{key} is no time") from None
+
+
+def _config_keys() -> set[str]:
+    """All dotted keys of configs, whatever their data."""
+    from gdrun.config import DATA_SOURCES, PlotConfig, RunConfig, SweepConfig
+
+    keys = {*RunConfig.model_fields} - {"data", "sweep", "plot"}
+    keys |= {f"data.{key}" for source in DATA_SOURCES.values() for key in source.model_fields}
+    keys |= {f"sweep.{key}" for key in SweepConfig.model_fields}
+    return keys | {f"plot.{key}" for key in PlotConfig.model_fields}
+
+
+def _plain(value: object) -> Value:
+    """A value of a config as an expression writes it."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return value if isinstance(value, float | int | str) else str(value)
+
+
+def _rank(value: Value) -> tuple[bool, Value]:
+    """Sorts numbers before text."""
+    return isinstance(value, str), value

@@ -1,0 +1,124 @@
+"""Saved runs from Python: `gdrun.load("latest")`, in a notebook or a script."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from gdrun.answer import Trial
+from gdrun.errors import ConfigError
+from gdrun.files import output_errors
+from gdrun.locate import OUTPUTS, find_run
+from gdrun.reading import read_results, saved_answer
+from gdrun.records import Status
+from gdrun.results import LaneResult, RunResult
+from gdrun.stored import Stored, open_stored
+
+Columns = dict[str, list[Any]]
+
+
+@dataclass(frozen=True)
+class Saved:
+    """A run, or a group of runs, as its files hold it.
+
+    Columns are dicts of lists of the same length, as `pandas.DataFrame` takes them.
+
+    Attributes:
+        path: its directory.
+        kind: `run` or `group`.
+        command: `full`, `sgd`, `minibatch`, `compare` or `sweep`.
+        status: how it stands: `running`, `done`, `diverged`, `interrupted` or `failed`.
+        config: the config, as nested dicts.
+        manifest: all that `run.json` says.
+        results: of the runs that have logged anything, in their order.
+    """
+
+    path: Path
+    kind: str
+    command: str
+    status: Status
+    config: Mapping[str, Any]
+    manifest: Mapping[str, Any]
+    results: tuple[RunResult, ...]
+    _stored: Stored
+
+    @cached_property
+    def epochs(self) -> Columns:
+        """The columns of `epochs.csv`, run after run, lane after lane."""
+        return _joined([result.epochs for result in self.results])
+
+    @cached_property
+    def steps(self) -> Columns:
+        """The columns of `steps.csv`, which is read when this is first asked for.
+
+        Raises:
+            DataError: it is damaged.
+            OutputError: it can't be read.
+        """
+        return _joined([result.steps for result in self.results])
+
+    @property
+    def lanes(self) -> Columns:
+        """How each lane ended: the name of its run, method, batch size, and as in `run.json`."""
+        rows = [
+            {
+                "run": result.series.name,
+                "method": result.series.method,
+                "batch_size": result.series.batch_size,
+                **asdict(lane),
+            }
+            for result in self.results
+            for lane in result.lanes
+        ]
+        names = ["run", "method", "batch_size", *(field.name for field in fields(LaneResult))]
+        return {name: [row[name] for row in rows] for name in names}
+
+    @property
+    def trials(self) -> Columns:
+        """The columns of `sweep.csv`: every training of a sweep, and what took it to the target.
+
+        Raises:
+            ConfigError: it is no sweep.
+            DataError: its `run.json` is damaged.
+        """
+        if self.command != "sweep":
+            raise ConfigError(f"{self.path}: is no sweep, which alone has trials")
+        answer = saved_answer(self._stored, self.results)
+        trials = [trial for cell in answer.cells for trial in cell.trials] if answer else []
+        names = [field.name for field in fields(Trial)]
+        return {name: [getattr(trial, name) for trial in trials] for name in names}
+
+
+def load(run: str | Path, *, output_dir: str | Path = OUTPUTS) -> Saved:
+    """Load a saved run, or a group of runs; nothing of it is changed.
+
+    Args:
+        run: its directory, its name below `output_dir`, `GROUP/RUN`, or `latest`.
+        output_dir: where names are looked up.
+
+    Raises:
+        ConfigError: there is no such run.
+        DataError: a file of it is damaged.
+        OutputError: one can't be read.
+    """
+    path = find_run(str(run), Path(output_dir))
+    with output_errors(path, "read"):
+        stored = open_stored(path)
+        return Saved(
+            path=path,
+            kind=stored.manifest["kind"],
+            command=stored.experiment,
+            status=stored.status,
+            config=stored.config,
+            manifest=stored.manifest,
+            results=tuple(read_results(stored)),
+            _stored=stored,
+        )
+
+
+def _joined(tables: list[dict[str, list[float | str]]]) -> Columns:
+    """The rows of all tables, one after the other."""
+    if not tables:
+        return {}
+    return {name: [value for table in tables for value in table[name]] for name in tables[0]}

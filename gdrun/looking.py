@@ -1,0 +1,235 @@
+"""The commands that look at saved runs: `list`, `show` and `plot`. They change no run."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.text import Text
+
+from gdrun.consoles import console, write
+from gdrun.errors import ConfigError
+from gdrun.files import output_errors
+from gdrun.labels import visible
+from gdrun.locate import OUTPUTS, find_run
+from gdrun.options import complete_run_names
+from gdrun.results import SCHEMA_VERSION
+from gdrun.rundir import to_json
+
+if TYPE_CHECKING:
+    from gdrun.answer import Answer
+    from gdrun.results import RunResult
+    from gdrun.stored import Stored
+
+PANEL = "Saved runs"
+
+
+class Axis(StrEnum):
+    """What curves are drawn against."""
+
+    epoch = "epoch"
+    updates = "updates"
+    samples = "samples"
+    seconds = "seconds"
+
+
+class Format(StrEnum):
+    """Formats of pictures."""
+
+    png = "png"
+    svg = "svg"
+    pdf = "pdf"
+
+
+OutputDir = Annotated[
+    Path,
+    typer.Option(
+        "--output-dir", "-o", metavar="DIR", help="Where the runs have their directories."
+    ),
+]
+Run = Annotated[
+    str,
+    typer.Argument(
+        metavar="RUN",
+        help="A run or group: its directory, its name below --output-dir, GROUP/RUN, or latest.",
+        autocompletion=complete_run_names,
+        show_default=False,
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print it as JSON.")]
+
+
+def add_commands(app: typer.Typer) -> None:
+    """Add the commands to an app."""
+    for function, name, examples in (
+        (list_runs, "list", ['gdrun list --where "lr<0.1 and method=sgd" --sort train_loss']),
+        (show_run, "show", ["gdrun show latest", "gdrun show latest/sgd --x updates"]),
+        (plot_run, "plot", ["gdrun plot latest --format pdf", "gdrun plot latest --x samples"]),
+    ):
+        epilog = "\n\n".join(["[bold]Examples[/bold]", *examples])
+        app.command(name, rich_help_panel=PANEL, epilog=epilog)(function)
+
+
+def list_runs(
+    output_dir: OutputDir = OUTPUTS,
+    opened: Annotated[
+        bool, typer.Option("--all", "-a", help="A line for each run of a group.")
+    ] = False,
+    where: Annotated[
+        str | None,
+        typer.Option(
+            "--where",
+            metavar="EXPRESSION",
+            help='Only some, such as "lr<0.1 and (method=sgd or status!=done)"; = != < <= > >=, '
+            "and ~ for contains. Keys: those of --json, and of a config.",
+        ),
+    ] = None,
+    sort: Annotated[
+        str | None,
+        typer.Option("--sort", metavar="KEY", help="By a key; -KEY is largest first."),
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option("--limit", "-n", min=1, metavar="INTEGER", help="At most so many.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the runs of the output directory, the latest first."""
+    from gdrun import listing
+    from gdrun.where import parse_where
+
+    predicate = None if where is None else parse_where(where, listing.kind_of("--where"))
+    entries = listing.list_entries(output_dir, opened=opened)
+    chosen = listing.select(entries, predicate, sort, limit)
+    if as_json:
+        runs = [listing.as_json(entry, output_dir) for entry in chosen]
+        _print_json({"output_dir": str(output_dir), "runs": runs})
+        return
+    from gdrun.listtable import table_lines
+
+    out = console()
+    if chosen:
+        width = out.width if out.is_terminal else None  # a program's lines needn't be narrow
+        for line in table_lines(chosen, width):
+            out.print(line, soft_wrap=width is None)
+    elif entries:
+        _say(f"none of {len(entries):,} runs in {output_dir} is meant by --where")
+    else:
+        _say(f"no run in {output_dir} yet; gdrun compare makes some")
+    for entry in chosen:
+        if entry.problem:
+            _say(f"broken: {entry.problem}", "red")
+
+
+def show_run(
+    run: Run,
+    output_dir: OutputDir = OUTPUTS,
+    x: Annotated[Axis, typer.Option("--x", help="What the curve is drawn against.")] = Axis.epoch,
+    whole_config: Annotated[
+        bool,
+        typer.Option("--config", "-c", help="All of the config, not only what was changed in it."),
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show how a run was asked for, how it stands, its numbers and its curve."""
+    from gdrun import showing
+
+    stored, results, answer = _read(run, output_dir)
+    with output_errors(stored.path, "read"):
+        if as_json:
+            _print_json(showing.as_json(stored, results, answer))
+            return
+        out = console()
+        if not out.is_terminal:
+            out.width = max(out.width, 120)
+        options: Any = {"x": x.value, "whole_config": whole_config}
+        for part in showing.show(stored, results, answer, out, **options):
+            out.print(part)
+
+
+def plot_run(
+    run: Run,
+    output_dir: OutputDir = OUTPUTS,
+    x: Annotated[
+        Axis | None,
+        typer.Option(
+            "--x",
+            help="One picture instead: the losses of all runs against this.",
+            show_default=False,
+        ),
+    ] = None,
+    log_x: Annotated[
+        bool | None,
+        typer.Option(
+            "--log-x/--linear-x",
+            help="Whether that axis is logarithmic; without it, all are but that of epochs.",
+            show_default=False,
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            metavar="FILE",
+            help="Where that picture goes; train-AXIS in the run's directory.",
+        ),
+    ] = None,
+    format_: Annotated[
+        Format | None,
+        typer.Option("--format", help="Of the pictures; that of the config.", show_default=False),
+    ] = None,
+    dpi: Annotated[
+        int | None,
+        typer.Option(
+            "--dpi",
+            min=30,
+            max=1200,
+            metavar="INTEGER",
+            help="Pixels an inch; those of the config.",
+        ),
+    ] = None,
+) -> None:
+    """Draw the pictures of a run again, from its CSV files."""
+    for flag, given in (("--output", output), ("--log-x/--linear-x", log_x)):
+        if given is not None and x is None:
+            raise ConfigError(
+                f"{flag}: is for one picture against an axis", "say which: --x updates"
+            )
+    from gdrun.redraw import draw_against, place_of, plot_config, redraw
+
+    stored, results, answer = _read(run, output_dir)
+    if not results:
+        raise ConfigError(f"{stored.path}: has logged no row yet, so there is nothing to draw")
+    messages = console(stderr=True)
+    config = plot_config(stored, format_ and format_.value, dpi)
+    if x is None:
+        for path in redraw(results, stored.path, config, answer, messages):
+            write(f"{path}\n")
+        return
+    if output:
+        place = place_of(output, format_ and format_.value)
+    else:
+        place = stored.path / f"train-{x.value}.{config.format}"
+    draw_against(results, place, config.dpi, x.value, log_x, messages)
+    write(f"{place}\n")
+
+
+def _read(run: str, output_dir: Path) -> "tuple[Stored, list[RunResult], Answer | None]":
+    """What lies in the directory of a run or group, with the answer of a sweep."""
+    from gdrun.history import KEPT_ROWS
+    from gdrun.reading import read_results, saved_answer
+    from gdrun.stored import open_stored
+
+    path = find_run(run, output_dir)
+    with output_errors(path, "read"):
+        stored = open_stored(path)
+        results = read_results(stored, KEPT_ROWS)
+        return stored, results, saved_answer(stored, results)
+
+
+def _print_json(content: Mapping[str, Any]) -> None:
+    write(to_json({"schema": SCHEMA_VERSION, **content}))
+
+
+def _say(line: str, style: str = "") -> None:
+    console(stderr=True).print(Text(visible(line), style), soft_wrap=True)

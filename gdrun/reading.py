@@ -1,0 +1,266 @@
+"""Run directories → results, without torch, whatever state their runs are in.
+
+What `run.json` doesn't say of a run that is still going on, or was killed, its rows do.
+"""
+
+import math
+import os
+from array import array
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from gdrun.answer import Answer, study
+from gdrun.errors import DataError
+from gdrun.files import open_plain, output_errors
+from gdrun.history import History, Recorder
+from gdrun.records import EpochRecord, Lane, Series, Status, StepRecord, header
+from gdrun.results import LOSS_NAMES, Description, LaneResult, RunResult, lane_result
+from gdrun.runlog import EPOCHS, STEPS
+from gdrun.stored import Stored
+
+ENDED = ("done", "diverged")
+
+
+def read_results(stored: Stored, keep: int | None = None) -> list[RunResult]:
+    """The results of a run, or of the runs of a group so far; those without a row are left out.
+
+    Args:
+        stored: the run or group.
+        keep: how many rows of each table are kept of a lane; None keeps all.
+
+    Raises:
+        DataError: a file is damaged.
+        OutputError: one can't be read.
+    """
+    found = [read_result(run, keep) for run in stored.runs]
+    return [result for result in found if result]
+
+
+def read_result(run: Stored, keep: int | None = None, name: str | None = None) -> RunResult | None:
+    """The result of a run as far as its files go; None if they hold no row yet.
+
+    `steps.csv` is read when its columns are first asked for, unless a lane that diverged has to
+    be looked up. Without a `name` the run keeps its own.
+
+    Raises:
+        DataError: a file is damaged.
+        OutputError: one can't be read.
+    """
+    with output_errors(run.path, "read"):
+        lanes = saved_lanes(run)
+        method, size = run.text("method"), run.manifest["batch_size"]
+        ended = run.status in ENDED or bool(lanes)
+        rows = _Rows(run.path / EPOCHS, header(EpochRecord), required=ended)
+        keys = [Lane(lane.lr, lane.seed) for lane in lanes] or rows.lanes()
+        if not keys:
+            if ended:
+                raise DataError(f"{rows.path}: is damaged: holds no row, though the run has ended")
+            return None
+        series = Series(method, size, tuple(keys), name or run.name)
+        recorder = Recorder(series, 1, keep)
+        rows.read_into(recorder, epochs=True)
+        table = _StepTable(run.path / STEPS, series, keep)
+        histories = tuple(
+            History(series, history.lane, history.epochs, _Steps(table, k))
+            for k, history in enumerate(recorder.histories)
+        )
+        for history in histories:
+            losses = history.epochs["train_loss"]
+            if not losses or math.isnan(losses[0]):
+                raise DataError(
+                    f"{rows.path}: is damaged: holds no untrained loss of lr "
+                    f"{history.lane.lr:g}, seed {history.lane.seed}"
+                )
+        if not lanes:
+            lanes = tuple(_lane_so_far(history, run.status) for history in histories)
+    return RunResult(series, run.status, describe(run), histories, lanes, None, run.path)
+
+
+def describe(stored: Stored) -> Description:
+    """What a run or group was trained on what.
+
+    Raises:
+        DataError: its `run.json` is damaged.
+    """
+    said = stored.manifest.get("problem")
+    kinds: dict[str, type] = {"parameters": int, "rows": int, "val_rows": int, "features": list}
+    kinds["standardized"] = bool
+    found: dict[str, Any] = {}
+    for name in (field.name for field in fields(Description)):
+        value = said.get(name) if isinstance(said, dict) else None
+        if not isinstance(value, kinds.get(name, str)):
+            raise stored.damaged(f"holds no problem.{name}")
+        found[name] = value
+    features = found["features"] = tuple(found["features"])
+    if found["loss"] not in LOSS_NAMES or not all(isinstance(name, str) for name in features):
+        raise stored.damaged("holds a problem that gdrun doesn't write")
+    return Description(**found)
+
+
+def saved_answer(stored: Stored, results: Sequence[RunResult]) -> Answer | None:
+    """What a sweep has come to; None of what isn't one, or has no results yet.
+
+    Raises:
+        DataError: its `run.json` is damaged.
+    """
+    if stored.experiment != "sweep":
+        return None
+    asked = stored.config.get("sweep")
+    target = asked.get("target") if isinstance(asked, dict) else None
+    pace, jobs = stored.manifest.get("seconds_an_update_alone"), stored.manifest.get("jobs", 1)
+    try:
+        by_size = {int(size): float(seconds) for size, seconds in (pace or {}).items()}
+        return study(results, None if target == "auto" else target, by_size, int(jobs))
+    except (AttributeError, TypeError, ValueError):
+        raise stored.damaged("holds no sound facts of a sweep") from None
+
+
+# ---------------------------------------------------------------------------------------- lanes
+
+
+def saved_lanes(run: Stored) -> tuple[LaneResult, ...]:
+    """How the lanes of a run ended; none of a run that hasn't, or was killed."""
+    try:
+        lanes = tuple(LaneResult(**lane) for lane in run.manifest.get("lanes", ()))
+        sound = all(
+            isinstance(lane.lr, float | int)
+            and isinstance(lane.updates, int)
+            and isinstance(lane.seconds, float | int)
+            and all(
+                isinstance(loss, float | int | None)
+                for loss in (lane.train_loss, lane.best_train_loss, lane.val_loss)
+            )
+            for lane in lanes
+        )
+    except TypeError:
+        sound = False
+    if not sound:
+        raise run.damaged("holds lanes that gdrun doesn't write")
+    return lanes
+
+
+def _lane_so_far(history: History, status: Status) -> LaneResult:
+    """Sum up a lane from its rows; one that diverged counts up to the update that showed it."""
+    epochs = history.epochs
+    epoch, updates, samples = (epochs[name][-1] for name in ("epoch", "updates", "samples"))
+    diverged_at = None
+    if math.isinf(epochs["train_loss"][-1]):
+        diverged_at = int(updates)
+    if math.isinf(epochs["batch_loss"][-1]):
+        logged = history.steps
+        if logged["loss"] and math.isinf(logged["loss"][-1]):  # else `log_every` left it out
+            diverged_at = int(logged["update"][-1])
+        else:
+            diverged_at = int(updates)
+    if diverged_at:
+        whole, rest = divmod(diverged_at, int(updates) // int(epoch))
+        samples = whole * (samples // epoch) + rest * history.series.batch_size
+        updates = diverged_at
+    return lane_result(
+        history,
+        status if diverged_at is None else "diverged",
+        diverged_at,
+        updates=int(updates if diverged_at != 0 else 0),
+        samples=int(samples),
+        seconds=epochs["seconds"][-1],
+        stopped_at=None,
+    )
+
+
+# ---------------------------------------------------------------------------------------- files
+
+
+class _Rows:
+    """The whole lines below the header of a CSV file, which a process may be writing still."""
+
+    def __init__(self, path: Path, first_line: str, *, required: bool) -> None:
+        self.path = path
+        self._first_line = first_line
+        self._required = required
+        self._number = 0
+
+    def __iter__(self) -> Iterator[str]:
+        try:
+            descriptor = open_plain(self.path, os.O_RDONLY)
+        except FileNotFoundError:
+            if self._required:
+                raise DataError(f"{self.path}: is missing", "put it back as it was") from None
+            return
+        with os.fdopen(descriptor, "rb") as file:
+            for self._number, line in enumerate(file, 1):
+                if not line.endswith(b"\n"):
+                    return
+                if self._number > 1:
+                    yield line.decode()
+                elif line.decode(errors="replace") != self._first_line:
+                    raise DataError(
+                        f"{self.path}: is damaged: expected {self._first_line.strip()} "
+                        "as its first line"
+                    )
+
+    def lanes(self) -> list[Lane]:
+        """The lanes that the rows of epoch 0 are of, in their order."""
+        found: list[Lane] = []
+        try:
+            for line in self:
+                _, _, lr, seed, epoch, *_ = line.split(",")
+                if epoch != "0":
+                    break
+                found.append(Lane(float(lr), int(seed)))
+        except ValueError:
+            raise self._damaged() from None
+        return found
+
+    def read_into(self, recorder: Recorder, *, epochs: bool) -> None:
+        """Record all rows.
+
+        Raises:
+            DataError: one isn't of the run.
+        """
+        try:
+            recorder.read(self if epochs else (), () if epochs else self)
+        except (ValueError, KeyError, OverflowError):
+            raise self._damaged() from None
+
+    def _damaged(self) -> DataError:
+        return DataError(
+            f"{self.path}, line {self._number}: is damaged: no row of this run",
+            "put the file back as it was",
+        )
+
+
+@dataclass(frozen=True)
+class _StepTable:
+    """The columns of `steps.csv`, read when one is asked for: lane by lane."""
+
+    path: Path
+    series: Series
+    keep: int | None
+
+    @cached_property
+    def columns(self) -> list[Mapping[str, "array[float]"]]:
+        recorder = Recorder(self.series, 1, self.keep)
+        with output_errors(self.path, "read"):
+            rows = _Rows(self.path, header(StepRecord), required=True)
+            rows.read_into(recorder, epochs=False)
+        return [history.steps for history in recorder.histories]
+
+
+class _Steps(Mapping[str, "array[float]"]):
+    """The columns of one lane of a table that is read when one of them is asked for."""
+
+    def __init__(self, table: _StepTable, lane: int) -> None:
+        self._table = table
+        self._lane = lane
+
+    def __getitem__(self, name: str) -> "array[float]":
+        return self._table.columns[self._lane][name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._table.columns[self._lane])
+
+    def __len__(self) -> int:
+        return len(self._table.columns[self._lane])

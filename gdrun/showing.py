@@ -1,0 +1,265 @@
+"""What `gdrun show` prints of a run: how it was asked for and stands, its numbers, its curve."""
+
+import os
+import shlex
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console, RenderableType
+from rich.text import Text
+
+from gdrun import labels
+from gdrun.answer import Answer
+from gdrun.chart import Curve, chart
+from gdrun.config import DATA_SOURCES, RunConfig
+from gdrun.costs import AXES, Cost, ceiling_of, median_curve
+from gdrun.display import headline
+from gdrun.labels import visible
+from gdrun.listing import local_time
+from gdrun.listtable import STATUS_STYLES
+from gdrun.reading import describe
+from gdrun.report import result_notes, result_table
+from gdrun.results import RunResult, compare_results
+from gdrun.saved import flatten
+from gdrun.stored import Stored
+from gdrun.sweepreport import sweep_report
+
+WIDEST = 110  # columns of a chart
+
+
+def show(
+    stored: Stored,
+    results: Sequence[RunResult],
+    answer: Answer | None,
+    console: Console,
+    *,
+    x: Cost,
+    whole_config: bool,
+) -> Iterator[RenderableType]:
+    """What there is to say of a run or group, a part after the other.
+
+    Raises:
+        DataError: its `run.json` is damaged.
+        OSError: a file can't be read.
+    """
+    yield Text.assemble(
+        (visible(str(stored.path)), "bold"),
+        "  ",
+        (stored.experiment, ""),
+        "  ",
+        (stored.status, STATUS_STYLES[stored.status]),
+    )
+    rates = list(dict.fromkeys(lr for result in results for lr in result.series.lrs))
+    yield headline(describe(stored), _rates_in_words(rates))
+    for title, text in _facts(stored):
+        yield Text.assemble((f"{title:<8} ", "dim"), visible(text))
+    if whole_config:
+        yield Text("config", "dim")
+        yield Text("\n".join(_as_yaml(stored.config)))
+    else:
+        changed = ", ".join(f"{key} {value}" for key, value in changed_keys(stored.config))
+        yield Text.assemble(
+            ("config   ", "dim"), visible(changed) or "the defaults", ("  (-c: all of it)", "dim")
+        )
+    yield from (Text(visible(line)) for line in _standing(stored, results))
+    if not results:
+        yield Text("no row is logged yet", "yellow")
+    elif answer:
+        yield Text()
+        yield from sweep_report(answer, stored.path, console)
+    else:
+        comparison = compare_results(results)
+        yield Text()
+        yield result_table(comparison, console)
+        yield from (Text(visible(note), "dim") for note in result_notes(comparison, results))
+    if results:
+        yield Text()
+        yield Text("train loss", "bold")
+        yield from draw_chart(results, x, console)
+    yield Text()
+    yield from (Text(line) for line in _files(stored))
+
+
+def as_json(
+    stored: Stored, results: Sequence[RunResult], answer: Answer | None
+) -> Mapping[str, Any]:
+    """The same for programs.
+
+    Raises:
+        DataError: its `run.json` is damaged.
+        OSError: a file can't be read.
+    """
+    manifest = stored.manifest
+    return {
+        "directory": str(stored.path),
+        "kind": manifest["kind"],
+        "experiment": stored.experiment,
+        "status": stored.status,
+        **{key: manifest.get(key) for key in ("command", "started", "finished")},
+        **{key: manifest.get(key) for key in ("device", "threads", "host", "versions")},
+        "git_commit": manifest.get("git_commit"),
+        "problem": asdict(describe(stored)),
+        "config": stored.config,
+        "comparison": asdict(compare_results(results)) if results else None,
+        **({"answer": answer.summary()} if answer else {}),
+        "runs": [
+            {
+                "name": result.series.name,
+                "method": result.series.method,
+                "batch_size": result.series.batch_size,
+                "status": result.status,
+                "directory": str(result.directory),
+                "lanes": [asdict(lane) for lane in result.lanes],
+            }
+            for result in results
+        ],
+        "files": [str(path) for path in _paths(stored)],
+    }
+
+
+def draw_chart(results: Sequence[RunResult], x: Cost, console: Console) -> Iterator[Text]:
+    """Median train losses: of a run by learning rate, of several runs each at its best one."""
+    ceiling = ceiling_of(results)
+    color_of = labels.colors([result.series for result in results])
+    curves = []
+    for result in results:
+        lrs = result.series.lrs
+        if len(results) > 1 and len(lrs) > 1:
+            finals = {row.lr: row.train_loss for row in compare_results([result]).rows}
+            lrs = [min(lrs, key=lambda lr: (finals[lr] is None, finals[lr] or 0.0))]
+        for k, lr in enumerate(lrs):
+            several = len(result.series.lrs) > 1
+            color = labels.OTHER_COLORS[k % len(labels.OTHER_COLORS)]
+            curves.append(
+                Curve(
+                    f"{result.series.name}, lr {lr:g}" if several else result.series.name,
+                    color if len(lrs) > 1 else color_of[result.series.name],
+                    *median_curve(result, lr, x, ceiling),
+                )
+            )
+    yield from chart(
+        curves,
+        AXES[x].title,
+        min(console.width, WIDEST),
+        show_x=AXES[x].show,
+        encoding=console.encoding,
+        colored=console.color_system is not None and not console.no_color,
+    )
+
+
+def changed_keys(config: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The dotted keys of a config that aren't as the schema would have them, with their values."""
+    defaults = flatten(RunConfig().model_dump(mode="json"))
+    data = config.get("data")
+    source = data.get("source") if isinstance(data, dict) else None
+    if source in DATA_SOURCES:
+        defaults = {key: value for key, value in defaults.items() if not key.startswith("data.")}
+        own = DATA_SOURCES[source].model_construct().model_dump(mode="json")
+        defaults |= {f"data.{key}": value for key, value in own.items()}
+        if source != "quadratic":
+            del defaults["data.source"]
+    return [
+        (key, _in_words(value))
+        for key, value in flatten(config).items()
+        if defaults.get(key, flatten) != value
+    ]
+
+
+def _in_words(value: object) -> str:
+    match value:
+        case bool():
+            return "true" if value else "false"
+        case float():
+            return f"{value:g}"
+        case list():
+            return "[" + ", ".join(map(_in_words, value)) + "]"
+        case None:
+            return "none"
+    return str(value)
+
+
+def _as_yaml(config: Mapping[str, Any]) -> Iterator[str]:
+    import yaml
+
+    text = yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True)
+    return (f"  {visible(line)}" for line in text.splitlines())
+
+
+def _rates_in_words(rates: Sequence[float]) -> str:
+    """The learning rates, or how many there are."""
+    if not rates:
+        return "no lane begun"
+    if len(rates) > 4:
+        return f"{len(rates)} learning rates from {min(rates):g} to {max(rates):g}"
+    return f"lr {', '.join(f'{rate:g}' for rate in rates)}"
+
+
+def _facts(stored: Stored) -> Iterator[tuple[str, str]]:
+    """What was typed, when that was, and on what it ran."""
+    manifest = stored.manifest
+    if manifest.get("command"):
+        yield "command", str(manifest["command"])
+    started, finished = (local_time(stored, key) for key in ("started", "finished"))
+    if started:
+        lasted = ""
+        if finished:
+            ends = [datetime.fromisoformat(manifest[key]) for key in ("started", "finished")]
+            seconds = (ends[1] - ends[0]).total_seconds()  # whole ones
+            lasted = f", took {labels.seconds(seconds) if seconds else 'less than a second'}"
+        resumed = manifest.get("resumed", [])
+        again = f", gone on with {labels.count(len(resumed), 'time')}" if resumed else ""
+        yield "started", f"{started}{lasted}{again}"
+    versions = manifest.get("versions")
+    parts = [str(manifest["host"])] if manifest.get("host") else []
+    for key, noun in (("threads", "thread"), ("jobs", "job")):
+        if isinstance(manifest.get(key), int) and (key != "jobs" or manifest[key] > 1):
+            parts.append(labels.count(manifest[key], noun))
+    if isinstance(versions, dict):
+        parts += [f"{name} {number}" for name, number in versions.items()]
+    if manifest.get("git_commit"):
+        parts.append(f"commit {str(manifest['git_commit'])[:12]}")
+    yield "machine", " · ".join(parts)
+
+
+def _standing(stored: Stored, results: Sequence[RunResult]) -> Iterator[str]:
+    """How far what hasn't ended is, and what failed."""
+    failures = stored.manifest.get("failures", [])
+    for failure in failures if isinstance(failures, list) else []:
+        if isinstance(failure, dict):
+            problems = failure.get("problems", [])
+            yield f"failed: {failure.get('name')}: {'; '.join(map(str, problems))}"
+    if stored.status not in ("running", "interrupted", "failed"):
+        return
+    for result in results:
+        if result.status in ("done", "diverged"):
+            continue
+        epochs = stored.config.get("epochs")
+        at = max(lane.epochs for lane in result.lanes)
+        total = f" of {epochs:,}" if isinstance(epochs, int) else ""
+        seconds = labels.seconds(max(lane.seconds for lane in result.lanes))
+        yield f"{result.series.name}: epoch {at:,}{total}, {seconds} of training"
+    if stored.status != "running":
+        place = shlex.quote(str(stored.path))
+        yield f"to go on: gdrun {stored.experiment} --resume {place}"
+
+
+def _paths(stored: Stored) -> Iterator[Path]:
+    """The files of a run or group, those of its runs after its own."""
+    for place in dict.fromkeys([stored.path, *(run.path for run in stored.members)]):
+        with os.scandir(place) as entries:
+            names = sorted(entry.name for entry in entries if entry.is_file(follow_symlinks=False))
+        yield from (place / name for name in names if not name.startswith("."))
+
+
+def _files(stored: Stored) -> Iterable[str]:
+    """The files, a line a directory."""
+    by_place: dict[Path, list[str]] = {}
+    for path in _paths(stored):
+        by_place.setdefault(path.parent, []).append(path.name)
+    width = max(len(run.path.name) for run in stored.members) + 3 if stored.members else 2
+    for place, names in by_place.items():
+        start = "" if place == stored.path else f"  {place.name}/"
+        yield visible(f"{start:<{width}}  {'  '.join(names)}")
