@@ -76,6 +76,8 @@ def curves_figure(
 def _label(axes: Axes, x: Cost, y: str | None) -> None:
     limits = axes.get_xlim()
     label_axes(axes, UNITS[x], y)
+    if axes.get_yscale() == "linear":  # all curves have left before there is anything to see
+        axes.set_yticks([])
     if x == "seconds" and axes.get_xscale() == "linear":  # which needn't be whole
         axes.set_xlim(limits)
         axes.xaxis.set_major_locator(MaxNLocator(nbins=6, steps=[1, 2, 5, 10]))

@@ -111,7 +111,8 @@ def chart(
             crosses[left // 2] = k
     axis = "┤│└─" if fancy else "+|+-"
     for row in range(HEIGHT):
-        line = Text(f"{ticks.get(row, ''):>{margin}} {axis[0 if row in ticks else 1]}", "dim")
+        side = f"{ticks.get(row, ''):>{margin}} {axis[0 if row in ticks else 1]}"
+        line = Text.assemble((side, "dim"))
         for column in range(columns):
             cell = (row, column)
             if row == 0 and column in crosses:
@@ -137,6 +138,7 @@ def _draw(canvas: _Canvas, number: int, points: Iterable[tuple[int, int | None]]
     before: tuple[int, int] | None = None
     seen: list[int] = []  # the rows in the column of the dot before: lowest and highest suffice
     leaves = None
+    last, alone = None, True
     for across, down in points:
         if down is None:
             leaves = across if leaves is None else leaves
@@ -150,9 +152,10 @@ def _draw(canvas: _Canvas, number: int, points: Iterable[tuple[int, int | None]]
         elif not min(seen) <= down <= max(seen):
             canvas.line(before, (across, down), number)
             seen = [min(down, *seen), max(down, *seen)]
-        before = (across, down)
-    if before is not None and len(canvas.dots) == 1:  # a single dot is easily overlooked
-        across, down = before
+        alone &= last is None
+        before = last = (across, down)
+    if last is not None and alone:  # a single dot is easily overlooked
+        across, down = last
         for right, below in ((1, 0), (0, 1), (1, 1)):
             canvas.dot(across + right, down + below, number)
     return leaves

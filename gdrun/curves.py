@@ -179,9 +179,8 @@ def number_log_axis(axis: Axis) -> None:
     """Numbers at powers of ten or, where the axis has hardly more than one, between them."""
     low, high = axis.get_view_interval()
     if 0 < low < high and (high < 30 * low or high < 10 * 10 ** math.ceil(math.log10(low))):
-        subs: Sequence[float] = (1, 2, 4, 6) if isinstance(axis, YAxis) else (1, 3)
-        if high < 4 * low:
-            subs = range(1, 10)
+        dense = (1, 1.5, 2, 3, 4, 5, 6, 8) if high < 5 * low else (1, 2, 4, 6)
+        subs = dense if isinstance(axis, YAxis) else (1, 3)
         axis.set_major_locator(LogLocator(subs=subs))
         axis.set_major_formatter("{x:,g}")
     # Ticks are most of the time that a figure takes: those without a number tell nothing.

@@ -1,7 +1,7 @@
 """What there is in an output directory: a line of facts a run or group, to be picked and sorted."""
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -82,9 +82,10 @@ def list_entries(output_dir: Path, *, opened: bool = False) -> list[Entry]:
     Raises:
         ConfigError, OutputError: there is no such directory, or it can't be read.
     """
-    found = [entry for path in run_directories(output_dir) for entry in _entries(path, opened)]
+    found = [_entries(path, opened) for path in run_directories(output_dir)]
     # What was started at the same time, or isn't known when, stays in the order of its name.
-    return sorted(found, key=lambda entry: str(entry.facts.get("started", ("",))[0]), reverse=True)
+    found.sort(key=lambda pair: pair[0], reverse=True)
+    return [entry for _, entries in found for entry in entries]
 
 
 def kind_of(flag: str) -> Callable[[str], Kind]:
@@ -133,22 +134,26 @@ def as_json(entry: Entry, output_dir: Path) -> dict[str, Any]:
             for key in KEYS
             for values in [entry.facts.get(key, ())]
         },
+        # Facts have the time as people read it.
+        "started": entry.stored and entry.stored.manifest.get("started"),
         **({"problem": entry.problem} if entry.problem else {}),
     }
 
 
-def _entries(path: Path, opened: bool) -> Iterator[Entry]:
+def _entries(path: Path, opened: bool) -> tuple[str, list[Entry]]:
+    """When a run or group was started, and its lines."""
     try:
         stored = open_stored(path)
+        command, started = stored.experiment, local_time(stored) or ""
         if opened and stored.is_group:
-            for run in stored.members:
-                yield _entry(run, f"{path.name}/{run.path.name}", stored.experiment)
-        else:
-            yield _entry(stored, path.name, stored.experiment)
+            runs = [(run, f"{path.name}/{run.path.name}") for run in stored.members]
+            return started, [_entry(run, name, command) for run, name in runs]
+        return started, [_entry(stored, path.name, command)]
     except GdrunError as error:
-        yield _broken(path.name, " ".join(error.problems))
+        problem = " ".join(error.problems)
     except OSError as error:
-        yield _broken(path.name, f"{error.filename or path}: can't be read: {error.strerror}")
+        problem = f"{error.filename or path}: can't be read: {error.strerror}"
+    return "", [_broken(path.name, problem)]
 
 
 def _broken(name: str, problem: str) -> Entry:

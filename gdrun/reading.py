@@ -75,7 +75,8 @@ def read_result(run: Stored, keep: int | None = None, name: str | None = None) -
                     f"{history.lane.lr:g}, seed {history.lane.seed}"
                 )
         if not lanes:
-            lanes = tuple(_lane_so_far(history, run.status) for history in histories)
+            seconds = max(history.epochs["seconds"][-1] for history in histories)  # of them all
+            lanes = tuple(_lane_so_far(history, run.status, seconds) for history in histories)
     return RunResult(series, run.status, describe(run), histories, lanes, None, run.path)
 
 
@@ -142,7 +143,7 @@ def saved_lanes(run: Stored) -> tuple[LaneResult, ...]:
     return lanes
 
 
-def _lane_so_far(history: History, status: Status) -> LaneResult:
+def _lane_so_far(history: History, status: Status, seconds: float) -> LaneResult:
     """Sum up a lane from its rows; one that diverged counts up to the update that showed it."""
     epochs = history.epochs
     epoch, updates, samples = (epochs[name][-1] for name in ("epoch", "updates", "samples"))
@@ -165,7 +166,7 @@ def _lane_so_far(history: History, status: Status) -> LaneResult:
         diverged_at,
         updates=int(updates if diverged_at != 0 else 0),
         samples=int(samples),
-        seconds=epochs["seconds"][-1],
+        seconds=seconds,
         stopped_at=None,
     )
 
