@@ -20,12 +20,12 @@ def estimate_seconds(experiment: Experiment, jobs: int = 1) -> float:
     With several processes, each takes the next run when it has finished one.
     """
     ends = [0.0] * jobs
-    for member in experiment.members:
+    for member in experiment.left:
         standing = (experiment.standings or {}).get(member.series.name)
         problem, plan = experiment.problem, member.plan
         state = standing.state.clone() if standing else initial_state(problem, plan)
         total = plan.epochs * plan.updates_per_epoch(problem.data.rows)
-        left = 0 if standing and standing.is_complete else total - state.updates
+        left = total - state.updates
         first = ends.index(min(ends))
         ends[first] += left * _seconds_an_update(experiment, member, state) if left else 0.0
     return max(ends)

@@ -59,6 +59,13 @@ class Experiment:
         """Whether its runs get directories of their own below the experiment's."""
         return self.command not in METHODS
 
+    @property
+    def left(self) -> list[Member]:
+        """Its runs that aren't complete."""
+        standings = self.standings or {}
+        complete = {name for name, standing in standings.items() if standing.is_complete}
+        return [member for member in self.members if member.series.name not in complete]
+
     def in_order(self, results: Iterable[RunResult]) -> list[RunResult]:
         """Results of its runs in their order, in whichever they came."""
         names = [member.series.name for member in self.members]

@@ -7,9 +7,9 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cached_property
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
-from multiprocessing.synchronize import Event
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,11 @@ class _Task:
     keep: int | None
     threads: int
 
+    @cached_property
+    def experiment(self) -> Experiment:
+        """The experiment, prepared once a process."""
+        return prepare(self.command, self.config)
+
 
 @dataclass
 class _Worker:
@@ -57,29 +62,40 @@ def side_by_side(
 
     The first runs are begun first: small batches, which take longest. Arguments as in
     `gdrun.runs.execute`. A process that dies is a failure of its run.
+
+    A process asks for a run with None and is told its name; no name means to stop, also in the
+    middle of a run, as does the end of the parent. Nothing is shared beside these pipes, so that no
+    process waits for what one that was killed held.
     """
     threads = max(1, torch.get_num_threads() // jobs)
+    facts = {**facts, "threads": threads}
     task = _Task(experiment.command, experiment.config, directory, facts, keep, threads)
     context = multiprocessing.get_context("spawn")
-    stopping = context.Event()
     waiting = deque(member.series.name for member in experiment.members)
     workers: dict[Connection, _Worker] = {}
+    stopping = False
 
     def hire() -> None:
         ours, theirs = context.Pipe()
-        process = context.Process(target=_work, args=(task, theirs, stopping))
+        process = context.Process(target=_work, args=(task, theirs))
         with _signals_held_back():
             process.start()
         theirs.close()
         workers[ours] = _Worker(process)
 
+    def tell(connection: Connection, name: str) -> None:
+        with suppress(OSError):  # it died meanwhile, which is heard of next
+            connection.send(name)
+
     try:
         for _ in range(min(jobs, len(waiting))):
             hire()
         while workers:
-            if stop():
-                stopping.set()
+            if stop() and not stopping:
+                stopping = True
                 waiting.clear()
+                for each in workers:
+                    tell(each, "")
             for connection in wait(list(workers), POLL_SECONDS):
                 assert isinstance(connection, Connection)
                 worker = workers[connection]
@@ -97,7 +113,7 @@ def side_by_side(
                     continue
                 if message is None:  # it has nothing to do, or no longer
                     worker.run = waiting.popleft() if waiting else ""
-                    connection.send(worker.run)
+                    tell(connection, worker.run)
                 else:
                     yield message
     finally:
@@ -118,6 +134,9 @@ def _signals_held_back() -> Iterator[None]:
     if not hasattr(signal, "pthread_sigmask"):  # on Windows
         yield
         return
+    from multiprocessing import resource_tracker
+
+    resource_tracker.ensure_running()  # the first process starts it, and that lets signals through
     before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     try:
         yield
@@ -125,23 +144,18 @@ def _signals_held_back() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _work(task: _Task, connection: Connection, stopping: Event) -> None:
+def _work(task: _Task, connection: Connection) -> None:
     """Train one run after the other as they are given, until there are no more."""
     for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)
     torch.set_num_threads(task.threads)
-    parent = multiprocessing.parent_process()
-
-    def stop() -> bool:
-        return stopping.is_set() or not (parent and parent.is_alive())
-
     with suppress(EOFError, ConnectionError):  # the parent died
         while True:
             connection.send(None)
             name = connection.recv()
             if not name:
                 return
-            for message in contained(name, _train(task, name, stop)):
+            for message in contained(name, _train(task, name, connection.poll)):
                 connection.send(message)
 
 
@@ -149,11 +163,13 @@ def _train(
     task: _Task, name: str, stop: Callable[[], bool]
 ) -> Iterator[Track | RunResult | Failure]:
     """Train one run; of its progress no more is told than can be seen."""
-    experiment = prepare(task.command, task.config)
+    experiment = task.experiment
     (member,) = (member for member in experiment.members if member.series.name == name)
     place = experiment.place(member, task.directory)
     place.mkdir(exist_ok=True)
     with locked(place):  # the group's is held by the parent, which may die first
+        if stop():  # or be dead by now, and another process go on with the group
+            return
         standing = left_in(experiment, member, place, task.keep)
         standing = standing or begin(experiment, member, task.keep)
         track = track_of(experiment, member, standing)

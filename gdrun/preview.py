@@ -72,13 +72,17 @@ def forecast(experiment: "Experiment", options: TrainingOptions) -> float | None
 
 def extent(experiment: "Experiment", seconds: float, jobs: int) -> Text:
     """How much there is to train, and how long that will take."""
-    tracks = tracks_of(experiment)
+    names = {member.series.name for member in experiment.left}
+    tracks = [track for track in tracks_of(experiment) if track.series.name in names]
+    if not tracks:
+        return Text("nothing is left to train")
     lanes = experiment.members[0].series.lanes
     lrs = len(experiment.members[0].series.lrs)
     left = sum(track.total - track.updates for track in tracks)
-    side = f", {jobs} at a time" if jobs > 1 else ""
     if not left:
         return Text("nothing is left to train")
+    jobs = min(jobs, len(tracks))
+    side = f", {jobs} at a time" if jobs > 1 else ""
     return Text(
         f"{count(len(tracks), 'run')} of {count(len(lanes), 'lane')} "
         f"({count(lrs, 'learning rate')} × {count(len(lanes) // lrs, 'seed')}), "

@@ -23,18 +23,21 @@ def expand(text: str) -> tuple[float, ...]:
         ValueError: it is no range.
     """
     try:
-        scale, *numbers = text.split(":")
-        first, last, count = float(numbers[0]), float(numbers[1]), int(numbers[2])
-        sound = len(numbers) == 3 and math.isfinite(first) and math.isfinite(last)
+        scale, *parts = text.split(":")
+        first, last, count = float(parts[0]), float(parts[1]), int(parts[2])
+        sound = len(parts) == 3 and math.isfinite(first) and math.isfinite(last)
         sound &= scale == "lin" or (scale == "log" and min(first, last) > 0)
     except (ValueError, IndexError):
         sound = False
     if not sound or not 2 <= count <= MOST:
         raise ValueError(f"Input should be {EXPECTED}") from None
-    parts = [k / (count - 1) for k in range(1, count - 1)]
+    shares = [k / (count - 1) for k in range(1, count - 1)]
     if scale == "log":
         low, high = math.log(first), math.log(last)
-        between = [math.exp(low + (high - low) * part) for part in parts]
+        between = [math.exp(low + (high - low) * share) for share in shares]
     else:
-        between = [first + (last - first) * part for part in parts]
-    return (first, *(float(f"{number:.3g}") for number in between), last)
+        between = [first * (1 - share) + last * share for share in shares]
+    numbers = (first, *(float(f"{number:.3g}") for number in between), last)
+    if not all(map(math.isfinite, numbers)):  # rounded up beyond the largest float
+        raise ValueError(f"Input should be {EXPECTED}")
+    return numbers

@@ -18,7 +18,7 @@ from gdrun.progress import Track
 from gdrun.results import Failure, RunResult, compare_results, group_status
 from gdrun.rundir import Manifest, machine_facts, run_facts
 from gdrun.runlog import write_config
-from gdrun.saved import read_manifest, refuse_at_work
+from gdrun.saved import read_manifest, refuse_at_work, root_of
 
 
 def take_up(experiment: Experiment, directory: Path, keep: int | None = None) -> Experiment:
@@ -35,7 +35,7 @@ def take_up(experiment: Experiment, directory: Path, keep: int | None = None) ->
         saved = read_manifest(directory)
         for member in experiment.members:
             place = experiment.place(member, directory)
-            if experiment.is_group:
+            if place != root_of(directory):  # the lock that the caller holds
                 refuse_at_work(place)
             standing = left_in(experiment, member, place, keep)
             if standing:
@@ -82,6 +82,7 @@ def execute(
     Raises:
         OutputError: a file can't be written. What was written before stays.
     """
+    jobs = max(1, min(jobs, len(experiment.left)))
     facts: dict[str, Any] = {}
     if directory:
         threads, data = torch.get_num_threads(), experiment.problem.data
@@ -96,7 +97,7 @@ def execute(
         memory_errors(),
         _group_manifest(experiment, directory, facts) or nullcontext() as manifest,
     ):
-        if jobs > 1 and directory and len(experiment.members) > 1:
+        if jobs > 1 and directory and experiment.is_group:
             events: Generator[Event | Track] = side_by_side(
                 experiment, directory, facts, stop, keep, jobs
             )
@@ -167,15 +168,10 @@ def _group_manifest(
     """
     if directory is None or not experiment.is_group:
         return None
-    standings = experiment.standings or {}
-    saved = experiment.saved
-    is_complete = len(standings) == len(experiment.members) and all(
-        standing.is_complete for standing in standings.values()
-    )
+    saved, config = experiment.saved, experiment.config.model_dump(mode="json")
     # Another target is another answer, though there is nothing left to train.
-    if saved and is_complete and saved.get("config") == experiment.config.model_dump(mode="json"):
+    if saved and not experiment.left and saved.get("config") == config:
         return None
     write_config(directory, experiment.command, experiment.config)
-    config = experiment.config.model_dump(mode="json")
     about = {"kind": "group", "experiment": experiment.command, "config": config}
-    return Manifest(directory, {**facts, **about}, experiment.saved)
+    return Manifest(directory, {**facts, **about}, saved)

@@ -1,5 +1,7 @@
 """The grid of a sweep: which runs it takes, one a batch size, with all learning rates as lanes."""
 
+import math
+
 from gdrun.config import Method, RunConfig, SweepConfig
 from gdrun.errors import ConfigError
 
@@ -48,7 +50,9 @@ def _around(lrs: tuple[float, ...]) -> tuple[float, ...]:
     """The learning rates of a config or, if it has but one, those around it."""
     if len(lrs) > 1:
         return lrs
-    return tuple(float(f"{lrs[0] * 10 ** (k / 2):.3g}") for k in HALF_DECADES)
+    (lr,) = lrs
+    around = (float(f"{lr * 10 ** (k / 2):.3g}") if k else lr for k in HALF_DECADES)
+    return tuple(dict.fromkeys(rate for rate in around if 0 < rate < math.inf))
 
 
 def _powers(rows: int) -> list[int]:
