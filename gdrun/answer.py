@@ -9,11 +9,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from statistics import median
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from gdrun.criticalbatch import CriticalBatch, fit_critical_batch
 from gdrun.records import Status
 from gdrun.results import RunResult, compare_results, reach
+
+if TYPE_CHECKING:
+    from gdrun.criticalbatch import CriticalBatch
 
 Cost = Literal["updates", "samples", "seconds"]
 SWEEP = "sweep.csv"
@@ -119,7 +121,7 @@ class Answer:
     target: float | None
     rows: int
     cells: tuple[Cell, ...]
-    critical: CriticalBatch | None
+    critical: "CriticalBatch | None"
     pace: Mapping[int, float]
     jobs: int
 
@@ -234,6 +236,8 @@ def study(
     """
     if not results:
         return None
+    from gdrun.criticalbatch import fit_critical_batch  # numpy, which the other runs needn't load
+
     target = compare_results(results, target).target
     ordered = sorted(results, key=lambda result: result.series.batch_size)
     cells = [

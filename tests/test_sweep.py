@@ -660,7 +660,7 @@ def test_a_dry_run_says_what_there_is_to_do_and_writes_nothing(invoke: Invoke) -
     assert outcome.code == 0
     assert re.search(
         r"3 runs of 4 lanes \(2 learning rates × 2 seeds\), "
-        r"27 updates of all lanes together, 2 runs at a time: about \d",
+        r"27 updates, 2 at a time: about \d",
         outcome.out,
     )
     assert "batch-16: batch size 16, 4 lanes, 2 updates an epoch, 6 in all" in outcome.out
