@@ -11,7 +11,6 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from gdrun.answer import FEWEST_SEEDS, Answer, Cell
-from gdrun.criticalbatch import FEWEST_BATCHES
 from gdrun.labels import count, number, seconds
 from gdrun.results import TARGET_FACTOR
 from gdrun.rundir import CONFIG
@@ -134,6 +133,8 @@ def _critical(answer: Answer) -> Iterable[str]:
             "Too few batch sizes came to the target to say from which on larger ones are wasted."
         )
         return
+    from gdrun.criticalbatch import FEWEST_BATCHES  # numpy, which has been loaded to fit
+
     largest = max(fit.batches)
     if len(set(fit.batches) - set(_hasty(answer))) < FEWEST_BATCHES:
         yield (
