@@ -1,13 +1,13 @@
 """The curves of results on given axes: medians and bands over seeds, running means, log scales.
 
 One seed is shown as it is, several as their median and the band between their 20th and 80th
-percentile; several learning rates differ in line style. A lane that diverged counts as infinite.
+percentile. A lane that diverged counts as infinite.
 numpy is here as the array type of matplotlib's interface.
 """
 
 import math
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,22 +18,11 @@ from numpy.typing import NDArray
 
 from gdrun.history import History
 from gdrun.labels import short
+from gdrun.looks import Look, Looks
 from gdrun.results import RunResult
 
 Array = NDArray[np.float64]
-LineStyle = Any  # matplotlib's: a name or (offset, on-off pattern in points)
-
 BAND = (20, 80)  # percentiles
-# Solid, dashed, dotted, dash-dotted, and on-off patterns in points for further learning rates.
-LINE_STYLES: tuple[LineStyle, ...] = (
-    "-",
-    "--",
-    ":",
-    "-.",
-    (0, (6, 1, 1, 1, 1, 1)),
-    (0, (1, 4)),
-    (0, (8, 4)),
-)
 # Points of a curve of several seeds: a picture is no wider.
 SHOWN_POINTS = 5000
 # Above this many points a line is embedded as pixels in SVG and PDF files.
@@ -45,28 +34,24 @@ def draw_steps(
     axes: Axes,
     result: RunResult,
     ceiling: float,
-    color: str,
-    styles: Mapping[float, LineStyle] | None = None,
+    looks: Looks,
 ) -> None:
-    """Faint: the loss of every logged update (of several seeds, their band); bold: running mean.
-
-    `styles` are the line styles of learning rates, where they aren't those of this run alone.
-    """
-    groups = list(lr_groups(result, styles))
+    """Faint: the loss of every logged update (of several seeds, their band); bold: running mean."""
+    groups = list(lr_groups(result, looks))
     several = len(groups) ** 0.5
-    for style, lanes in groups:
+    for look, lanes in groups:
         histories = [result.histories[lane] for lane in lanes]
         updates, losses = _align(histories, "steps", "update", "loss")
         where, means = _epoch_means(histories, updates, losses)
         means[means > ceiling] = np.inf
         losses[losses > ceiling] = np.inf
         updates, middle, low, high = _quantiles(updates, losses)
-        faint: Any = {"color": color, "rasterized": len(updates) > RASTERIZE_ABOVE}
+        faint: Any = {"color": look.color, "rasterized": len(updates) > RASTERIZE_ABOVE}
         if len(lanes) > 1:
             axes.fill_between(updates, low, high, **faint, alpha=0.3 / several, linewidth=0)
         elif result.series.batch_size < result.description.rows:
             axes.plot(updates, middle, **faint, alpha=0.3 / several, linewidth=0.7)
-        draw_band(axes, where, means, color, style, band=False, gid=MEAN)
+        draw_band(axes, where, means, look, band=False, gid=MEAN)
     log_scale(axes, x=False)
 
 
@@ -86,32 +71,30 @@ def draw_epochs(
     axes: Axes,
     result: RunResult,
     ceiling: float,
-    color: str,
+    looks: Looks,
     loss: str,
     cost: str,
-    styles: Mapping[float, LineStyle] | None = None,
     *,
     log_x: bool | None = None,
 ) -> None:
     """A loss at the ends of epochs against what it cost; both are columns of `epochs.csv`.
 
-    `styles` as in `draw_steps`; without a `log_x`, all costs but epochs are shown on a log axis.
+    Without a `log_x`, all costs but epochs are shown on a log axis.
     """
     log_x = cost != "epoch" if log_x is None else log_x
-    for style, lanes in lr_groups(result, styles):
+    for look, lanes in lr_groups(result, looks):
         x, losses = _align([result.histories[lane] for lane in lanes], "epochs", cost, loss)
         losses[losses > ceiling] = np.inf
         # Nothing has been spent before training, which a logarithmic axis can't show.
         shown = slice(1 if log_x else 0, None)
-        draw_band(axes, x[shown], losses[:, shown], color, style)
+        draw_band(axes, x[shown], losses[:, shown], look)
 
 
 def draw_band(
     axes: Axes,
     x: Array,
     curves: Array,
-    color: str,
-    style: LineStyle,
+    look: Look,
     *,
     band: bool = True,
     gid: str | None = None,
@@ -119,14 +102,14 @@ def draw_band(
     """The median of curves, (lanes, points), and their band; a cross on top where it leaves."""
     x, middle, low, high = _quantiles(x, curves)
     if band and len(curves) > 1:
-        axes.fill_between(x, low, high, color=color, alpha=0.2, linewidth=0)
+        axes.fill_between(x, low, high, color=look.color, alpha=0.2, linewidth=0)
     alive = np.flatnonzero(np.isfinite(middle))
     single: Any = {"marker": "o", "markersize": 4} if len(alive) == len(middle) == 1 else {}
-    axes.plot(x, middle, color=color, linestyle=style, gid=gid, **single)
+    axes.plot(x, middle, color=look.color, linestyle=look.style, gid=gid, **single)
     gone = np.flatnonzero(~np.isfinite(middle))
     if len(gone):
         edge = axes.get_xaxis_transform()  # x as on the axis, y from 0 at its foot to 1 at its top
-        cross: Any = {"color": color, "markeredgewidth": 2, "alpha": 0.8, "clip_on": False}
+        cross: Any = {"color": look.color, "markeredgewidth": 2, "alpha": 0.8, "clip_on": False}
         axes.plot(x[gone[:1]], [0.97], "x", transform=edge, gid=CROSS, **cross)
 
 
@@ -187,26 +170,13 @@ def number_log_axis(axis: Axis) -> None:
     axis.set_minor_locator(NullLocator())
 
 
-def lr_groups(
-    result: RunResult, styles: Mapping[float, LineStyle] | None = None
-) -> Iterator[tuple[LineStyle, list[int]]]:
-    """The lanes of each learning rate, with its line style."""
-    styles = styles or styles_of([result])
-    for lr in result.series.lrs:
-        yield styles[lr], [k for k, lane in enumerate(result.series.lanes) if lane.lr == lr]
-
-
-def styles_of(results: Sequence[RunResult]) -> dict[float, LineStyle]:
-    """The line styles of all learning rates: solid for all where each run has one alone."""
-    lrs = list(dict.fromkeys(lr for result in results for lr in result.series.lrs))
-    if all(len(result.series.lrs) == 1 for result in results):
-        return dict.fromkeys(lrs, LINE_STYLES[0])
-    return dict(zip(lrs, line_styles(len(lrs)), strict=True))
-
-
-def line_styles(number: int) -> list[LineStyle]:
-    """A style for each of so many learning rates; from the eighth on they repeat."""
-    return [LINE_STYLES[k % len(LINE_STYLES)] for k in range(number)]
+def lr_groups(result: RunResult, looks: Looks) -> Iterator[tuple[Look, list[int]]]:
+    """The lanes of each learning rate, and how their curve is drawn."""
+    lanes: dict[float, list[int]] = {}
+    for k, lane in enumerate(result.series.lanes):
+        lanes.setdefault(lane.lr, []).append(k)
+    for lr, own in lanes.items():
+        yield looks[result.series.name, lr], own
 
 
 def _align(histories: Sequence[History], table: str, x: str, y: str) -> tuple[Array, Array]:

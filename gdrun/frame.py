@@ -12,9 +12,10 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from gdrun.curves import BAND, styles_of
+from gdrun.curves import BAND
 from gdrun.errors import excerpt
 from gdrun.labels import colors, count, span
+from gdrun.looks import looks_of, styles_of, tells_rates_by_color
 from gdrun.results import RunResult
 
 STYLE: Any = {
@@ -118,6 +119,8 @@ def _caption(results: Sequence[RunResult], note: str, *, curves_end: bool) -> tu
     problems = _each_once([f"{d.data}, {count(d.rows, 'row')}" for d in descriptions], "problems")
     rates = {lane.lr for result in results for lane in result.series.lanes}
     rate = f", learning rate {min(rates):g}" if len(rates) == 1 else ""
+    if tells_rates_by_color(results):
+        rate = f", batches of {results[0].series.batch_size:,}"
     losses = _each_once([description.loss_name for description in descriptions], "losses")
     notes = [f"loss: {losses}"]
     seeds = [len(result.lanes) // len(result.series.lrs) for result in results]
@@ -146,6 +149,11 @@ def _each_once(texts: Sequence[str], noun: str, shown: int = 3) -> str:
 
 def _legend(results: Sequence[RunResult]) -> list[Artist]:
     """A line for each run and, where there are several, for each learning rate."""
+    if tells_rates_by_color(results):
+        return [
+            Line2D([], [], color=look.color, label=f"lr {lr:g}")
+            for (_, lr), look in looks_of(results).items()
+        ]
     color_of = colors([result.series for result in results])
     styles = styles_of(results)
     # Where each run has a learning rate of its own, that is said with its name.

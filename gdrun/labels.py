@@ -38,9 +38,9 @@ def colors(runs: Sequence[Series]) -> dict[str, str]:
         return {run.name: OTHER_COLORS[k] for k, run in enumerate(runs)}
     if len(sizes) < len(runs):  # more than there are colours to tell apart: in their order
         end = len(runs) - 1
-        return {run.name: _between(RAMP, k / end) for k, run in enumerate(runs)}
+        return {run.name: between(RAMP, k / end) for k, run in enumerate(runs)}
     last = max(1, len(sizes) - 1)
-    return {run.name: _between(RAMP, sizes.index(run.batch_size) / last) for run in runs}
+    return {run.name: between(RAMP, sizes.index(run.batch_size) / last) for run in runs}
 
 
 def kind_of(runs: Iterable[Series]) -> str:
@@ -48,7 +48,7 @@ def kind_of(runs: Iterable[Series]) -> str:
     return "method" if all(run.name == run.method for run in runs) else "run"
 
 
-def _between(ramp: Sequence[str], position: float) -> str:
+def between(ramp: Sequence[str], position: float) -> str:
     """The colour at a position from 0 to 1 between evenly spaced ones."""
     at = position * (len(ramp) - 1)
     first = min(int(at), len(ramp) - 2)

@@ -23,13 +23,13 @@ from gdrun.curves import (
     label_axes,
     log_scale,
     lr_groups,
-    styles_of,
 )
 from gdrun.errors import excerpt
 from gdrun.files import replacing
 from gdrun.frame import STYLE, framed_figure, plain
 from gdrun.heatmap import heatmap_figure
 from gdrun.labels import METHOD_NAMES, colors, kind_of
+from gdrun.looks import for_validation, looks_of
 from gdrun.records import Series
 from gdrun.results import RunResult
 from gdrun.scalingplot import scaling_figure
@@ -107,7 +107,7 @@ def compare_figure(
     height = 5.6 if with_steps else 6.8
     figure, top, bottom = framed_figure(results, width=11, height=height, note=notes)
     ceiling = ceiling_of(results)
-    styles = styles_of(results)
+    looks = looks_of(results)
     color_of = colors([result.series for result in results])
     sides: Any = {"left": 0.07, "right": 0.98}
     inch = 1 / figure.get_figheight()
@@ -130,7 +130,7 @@ def compare_figure(
         for column, result in enumerate(results):
             series, color = result.series, color_of[result.series.name]
             first = axes = figure.add_subplot(above[column], sharey=first)
-            draw_steps(axes, result, ceiling, color, styles)
+            draw_steps(axes, result, ceiling, looks)
             axes.set_title(_title(series, len(results)), color=color, **TITLE)
             label_axes(axes, "update", "batch loss" if column == 0 else None)
         cut_below_the_means(figure.axes)
@@ -144,8 +144,7 @@ def compare_figure(
     for place, (loss, cost, unit, title) in enumerate(panels):
         first = axes = figure.add_subplot(below[divmod(place, across)], sharey=first)
         for result in results:
-            color = color_of[result.series.name]
-            draw_epochs(axes, result, ceiling, color, loss, cost, styles)
+            draw_epochs(axes, result, ceiling, looks, loss, cost)
         log_scale(axes, x=cost != "epoch")
         axes.set_title(title, **TITLE)
         label_axes(axes, unit, "loss over all rows" if place % across == 0 else None)
@@ -161,17 +160,18 @@ def loss_figure(result: RunResult) -> Figure:
     ceiling = ceiling_of([result])
     grid = figure.add_gridspec(1, 2, left=0.085, right=0.98, top=top, bottom=bottom, wspace=0.2)
     steps, epochs = figure.add_subplot(grid[0]), figure.add_subplot(grid[1])
-    color = colors([result.series])[result.series.name]
-    draw_steps(steps, result, ceiling, color)
+    looks = looks_of([result])
+    draw_steps(steps, result, ceiling, looks)
     cut_below_the_means([steps])
     steps.set_title("batch loss", **TITLE)
     label_axes(steps, "update", "loss")
     validation = result.description.val_rows > 0
     if validation:
-        draw_epochs(epochs, result, ceiling, "0.45", "val_loss", "epoch")
-    draw_epochs(epochs, result, ceiling, color, "train_loss", "epoch")
+        draw_epochs(epochs, result, ceiling, for_validation(looks), "val_loss", "epoch")
+    draw_epochs(epochs, result, ceiling, looks, "train_loss", "epoch")
     log_scale(epochs, x=False)
-    epochs.set_title("train loss" + (", validation loss (grey)" if validation else ""), **TITLE)
+    beside = f", validation loss ({'grey' if len(looks) == 1 else 'dashed'})" if validation else ""
+    epochs.set_title("train loss" + beside, **TITLE)
     label_axes(epochs, "epoch", "")
     return figure
 
@@ -203,21 +203,14 @@ def fit_figure(results: RunResult | Sequence[RunResult]) -> Figure:
     )
     for points in rows:
         axes.add_line(points)
-    color_of = colors([result.series for result in results])
+    looks = looks_of(results)
     for result, fit in fits:
-        groups = list(lr_groups(result))
-        for style, lanes in groups:
+        groups = list(lr_groups(result, looks))
+        for look, lanes in groups:
             curves = np.array([fit.curves[lane] for lane in lanes])
             curves[~np.isfinite(curves)] = np.inf
             # The bands of several learning rates would cover each other and the data.
-            draw_band(
-                axes,
-                np.asarray(fit.grid),
-                curves,
-                color_of[result.series.name],
-                style,
-                band=len(groups) == 1,
-            )
+            draw_band(axes, np.asarray(fit.grid), curves, look, band=len(groups) == 1)
     description = results[0].description
     axes.set_xlabel(plain(excerpt(description.features[0])))
     axes.set_ylabel(plain(excerpt(description.target)))

@@ -112,6 +112,17 @@ def test_several_learning_rates_differ_in_style() -> None:
     assert labels[-3:] == ["lr 0.05", "lr 0.1", "lr 0.2"]
 
 
+def test_the_learning_rates_of_one_run_differ_in_colour_and_their_validation_is_dashed() -> None:
+    rates = [0.001 * 1.5**k for k in range(9)]  # more than there are line styles
+    result = train("full", "diabetes", epochs=4, lr=rates, seeds=2)
+    axes = loss_figure(result).axes[1]
+    lines = [line for line in axes.get_lines() if line.get_gid() is None]
+    for style in ("-", "--"):
+        drawn = [line for line in lines if line.get_linestyle() == style]
+        assert len({line.get_color() for line in drawn}) == len(drawn) == 9
+    assert axes.get_title(loc="left") == "train loss, validation loss (dashed)"
+
+
 def test_validation_and_units_are_shown() -> None:
     results = compare("diabetes", epochs=3)
     figure = compare_figure(results)
