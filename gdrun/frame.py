@@ -33,6 +33,8 @@ STYLE: Any = {
 }
 
 MOST_LINES = 6  # of a title or of notes
+# What an entry of a legend takes: its line with the gaps around it, and each letter on average.
+LINE_INCHES, LETTER_INCHES = 0.51, 0.0675
 
 
 class StyledFigure(Figure):
@@ -69,7 +71,7 @@ def framed_figure(
     title_lines = _wrapped(title, int(12 * width))
     note_lines = _wrapped("; ".join(notes), int(16 * width))
     handles = [*_legend(results), *more]
-    columns = max(1, min(len(handles), int(width / _widest(handles))))
+    columns = _columns([str(handle.get_label()) for handle in handles], width)
     by_rows = [handle for k in range(columns) for handle in handles[k::columns]]
     at = [0.1, 0.22 * len(title_lines), 0.17 * len(note_lines), 0.2 * -(-len(handles) // columns)]
     head = sum(at) + gap
@@ -152,10 +154,13 @@ def _legend(results: Sequence[RunResult]) -> list[Artist]:
     return handles
 
 
-def _widest(handles: Sequence[Artist]) -> float:
-    """Inches that each entry of a legend takes."""
-    longest = max(len(str(handle.get_label())) for handle in handles)
-    return 1.35 if longest <= 20 else 0.45 + 0.065 * longest
+def _columns(texts: Sequence[str], width: float) -> int:
+    """How many entries of a legend fit beside each other, in inches."""
+    for columns in range(len(texts), 1, -1):
+        longest = [max(map(len, texts[k::columns])) for k in range(columns)]
+        if sum(LINE_INCHES + LETTER_INCHES * letters for letters in longest) <= width:
+            return columns
+    return 1
 
 
 def _wrapped(text: str, width: int) -> list[str]:

@@ -554,6 +554,11 @@ def test_data_is_known_by_what_it_holds(outputs: Path, invoke: Invoke) -> None:
     assert "the configs say the same, but the rows differ" in invoke(*args).err
     edit(outputs / "two", data_fingerprint=None)
     assert invoke(*args).code == 0
+    edit(outputs / "one", data_fingerprint=None)
+    edit(outputs / "two", config={**config, "data": {**config["data"], "seed": 7}})
+    assert "data.seed: 0 in one, 7 in two" in invoke(*args).err
+    edit(outputs / "two", config={**config, "loss": "l1"}, data_fingerprint=None)
+    assert invoke(*args).code == 0  # its description is what counts
     edit(outputs / "two", host="other", threads=77)
     assert "threads" in invoke(*args).err
 
