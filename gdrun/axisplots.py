@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from gdrun.costs import Cost, ceiling_of
-from gdrun.curves import draw_epochs, label_axes, log_scale, styles_of
+from gdrun.curves import draw_epochs, has_bands, label_axes, log_scale, styles_of
 from gdrun.frame import STYLE, framed_figure
 from gdrun.labels import colors
 from gdrun.results import RunResult
@@ -57,14 +57,14 @@ def curves_figure(
         bottom=bottom,
         wspace=0.08,
     )
-    ceiling, styles = ceiling_of(results), styles_of(results)
+    ceiling, styles, bands = ceiling_of(results), styles_of(results), has_bands(results)
     color_of = colors([result.series for result in results])
     first = None
     for column, (loss, title) in enumerate(losses.items()):
         first = axes = figure.add_subplot(grid[column], sharey=first)
         for result in results:
             color = color_of[result.series.name]
-            draw_epochs(axes, result, ceiling, color, loss, x, styles, log_x=log_x)
+            draw_epochs(axes, result, ceiling, color, loss, x, styles, log_x=log_x, band=bands)
         log_scale(axes, x=log_x)
         if len(losses) > 1:
             axes.set_title(title, **TITLE)

@@ -34,6 +34,7 @@ LINE_STYLES: tuple[LineStyle, ...] = (
     (0, (1, 4)),
     (0, (8, 4)),
 )
+MOST_BANDS = 9
 # Points of a curve of several seeds: a picture is no wider.
 SHOWN_POINTS = 5000
 # Above this many points a line is embedded as pixels in SVG and PDF files.
@@ -92,6 +93,7 @@ def draw_epochs(
     styles: Mapping[float, LineStyle] | None = None,
     *,
     log_x: bool | None = None,
+    band: bool = True,
 ) -> None:
     """A loss at the ends of epochs against what it cost; both are columns of `epochs.csv`.
 
@@ -103,7 +105,7 @@ def draw_epochs(
         losses[losses > ceiling] = np.inf
         # Nothing has been spent before training, which a logarithmic axis can't show.
         shown = slice(1 if log_x else 0, None)
-        draw_band(axes, x[shown], losses[:, shown], color, style)
+        draw_band(axes, x[shown], losses[:, shown], color, style, band=band)
 
 
 def draw_band(
@@ -202,6 +204,11 @@ def styles_of(results: Sequence[RunResult]) -> dict[float, LineStyle]:
     if all(len(result.series.lrs) == 1 for result in results):
         return dict.fromkeys(lrs, LINE_STYLES[0])
     return dict(zip(lrs, line_styles(len(lrs)), strict=True))
+
+
+def has_bands(results: Sequence[RunResult]) -> bool:
+    """Whether bands are drawn: those of more curves would cover each other."""
+    return sum(len(result.series.lrs) for result in results) <= MOST_BANDS
 
 
 def line_styles(number: int) -> list[LineStyle]:

@@ -12,7 +12,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from gdrun.curves import BAND, styles_of
+from gdrun.curves import BAND, has_bands, styles_of
 from gdrun.errors import excerpt
 from gdrun.labels import colors, count, span
 from gdrun.results import RunResult
@@ -109,7 +109,7 @@ def _caption(results: Sequence[RunResult], note: str, *, curves_end: bool) -> tu
     seeds = [len(result.lanes) // len(result.series.lrs) for result in results]
     if max(seeds) > 1:
         # Functions at several learning rates are drawn without their bands.
-        banded = curves_end or len(rates) == 1
+        banded = has_bands(results) and (curves_end or len(rates) == 1)
         band = f", band {BAND[0]}th to {BAND[1]}th percentile" if banded else ""
         notes.append(f"median of {span(seeds)} seeds{band}")
         note = note.replace(" update faint", " update's band faint")

@@ -20,6 +20,7 @@ from gdrun.curves import (
     draw_band,
     draw_epochs,
     draw_steps,
+    has_bands,
     label_axes,
     log_scale,
     lr_groups,
@@ -108,7 +109,7 @@ def compare_figure(
     height = 5.6 if with_steps else 6.8
     figure, top, bottom = framed_figure(results, width=11, height=height, note=notes)
     ceiling = ceiling_of(results)
-    styles = styles_of(results)
+    styles, bands = styles_of(results), has_bands(results)
     color_of = colors([result.series for result in results])
     sides: Any = {"left": 0.07, "right": 0.98}
     inch = 1 / figure.get_figheight()
@@ -146,7 +147,7 @@ def compare_figure(
         first = axes = figure.add_subplot(below[divmod(place, across)], sharey=first)
         for result in results:
             color = color_of[result.series.name]
-            draw_epochs(axes, result, ceiling, color, loss, cost, styles)
+            draw_epochs(axes, result, ceiling, color, loss, cost, styles, band=bands)
         log_scale(axes, x=cost != "epoch")
         axes.set_title(title, **TITLE)
         label_axes(axes, unit, "loss over all rows" if place % across == 0 else None)

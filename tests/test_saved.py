@@ -663,3 +663,22 @@ def test_no_command_that_looks_imports_torch(outputs: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert "\x1b" not in done.stdout
+
+
+def test_bands_that_would_cover_each_other_are_left_out(outputs: Path) -> None:
+    grid = load(outputs / "grid").results
+    few, many = (
+        curves_figure(
+            [
+                replace(run, series=replace(run.series, name=f"{k}"))
+                for k in range(n)
+                for run in grid
+            ]
+        )
+        for n in (1, 3)
+    )
+    for figure, drawn in ((few, True), (many, False)):
+        assert bool(figure.axes[0].collections) == drawn
+        note = "\n".join(text.get_text() for text in figure.texts)
+        assert ("band" in note) == drawn
+        assert "median of 2 seeds" in note
