@@ -33,6 +33,7 @@ EXAMPLES = "\n\n".join(
         "gdrun compare -c diabetes --seeds 8 [dim]· real data, with bands[/dim]",
         "gdrun minibatch --batch-size 32 --lr 0.05",
         "gdrun init && gdrun compare -c gdrun.yaml [dim]· your own experiment[/dim]",
+        "gdrun list && gdrun show latest [dim]· what was trained[/dim]",
         "[bold]Exit codes[/bold]  0 done · 1 failed · 2 usage or config · 3 all diverged · "
         "130 interrupted",
     ]

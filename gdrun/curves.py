@@ -47,9 +47,9 @@ def draw_steps(
         losses[losses > ceiling] = np.inf
         updates, middle, low, high = _quantiles(updates, losses)
         faint: Any = {"color": look.color, "rasterized": len(updates) > RASTERIZE_ABOVE}
-        if len(lanes) > 1:
+        if len(lanes) > 1 and look.band:
             axes.fill_between(updates, low, high, **faint, alpha=0.3 / several, linewidth=0)
-        elif result.series.batch_size < result.description.rows:
+        elif len(lanes) == 1 and result.series.batch_size < result.description.rows:
             axes.plot(updates, middle, **faint, alpha=0.3 / several, linewidth=0.7)
         draw_band(axes, where, means, look, band=False, gid=MEAN)
     log_scale(axes, x=False)
@@ -101,7 +101,7 @@ def draw_band(
 ) -> None:
     """The median of curves, (lanes, points), and their band; a cross on top where it leaves."""
     x, middle, low, high = _quantiles(x, curves)
-    if band and len(curves) > 1:
+    if band and look.band and len(curves) > 1:
         axes.fill_between(x, low, high, color=look.color, alpha=0.2, linewidth=0)
     alive = np.flatnonzero(np.isfinite(middle))
     single: Any = {"marker": "o", "markersize": 4} if len(alive) == len(middle) == 1 else {}

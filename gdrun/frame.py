@@ -15,7 +15,7 @@ from matplotlib.lines import Line2D
 from gdrun.curves import BAND
 from gdrun.errors import excerpt
 from gdrun.labels import colors, count, span
-from gdrun.looks import looks_of, styles_of, tells_rates_by_color
+from gdrun.looks import has_bands, looks_of, styles_of, tells_rates_by_color
 from gdrun.results import RunResult
 
 STYLE: Any = {
@@ -34,6 +34,8 @@ STYLE: Any = {
 }
 
 MOST_LINES = 6  # of a title or of notes
+# What an entry of a legend takes: its line with the gaps around it, and each letter on average.
+LINE_INCHES, LETTER_INCHES = 0.51, 0.0675
 
 
 class StyledFigure(Figure):
@@ -85,7 +87,7 @@ def headed_figure(
     """
     title_lines = _wrapped(title, int(12 * width))
     note_lines = _wrapped("; ".join(notes), int(16 * width))
-    columns = max(1, min(len(handles), int(width / _widest(handles))))
+    columns = _columns([str(handle.get_label()) for handle in handles], width)
     by_rows = [handle for k in range(columns) for handle in handles[k::columns]]
     at = [0.1, 0.22 * len(title_lines), 0.17 * len(note_lines), 0.2 * -(-len(handles) // columns)]
     head = sum(at) + gap
@@ -126,7 +128,7 @@ def _caption(results: Sequence[RunResult], note: str, *, curves_end: bool) -> tu
     seeds = [len(result.lanes) // len(result.series.lrs) for result in results]
     if max(seeds) > 1:
         # Functions at several learning rates are drawn without their bands.
-        banded = curves_end or len(rates) == 1
+        banded = has_bands(results) and (curves_end or len(rates) == 1)
         band = f", band {BAND[0]}th to {BAND[1]}th percentile" if banded else ""
         notes.append(f"median of {span(seeds)} seeds{band}")
         note = note.replace(" update faint", " update's band faint")
@@ -176,10 +178,13 @@ def _legend(results: Sequence[RunResult]) -> list[Artist]:
     return handles
 
 
-def _widest(handles: Sequence[Artist]) -> float:
-    """Inches that each entry of a legend takes."""
-    longest = max((len(str(handle.get_label())) for handle in handles), default=0)
-    return 1.35 if longest <= 20 else 0.45 + 0.065 * longest
+def _columns(texts: Sequence[str], width: float) -> int:
+    """How many entries of a legend fit beside each other, in inches."""
+    for columns in range(len(texts), 1, -1):
+        longest = [max(map(len, texts[k::columns])) for k in range(columns)]
+        if sum(LINE_INCHES + LETTER_INCHES * letters for letters in longest) <= width:
+            return columns
+    return 1
 
 
 def _wrapped(text: str, width: int) -> list[str]:

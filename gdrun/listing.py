@@ -145,7 +145,7 @@ def _entries(path: Path, opened: bool) -> tuple[str, list[Entry]]:
     try:
         stored = open_stored(path)
         command, started = stored.experiment, local_time(stored) or ""
-        if opened and stored.is_group:
+        if opened and stored.members:
             runs = [(run, f"{path.name}/{run.path.name}") for run in stored.members]
             return started, [_entry(run, name, command) for run, name in runs]
         return started, [_entry(stored, path.name, command)]

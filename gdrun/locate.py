@@ -50,7 +50,9 @@ def find_run(name: str, output_dir: Path) -> Path:
         if _is_run(found / member):
             return found / member
         raise ConfigError(f"{name}: {found} has no run {member}", *_hints(member, _names_in(found)))
-    if Path(name).is_dir() and name:
+    if _is_file(Path(name)):
+        raise ConfigError(f"{name}: is a file", f"name its directory: {Path(name).parent}")
+    if name and Path(name).is_dir():
         raise ConfigError(
             f"{name}: holds no {MANIFEST}, and so no run", *_hints(name, _names_in(output_dir))
         )
@@ -93,6 +95,13 @@ def _is_run(path: Path) -> bool:
     try:
         return os.path.lexists(path / MANIFEST)
     except ValueError:  # a null character
+        return False
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except ValueError:
         return False
 
 

@@ -1,7 +1,8 @@
 """The commands that look at saved runs: `list`, `show` and `plot`. They change no run."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from enum import StrEnum
+from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from gdrun.stored import Stored
 
 PANEL = "Saved runs"
+INTERRUPTED = 130
 
 
 class Axis(StrEnum):
@@ -68,7 +70,20 @@ def add_commands(app: typer.Typer) -> None:
         (plot_run, "plot", ["gdrun plot latest --format pdf", "gdrun plot latest --x samples"]),
     ):
         epilog = "\n\n".join(["[bold]Examples[/bold]", *examples])
-        app.command(name, rich_help_panel=PANEL, epilog=epilog)(function)
+        app.command(name, rich_help_panel=PANEL, epilog=epilog)(_interruptible(function))
+
+
+def _interruptible(function: Callable[..., None]) -> Callable[..., None]:
+    """The same command, which Ctrl-C ends without a word."""
+
+    @wraps(function)
+    def run(*args: Any, **options: Any) -> None:
+        try:
+            function(*args, **options)
+        except KeyboardInterrupt:  # Typer would call it a failure
+            raise typer.Exit(INTERRUPTED) from None
+
+    return run
 
 
 def list_runs(
@@ -204,14 +219,14 @@ def plot_run(
     config = plot_config(stored, format_ and format_.value, dpi)
     if x is None:
         for path in redraw(results, stored.path, config, answer, messages):
-            write(f"{path}\n")
+            write(visible(str(path)) + "\n")
         return
     if output:
         place = place_of(output, format_ and format_.value)
     else:
         place = stored.path / f"train-{x.value}.{config.format}"
     draw_against(results, place, config.dpi, x.value, log_x, messages)
-    write(f"{place}\n")
+    write(visible(str(place)) + "\n")
 
 
 def _read(run: str, output_dir: Path) -> "tuple[Stored, list[RunResult], Answer | None]":

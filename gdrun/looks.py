@@ -23,14 +23,16 @@ LINE_STYLES: tuple[LineStyle, ...] = (
     (0, (1, 4)),
     (0, (8, 4)),
 )
+MOST_BANDS = 9
 
 
 @dataclass(frozen=True)
 class Look:
-    """How a curve is drawn."""
+    """How a curve is drawn, and whether with the band of its seeds."""
 
     color: str
     style: LineStyle = "-"
+    band: bool = True
 
 
 Looks = Mapping[tuple[str, float], Look]  # by the run's name and the learning rate
@@ -43,10 +45,13 @@ def looks_of(results: Sequence[RunResult]) -> Looks:
         (series,) = (result.series for result in results)
         lrs = sorted(series.lrs)
         last = len(lrs) - 1
-        return {(series.name, lr): Look(between(RAMP, k / last)) for k, lr in enumerate(lrs)}
+        return {
+            (series.name, lr): Look(between(RAMP, k / last), band=has_bands(results))
+            for k, lr in enumerate(lrs)
+        }
     styles = styles_of(results)
     return {
-        (series.name, lr): Look(color_of[series.name], styles[lr])
+        (series.name, lr): Look(color_of[series.name], styles[lr], has_bands(results))
         for series in (result.series for result in results)
         for lr in series.lrs
     }
@@ -62,6 +67,11 @@ def for_validation(looks: Looks) -> Looks:
     if len(looks) == 1:
         return {key: Look("0.45") for key in looks}
     return {key: replace(look, style="--") for key, look in looks.items()}
+
+
+def has_bands(results: Sequence[RunResult]) -> bool:
+    """Whether bands are drawn: those of more curves would cover each other."""
+    return sum(len(result.series.lrs) for result in results) <= MOST_BANDS
 
 
 def styles_of(results: Sequence[RunResult]) -> dict[float, LineStyle]:

@@ -2,7 +2,7 @@
 
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -78,8 +78,7 @@ def compare_saved(options: CompareOptions, command_line: str) -> None:
         for remark in remarks:
             messages.print(Text(f"note: {visible(remark)}", "yellow"), soft_wrap=True)
     if options.dry_run:
-        lines = [f"{name}: {run.path}" for name, run in stored.items()]
-        write("".join(f"{visible(line)}\n" for line in [*lines, f"would be written to {planned}"]))
+        _print_plan(options, planned, stored)
         return
     directory = make_directory(planned, exact=options.name is not None)
     drawn = []
@@ -102,6 +101,16 @@ def compare_saved(options: CompareOptions, command_line: str) -> None:
         comparison = replace(comparison, target=None)
     _write_record(directory, command_line, comparison, found, remarks)
     _print(options, directory, comparison, found, drawn, remarks, mixed=bool(differing))
+
+
+def _print_plan(options: CompareOptions, planned: Path, stored: Mapping[str, Stored]) -> None:
+    """What `--dry-run` shows: the runs by their names, and where the picture would go."""
+    if options.json:
+        runs = [{"name": name, "directory": str(run.path)} for name, run in stored.items()]
+        write(to_json({"schema": SCHEMA_VERSION, "directory": str(planned), "runs": runs}))
+        return
+    lines = [f"{name}: {run.path}" for name, run in stored.items()]
+    write("".join(f"{visible(line)}\n" for line in [*lines, f"would be written to {planned}"]))
 
 
 def _print(

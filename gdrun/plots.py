@@ -226,7 +226,7 @@ def _title(series: Series, panels: int) -> str:
     if kind_of([series]) == "method":
         name = METHOD_NAMES[series.method]
         return f"{name}, B = {series.batch_size:,}: {CHARACTER[series.method]}"
-    return plain(f"{excerpt(series.name, 100 // panels)}, B = {series.batch_size:,}")
+    return plain(f"{excerpt(series.name, 80 // panels)}, B = {series.batch_size:,}")
 
 
 def _listed(results: RunResult | Sequence[RunResult]) -> Sequence[RunResult]:

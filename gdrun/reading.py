@@ -4,22 +4,19 @@ What `run.json` doesn't say of a run that is still going on, or was killed, its 
 """
 
 import math
-import os
-from array import array
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
-from functools import cached_property
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import fields
 from typing import Any
 
 from gdrun.answer import Answer, study
 from gdrun.errors import DataError
-from gdrun.files import open_plain, output_errors
+from gdrun.files import output_errors
 from gdrun.history import History, Recorder
-from gdrun.records import EpochRecord, Lane, Series, Status, StepRecord, header
+from gdrun.records import EpochRecord, Lane, Series, Status, header
 from gdrun.results import LOSS_NAMES, Description, LaneResult, RunResult, lane_result
 from gdrun.runlog import EPOCHS, STEPS
 from gdrun.stored import Stored
+from gdrun.tables import Rows, Steps, StepTable
 
 ENDED = ("done", "diverged")
 
@@ -53,7 +50,7 @@ def read_result(run: Stored, keep: int | None = None, name: str | None = None) -
         lanes = saved_lanes(run)
         method, size = run.text("method"), run.manifest["batch_size"]
         ended = run.status in ENDED or bool(lanes)
-        rows = _Rows(run.path / EPOCHS, header(EpochRecord), required=ended)
+        rows = Rows(run.path / EPOCHS, header(EpochRecord), required=ended)
         keys = [Lane(lane.lr, lane.seed) for lane in lanes] or rows.lanes()
         if not keys:
             if ended:
@@ -62,9 +59,9 @@ def read_result(run: Stored, keep: int | None = None, name: str | None = None) -
         series = Series(method, size, tuple(keys), name or run.name)
         recorder = Recorder(series, 1, keep)
         rows.read_into(recorder, epochs=True)
-        table = _StepTable(run.path / STEPS, series, keep)
+        table = StepTable(run.path / STEPS, series, keep)
         histories = tuple(
-            History(series, history.lane, history.epochs, _Steps(table, k))
+            History(series, history.lane, history.epochs, Steps(table, k))
             for k, history in enumerate(recorder.histories)
         )
         for history in histories:
@@ -119,9 +116,6 @@ def saved_answer(stored: Stored, results: Sequence[RunResult]) -> Answer | None:
         raise stored.damaged("holds no sound facts of a sweep") from None
 
 
-# ---------------------------------------------------------------------------------------- lanes
-
-
 def saved_lanes(run: Stored) -> tuple[LaneResult, ...]:
     """How the lanes of a run ended; none of a run that hasn't, or was killed."""
     try:
@@ -169,99 +163,3 @@ def _lane_so_far(history: History, status: Status, seconds: float) -> LaneResult
         seconds=seconds,
         stopped_at=None,
     )
-
-
-# ---------------------------------------------------------------------------------------- files
-
-
-class _Rows:
-    """The whole lines below the header of a CSV file, which a process may be writing still."""
-
-    def __init__(self, path: Path, first_line: str, *, required: bool) -> None:
-        self.path = path
-        self._first_line = first_line
-        self._required = required
-        self._number = 0
-
-    def __iter__(self) -> Iterator[str]:
-        try:
-            descriptor = open_plain(self.path, os.O_RDONLY)
-        except FileNotFoundError:
-            if self._required:
-                raise DataError(f"{self.path}: is missing", "put it back as it was") from None
-            return
-        with os.fdopen(descriptor, "rb") as file:
-            for self._number, line in enumerate(file, 1):
-                if not line.endswith(b"\n"):
-                    return
-                if self._number > 1:
-                    yield line.decode()
-                elif line.decode(errors="replace") != self._first_line:
-                    raise DataError(
-                        f"{self.path}: is damaged: expected {self._first_line.strip()} "
-                        "as its first line"
-                    )
-
-    def lanes(self) -> list[Lane]:
-        """The lanes that the rows of epoch 0 are of, in their order."""
-        found: list[Lane] = []
-        try:
-            for line in self:
-                _, _, lr, seed, epoch, *_ = line.split(",")
-                if epoch != "0":
-                    break
-                found.append(Lane(float(lr), int(seed)))
-        except ValueError:
-            raise self._damaged() from None
-        return found
-
-    def read_into(self, recorder: Recorder, *, epochs: bool) -> None:
-        """Record all rows.
-
-        Raises:
-            DataError: one isn't of the run.
-        """
-        try:
-            recorder.read(self if epochs else (), () if epochs else self)
-        except (ValueError, KeyError, OverflowError):
-            raise self._damaged() from None
-
-    def _damaged(self) -> DataError:
-        return DataError(
-            f"{self.path}, line {self._number}: is damaged: no row of this run",
-            "put the file back as it was",
-        )
-
-
-@dataclass(frozen=True)
-class _StepTable:
-    """The columns of `steps.csv`, read when one is asked for: lane by lane."""
-
-    path: Path
-    series: Series
-    keep: int | None
-
-    @cached_property
-    def columns(self) -> list[Mapping[str, "array[float]"]]:
-        recorder = Recorder(self.series, 1, self.keep)
-        with output_errors(self.path, "read"):
-            rows = _Rows(self.path, header(StepRecord), required=True)
-            rows.read_into(recorder, epochs=False)
-        return [history.steps for history in recorder.histories]
-
-
-class _Steps(Mapping[str, "array[float]"]):
-    """The columns of one lane of a table that is read when one of them is asked for."""
-
-    def __init__(self, table: _StepTable, lane: int) -> None:
-        self._table = table
-        self._lane = lane
-
-    def __getitem__(self, name: str) -> "array[float]":
-        return self._table.columns[self._lane][name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._table.columns[self._lane])
-
-    def __len__(self) -> int:
-        return len(self._table.columns[self._lane])

@@ -554,6 +554,11 @@ def test_data_is_known_by_what_it_holds(outputs: Path, invoke: Invoke) -> None:
     assert "the configs say the same, but the rows differ" in invoke(*args).err
     edit(outputs / "two", data_fingerprint=None)
     assert invoke(*args).code == 0
+    edit(outputs / "one", data_fingerprint=None)
+    edit(outputs / "two", config={**config, "data": {**config["data"], "seed": 7}})
+    assert "data.seed: 0 in one, 7 in two" in invoke(*args).err
+    edit(outputs / "two", config={**config, "loss": "l1"}, data_fingerprint=None)
+    assert invoke(*args).code == 0  # its description is what counts
     edit(outputs / "two", host="other", threads=77)
     assert "threads" in invoke(*args).err
 
@@ -659,3 +664,22 @@ def test_no_command_that_looks_imports_torch(outputs: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert "\x1b" not in done.stdout
+
+
+def test_bands_that_would_cover_each_other_are_left_out(outputs: Path) -> None:
+    grid = load(outputs / "grid").results
+    few, many = (
+        curves_figure(
+            [
+                replace(run, series=replace(run.series, name=f"{k}"))
+                for k in range(n)
+                for run in grid
+            ]
+        )
+        for n in (1, 3)
+    )
+    for figure, drawn in ((few, True), (many, False)):
+        assert bool(figure.axes[0].collections) == drawn
+        note = "\n".join(text.get_text() for text in figure.texts)
+        assert ("band" in note) == drawn
+        assert "median of 2 seeds" in note
