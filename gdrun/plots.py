@@ -27,12 +27,10 @@ from gdrun.curves import (
 from gdrun.errors import excerpt
 from gdrun.files import replacing
 from gdrun.frame import STYLE, framed_figure, plain
-from gdrun.heatmap import heatmap_figure
 from gdrun.labels import METHOD_NAMES, colors, kind_of
 from gdrun.looks import for_validation, looks_of
 from gdrun.records import Series
 from gdrun.results import RunResult
-from gdrun.scalingplot import scaling_figure
 
 MOST_PANELS = 4  # runs that get a panel each
 CHARACTER = {"full": "smooth", "sgd": "noisy", "minibatch": "practical"}
@@ -68,6 +66,9 @@ def pictures(
     found: list[tuple[Path, str, Callable[[], Figure]]] = []
     has_fit = all(result.fit for result in results)
     if answer:
+        from gdrun.heatmap import heatmap_figure
+        from gdrun.scalingplot import scaling_figure
+
         about = results[0].description
         found.append((directory, "heatmap", partial(heatmap_figure, answer, about)))
         if answer.target is not None:

@@ -440,7 +440,7 @@ def test_no_color_and_dumb_terminals_are_respected(tmp_path: Path) -> None:
 def test_ctrl_c_saves_what_was_finished_and_leaves_a_clean_screen(tmp_path: Path) -> None:
     child = terminal(tmp_path, "compare", "-o", "out", "--name", "run", "--epochs", "1000000")
     child.expect("waiting")
-    time.sleep(1.5)
+    time.sleep(3)  # what draws is loaded by then
     child.sendintr()
     child.expect(pexpect.EOF)
     child.close()
