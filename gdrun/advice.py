@@ -133,6 +133,9 @@ def _fastest(answer: Answer) -> Iterable[str]:
 def _critical(answer: Answer) -> Iterable[str]:
     """The batch size beyond which more is wasted."""
     fit = answer.critical
+    if any(cell.to_target("updates") == 0 for cell in answer.best_of_batch):
+        yield "That is so before training already: a lower --target tells more."
+        return
     if fit is None:
         yield (
             "Too few batch sizes came to the target to say from which on larger ones are wasted."

@@ -295,6 +295,11 @@ def test_the_paragraph_holds_the_numbers_of_the_answer() -> None:
     low, high = map(rounded, answer.critical.interval)
     assert f"about {rounded(answer.critical.batch_crit)} (95 %: {low} to {high}): there" in words
     assert words.endswith("So train with batch 10, lr 0.1:")
+    few = [*fast(4, 0.1, 20), *fast(100, 0.1, 5), trial(4, 0.2, 0, reached=None)]
+    few += [trial(4, 0.2, 1), trial(4, 0.2, 2), *(trial(100, 0.2, k, reached=None) for k in (0, 1))]
+    few += [trial(100, 0.2, 2)]
+    assert "was reached by 3 of 4 pairs" in advice(answer_of(few))
+    assert "fewest samples: 40 (batch 4, lr 0.2)" in advice(answer_of(few))
     own = typical(target=1.1 * 0.10001)
     assert "0.11, 1.1 times the lowest (batch 1, lr 0.01), was reached" in advice(own)
 
@@ -307,6 +312,14 @@ def test_in_proportion_up_to_all_rows_larger_batches_can_pay_no_more() -> None:
     assert answer.critical
     if math.isinf(answer.critical.batch_crit):
         assert "Up to 50 rows, larger batches saved updates in proportion, and" in advice(answer)
+
+
+def test_a_target_that_holds_before_training_tells_nothing_of_batch_sizes() -> None:
+    words = advice(answer_of([t for size in (1, 4, 16) for t in fast(size, 0.1, 1)]))
+    assert "That is so before training already: a lower --target tells more." not in words
+    words = advice(answer_of([trial(size, 0.1, reached=0) for size in (1, 4, 16)]))
+    assert "That is so before training already: a lower --target tells more." in words
+    assert "Too few batch sizes" not in words
 
 
 def test_what_is_recommended_without_validation() -> None:
@@ -339,6 +352,12 @@ def test_with_validation_the_quickest_of_those_that_cannot_be_told_apart_is_reco
     found = recommended(answer_of([*best[:2], *alike[:2], *worse[:2]], pace=pace))
     assert found
     assert found.batch_size == 1
+
+
+def test_a_lowest_validation_loss_of_zero_is_no_measure_of_others() -> None:
+    words = advice(answer_of([trial(4, 0.1, val=0.0, reached=50), trial(100, 0.1, val=0.5)]))
+    assert "the validation loss is 0.5 there, not 0." in words
+    assert "Train with batch 4, lr 0.1, which has the lowest, 0:" in words
 
 
 def test_seeds_that_diverged_make_no_other_pair_as_good() -> None:
@@ -441,7 +460,8 @@ def test_a_batch_size_at_which_every_rate_diverges_needs_smaller_ones() -> None:
 
 
 def test_commands_in_the_advice_run(invoke: Invoke) -> None:
-    flags = ("--set", "data.rows=24", "--epochs", "6", "--set", "plot.enabled=false")
+    flags = ["--set", "data.rows=24", "--epochs", "6", "--seeds", "2"]
+    flags += ["--set", "plot.enabled=false"]
     outcome = invoke(
         "sweep", *flags, "--lr", "1e-05,3e-05", "--batch-size", "4,full", "--name", "a b"
     )
@@ -599,6 +619,10 @@ def test_cells_that_diverged_are_marked_and_the_best_is_framed() -> None:
     assert patches(axes, fill=False) == [(0, 1)]
     assert [t.get_text() for t in axes.get_xticklabels()] == ["1", "4", "16", "64"]
     assert [t.get_text() for t in axes.get_yticklabels()] == ["0.01", "0.04", "0.16", "0.64"]
+    trials = [trial(4, lr, k, loss=0.1 if k else None) for lr in (0.1, 0.2) for k in range(3)]
+    (some,) = heatmap_figure(answer_of(trials), ABOUT).axes
+    assert not patches(some, hatch="xxxx")
+    assert [text.get_text() for text in some.texts] == ["0.1$^{×1}$"] * 2
     shown = axes.images[0].get_array()
     assert shown is not None
     for cell in answer.cells:

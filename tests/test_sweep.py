@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 
 from gdrun import jobs
 from gdrun.answer import Answer
-from gdrun.config import RunConfig
+from gdrun.config import RunConfig, SweepConfig
 from gdrun.configfile import load_config
 from gdrun.engine import train
 from gdrun.errors import ConfigError
@@ -283,6 +283,7 @@ def test_a_member_is_what_its_own_command_and_config_give(invoke: Invoke) -> Non
         bare = [re.sub(rb"(\n([^,]+,){7})[^,]+", rb"\1", (p / "epochs.csv").read_bytes())
                 for p in (own, alone)]  # fmt: skip
         assert bare[0] == bare[1]
+        assert load_config(str(own / "config.yaml")).sweep == SweepConfig()  # no grid of its own
         assert b"minibatch,4,0.1,1,3,18,72,," in bare[0] or size != 4
 
 
@@ -678,6 +679,8 @@ def test_a_run_that_ended_early_is_not_what_is_left(invoke: Invoke) -> None:
     assert invoke(*args).code == 3
     outcome = invoke("sweep", "--resume", "outputs/a", "--dry-run", "-j", "2")
     assert "nothing is left to train" in outcome.out
+    found = json.loads(invoke("sweep", "--resume", "outputs/a", "--dry-run", "--json").out)
+    assert found["estimated_seconds"] == 0
 
 
 def test_events_come_from_every_run(tmp_path: Path) -> None:
