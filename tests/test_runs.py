@@ -88,6 +88,7 @@ def test_group_directory(tmp_path: Path) -> None:
     results = compare(small_config(), output_dir=tmp_path, name="g")
     assert sorted(path.name for path in (tmp_path / "g").iterdir()) == [
         ".lock",
+        "config.yaml",
         "full",
         "minibatch",
         "run.json",
