@@ -7,6 +7,7 @@ the one that trains in the least time. Otherwise it is the least time to the tar
 
 import math
 import shlex
+import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from gdrun.results import TARGET_FACTOR
 from gdrun.rundir import CONFIG
 
 WIDEN_BY = 3  # learning rates beyond the edge
+LEAST_RATIO = 1.2  # of two of them, that three digits tell apart
 FEW_EPOCHS = 2  # to the target, which whole epochs then measure coarsely
 USED_ROWS = 0.9  # of all, in an epoch that drops its incomplete last batch
 NAMED = 6  # batch sizes that a sentence lists
@@ -23,13 +25,16 @@ NAMED = 6  # batch sizes that a sentence lists
 
 def recommended(answer: Answer) -> Cell | None:
     """The pair to train with; None where nothing speaks for any."""
+    if answer.target is None:  # then other settings are to be tried
+        return None
     best = answer.best_validated
     if best is None:
         return answer.fastest("seconds") or answer.fastest("updates") or answer.best
     losses = sorted(math.inf if t.val_loss is None else t.val_loss for t in best.trials)
-    # Of few seeds the spread isn't known.
+    # Of few seeds the spread isn't known, nor where some of them diverged.
     spread = losses[math.ceil(0.8 * len(losses)) - 1]
-    bar = spread if len(losses) >= FEWEST_SEEDS else best.val_loss
+    known = len(losses) >= FEWEST_SEEDS and math.isfinite(spread)
+    bar = spread if known else best.val_loss
     alike = [cell for cell in answer.cells if cell.val_loss <= bar]
     return min(alike, key=lambda cell: (_whole_time(answer, cell), cell.val_loss), default=best)
 
@@ -37,6 +42,8 @@ def recommended(answer: Answer) -> Cell | None:
 def advice(answer: Answer) -> str:
     """One paragraph: the fastest in updates, samples and time, and how far larger batches pay."""
     best = answer.best
+    if best is None and _is_lost(answer):
+        return "The loss is infinite before training: scale the data, or set data.standardize."
     if best is None:
         return "Every training diverged: all learning rates are too large."
     if answer.target is None:
@@ -63,7 +70,7 @@ def command(answer: Answer, directory: Path) -> str | None:
     if cell is None:
         return None
     config = shlex.quote(str(directory / cell.run / CONFIG))
-    return f"gdrun {cell.method} --config {config} --lr {cell.lr:g} --seeds 1"
+    return f"gdrun {cell.method} --config {config} --lr {_exact(cell.lr)} --seeds 1"
 
 
 def cautions(answer: Answer, directory: Path) -> Iterable[str]:
@@ -78,15 +85,19 @@ def cautions(answer: Answer, directory: Path) -> Iterable[str]:
     missed = [
         cell.batch_size
         for cell in answer.best_of_batch
-        if answer.target is not None and math.isinf(cell.to_target("updates"))
+        if answer.target is not None
+        and math.isinf(cell.to_target("updates"))
+        and math.isfinite(cell.train_loss)
     ]
     if missed:
         epochs = 2 * max(trial.epochs for cell in answer.cells for trial in cell.trials)
         resume = f"gdrun sweep --resume {shlex.quote(str(directory))} --epochs {max(1, epochs)}"
         yield f"not reached by {_batches(missed)} at any learning rate; more epochs:\n  {resume}"
     for cell in answer.best_of_batch:
-        used = cell.trials[0].samples / max(1, cell.trials[0].epochs)
-        if cell.trials[0].status == "done" and used < USED_ROWS * answer.rows:
+        used = max(
+            (t.samples / max(1, t.epochs) for t in cell.trials if t.status == "done"), default=None
+        )
+        if used is not None and used < USED_ROWS * answer.rows:
             share = _percent(1 - used / answer.rows)
             yield (
                 f"{_batches([cell.batch_size])} left {share} of the rows out of every epoch: "
@@ -128,6 +139,9 @@ def _fastest(answer: Answer) -> Iterable[str]:
 def _critical(answer: Answer) -> Iterable[str]:
     """The batch size beyond which more is wasted."""
     fit = answer.critical
+    if any(cell.to_target("updates") == 0 for cell in answer.best_of_batch):
+        yield "That is so before training already: a lower --target tells more."
+        return
     if fit is None:
         yield (
             "Too few batch sizes came to the target to say from which on larger ones are wasted."
@@ -146,9 +160,10 @@ def _critical(answer: Answer) -> Iterable[str]:
         yield "Larger batches saved no updates: all beyond the smallest were wasted."
         return
     if math.isinf(fit.batch_crit):
+        whole = largest >= answer.rows
         yield (
-            f"Up to {largest:,} rows, larger batches saved updates in proportion, and larger ones "
-            "may pay still."
+            f"Up to {largest:,} rows{', all there are' * whole}, larger batches saved updates in "
+            f"proportion{'' if whole else ', and larger ones may pay still'}."
         )
         return
     interval = ""
@@ -176,8 +191,10 @@ def _recommendation(answer: Answer) -> Iterable[str]:
     if fast and fast.val_loss > 1.02 * best.val_loss:
         excess = "diverges there"
         if math.isfinite(fast.val_loss):
-            more = _percent(fast.val_loss / best.val_loss - 1)
-            excess = f"is {number(fast.val_loss)} there, {more} above the lowest"
+            excess = f"is {number(fast.val_loss)} there, not {number(best.val_loss)}"
+            if best.val_loss:
+                more = _percent(fast.val_loss / best.val_loss - 1)
+                excess = f"is {number(fast.val_loss)} there, {more} above the lowest"
         yield f"But low train loss isn't what counts: the validation loss {excess}."
     if cell == best:
         yield f"Train with {_pair(cell)}, which has the lowest, {number(best.val_loss)}:"
@@ -202,34 +219,57 @@ def _hasty(answer: Answer) -> list[int]:
 def _edges(answer: Answer, directory: Path) -> Iterable[str]:
     """Whether better learning rates may lie beyond the grid, and the command that tries them."""
     lrs = answer.lrs
+    if _is_lost(answer):
+        return
     if len(lrs) < 2:
         yield "one learning rate alone was tried: each batch size has its own best; try several"
         return
     config = shlex.quote(str(directory / CONFIG))
     if answer.best is None:
         lower = _beyond(lrs[1], lrs[0])
-        tried = ",".join(f"{lr:g}" for lr in reversed(lower))
+        tried = ",".join(map(_exact, reversed(lower)))
         yield f"try smaller learning rates:\n  gdrun sweep --config {config} --lr {tried}"
         return
     alive = [cell for cell in answer.best_of_batch if math.isfinite(cell.train_loss)]
+    dead = [cell.batch_size for cell in answer.best_of_batch if cell not in alive]
     at_low = [cell.batch_size for cell in alive if cell.lr == lrs[0]]
     at_high = [cell.batch_size for cell in alive if cell.lr == lrs[-1]]
-    if not (at_low or at_high):
+    if not (dead or at_low or at_high):
         return
-    lower = _beyond(lrs[1], lrs[0]) if at_low else []
+    lower = _beyond(lrs[1], lrs[0]) if at_low or dead else []
     higher = _beyond(lrs[-2], lrs[-1]) if at_high else []
     which = " and ".join(
-        f"the {end} tried is best for {_batches(sizes)}"
-        for end, sizes in (("lowest", at_low), ("highest", at_high))
+        f"{what} for {_batches(sizes)}"
+        for what, sizes in (
+            ("even the lowest tried diverges", dead),
+            ("the lowest tried is best", at_low),
+            ("the highest tried is best", at_high),
+        )
         if sizes
     )
-    wider = ",".join(f"{lr:g}" for lr in [*reversed(lower), *lrs, *higher])
+    wider = ",".join(map(_exact, [*reversed(lower), *lrs, *higher]))
     yield f"learning rate: {which}; widen the grid:\n  gdrun sweep --config {config} --lr {wider}"
 
 
 def _beyond(inner: float, edge: float) -> list[float]:
-    """The next learning rates beyond the edge, at the ratio of the last two."""
-    return [float(f"{edge * (edge / inner) ** k:.3g}") for k in range(1, WIDEN_BY + 1)]
+    """The next learning rates beyond the edge, at the ratio of the last two or a larger one."""
+    step = math.log(edge) - math.log(inner)
+    step = math.copysign(max(abs(step), math.log(LEAST_RATIO)), step)
+    logs = [math.log(edge) + k * step for k in range(1, WIDEN_BY + 1)]
+    found = [float(f"{math.exp(log):.3g}") for log in logs if log < math.log(sys.float_info.max)]
+    return [lr for lr in found if 0 < lr < math.inf]
+
+
+def _is_lost(answer: Answer) -> bool:
+    """Whether no training could begin, for the untrained loss is no number."""
+    trials = [trial for cell in answer.cells for trial in cell.trials]
+    return all(trial.status == "diverged" and not trial.updates for trial in trials)
+
+
+def _exact(lr: float) -> str:
+    """A learning rate as a command line has to have it."""
+    short = f"{lr:g}"
+    return short if float(short) == lr else repr(lr)
 
 
 def _whole_time(answer: Answer, cell: Cell) -> float:

@@ -241,10 +241,10 @@ def study(
     target = compare_results(results, target).target
     ordered = sorted(results, key=lambda result: result.series.batch_size)
     cells = [
-        Cell(series.name, series.method, series.batch_size, lr, _trials(result, lr, target))
+        Cell(series.name, series.method, series.batch_size, lr, tuple(trials))
         for result in ordered
         for series in [result.series]
-        for lr in sorted(series.lrs)
+        for lr, trials in sorted(_trials(result, target).items())
     ]
     sizes = list(dict.fromkeys(cell.batch_size for cell in cells))
     reached = [
@@ -271,14 +271,13 @@ def to_csv(answer: Answer) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _trials(result: RunResult, lr: float, target: float | None) -> tuple[Trial, ...]:
-    trials = []
+def _trials(result: RunResult, target: float | None) -> dict[float, list[Trial]]:
+    """The trainings of a run, by learning rate."""
+    trials: dict[float, list[Trial]] = {}
     for lane, history in zip(result.lanes, result.histories, strict=True):
-        if lane.lr != lr:
-            continue
         at = reach(history, target, lane.status)
         column = history.epochs
-        trials.append(
+        trials.setdefault(lane.lr, []).append(
             Trial(
                 method=result.series.method,
                 batch_size=result.series.batch_size,
@@ -298,7 +297,7 @@ def _trials(result: RunResult, lr: float, target: float | None) -> tuple[Trial, 
                 seconds_to_target=None if at is None else column["seconds"][at],
             )
         )
-    return tuple(trials)
+    return trials
 
 
 def _least(cells: Sequence[Cell], cost: Callable[[Cell], float]) -> Cell | None:

@@ -23,6 +23,7 @@ from gdrun.results import Description
 COLORS = "viridis_r"  # low losses are light
 SPREAD = 30  # times the lowest loss, above which all losses have the darkest colour
 CELL = (0.8, 0.38)  # inches, at most
+MOST_NAMED = (20, 50)  # batch sizes and learning rates on the axes
 SMALLEST = (0.48, 0.2)  # inches of a cell that has room for a number
 DIVERGED: Any = {"facecolor": "0.93", "edgecolor": "0.75", "hatch": "xxxx", "linewidth": 0}
 GUIDES: dict[str, tuple[float, Any]] = {"lr ∝ B": (1.0, "-"), "lr ∝ √B": (0.5, "--")}
@@ -114,8 +115,10 @@ def _draw(
 
 def _axes(axes: Axes, sizes: Sequence[int], lrs: Sequence[float]) -> None:
     axes.grid(visible=False)
-    axes.set_xticks(range(len(sizes)), [f"{size:,}" for size in sizes])
-    axes.set_yticks(range(len(lrs)), [f"{lr:g}" for lr in lrs])
+    some = slice(None, None, -(-len(sizes) // MOST_NAMED[0]))
+    axes.set_xticks(range(len(sizes))[some], [f"{size:,}" for size in sizes[some]])
+    some = slice(None, None, -(-len(lrs) // MOST_NAMED[1]))
+    axes.set_yticks(range(len(lrs))[some], [f"{lr:g}" for lr in lrs[some]])
     axes.set_xlabel("batch size B")
     axes.set_ylabel("learning rate")
     axes.tick_params(length=0)
@@ -129,7 +132,7 @@ def _guides(axes: Axes, best: Cell, sizes: Sequence[int], lrs: Sequence[float]) 
     """The scaling rules' lines, through the centres of cells where they hold exactly."""
     if len(sizes) < 2 or len(lrs) < 2:
         return
-    batches = np.geomspace(sizes[0], sizes[-1], 200)
+    batches = np.union1d(np.geomspace(sizes[0], sizes[-1], 200), sizes)
     x = np.interp(np.log(batches), np.log(sizes), np.arange(len(sizes)))
     for power, style in GUIDES.values():
         y = _position(best.lr * (batches / best.batch_size) ** power, lrs)

@@ -1,6 +1,7 @@
 """Runs of a group side by side, each in a process of its own that writes its files itself."""
 
 import multiprocessing
+import os
 import signal
 import time
 from collections import deque
@@ -68,7 +69,6 @@ def side_by_side(
     process waits for what one that was killed held.
     """
     threads = max(1, torch.get_num_threads() // jobs)
-    facts = {**facts, "threads": threads}
     task = _Task(experiment.command, experiment.config, directory, facts, keep, threads)
     context = multiprocessing.get_context("spawn")
     waiting = deque(member.series.name for member in experiment.members)
@@ -163,6 +163,7 @@ def _train(
     task: _Task, name: str, stop: Callable[[], bool]
 ) -> Iterator[Track | RunResult | Failure]:
     """Train one run; of its progress no more is told than can be seen."""
+    facts = {**task.facts, "pid": os.getpid(), "threads": task.threads}
     experiment = task.experiment
     (member,) = (member for member in experiment.members if member.series.name == name)
     place = experiment.place(member, task.directory)
@@ -174,7 +175,7 @@ def _train(
         standing = standing or begin(experiment, member, task.keep)
         track = track_of(experiment, member, standing)
         told = 0.0
-        for event in train_member(experiment, member, standing, place, task.facts, stop):
+        for event in train_member(experiment, member, standing, place, facts, stop):
             if isinstance(event, Progress):
                 track.advance(event.segment)
             if not isinstance(event, Progress) or time.monotonic() - told > SEND_SECONDS:

@@ -229,7 +229,7 @@ def compare_results(results: Sequence[RunResult], target: float | None = None) -
     Without one it is within 10 % of the best final train loss of them all, and there is none where
     no run came further below the untrained loss than that.
     """
-    groups = [(result, lr, _at(result, lr)) for result in results for lr in result.series.lrs]
+    groups = [(result, lr, pairs) for result in results for lr, pairs in _by_rate(result).items()]
     finals = [_median(lane.train_loss for lane, _ in pairs) for _, _, pairs in groups]
     best = min((loss for loss in finals if loss is not None), default=math.inf)
     untrained = [h.epochs["train_loss"][0] for result in results for h in result.histories]
@@ -250,10 +250,12 @@ def reach(history: History, target: float | None, status: Status) -> int | None:
     return next((k for k, loss in enumerate(losses) if loss <= target), None)
 
 
-def _at(result: RunResult, lr: float) -> list[tuple[LaneResult, History]]:
-    """The lanes of a run at one learning rate."""
-    pairs = zip(result.lanes, result.histories, strict=True)
-    return [(lane, history) for lane, history in pairs if lane.lr == lr]
+def _by_rate(result: RunResult) -> dict[float, list[tuple[LaneResult, History]]]:
+    """The lanes of a run, by learning rate."""
+    found: dict[float, list[tuple[LaneResult, History]]] = {}
+    for lane, history in zip(result.lanes, result.histories, strict=True):
+        found.setdefault(lane.lr, []).append((lane, history))
+    return found
 
 
 def _row(

@@ -13,7 +13,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import FixedLocator, NullLocator
 
 from gdrun.advice import rounded
-from gdrun.answer import FEWEST_SEEDS, Answer, Cell
+from gdrun.answer import FEWEST_SEEDS, Answer, Cell, Cost
 from gdrun.curves import number_log_axis
 from gdrun.frame import STYLE, headed_figure
 from gdrun.labels import number, short
@@ -32,12 +32,12 @@ def scaling_figure(answer: Answer, description: Description) -> Figure:
     What was not reached stands where the training ended: it takes more than that.
     """
     # What one update counts, by batch size: 1, its samples, its seconds.
-    panels: dict[str, Callable[[int], float]] = {
-        "updates to target": lambda _: 1.0,
-        "samples to target": float,
+    panels: dict[Cost, tuple[str, Callable[[int], float]]] = {
+        "updates": ("updates to target", lambda _: 1.0),
+        "samples": ("samples to target", float),
     }
-    if answer.pace:
-        panels["training time to target (s)"] = lambda size: answer.pace[size]
+    if all(size in answer.pace for size in answer.batch_sizes):
+        panels["seconds"] = ("training time to target (s)", lambda size: answer.pace[size])
     width = 3.4 * len(panels) + 0.5
     figure, top, bottom = headed_figure(
         f"{description.network} on {description.data}: what it takes to come to a train loss of "
@@ -49,9 +49,9 @@ def scaling_figure(answer: Answer, description: Description) -> Figure:
     )
     sides: Any = {"left": 0.6 / width, "right": 1 - 0.15 / width, "top": top, "bottom": bottom}
     grid = figure.add_gridspec(1, len(panels), **sides, wspace=0.22)
-    for k, (title, weight) in enumerate(panels.items()):
+    for k, (cost, (title, weight)) in enumerate(panels.items()):
         axes = figure.add_subplot(grid[k])
-        _draw(axes, answer, weight)
+        _draw(axes, answer, cost, weight)
         if k == 0:
             _name_rates(axes, answer.best_of_batch)
         if k < 2:
@@ -61,46 +61,50 @@ def scaling_figure(answer: Answer, description: Description) -> Figure:
     return figure
 
 
-def _draw(axes: Axes, answer: Answer, weight: Callable[[int], float]) -> None:
+def _draw(axes: Axes, answer: Answer, cost: Cost, weight: Callable[[int], float]) -> None:
     """The best cell of each batch size, its band, and where those ended that never came there."""
     cells = answer.best_of_batch
     reached = [cell for cell in cells if 0 < cell.to_target("updates") < math.inf]
-    missed = [cell for cell in cells if math.isinf(cell.to_target("updates"))]
+    missed = [cell for cell in cells if math.isinf(cell.to_target("updates")) and cell.spent]
 
-    def cost(cell: Cell, updates: float) -> float:
-        return updates * weight(cell.batch_size)
+    # Samples as they were counted: the last batch of an epoch may be smaller. Time is that of
+    # updates, each at the pace of a training alone.
+    counted: Cost = "samples" if cost == "samples" else "updates"
+
+    def scaled(cell: Cell, value: float) -> float:
+        return value * weight(cell.batch_size) if cost == "seconds" else value
+
+    def end(cell: Cell) -> float:
+        return scaled(cell, max(getattr(trial, counted) for trial in cell.trials))
 
     if reached:
         x = [cell.batch_size for cell in reached]
-        y = [cost(cell, cell.to_target("updates")) for cell in reached]
-        first = reached[0]
-        span = np.array(answer.batch_sizes)
-        perfect = first.to_target("updates") * first.batch_size / span
-        scaled = [k * weight(int(size)) for k, size in zip(perfect, span, strict=True)]
+        y = [scaled(cell, cell.to_target(counted)) for cell in reached]
+        span = answer.batch_sizes
+        least = y[0] * x[0] / weight(x[0])
         if len(cells) > 1:
-            axes.plot(span, scaled, ":", color="0.6", linewidth=1.3)
-        bands = [cell.band("updates") for cell in reached]
+            perfect = [least * weight(size) / size for size in span]
+            axes.plot(span, perfect, ":", color="0.6", linewidth=1.3)
+        bands = [cell.band(counted) for cell in reached]
         if all(bands) and len(reached) > 1:
             low, high = (
-                [cost(c, band[k]) for c, band in zip(reached, bands, strict=True) if band]
+                [scaled(c, band[k]) for c, band in zip(reached, bands, strict=True) if band]
                 for k in (0, 1)
             )
             # A band that is open above ends where the trainings did.
-            ends = [cost(cell, cell.spent) for cell in reached]
-            high = [min(pair) for pair in zip(high, ends, strict=True)]
+            high = [min(pair) for pair in zip(high, map(end, reached), strict=True)]
             axes.fill_between(x, low, high, color=COLOR, alpha=0.18, linewidth=0)
         axes.plot(x, y, "o-", color=COLOR, markersize=5, linewidth=1.4)
     for cell in missed:
-        value = cost(cell, cell.spent)
-        axes.plot([cell.batch_size], [value], "^", color=MISSED, markerfacecolor="white", ms=7)
+        axes.plot([cell.batch_size], [end(cell)], "^", color=MISSED, markerfacecolor="white", ms=7)
 
 
 def _name_rates(axes: Axes, cells: Sequence[Cell]) -> None:
     """The learning rates beside the points, where they change."""
     for before, cell in zip([None, *cells], cells, strict=False):
-        if before is None or cell.lr != before.lr:
-            reached = math.isfinite(cell.to_target("updates"))
-            value = cell.to_target("updates") if reached else cell.spent
+        reached = math.isfinite(cell.to_target("updates"))
+        value = cell.to_target("updates") if reached else cell.spent
+        if value and (before is None or cell.lr != before.lr):
             axes.annotate(
                 f"{cell.lr:g}",
                 (cell.batch_size, value),
@@ -143,7 +147,8 @@ def _finish(axes: Axes, answer: Answer) -> None:
     axes.set_xscale("log")
     if not axes.lines:
         axes.set_yticks([])
-        axes.text(0.5, 0.5, "no target", transform=axes.transAxes, ha="center", color="0.5")
+        none = "no update was needed, or none taken"
+        axes.text(0.5, 0.5, none, transform=axes.transAxes, ha="center", color="0.5")
     else:
         axes.set_yscale("log")
         number_log_axis(axes.yaxis)
@@ -200,6 +205,6 @@ def _notes(answer: Answer) -> list[str]:
             f"fit: K_min = {number(fit.updates_min)} updates, B_crit = "
             f"{rounded(fit.batch_crit)}{interval}"
         )
-    if answer.pace:
+    if all(size in answer.pace for size in answer.batch_sizes):
         notes.append("time: one training alone")
     return notes

@@ -9,6 +9,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from itertools import count
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerContext
@@ -22,12 +23,13 @@ from hypothesis import strategies as st
 
 from gdrun import jobs
 from gdrun.answer import Answer
-from gdrun.config import RunConfig
+from gdrun.config import RunConfig, SweepConfig
 from gdrun.configfile import load_config
 from gdrun.engine import train
 from gdrun.errors import ConfigError
 from gdrun.estimate import estimate_seconds, timed
 from gdrun.experiment import prepare
+from gdrun.interrupts import SIGNALS
 from gdrun.lock import is_locked
 from gdrun.member import Progress
 from gdrun.models import Problem
@@ -283,6 +285,7 @@ def test_a_member_is_what_its_own_command_and_config_give(invoke: Invoke) -> Non
         bare = [re.sub(rb"(\n([^,]+,){7})[^,]+", rb"\1", (p / "epochs.csv").read_bytes())
                 for p in (own, alone)]  # fmt: skip
         assert bare[0] == bare[1]
+        assert load_config(str(own / "config.yaml")).sweep == SweepConfig()  # no grid of its own
         assert b"minibatch,4,0.1,1,3,18,72,," in bare[0] or size != 4
 
 
@@ -435,6 +438,10 @@ def test_a_sweep_begun_in_one_process_is_finished_by_two(tmp_path: Path) -> None
     assert tables(tmp_path / "a") == tables(tmp_path / "whole")
     group, whole = manifest(tmp_path / "a"), manifest(tmp_path / "whole")
     assert group["members"] == whole["members"]
+    for path in (tmp_path / "a").glob("*/run.json"):
+        own = manifest(path.parent)
+        assert own["pid"] != group["pid"] == os.getpid()
+        assert own["threads"] == max(1, group["threads"] // 2)
     assert not multiprocessing.active_children()
 
 
@@ -504,20 +511,26 @@ def of_its_own_group(directory: str, out: str, args: tuple[str, ...], ready: Con
 LONG = ("sweep", *FLAGS, "--epochs", "1000000", *GRID_FLAGS, "-j", "2", "--name", "a")
 
 
-def start_long(context: ForkServerContext, place: Path) -> BaseProcess:
-    """A sweep in two processes, when both have trained for some epochs."""
+@contextmanager
+def long_sweep(context: ForkServerContext, place: Path) -> Iterator[BaseProcess]:
+    """A sweep in two processes, when both have trained for some epochs; none is left after it."""
     begun, ready = context.Pipe(duplex=False)
     arguments = (str(place), str(place / "out"), LONG, ready)
     process = context.Process(target=of_its_own_group, args=arguments)
     process.start()
     begun.recv_bytes()
-    deadline = time.monotonic() + 60
-    for name in ("batch-4", "batch-16"):
-        path = place / "outputs" / "a" / name / "epochs.csv"
-        while not path.exists() or len(path.read_bytes()) < 1000:
-            assert time.monotonic() < deadline, (place / "out").read_text()
-            time.sleep(0.05)
-    return process
+    assert process.pid
+    try:
+        deadline = time.monotonic() + 60
+        for name in ("batch-4", "batch-16"):
+            path = place / "outputs" / "a" / name / "epochs.csv"
+            while not path.exists() or len(path.read_bytes()) < 1000:
+                assert time.monotonic() < deadline, (place / "out").read_text()
+                time.sleep(0.05)
+        yield process
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
 
 
 def goes_on(place: Path) -> None:
@@ -534,10 +547,10 @@ def goes_on(place: Path) -> None:
 def test_ctrl_c_stops_all_processes_and_loses_nothing(
     tmp_path: Path, processes: ForkServerContext
 ) -> None:
-    process = start_long(processes, tmp_path)
-    assert process.pid
-    os.killpg(process.pid, signal.SIGINT)
-    process.join(60)
+    with long_sweep(processes, tmp_path) as process:
+        assert process.pid
+        os.killpg(process.pid, signal.SIGINT)
+        process.join(60)
     out = (tmp_path / "out").read_text()
     assert process.exitcode == 130, out
     assert "Traceback" not in out
@@ -567,27 +580,27 @@ def has_ended(pid: int) -> bool:
 def test_processes_whose_parent_was_killed_end_by_themselves(
     tmp_path: Path, processes: ForkServerContext
 ) -> None:
-    process = start_long(processes, tmp_path)
-    assert process.pid
-    workers = children(process.pid)
-    assert len(workers) == 2
-    for worker in workers:  # they can't end until they were looked at
-        os.kill(worker, signal.SIGSTOP)
-    process.kill()
-    process.join(60)
-    place = tmp_path / "outputs" / "a"
-    try:
-        assert not is_locked(place)
-        config = load_config(str(place / "config.yaml"))
-        with pytest.raises(ConfigError, match="batch-4: another process is training it"):
-            take_up(prepare("sweep", config), place)
-    finally:
-        for worker in workers:
-            os.kill(worker, signal.SIGCONT)
-    deadline = time.monotonic() + 60
-    while not all(map(has_ended, workers)):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    with long_sweep(processes, tmp_path) as process:
+        assert process.pid
+        workers = children(process.pid)
+        assert len(workers) == 2
+        for worker in workers:  # they can't end until they were looked at
+            os.kill(worker, signal.SIGSTOP)
+        process.kill()
+        process.join(60)
+        place = tmp_path / "outputs" / "a"
+        try:
+            assert not is_locked(place)
+            config = load_config(str(place / "config.yaml"))
+            with pytest.raises(ConfigError, match="batch-4: another process is training it"):
+                take_up(prepare("sweep", config), place)
+        finally:
+            for worker in workers:
+                os.kill(worker, signal.SIGCONT)
+        deadline = time.monotonic() + 60
+        while not all(map(has_ended, workers)):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
     assert "Traceback" not in (tmp_path / "out").read_text()
     goes_on(place)
 
@@ -605,7 +618,7 @@ def test_a_process_that_dies_while_it_is_told_what_to_train_is_a_failure(
 ) -> None:
     """Each asks for a run and is gone before it can be told; the pipe is broken by then."""
     monkeypatch.setattr(jobs, "_work", ask_and_die)
-    experiment = prepare("sweep", sweep_config(sweep={"lr": 0.1, "batch_size": 4}))
+    experiment = prepare("sweep", sweep_config(sweep={"lr": 0.1, "batch_size": [4, 16]}))
 
     def late(connections: Any, timeout: float) -> Any:
         for process in multiprocessing.active_children():
@@ -614,11 +627,16 @@ def test_a_process_that_dies_while_it_is_told_what_to_train_is_a_failure(
 
     monkeypatch.setattr(jobs, "wait", late)
     found = list(jobs.side_by_side(experiment, tmp_path, {}, lambda: False, None, 1))
-    assert found == [Failure("batch-4", ("its process ended with code 0",))]
+    assert found == [
+        Failure(name, ("its process ended with code 0",)) for name in ("batch-4", "batch-16")
+    ]
 
 
 def ask_and_die(_task: object, connection: Connection) -> None:
+    """End with a code that isn't 0 if a signal could have ended it before it came here."""
     connection.send(None)
+    if hasattr(signal, "pthread_sigmask"):
+        sys.exit(len(set(SIGNALS) - signal.pthread_sigmask(signal.SIG_BLOCK, [])))
 
 
 # ---------------------------------------------------------------------------------------- estimates
@@ -678,6 +696,8 @@ def test_a_run_that_ended_early_is_not_what_is_left(invoke: Invoke) -> None:
     assert invoke(*args).code == 3
     outcome = invoke("sweep", "--resume", "outputs/a", "--dry-run", "-j", "2")
     assert "nothing is left to train" in outcome.out
+    found = json.loads(invoke("sweep", "--resume", "outputs/a", "--dry-run", "--json").out)
+    assert found["estimated_seconds"] == 0
 
 
 def test_events_come_from_every_run(tmp_path: Path) -> None:

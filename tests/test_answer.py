@@ -1,0 +1,763 @@
+"""What a sweep came to: the numbers, the words about them, and the pictures."""
+
+import csv
+import math
+import re
+import shlex
+from collections.abc import Sequence
+from io import BytesIO, StringIO
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from rich.console import Console
+
+from gdrun.advice import advice, cautions, command, recommended, rounded
+from gdrun.answer import BAND, Answer, Cell, Cost, Trial, study, to_csv
+from gdrun.config import RunConfig
+from gdrun.configfile import dump_config, load_config
+from gdrun.criticalbatch import fit_critical_batch
+from gdrun.experiment import prepare
+from gdrun.heatmap import heatmap_figure
+from gdrun.labels import METHOD_COLORS, colors
+from gdrun.records import Lane, Series, Status
+from gdrun.results import Description, RunResult
+from gdrun.runs import execute
+from gdrun.scalingplot import COLOR, MISSED, scaling_figure
+from gdrun.sweepreport import sweep_report
+from tests.conftest import Invoke, small_config
+
+ABOUT = Description(
+    "1 → 10 → 1 ReLU network", 31, "y = x²", 100, 0, ("x",), "y", "mse", standardized=False,
+    device="cpu",
+)  # fmt: skip
+INF = math.inf
+HERE = Path("outputs/a sweep")
+
+
+def trial(
+    size: int,
+    lr: float,
+    seed: int = 0,
+    *,
+    reached: int | None = 10,
+    loss: float | None = 0.1,
+    val: float | None = None,
+    status: Status = "done",
+    spent: int = 100,
+    epochs: int = 5,
+    samples: int | None = None,
+    target: float | None = 0.11,
+) -> Trial:
+    """One training; it diverged where its loss is None."""
+    status = "diverged" if loss is None else status
+    return Trial(
+        method="full" if size == 100 else "sgd" if size == 1 else "minibatch",
+        batch_size=size,
+        lr=lr,
+        seed=seed,
+        status=status,
+        epochs=epochs,
+        updates=spent,
+        samples=100 * epochs if samples is None else samples,
+        seconds=1.5,
+        train_loss=loss,
+        best_train_loss=loss,
+        val_loss=val,
+        target=target,
+        updates_to_target=reached,
+        samples_to_target=None if reached is None else reached * size,
+        seconds_to_target=None if reached is None else reached * 0.01,
+    )
+
+
+def answer_of(
+    trials: Sequence[Trial],
+    *,
+    target: float | None = 0.11,
+    pace: dict[int, float] | None = None,
+    jobs: int = 1,
+) -> Answer:
+    """The answer of such trainings, of a sweep over 100 rows."""
+    pairs = sorted({(t.batch_size, t.lr) for t in trials})
+    cells = tuple(
+        Cell(f"batch-{own[0].batch_size}", own[0].method, *pair, tuple(own))
+        for pair in pairs
+        for own in [[t for t in trials if (t.batch_size, t.lr) == pair]]
+    )
+    sizes = sorted({size for size, _ in pairs})
+    costs = [[c.costs("updates") for c in cells if c.batch_size == size] for size in sizes]
+    fit = fit_critical_batch(sizes, costs) if target is not None else None
+    return Answer(target, 100, cells, fit, pace or {}, jobs)
+
+
+def fast(size: int, lr: float, reached: int | None, **more: Any) -> list[Trial]:
+    """Three seeds that are about as fast."""
+    return [
+        trial(size, lr, seed, reached=None if reached is None else reached + seed, **more)
+        for seed in (-1, 0, 1)
+    ]
+
+
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, RunConfig, list[Any]]:
+    """A sweep with seeds that diverge, pairs that don't come to the target, and validation."""
+    place = tmp_path_factory.mktemp("sweep")
+    config = small_config(
+        epochs=12,
+        seeds=5,
+        eval_every=2,
+        data={"rows": 40, "val_fraction": 0.2},
+        sampling="reshuffle",
+        sweep={"lr": [0.01, 0.1, 0.9, 1e5], "batch_size": [2, 5, "full"]},
+    )
+    return place, config, list(execute(prepare("sweep", config), place))
+
+
+def of_file(place: Path) -> list[dict[str, str]]:
+    with (place / "sweep.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def or_inf(text: str) -> float:
+    return float(text) if text else INF
+
+
+# ----------------------------------------------------------------------------------------- numbers
+
+
+def test_the_target_is_within_a_tenth_of_the_best_median(
+    swept: tuple[Path, RunConfig, list[Any]],
+) -> None:
+    place, _, events = swept
+    answer = events[-1]
+    losses: dict[tuple[str, str], list[float]] = {}
+    for row in of_file(place):
+        losses.setdefault((row["batch_size"], row["lr"]), []).append(or_inf(row["train_loss"]))
+    medians = {pair: median(found) for pair, found in losses.items()}
+    best = min(medians, key=lambda pair: medians[pair])
+    assert answer.target == pytest.approx(1.1 * medians[best], rel=1e-8)
+    assert answer.best
+    assert (str(answer.best.batch_size), answer.best.lr) == (best[0], float(best[1]))
+    assert answer.best.train_loss == pytest.approx(medians[best])
+    assert math.inf in medians.values()  # else the test shows little
+    assert answer.best_validated.val_loss == min(cell.val_loss for cell in answer.cells)
+
+
+def test_rows_of_the_table_are_those_of_a_plain_look_at_the_logs(
+    swept: tuple[Path, RunConfig, list[Any]],
+) -> None:
+    place, config, events = swept
+    target = events[-1].target
+    assert len(of_file(place)) == 3 * 4 * 5
+    seen = set()
+    for row in of_file(place):
+        with (place / f"batch-{row['batch_size']}" / "epochs.csv").open(newline="") as file:
+            own = [r for r in csv.DictReader(file) if (r["lr"], r["seed"]) == key_of(row)]
+        seen.add((row["batch_size"], *key_of(row)))
+        at = next((r for r in own if r["train_loss"] and float(r["train_loss"]) <= target), None)
+        if row["status"] == "diverged":
+            at = None
+        for cost in ("updates", "samples"):
+            assert row[f"{cost}_to_target"] == (at[cost] if at else "")
+        if at:
+            assert float(row["seconds_to_target"]) == pytest.approx(float(at["seconds"]), abs=1e-6)
+        last = own[-1]
+        if row["status"] == "done":
+            assert row["train_loss"] == last["train_loss"]
+            assert row["val_loss"] == last["val_loss"]
+            assert (row["epochs"], row["updates"], row["samples"]) == (
+                str(config.epochs), last["updates"], last["samples"],
+            )  # fmt: skip
+        else:
+            assert row["train_loss"] == row["val_loss"] == ""
+        finite = [float(r["train_loss"]) for r in own if r["train_loss"]]
+        assert float(row["best_train_loss"]) == min(x for x in finite if math.isfinite(x))
+    assert len(seen) == 60
+    assert to_csv(events[-1]) == (place / "sweep.csv").read_text()
+
+
+def key_of(row: dict[str, str]) -> tuple[str, str]:
+    return repr(float(row["lr"])), row["seed"]
+
+
+def test_a_training_that_came_to_the_target_and_then_diverged_has_not_come_to_stay(
+    swept: tuple[Path, RunConfig, list[Any]],
+) -> None:
+    results = [event for event in swept[2] if isinstance(event, RunResult)]
+    untrained = max(h.epochs["train_loss"][0] for r in results for h in r.histories)
+    answer = study(results, target=2 * untrained)  # all are there before they begin
+    assert answer
+    for cell in answer.cells:
+        for each in cell.trials:
+            assert each.updates_to_target == (None if each.status == "diverged" else 0)
+    wild = next(cell for cell in answer.cells if cell.lr == 1e5)
+    assert wild.diverged == wild.missed == 5
+    assert math.isinf(wild.to_target("updates"))
+
+
+def test_studying_nothing_is_no_answer() -> None:
+    assert study([]) is None
+
+
+def test_what_was_not_reached_counts_as_infinite_and_is_never_dropped() -> None:
+    cell = answer_of([trial(4, 0.1, k, reached=None if k < 2 else 7 * k) for k in range(5)]).cells[
+        0
+    ]
+    assert cell.missed == 2
+    assert cell.to_target("updates") == 28
+    assert sorted(cell.costs("samples")) == [56, 84, 112, INF, INF]
+    worse = answer_of([trial(4, 0.1, k, reached=None if k < 3 else 7) for k in range(5)])
+    assert math.isinf(worse.cells[0].to_target("updates"))
+    assert worse.summary()["best_of_batch"][0]["updates_to_target"] is None
+    assert ",," in to_csv(worse)
+
+
+@given(
+    st.lists(st.integers(0, 99) | st.none(), min_size=1, max_size=12),
+    st.sampled_from(["updates", "samples", "seconds"]),
+)
+def test_a_band_holds_observed_values_and_too_few_seeds_have_none(
+    reached: list[int | None], cost: Cost
+) -> None:
+    cell = answer_of([trial(4, 0.1, k, reached=at) for k, at in enumerate(reached)]).cells[0]
+    band = cell.band(cost)
+    if len(reached) < 3:
+        assert band is None
+        return
+    assert band
+    costs = cell.costs(cost)
+    for end, percent in zip(band, BAND, strict=True):
+        assert end in costs
+        # No fewer lie at or below it than it says, and fewer below it.
+        assert sum(each <= end for each in costs) * 100 >= percent * len(costs)
+        assert sum(each < end for each in costs) * 100 < percent * len(costs)
+    assert band[0] <= cell.to_target(cost) <= band[1]
+
+
+def test_the_best_rate_of_a_batch_has_the_fewest_updates_then_the_lowest_loss() -> None:
+    answer = answer_of(
+        [
+            trial(4, 0.1, reached=20, loss=0.01), trial(4, 0.2, reached=10, loss=0.09),
+            trial(4, 0.4, reached=10, loss=0.05), trial(4, 0.8, reached=None, loss=None),
+            trial(8, 0.1, reached=None, loss=0.4), trial(8, 0.2, reached=None, loss=0.3),
+            trial(8, 0.4, reached=None, loss=None), trial(8, 0.8, reached=None, loss=None),
+        ]
+    )  # fmt: skip
+    assert [(cell.batch_size, cell.lr) for cell in answer.best_of_batch] == [(4, 0.4), (8, 0.2)]
+    assert answer.best
+    assert answer.best.lr == 0.1
+    assert (answer.batch_sizes, answer.lrs) == ([4, 8], [0.1, 0.2, 0.4, 0.8])
+
+
+def test_time_is_that_of_updates_at_the_pace_of_one_alone() -> None:
+    answer = answer_of(
+        [*fast(1, 0.1, 100), *fast(10, 0.1, 20), *fast(100, 0.1, 8)],
+        pace={1: 0.001, 10: 0.003, 100: 0.1},
+    )
+    assert [answer.seconds_alone(cell) for cell in answer.cells] == [
+        pytest.approx(100 * 0.001), pytest.approx(20 * 0.003), pytest.approx(8 * 0.1),
+    ]  # fmt: skip
+    found = {cost: answer.fastest(cost) for cost in ("updates", "samples", "seconds")}
+    assert {cost: cell.batch_size for cost, cell in found.items() if cell} == {
+        "updates": 100, "samples": 1, "seconds": 10,
+    }  # fmt: skip
+    assert answer_of(fast(1, 0.1, 100)).fastest("seconds") is None
+
+
+# ------------------------------------------------------------------------------------------ advice
+
+
+def typical(**more: Any) -> Answer:
+    """Three batch sizes, the middle rate the best for each."""
+    trials = []
+    for size, reached in ((1, 400), (10, 60), (100, 30)):
+        for lr, factor in ((0.01, 3), (0.1, 1), (1.0, 2)):
+            trials += fast(size, lr, reached * factor, loss=0.1 + lr / 1e3, samples=500)
+    return answer_of(trials, **{"pace": {1: 1e-3, 10: 2e-3, 100: 8e-3}, **more})
+
+
+def test_the_paragraph_holds_the_numbers_of_the_answer() -> None:
+    answer = typical()
+    words = advice(answer)
+    assert answer.critical
+    assert answer.critical.interval
+    assert "The target, a train loss of 0.11, was reached by 9 of 9 pairs" in words
+    assert "Fewest updates: 30 (batch 100, lr 0.1); fewest samples: 400 (batch 1, lr 0.1)" in words
+    assert "least time: 120 ms for one training alone (batch 10, lr 0.1)" in words
+    low, high = map(rounded, answer.critical.interval)
+    assert f"about {rounded(answer.critical.batch_crit)} (95 %: {low} to {high}): there" in words
+    assert words.endswith("So train with batch 10, lr 0.1:")
+    few = [*fast(4, 0.1, 20), *fast(100, 0.1, 5), trial(4, 0.2, 0, reached=None)]
+    few += [trial(4, 0.2, 1), trial(4, 0.2, 2), *(trial(100, 0.2, k, reached=None) for k in (0, 1))]
+    few += [trial(100, 0.2, 2)]
+    assert "was reached by 3 of 4 pairs" in advice(answer_of(few))
+    assert "fewest samples: 40 (batch 4, lr 0.2)" in advice(answer_of(few))
+    own = typical(target=1.1 * 0.10001)
+    assert "0.11, 1.1 times the lowest (batch 1, lr 0.01), was reached" in advice(own)
+
+
+def test_in_proportion_up_to_all_rows_larger_batches_can_pay_no_more() -> None:
+    trials = [t for size in (1, 10, 100) for t in fast(size, 0.1, 40_000 // size)]
+    assert "Up to 100 rows, all there are, larger batches saved" in advice(answer_of(trials))
+    fewer = [t for size in (1, 5, 50) for t in fast(size, 0.1, 40_000 // size)]
+    answer = answer_of(fewer)
+    assert answer.critical
+    if math.isinf(answer.critical.batch_crit):
+        assert "Up to 50 rows, larger batches saved updates in proportion, and" in advice(answer)
+
+
+def test_a_target_that_holds_before_training_tells_nothing_of_batch_sizes() -> None:
+    words = advice(answer_of([t for size in (1, 4, 16) for t in fast(size, 0.1, 1)]))
+    assert "That is so before training already: a lower --target tells more." not in words
+    words = advice(answer_of([trial(size, 0.1, reached=0) for size in (1, 4, 16)]))
+    assert "That is so before training already: a lower --target tells more." in words
+    assert "Too few batch sizes" not in words
+
+
+def test_what_is_recommended_without_validation() -> None:
+    by_time = recommended(typical())
+    by_updates = recommended(typical(pace={}))
+    assert by_time
+    assert by_updates
+    assert (by_time.batch_size, by_updates.batch_size) == (10, 100)
+    nobody = answer_of([trial(4, lr, reached=None, loss=lr) for lr in (0.3, 0.2)])
+    found = recommended(nobody)
+    assert found
+    assert found.lr == 0.2
+
+
+def test_with_validation_the_quickest_of_those_that_cannot_be_told_apart_is_recommended() -> None:
+    def seeds(size: int, *losses: float | None) -> list[Trial]:
+        return [trial(size, 0.1, k, val=val, spent=1000 // size) for k, val in enumerate(losses)]
+
+    best, alike, worse = (
+        seeds(1, 0.10, 0.20, 0.30), seeds(10, 0.29, 0.25, 0.26), seeds(100, 0.4, 0.4, 0.4),
+    )  # fmt: skip
+    pace = {1: 1.0, 10: 1.0, 100: 1.0}
+    found = recommended(answer_of([*best, *alike, *worse], pace=pace))
+    assert found
+    assert found.batch_size == 10
+    assert "the seeds can't tell it from 0.26 of batch 10" in advice(
+        answer_of([*best, *alike, *worse], pace=pace)
+    )
+    # Of two seeds no spread is known.
+    found = recommended(answer_of([*best[:2], *alike[:2], *worse[:2]], pace=pace))
+    assert found
+    assert found.batch_size == 1
+
+
+def test_a_lowest_validation_loss_of_zero_is_no_measure_of_others() -> None:
+    words = advice(answer_of([trial(4, 0.1, val=0.0, reached=50), trial(100, 0.1, val=0.5)]))
+    assert "the validation loss is 0.5 there, not 0." in words
+    assert "Train with batch 4, lr 0.1, which has the lowest, 0:" in words
+
+
+def test_seeds_that_diverged_make_no_other_pair_as_good() -> None:
+    """The 80th percentile is infinite then, and everything would be below it."""
+    trials = [
+        *(trial(4, 0.1, k, val=val, loss=None if val is None else 0.1)
+          for k, val in enumerate((0.1, 0.1, 0.1, None, None))),
+        *(trial(4, 0.9, k, val=9.0) for k in range(5)),
+        *(trial(100, 0.1, k, val=9.0, spent=1) for k in range(5)),
+        *(trial(100, 0.9, k, loss=None, reached=None, spent=1) for k in range(5)),
+    ]  # fmt: skip
+    found = recommended(answer_of(trials))
+    assert found
+    assert (found.batch_size, found.lr) == (4, 0.1)
+
+
+def test_where_all_diverged_or_nothing_was_learned_nothing_is_recommended() -> None:
+    dead = answer_of([trial(4, lr, loss=None, reached=None) for lr in (0.1, 1.0)], target=None)
+    assert advice(dead) == "Every training diverged: all learning rates are too large."
+    assert command(dead, HERE) is None
+    (first, *_) = cautions(dead, HERE)
+    assert first == (
+        "try smaller learning rates: gdrun sweep --config 'outputs/a sweep/config.yaml' "
+        "--lr 0.0001,0.001,0.01"
+    )
+    flat = answer_of([trial(4, lr, reached=None) for lr in (0.1, 1.0)], target=None)
+    assert "No pair came more than 10 % below the untrained loss" in advice(flat)
+    assert command(flat, HERE) is None
+    lost = answer_of(
+        [trial(4, lr, loss=None, reached=None, spent=0) for lr in (0.1, 1.0)], target=None
+    )
+    assert "infinite before training: scale the data" in advice(lost)
+    assert not [line for line in cautions(lost, HERE) if "--lr" in line]
+
+
+def edges(answer: Answer) -> list[str]:
+    return [line for line in cautions(answer, HERE) if line.startswith("learning rate: ")]
+
+
+@given(at=st.lists(st.integers(0, 3), min_size=1, max_size=4))
+def test_edges_are_warned_of_exactly_where_the_best_rate_is_at_one(at: list[int]) -> None:
+    lrs = [0.01, 0.03, 0.1, 0.3]
+    sizes = [1, 4, 16, 64]
+    trials = [
+        trial(size, lr, reached=10 if k == best else 20)
+        for size, best in zip(sizes, at, strict=False)
+        for k, lr in enumerate(lrs)
+    ]
+    found = edges(answer_of(trials))
+    lowest, highest = (
+        [size for size, best in zip(sizes, at, strict=False) if best == edge] for edge in (0, 3)
+    )
+    if not lowest and not highest:
+        assert not found
+        return
+    (line,) = found
+    assert ("lowest tried is best" in line) == bool(lowest)
+    assert ("highest tried is best" in line) == bool(highest)
+    wider = [float(lr) for lr in line.split("--lr ")[1].split(",")]
+    assert wider == sorted(wider)
+    assert set(lrs) < set(wider)
+    assert (wider[0] < 0.01) == bool(lowest)
+    assert (wider[-1] > 0.3) == bool(highest)
+
+
+@pytest.mark.parametrize(
+    "lrs", [(0.1, 0.1001), (0.1, 0.10000001), (1e-300, 1.0), (1.0, 1e300), (1e-5, 1.7e308),
+            (5e-324, 1.0), (0.123456789, 0.3)],
+)  # fmt: skip
+def test_however_odd_the_rates_commands_name_them_exactly_and_no_others_twice(
+    lrs: tuple[float, float],
+) -> None:
+    for best in (0, 1):
+        answer = answer_of(
+            [trial(4, lr, reached=20 - 10 * (k == best)) for k, lr in enumerate(lrs)]
+        )
+        (line,) = edges(answer)
+        text = line.split("--lr ")[1]
+        wider = small_config(sweep={"lr": [float(lr) for lr in text.split(",")]}).sweep.lr
+        assert wider
+        assert set(lrs) <= set(wider)
+        assert list(wider) == sorted(wider)
+        line = command(answer, HERE) or ""
+        assert float(line.split("--lr ")[1].split()[0]) == lrs[best]
+
+
+def test_a_batch_size_at_which_every_rate_diverges_needs_smaller_ones() -> None:
+    """More epochs, which is what is said of others, would not help."""
+    trials = [trial(4, lr, reached=None, loss=None) for lr in (0.1, 0.2, 0.4)]
+    trials += [trial(8, lr, reached=10 * k) for k, lr in ((2, 0.1), (1, 0.2), (3, 0.4))]
+    answer = answer_of(trials)
+    (line,) = edges(answer)
+    assert "even the lowest tried diverges for batch 4;" in line
+    assert line.endswith("--lr 0.0125,0.025,0.05,0.1,0.2,0.4")
+    assert "more epochs" not in "".join(cautions(answer, HERE))
+    slow = [trial(16, lr, reached=None, loss=0.3) for lr in (0.1, 0.2, 0.4)]
+    assert "not reached by batch 16 at any learning rate; more epochs" in "".join(
+        cautions(answer_of([*trials, *slow]), HERE)
+    )
+
+
+def test_commands_in_the_advice_run(invoke: Invoke) -> None:
+    flags = ["--set", "data.rows=24", "--epochs", "6", "--seeds", "2"]
+    flags += ["--set", "plot.enabled=false"]
+    outcome = invoke(
+        "sweep", *flags, "--lr", "1e-05,3e-05", "--batch-size", "4,full", "--name", "a b"
+    )
+    assert outcome.code == 0
+    config = load_config("outputs/a b/config.yaml")
+    place, results = Path("outputs/a b"), list(execute(prepare("sweep", config)))
+    answer = study([event for event in results if isinstance(event, RunResult)], target=0.4)
+    assert answer
+    (edge,) = [line for line in cautions(answer, place) if "widen the grid" in line]
+    gdrun, *args = shlex.split(edge.split("widen the grid: ")[1])
+    assert gdrun == "gdrun"
+    assert invoke(*args, "--dry-run").code == 0
+    line = command(answer, place)
+    assert line
+    gdrun, *args = shlex.split(line)
+    found = invoke(*args, "--name", "b")
+    assert found.code == 0
+    cell = recommended(answer)
+    assert cell
+    again = load_config("outputs/b/config.yaml")
+    assert (again.lr, again.seeds) == ((cell.lr,), 1)
+    own = (place / cell.run / "steps.csv").read_text().splitlines()
+    kept = [row for row in own if row.split(",")[2:4] == [repr(cell.lr), "0"]]
+    assert kept == Path("outputs/b/steps.csv").read_text().splitlines()[1:]
+
+
+@pytest.mark.parametrize(
+    ("answer", "words", "says"),
+    [
+        (typical(), "too few for bands", False),
+        (answer_of([trial(4, 0.1), trial(4, 0.2)]), "1 seed: too few for bands", True),
+        (answer_of([trial(4, 0.1, k) for k in range(2)]), "2 seeds: too few for bands", True),
+        (typical(), "runs were trained at a time", False),
+        (typical(jobs=3), "3 runs were trained at a time", True),
+        (typical(), "of the rows out of every epoch", False),
+        (answer_of([trial(30, 0.1, samples=300)]), "batch 30 left 40 % of the rows out", True),
+        (
+            answer_of([trial(30, 0.1, loss=None, samples=9), trial(30, 0.1, 1, samples=300)]),
+            "batch 30 left 40 % of the rows out",
+            True,
+        ),
+        (answer_of([trial(30, 0.1, samples=455)]), "of the rows out", False),
+        (typical(), "came to the target within 2 epochs", False),
+        (answer_of([trial(4, 0.1, reached=50)]), "batch 4 came to the target within 2 epo", True),
+        (answer_of([trial(4, 0.1, reached=51)]), "came to the target within 2 epochs", False),
+        (answer_of([trial(100, 0.1, reached=2)]), "came to the target within 2 epochs", False),
+        (answer_of([trial(4, 0.1)]), "one learning rate alone was tried", True),
+        (typical(), "one learning rate alone was tried", False),
+    ],
+)  # fmt: skip
+def test_what_is_to_be_minded_is_said_where_it_is_so(
+    answer: Answer, words: str, says: bool
+) -> None:
+    assert (words in "\n".join(cautions(answer, HERE))) == says
+
+
+# ---------------------------------------------------------------------------------- whatever comes
+
+
+@st.composite
+def answers(draw: st.DrawFn) -> Answer:
+    """Any mix of batch sizes, rates, seeds, losses and ends."""
+    sizes = draw(st.lists(st.sampled_from([1, 2, 7, 33, 64, 100]), min_size=1, unique=True))
+    rates = st.sampled_from([1e-300, 1e-7, 0.01, 0.0101, 0.1, 1.0, 7.7, 1e300])
+    lrs = draw(st.lists(rates, min_size=1, max_size=4, unique=True))
+    seeds = draw(st.integers(1, 4))
+    with_val = draw(st.booleans())
+    target = draw(st.sampled_from([None, 0.0, 1e-12, 0.11, 1e9]))
+    losses = st.sampled_from([0.0, 1e-30, 0.1, 0.1, 0.2, 5.0, 1e30, None])
+    steps = st.sampled_from([None, 0, 1, 5, 5000])
+    trials = []
+    for size in sizes:
+        for lr in lrs:
+            for seed in range(seeds):
+                loss = draw(losses)
+                spent = draw(st.sampled_from([0, 5000, 5000, 5000]))
+                reached = draw(steps) if loss is not None and target is not None else None
+                trials.append(
+                    trial(
+                        size,
+                        lr,
+                        seed,
+                        loss=loss,
+                        val=draw(losses) if with_val and loss is not None else None,
+                        status=draw(st.sampled_from(["done", "done", "interrupted"])),
+                        reached=None if reached is None else min(reached, spent),
+                        spent=spent,
+                        samples=spent * size,
+                        epochs=draw(st.sampled_from([0, 5])),
+                        target=target,
+                    )
+                )
+    known = draw(st.sampled_from([0, 0, 1, 9]))  # of the batch sizes, how many were timed
+    pace = {size: 1e-4 * (1 + size) for size in sorted(sizes)[:known]}
+    return answer_of(trials, target=target, pace=pace, jobs=draw(st.integers(1, 2)))
+
+
+@given(answers(), st.integers(20, 200))
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+def test_whatever_a_sweep_came_to_it_is_told(answer: Answer, width: int) -> None:
+    console = Console(file=StringIO(), width=width)
+    console.print(*sweep_report(answer, HERE, console), sep="\n")
+    assert advice(answer)
+    told = [*cautions(answer, HERE), advice(answer), command(answer, HERE) or ""]
+    for text in told:
+        assert not re.search(r"\b(nan|inf|None)\b", text)
+    best = recommended(answer)
+    if best:
+        assert math.isfinite(best.val_loss if answer.has_validation else best.train_loss) or (
+            best == answer.fastest("seconds") or best == answer.fastest("updates")
+        )
+    summary = answer.summary()
+    assert [cell["batch_size"] for cell in summary["best_of_batch"]] == answer.batch_sizes
+    assert to_csv(answer).count("\n") == 1 + sum(len(cell.trials) for cell in answer.cells)
+
+
+@given(answers())
+@settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck))
+def test_whatever_a_sweep_came_to_it_is_drawn(answer: Answer) -> None:
+    for figure in (heatmap_figure(answer, ABOUT), scaling_figure(answer, ABOUT)):
+        figure.savefig(BytesIO(), dpi=30)
+
+
+# ---------------------------------------------------------------------------------------- pictures
+
+
+def mixed() -> Answer:
+    """Four batch sizes of which one isn't reached; a rate that diverges; linear scaling."""
+    trials = []
+    for size, reached in ((1, 640), (4, 160), (16, 40), (64, None)):
+        for lr in (0.01, 0.04, 0.16, 0.64):
+            own = None if reached is None else reached * (1 + 9 * (lr != 0.01 * size))
+            wild = lr == 0.64 and size == 1
+            loss = None if wild else 0.1 + 0.01 * (lr != 0.04) + 0.001 * size
+            trials += fast(size, lr, None if wild else own, loss=loss, spent=700 + size)
+    return answer_of(trials, target=0.2, pace={1: 1e-3, 4: 1e-3, 16: 2e-3, 64: 3e-3})
+
+
+def patches(axes: Axes, **looks: Any) -> list[tuple[float, float]]:
+    """The centres of the cells with a frame or a pattern."""
+    return [
+        (patch.get_x() + 0.5, patch.get_y() + 0.5)
+        for patch in axes.patches
+        if isinstance(patch, Rectangle)
+        and all(getattr(patch, f"get_{look}")() == value for look, value in looks.items())
+    ]
+
+
+def test_cells_that_diverged_are_marked_and_the_best_is_framed() -> None:
+    answer = mixed()
+    (axes,) = heatmap_figure(answer, ABOUT).axes
+    assert answer.best
+    assert (answer.best.batch_size, answer.best.lr) == (1, 0.04)
+    assert patches(axes, hatch="xxxx") == [(0, 3)]
+    assert patches(axes, fill=False) == [(0, 1)]
+    assert [t.get_text() for t in axes.get_xticklabels()] == ["1", "4", "16", "64"]
+    assert [t.get_text() for t in axes.get_yticklabels()] == ["0.01", "0.04", "0.16", "0.64"]
+    trials = [trial(4, lr, k, loss=0.1 if k else None) for lr in (0.1, 0.2) for k in range(3)]
+    (some,) = heatmap_figure(answer_of(trials), ABOUT).axes
+    assert not patches(some, hatch="xxxx")
+    assert [text.get_text() for text in some.texts] == ["0.1$^{×1}$"] * 2
+    shown = axes.images[0].get_array()
+    assert shown is not None
+    for cell in answer.cells:
+        value = shown[answer.lrs.index(cell.lr), answer.batch_sizes.index(cell.batch_size)]
+        assert np.ma.is_masked(value) or value == pytest.approx(cell.train_loss)
+
+
+def test_with_validation_there_is_a_panel_for_each_loss_with_its_own_best() -> None:
+    trials = [trial(4, 0.1, val=0.3, loss=0.1), trial(4, 0.2, val=0.2, loss=0.2)]
+    left, right = heatmap_figure(answer_of(trials), ABOUT).axes
+    assert (left.get_title("left"), right.get_title("left")) == (
+        "final train loss", "final validation loss",
+    )  # fmt: skip
+    assert (patches(left, fill=False), patches(right, fill=False)) == ([(0, 0)], [(0, 1)])
+
+
+@pytest.mark.parametrize("sizes", [(1, 4, 16, 64), (1, 2, 50, 100)])
+def test_guides_go_through_the_centres_of_cells_where_they_hold(sizes: tuple[int, ...]) -> None:
+    lrs = sorted({0.01 * size for size in sizes} | {0.01 * size**0.5 for size in sizes})
+    trials = [
+        trial(size, lr, loss=0.1 if (size, lr) == (sizes[0], lrs[0]) else 0.5)
+        for size in sizes
+        for lr in lrs
+    ]
+    (axes,) = heatmap_figure(answer_of(trials), ABOUT).axes
+    linear, root = axes.get_lines()
+    for line, power in ((linear, 1), (root, 0.5)):
+        x, y = (np.asarray(data, dtype=float) for data in line.get_data())
+        for k, size in enumerate(sizes):
+            exact = lrs[0] * (size / sizes[0]) ** power
+            at = min(range(len(lrs)), key=lambda j: abs(lrs[j] / exact - 1))
+            assert np.interp(k, x, y) == pytest.approx(at, abs=1e-6)
+
+
+def markers(axes: Axes, marker: str) -> dict[float, float]:
+    lines = [line for line in axes.get_lines() if line.get_marker() == marker]
+    return {
+        float(x): float(y)
+        for line in lines
+        for x, y in zip(np.asarray(line.get_xdata()), np.asarray(line.get_ydata()), strict=True)
+    }
+
+
+def test_reached_batch_sizes_are_circles_and_others_triangles_in_all_panels() -> None:
+    answer = mixed()
+    updates, samples, seconds = scaling_figure(answer, ABOUT).axes
+    weights = {1: 1e-3, 4: 1e-3, 16: 2e-3, 64: 3e-3}
+    for axes, weight in (
+        (updates, lambda _: 1), (samples, lambda size: size), (seconds, lambda size: weights[size]),
+    ):  # fmt: skip
+        assert markers(axes, "o") == pytest.approx(
+            {size: reached * weight(size) for size, reached in ((1, 640), (4, 160), (16, 40))}
+        )
+        assert set(markers(axes, "^")) == {64}
+    assert markers(updates, "^") == {64: 764}
+    assert markers(samples, "^") == {64: 500}  # as many as were counted
+    assert markers(seconds, "^") == {64: pytest.approx(764 * 3e-3)}
+    assert {line.get_color() for line in updates.get_lines()} >= {COLOR, MISSED}
+    assert [axes.get_yscale() for axes in (updates, samples, seconds)] == ["log"] * 3
+
+
+def test_samples_are_drawn_as_they_were_counted() -> None:
+    """64 of 100 rows and then 36: two updates take 100 samples, not 128."""
+    results = [
+        event
+        for event in execute(
+            prepare(
+                "sweep",
+                small_config(
+                    epochs=8, seeds=3, sweep={"lr": 0.1, "batch_size": [4, 64], "target": 0.3}
+                ),
+            )
+        )
+        if isinstance(event, RunResult)
+    ]
+    answer = study(results, 0.3)
+    assert answer
+    samples = scaling_figure(answer, ABOUT).axes[1]
+    expected = {c.batch_size: c.to_target("samples") for c in answer.best_of_batch}
+    assert expected[64] % 100 == 0
+    assert markers(samples, "o") == expected
+
+
+def test_the_fitted_curve_is_that_of_the_fit() -> None:
+    answer = typical()
+    fit = answer.critical
+    assert fit
+    updates, samples, _ = scaling_figure(answer, ABOUT).axes
+    for axes, power in ((updates, 0), (samples, 1)):
+        (line,) = [line for line in axes.get_lines() if line.get_linestyle() == "--"]
+        x, y = (np.asarray(data, dtype=float) for data in line.get_data())
+        assert (x[0], x[-1]) == (1, 100)
+        np.testing.assert_allclose(y, [fit.updates(size) * size**power for size in x])
+    words = "\n".join(text.get_text() for text in scaling_figure(answer, ABOUT).texts)
+    assert f"B_crit = {rounded(fit.batch_crit)}" in words
+    assert "median of 3 seeds, band 20th to 80th percentile" in words
+
+
+def test_a_hundred_rates_leave_the_axis_legible() -> None:
+    trials = [trial(size, 0.001 * k) for size in (1, 4) for k in range(1, 400)]
+    figure = heatmap_figure(answer_of(trials), ABOUT)
+    assert len(figure.axes[0].get_yticks()) <= 60
+    assert figure.get_figheight() < 15
+
+
+def drawn(figure: Figure) -> None:
+    figure.savefig(BytesIO(), dpi=30)
+
+
+def test_pictures_of_a_sweep_are_drawn_without_a_word(
+    swept: tuple[Path, RunConfig, list[Any]],
+) -> None:
+    for figure in (heatmap_figure(swept[2][-1], ABOUT), scaling_figure(swept[2][-1], ABOUT)):
+        drawn(figure)
+
+
+# ------------------------------------------------------------------------------------------- names
+
+
+def test_runs_that_differ_have_colours_that_differ() -> None:
+    lanes = (Lane(0.1, 0),)
+    methods = [Series(name, k, lanes) for k, name in enumerate(("full", "sgd", "minibatch"))]
+    assert colors(methods) == METHOD_COLORS
+    sizes = [Series("minibatch", 2**k, lanes, f"batch-{2**k}") for k in range(20)]
+    found = colors(sizes)
+    assert list(found) == [run.name for run in sizes]
+    assert len(set(found.values())) == 20
+    assert len(set(colors([*sizes, Series("full", 2**21, lanes, "batch-x")]).values())) == 21
+    same = [Series("minibatch", 16, lanes, name) for name in "abcdefg"]
+    assert len(set(colors(same).values())) == 7
+
+
+def test_the_config_of_a_sweep_is_written_beside_its_answer(
+    swept: tuple[Path, RunConfig, list[Any]],
+) -> None:
+    place, config, _ = swept
+    assert (place / "config.yaml").read_text().endswith(dump_config(config))
+    assert load_config(str(place / "config.yaml")) == config
