@@ -112,7 +112,7 @@ def cautions(answer: Answer, directory: Path) -> Iterable[str]:
     if answer.seeds < FEWEST_SEEDS:
         yield (
             f"{count(answer.seeds, 'seed')}: too few for bands and intervals, and differences may "
-            "be chance; --seeds 8 costs little more"
+            "be chance; --seeds 8 tells more"
         )
     if answer.jobs > 1:
         yield (

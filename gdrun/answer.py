@@ -12,7 +12,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Any, Literal
 
 from gdrun.records import Status
-from gdrun.results import RunResult, compare_results, reach
+from gdrun.results import Description, RunResult, compare_results, reach
 
 if TYPE_CHECKING:
     from gdrun.criticalbatch import CriticalBatch
@@ -111,7 +111,7 @@ class Answer:
     Attributes:
         target: the train loss that trainings are timed to; None if none came below the untrained
             loss by so much.
-        rows: training rows.
+        description: what was trained on what.
         cells: of the grid, batch size by batch size, both ascending.
         critical: the fit of updates to target against batch size; None of too few batch sizes.
         pace: seconds an update of one training alone takes, by batch size, where measured.
@@ -119,11 +119,16 @@ class Answer:
     """
 
     target: float | None
-    rows: int
+    description: Description
     cells: tuple[Cell, ...]
     critical: "CriticalBatch | None"
     pace: Mapping[int, float]
     jobs: int
+
+    @property
+    def rows(self) -> int:
+        """Training rows."""
+        return self.description.rows
 
     @property
     def batch_sizes(self) -> list[int]:
@@ -252,7 +257,7 @@ def study(
     ]
     return Answer(
         target=target,
-        rows=results[0].description.rows,
+        description=results[0].description,
         cells=tuple(cells),
         critical=fit_critical_batch(sizes, reached) if target is not None else None,
         pace=pace or {},

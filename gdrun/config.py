@@ -69,7 +69,7 @@ def _grid(value: Any) -> Any:
 def _batch_sizes(value: Any) -> Any:
     """Read a range as whole numbers, each once."""
     if isinstance(value, str) and is_range(value):
-        return tuple(dict.fromkeys(max(1, round(size)) for size in expand(value)))
+        return tuple(dict.fromkeys(map(round, expand(value))))
     return _grid(value)
 
 

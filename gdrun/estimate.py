@@ -2,6 +2,7 @@
 
 import math
 import time
+from contextlib import suppress
 from dataclasses import replace
 
 from gdrun.engine import train
@@ -34,7 +35,7 @@ def estimate_seconds(experiment: Experiment, jobs: int = 1) -> float:
 def _seconds_an_update(experiment: Experiment, member: Member, state: TrainState) -> float:
     """Seconds of an update of all lanes with its share of evaluations and logs."""
     segments = train(experiment.problem, member.plan, state)
-    at, start = 0, math.inf
+    at, start, began = 0, math.inf, time.perf_counter()
     for segment in segments:
         step_lines(member.series, segment, member.config.log_every)
         epoch_lines(member.series, segment)
@@ -43,8 +44,9 @@ def _seconds_an_update(experiment: Experiment, member: Member, state: TrainState
             at, start = state.updates, now
         if now - start > MOMENT_SECONDS and state.updates > at:
             break
-    # A run that is over within a moment takes no time to speak of.
-    return (now - start) / (state.updates - at) if state.updates > at else 0.0
+    if state.updates > at:
+        return (now - start) / (state.updates - at)
+    return (now - began) / max(1, at)  # there was no more than one long update, or none
 
 
 def timed(experiment: Experiment) -> Experiment:
@@ -56,7 +58,9 @@ def timed(experiment: Experiment) -> Experiment:
     """
     saved = (experiment.saved or {}).get("seconds_an_update_alone")
     if isinstance(saved, dict):
-        return replace(experiment, pace={int(size): pace for size, pace in saved.items()})
+        with suppress(TypeError, ValueError):  # damaged, and so measured again
+            pace = {int(size): float(seconds) for size, seconds in saved.items()}
+            return replace(experiment, pace=pace)
     pace = {m.series.batch_size: _alone(experiment, m.plan) for m in experiment.members}
     # One without a finite loss takes no update at all.
     return replace(experiment, pace={size: seconds for size, seconds in pace.items() if seconds})

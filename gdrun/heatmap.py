@@ -18,7 +18,6 @@ from matplotlib.patheffects import withStroke
 from gdrun.answer import Answer, Cell
 from gdrun.frame import STYLE, headed_figure
 from gdrun.labels import count, number
-from gdrun.results import Description
 
 COLORS = "viridis_r"  # low losses are light
 SPREAD = 30  # times the lowest loss, above which all losses have the darkest colour
@@ -30,7 +29,7 @@ GUIDES: dict[str, tuple[float, Any]] = {"lr ∝ B": (1.0, "-"), "lr ∝ √B": (
 
 
 @mpl.rc_context(STYLE)
-def heatmap_figure(answer: Answer, description: Description) -> Figure:
+def heatmap_figure(answer: Answer) -> Figure:
     """The final loss of each pair, median over seeds: train and, where there is one, validation.
 
     Through the best cell go the lines on which lr/B and lr/√B are constant: the linear (Goyal et
@@ -46,8 +45,8 @@ def heatmap_figure(answer: Answer, description: Description) -> Figure:
     roomy = cell[0] >= SMALLEST[0] and cell[1] >= SMALLEST[1]
     width = max(6.5, len(panels) * (max(2.6, cell[0] * columns) + 1.1) + 0.4)
     figure, top, bottom = headed_figure(
-        f"{description.network} on {description.data}, {count(description.rows, 'row')}",
-        _notes(answer, description),
+        f"{answer.description.network} on {answer.description.data}, {count(answer.rows, 'row')}",
+        _notes(answer),
         _legend(answer),
         width=width,
         height=max(1.8, cell[1] * lines) + 1.0,
@@ -162,8 +161,8 @@ def _legend(answer: Answer) -> list[Any]:
     return handles
 
 
-def _notes(answer: Answer, description: Description) -> list[str]:
-    notes = [f"loss: {description.loss_name}"]
+def _notes(answer: Answer) -> list[str]:
+    notes = [f"loss: {answer.description.loss_name}"]
     if answer.seeds > 1:
         notes.append(f"median of {answer.seeds} seeds")
     if any(cell.diverged > 0 and math.isfinite(cell.train_loss) for cell in answer.cells):

@@ -15,6 +15,8 @@ OTHER_COLORS = (*METHOD_COLORS.values(), "#CC79A7", "#E69F00", "#56B4E9", "#5D5D
 # of colour vision, and in grey.
 RAMP = ("#46327E", "#365C8D", "#277F8E", "#1FA187", "#4AC16D", "#A0DA39")
 
+MOST_RATES = 8  # that are listed
+
 METHOD_NAMES = {
     "full": "full batch",
     "sgd": "stochastic",
@@ -89,6 +91,15 @@ def clock(value: float) -> str:
     minutes, rest = divmod(int(value), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def rates_in_words(rates: Sequence[float]) -> str:
+    """The learning rates, or how many there are."""
+    if not rates:
+        return "no lane begun"
+    if len(rates) > MOST_RATES:
+        return f"{len(rates)} learning rates from {min(rates):g} to {max(rates):g}"
+    return f"lr {', '.join(f'{rate:g}' for rate in rates)}"
 
 
 def count(number: int, noun: str) -> str:

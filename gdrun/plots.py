@@ -69,10 +69,9 @@ def pictures(
         from gdrun.heatmap import heatmap_figure
         from gdrun.scalingplot import scaling_figure
 
-        about = results[0].description
-        found.append((directory, "heatmap", partial(heatmap_figure, answer, about)))
+        found.append((directory, "heatmap", partial(heatmap_figure, answer)))
         if answer.target is not None:
-            found.append((directory, "scaling", partial(scaling_figure, answer, about)))
+            found.append((directory, "scaling", partial(scaling_figure, answer)))
     elif any(result.directory != directory for result in results):
         found.append((directory, "compare", partial(compare_figure, results)))
         if has_fit:

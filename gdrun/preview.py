@@ -10,7 +10,7 @@ from gdrun.consoles import console, write
 from gdrun.display import headline
 from gdrun.errors import ConfigError, excerpt
 from gdrun.history import KEPT_ROWS
-from gdrun.labels import count, visible
+from gdrun.labels import count, rates_in_words, visible
 from gdrun.labels import seconds as duration
 from gdrun.lock import is_locked
 from gdrun.options import SweepOptions, TrainingOptions
@@ -104,8 +104,7 @@ def tracks_of(experiment: "Experiment") -> list[Track]:
 def how(experiment: "Experiment") -> str:
     """How the descent goes, in a few words."""
     config: RunConfig = experiment.members[0].config  # that of the others but for the batch size
-    lrs = ", ".join(f"{lr:g}" for lr in config.lr)
-    parts = [f"lr {lrs}", config.sampling]
+    parts = [rates_in_words(config.lr), config.sampling]
     if config.momentum:
         parts.append(f"{'Nesterov ' if config.nesterov else ''}momentum {config.momentum:g}")
     if config.weight_decay:

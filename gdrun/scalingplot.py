@@ -17,14 +17,13 @@ from gdrun.answer import FEWEST_SEEDS, Answer, Cell, Cost
 from gdrun.curves import number_log_axis
 from gdrun.frame import STYLE, headed_figure
 from gdrun.labels import number, short
-from gdrun.results import Description
 
 COLOR, MISSED, FIT = "#0072B2", "#D55E00", "0.25"
 MOST_TICKS = 9  # batch sizes that are named on an axis
 
 
 @mpl.rc_context(STYLE)
-def scaling_figure(answer: Answer, description: Description) -> Figure:
+def scaling_figure(answer: Answer) -> Figure:
     """Updates, samples and time to the target against the batch size, each at its best rate.
 
     With the line of perfect scaling, on which a batch twice as large takes half the updates, and
@@ -38,9 +37,10 @@ def scaling_figure(answer: Answer, description: Description) -> Figure:
     }
     if all(size in answer.pace for size in answer.batch_sizes):
         panels["seconds"] = ("training time to target (s)", lambda size: answer.pace[size])
+    about = answer.description
     width = 3.4 * len(panels) + 0.5
     figure, top, bottom = headed_figure(
-        f"{description.network} on {description.data}: what it takes to come to a train loss of "
+        f"{about.network} on {about.data}: what it takes to come to a train loss of "
         f"{number(answer.target)}",
         _notes(answer),
         _legend(answer),

@@ -26,7 +26,7 @@ from gdrun.request import make_request
 from gdrun.results import Failure, RunResult, compare_results, group_status
 from gdrun.rundir import make_directory, to_json
 from gdrun.saved import read_manifest, root_of
-from gdrun.sweepreport import sweep_report
+from gdrun.sweepreport import answer_as_json, sweep_report
 
 
 @dataclass
@@ -151,7 +151,7 @@ def _print_results(
         content = results_as_json(
             directory, status, comparison, results, outcome.drawn, interrupted=interrupted
         )
-        extra = {"answer": answer.summary()} if answer else {}
+        extra = {"answer": answer_as_json(answer, directory)} if answer else {}
         failures = [asdict(failure) for failure in outcome.failures]
         write(to_json({**content, **extra, "failures": failures}))
     elif options.quiet:

@@ -17,7 +17,7 @@ from gdrun.chart import Curve, chart
 from gdrun.config import DATA_SOURCES, RunConfig
 from gdrun.costs import AXES, Cost, ceiling_of, median_curve
 from gdrun.display import headline
-from gdrun.labels import visible
+from gdrun.labels import rates_in_words, visible
 from gdrun.listing import local_time
 from gdrun.listtable import STATUS_STYLES
 from gdrun.reading import describe
@@ -25,7 +25,7 @@ from gdrun.report import result_notes, result_table
 from gdrun.results import RunResult, compare_results
 from gdrun.saved import flatten
 from gdrun.stored import Stored
-from gdrun.sweepreport import sweep_report
+from gdrun.sweepreport import answer_as_json, sweep_report
 
 WIDEST = 110  # columns of a chart
 
@@ -53,7 +53,7 @@ def show(
         (stored.status, STATUS_STYLES[stored.status]),
     )
     rates = list(dict.fromkeys(lr for result in results for lr in result.series.lrs))
-    yield headline(describe(stored), _rates_in_words(rates))
+    yield headline(describe(stored), rates_in_words(rates))
     for title, text in _facts(stored):
         yield Text.assemble((f"{title:<8} ", "dim"), visible(text))
     if whole_config:
@@ -104,7 +104,7 @@ def as_json(
         "problem": asdict(describe(stored)),
         "config": stored.config,
         "comparison": asdict(compare_results(results)) if results else None,
-        **({"answer": answer.summary()} if answer else {}),
+        **({"answer": answer_as_json(answer, stored.path)} if answer else {}),
         "runs": [
             {
                 "name": result.series.name,
@@ -186,15 +186,6 @@ def _as_yaml(config: Mapping[str, Any]) -> Iterator[str]:
 
     text = yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True)
     return (f"  {visible(line)}" for line in text.splitlines())
-
-
-def _rates_in_words(rates: Sequence[float]) -> str:
-    """The learning rates, or how many there are."""
-    if not rates:
-        return "no lane begun"
-    if len(rates) > 4:
-        return f"{len(rates)} learning rates from {min(rates):g} to {max(rates):g}"
-    return f"lr {', '.join(f'{rate:g}' for rate in rates)}"
 
 
 def _facts(stored: Stored) -> Iterator[tuple[str, str]]:

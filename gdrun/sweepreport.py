@@ -1,8 +1,9 @@
 """The answer of a sweep on a terminal: the grid of losses, a line a batch size, and a paragraph."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console, RenderableType
 from rich.table import Table
@@ -13,6 +14,7 @@ from gdrun.advice import advice, cautions, command
 from gdrun.answer import Answer, Cell, Cost
 from gdrun.records import Series
 
+MOST_LINES = 40  # of the grid; the picture shows it, too
 # Columns in the order in which a narrow terminal goes without them.
 EXPENDABLE = ("diverged", "val_loss", "samples", "train_loss", "seconds")
 
@@ -20,7 +22,9 @@ EXPENDABLE = ("diverged", "val_loss", "samples", "train_loss", "seconds")
 def sweep_report(answer: Answer, directory: Path, console: Console) -> Iterable[RenderableType]:
     """What to print of a sweep that was trained in a directory."""
     grid = grid_table(answer)
-    if console.measure(grid, options=console.options.update(width=10_000)).maximum <= console.width:
+    unbounded = console.options.update(width=10_000)
+    fits = console.measure(grid, options=unbounded).maximum <= console.width
+    if fits and len(answer.lrs) <= MOST_LINES:
         yield ""
         yield Text(_grid_title(answer), style="bold")
         yield grid
@@ -38,6 +42,16 @@ def sweep_report(answer: Answer, directory: Path, console: Console) -> Iterable[
         if helps:
             yield _command(helps.strip())
     yield ""
+
+
+def answer_as_json(answer: Answer, directory: Path) -> Mapping[str, Any]:
+    """The answer for programs, with what it says in words."""
+    return {
+        **answer.summary(),
+        "advice": advice(answer),
+        "command": command(answer, directory),
+        "cautions": list(cautions(answer, directory)),
+    }
 
 
 def grid_table(answer: Answer) -> Table:

@@ -95,7 +95,7 @@ def answer_of(
     sizes = sorted({size for size, _ in pairs})
     costs = [[c.costs("updates") for c in cells if c.batch_size == size] for size in sizes]
     fit = fit_critical_batch(sizes, costs) if target is not None else None
-    return Answer(target, 100, cells, fit, pace or {}, jobs)
+    return Answer(target, ABOUT, cells, fit, pace or {}, jobs)
 
 
 def fast(size: int, lr: float, reached: int | None, **more: Any) -> list[Trial]:
@@ -380,7 +380,7 @@ def test_where_all_diverged_or_nothing_was_learned_nothing_is_recommended() -> N
     assert command(dead, HERE) is None
     (first, *_) = cautions(dead, HERE)
     assert first == (
-        "try smaller learning rates: gdrun sweep --config 'outputs/a sweep/config.yaml' "
+        "try smaller learning rates:\n  gdrun sweep --config 'outputs/a sweep/config.yaml' "
         "--lr 0.0001,0.001,0.01"
     )
     flat = answer_of([trial(4, lr, reached=None) for lr in (0.1, 1.0)], target=None)
@@ -471,7 +471,7 @@ def test_commands_in_the_advice_run(invoke: Invoke) -> None:
     answer = study([event for event in results if isinstance(event, RunResult)], target=0.4)
     assert answer
     (edge,) = [line for line in cautions(answer, place) if "widen the grid" in line]
-    gdrun, *args = shlex.split(edge.split("widen the grid: ")[1])
+    gdrun, *args = shlex.split(edge.split("widen the grid:\n  ")[1])
     assert gdrun == "gdrun"
     assert invoke(*args, "--dry-run").code == 0
     line = command(answer, place)
@@ -581,7 +581,7 @@ def test_whatever_a_sweep_came_to_it_is_told(answer: Answer, width: int) -> None
 @given(answers())
 @settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck))
 def test_whatever_a_sweep_came_to_it_is_drawn(answer: Answer) -> None:
-    for figure in (heatmap_figure(answer, ABOUT), scaling_figure(answer, ABOUT)):
+    for figure in (heatmap_figure(answer), scaling_figure(answer)):
         figure.savefig(BytesIO(), dpi=30)
 
 
@@ -612,7 +612,7 @@ def patches(axes: Axes, **looks: Any) -> list[tuple[float, float]]:
 
 def test_cells_that_diverged_are_marked_and_the_best_is_framed() -> None:
     answer = mixed()
-    (axes,) = heatmap_figure(answer, ABOUT).axes
+    (axes,) = heatmap_figure(answer).axes
     assert answer.best
     assert (answer.best.batch_size, answer.best.lr) == (1, 0.04)
     assert patches(axes, hatch="xxxx") == [(0, 3)]
@@ -620,7 +620,7 @@ def test_cells_that_diverged_are_marked_and_the_best_is_framed() -> None:
     assert [t.get_text() for t in axes.get_xticklabels()] == ["1", "4", "16", "64"]
     assert [t.get_text() for t in axes.get_yticklabels()] == ["0.01", "0.04", "0.16", "0.64"]
     trials = [trial(4, lr, k, loss=0.1 if k else None) for lr in (0.1, 0.2) for k in range(3)]
-    (some,) = heatmap_figure(answer_of(trials), ABOUT).axes
+    (some,) = heatmap_figure(answer_of(trials)).axes
     assert not patches(some, hatch="xxxx")
     assert [text.get_text() for text in some.texts] == ["0.1$^{×1}$"] * 2
     shown = axes.images[0].get_array()
@@ -632,7 +632,7 @@ def test_cells_that_diverged_are_marked_and_the_best_is_framed() -> None:
 
 def test_with_validation_there_is_a_panel_for_each_loss_with_its_own_best() -> None:
     trials = [trial(4, 0.1, val=0.3, loss=0.1), trial(4, 0.2, val=0.2, loss=0.2)]
-    left, right = heatmap_figure(answer_of(trials), ABOUT).axes
+    left, right = heatmap_figure(answer_of(trials)).axes
     assert (left.get_title("left"), right.get_title("left")) == (
         "final train loss", "final validation loss",
     )  # fmt: skip
@@ -647,7 +647,7 @@ def test_guides_go_through_the_centres_of_cells_where_they_hold(sizes: tuple[int
         for size in sizes
         for lr in lrs
     ]
-    (axes,) = heatmap_figure(answer_of(trials), ABOUT).axes
+    (axes,) = heatmap_figure(answer_of(trials)).axes
     linear, root = axes.get_lines()
     for line, power in ((linear, 1), (root, 0.5)):
         x, y = (np.asarray(data, dtype=float) for data in line.get_data())
@@ -668,7 +668,7 @@ def markers(axes: Axes, marker: str) -> dict[float, float]:
 
 def test_reached_batch_sizes_are_circles_and_others_triangles_in_all_panels() -> None:
     answer = mixed()
-    updates, samples, seconds = scaling_figure(answer, ABOUT).axes
+    updates, samples, seconds = scaling_figure(answer).axes
     weights = {1: 1e-3, 4: 1e-3, 16: 2e-3, 64: 3e-3}
     for axes, weight in (
         (updates, lambda _: 1), (samples, lambda size: size), (seconds, lambda size: weights[size]),
@@ -700,7 +700,7 @@ def test_samples_are_drawn_as_they_were_counted() -> None:
     ]
     answer = study(results, 0.3)
     assert answer
-    samples = scaling_figure(answer, ABOUT).axes[1]
+    samples = scaling_figure(answer).axes[1]
     expected = {c.batch_size: c.to_target("samples") for c in answer.best_of_batch}
     assert expected[64] % 100 == 0
     assert markers(samples, "o") == expected
@@ -710,20 +710,20 @@ def test_the_fitted_curve_is_that_of_the_fit() -> None:
     answer = typical()
     fit = answer.critical
     assert fit
-    updates, samples, _ = scaling_figure(answer, ABOUT).axes
+    updates, samples, _ = scaling_figure(answer).axes
     for axes, power in ((updates, 0), (samples, 1)):
         (line,) = [line for line in axes.get_lines() if line.get_linestyle() == "--"]
         x, y = (np.asarray(data, dtype=float) for data in line.get_data())
         assert (x[0], x[-1]) == (1, 100)
         np.testing.assert_allclose(y, [fit.updates(size) * size**power for size in x])
-    words = "\n".join(text.get_text() for text in scaling_figure(answer, ABOUT).texts)
+    words = "\n".join(text.get_text() for text in scaling_figure(answer).texts)
     assert f"B_crit = {rounded(fit.batch_crit)}" in words
     assert "median of 3 seeds, band 20th to 80th percentile" in words
 
 
 def test_a_hundred_rates_leave_the_axis_legible() -> None:
     trials = [trial(size, 0.001 * k) for size in (1, 4) for k in range(1, 400)]
-    figure = heatmap_figure(answer_of(trials), ABOUT)
+    figure = heatmap_figure(answer_of(trials))
     assert len(figure.axes[0].get_yticks()) <= 60
     assert figure.get_figheight() < 15
 
@@ -735,7 +735,7 @@ def drawn(figure: Figure) -> None:
 def test_pictures_of_a_sweep_are_drawn_without_a_word(
     swept: tuple[Path, RunConfig, list[Any]],
 ) -> None:
-    for figure in (heatmap_figure(swept[2][-1], ABOUT), scaling_figure(swept[2][-1], ABOUT)):
+    for figure in (heatmap_figure(swept[2][-1]), scaling_figure(swept[2][-1])):
         drawn(figure)
 
 
