@@ -5,9 +5,11 @@ import signal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from _pytest.mark import ParameterSet
 
 from gdrun.__main__ import main
 from gdrun.config import RunConfig
@@ -28,6 +30,11 @@ class Outcome:
 
 
 Invoke = Callable[..., Outcome]
+
+
+def slow(*values: Any, **more: Any) -> ParameterSet:
+    """The parameters of a test that only `pytest -m slow` runs, where others show as much."""
+    return pytest.param(*values, marks=pytest.mark.slow, **more)
 
 
 @pytest.fixture

@@ -14,9 +14,11 @@ import pexpect
 import pytest
 
 import gdrun
-from tests.conftest import Invoke, Outcome
+from tests.conftest import Invoke, Outcome, slow
 
 COMMANDS = ("full", "sgd", "minibatch", "compare")
+# In processes of their own, which take a second to start.
+SEPARATELY = (slow("full"), slow("minibatch"), "sgd", "compare")
 SHORT = ("--epochs", "3", "-o", "out", "--name", "run")
 NO_PICTURES = ("--set", "plot.enabled=false")
 
@@ -389,7 +391,7 @@ def test_version_and_help() -> None:
         assert flag in page
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", SEPARATELY)
 def test_in_a_pipe_output_is_plain_text(command: str, tmp_path: Path) -> None:
     done = python(command, *SHORT, "--set", "plot.dpi=40", cwd=tmp_path)
     assert done.returncode == 0
@@ -413,7 +415,7 @@ def terminal(tmp_path: Path, *args: str, **env: str) -> "pexpect.spawn[str]":
     )
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", SEPARATELY)
 def test_on_a_terminal_there_is_a_live_view_and_a_table(command: str, tmp_path: Path) -> None:
     child = terminal(tmp_path, command, *SHORT, *NO_PICTURES)
     child.expect(pexpect.EOF)

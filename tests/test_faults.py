@@ -22,7 +22,7 @@ from gdrun.lock import is_locked
 from gdrun.results import SCHEMA_VERSION
 from gdrun.runs import execute, take_up
 from gdrun.saved import read_manifest, standing_status
-from tests.conftest import Invoke, small_config
+from tests.conftest import Invoke, slow, small_config
 from tests.test_resume import NO_PICTURES, damage, logs, run
 
 GDRUN = [sys.executable, "-m", "gdrun"]
@@ -35,6 +35,7 @@ def contents(place: Path) -> dict[Path, bytes]:
 # ----------------------------------------------------------------------------------- a full disk
 
 
+@pytest.mark.slow
 def test_a_size_limit_is_a_message_and_leaves_whole_rows(tmp_path: Path) -> None:
     def limit() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
@@ -448,10 +449,10 @@ def test_a_pipe_in_the_place_of_a_file_does_not_hang(name: str, invoke: Invoke) 
     ("command", "code"),
     [
         ("compare --epochs 3 --name a --json --set plot.enabled=false", 0),
-        ("compare --epochs 3 --name a --set plot.enabled=false", 0),
-        ("sgd --epochs 3 --name a -q --set plot.enabled=false", 0),
+        slow("compare --epochs 3 --name a --set plot.enabled=false", 0),
+        slow("sgd --epochs 3 --name a -q --set plot.enabled=false", 0),
         ("sgd --epochs 3 --name a --set plot.enabled=false --lr 1e6", 3),
-        ("sgd -n", 0),
+        slow("sgd -n", 0),
         ("sgd -n --json", 0),
         ("--version", 0),
         ("init", 0),
@@ -472,6 +473,7 @@ def test_a_reader_that_leaves_early_changes_nothing(
         assert read_manifest(tmp_path / "outputs/a")["status"] in ("done", "diverged")
 
 
+@pytest.mark.slow
 def test_a_reader_of_everything_that_leaves_early_changes_nothing(tmp_path: Path) -> None:
     read, write = os.pipe()
     os.close(read)
@@ -490,14 +492,14 @@ def test_a_reader_of_everything_that_leaves_early_changes_nothing(tmp_path: Path
 @pytest.mark.parametrize(
     ("redirection", "code"),
     [
-        (">&-", 0),
-        ("2>&-", 0),
+        slow(">&-", 0),
+        slow("2>&-", 0),
         (">&- 2>&-", 0),
-        ("2>/dev/full", 0),
+        slow("2>/dev/full", 0),
         (">/dev/full", 1),
         ("--epochs 0 2>&-", 2),
-        ("-q >&-", 0),
-        ("-n >&-", 0),
+        slow("-q >&-", 0),
+        slow("-n >&-", 0),
     ],
 )
 def test_streams_that_are_closed_or_full(redirection: str, code: int, tmp_path: Path) -> None:

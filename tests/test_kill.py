@@ -22,6 +22,7 @@ import pytest
 from gdrun.configfile import load_config
 from gdrun.lock import is_locked
 from gdrun.saved import read_manifest, standing_status
+from tests.conftest import slow
 from tests.test_resume import logs, run
 
 # Set to repeat a failure; printed by every test that draws.
@@ -123,7 +124,7 @@ def kill_until_done(
     return hits
 
 
-@pytest.mark.parametrize("command", list(RUNS))
+@pytest.mark.parametrize("command", [slow("full"), "sgd", slow("minibatch"), "compare"])
 def test_killed_at_random_moments_a_run_loses_nothing(
     command: str, tmp_path: Path, processes: ForkServerContext
 ) -> None:
@@ -147,7 +148,7 @@ def test_killed_very_often_a_run_loses_nothing(
     assert hits > 20
 
 
-@pytest.mark.parametrize("second", ["SIGINT", "SIGKILL"])
+@pytest.mark.parametrize("second", ["SIGINT", slow("SIGKILL")])
 def test_a_second_signal_stops_at_once_and_leaves_files_to_go_on_with(
     second: str, tmp_path: Path, processes: ForkServerContext
 ) -> None:
@@ -198,6 +199,7 @@ def test_rows_of_a_killed_run_are_there_up_to_the_last_flush(
     assert standing_status(manifest, at_work=is_locked(place)) == "interrupted"
 
 
+@pytest.mark.slow
 def test_fifty_runs_at_once_get_fifty_directories(
     tmp_path: Path, processes: ForkServerContext
 ) -> None:

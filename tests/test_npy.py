@@ -25,7 +25,7 @@ from gdrun.results import RunResult
 from gdrun.rows import Holdout, MappedRows
 from gdrun.runs import execute
 from gdrun.scaling import fit_scaling
-from tests.conftest import Invoke, small_config
+from tests.conftest import Invoke, slow, small_config
 
 NO_PICTURES = ("--set", "plot.enabled=false")
 
@@ -336,7 +336,7 @@ def test_a_file_four_times_larger_than_a_control_group(large: Path) -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="limits are Linux's")
 @pytest.mark.parametrize(
-    ("command", "batch"), [("full", 16), ("minibatch", 4096)], ids=["full", "minibatch"]
+    ("command", "batch"), [slow("full", 16), ("minibatch", 4096)], ids=["full", "minibatch"]
 )
 def test_an_epoch_on_a_file_four_times_larger_than_the_memory_allowed(
     command: str, batch: int, large: Path

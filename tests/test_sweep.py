@@ -425,6 +425,7 @@ def test_a_member_that_fails_leaves_the_others_and_is_named(
 # ------------------------------------------------------------------------------------ side by side
 
 
+@pytest.mark.slow
 def test_a_sweep_begun_in_one_process_is_finished_by_two(tmp_path: Path) -> None:
     config = sweep_config(epochs=5)
     run(config, tmp_path / "whole")
@@ -613,6 +614,7 @@ def test_a_process_that_is_given_a_run_after_its_parent_died_begins_nothing(tmp_
     assert not is_locked(tmp_path / "batch-4")
 
 
+@pytest.mark.slow
 def test_a_process_that_dies_while_it_is_told_what_to_train_is_a_failure(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
