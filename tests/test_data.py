@@ -13,6 +13,7 @@ from gdrun.config import CsvData, MeanEstimationData, NpyData, QuadraticData
 from gdrun.csvtable import read_table
 from gdrun.data import load_data, numbers, split
 from gdrun.errors import DataError
+from tests.conftest import slow
 
 TABLE = "area,rooms,city,price\n50,2,Oslo,100\n80,3,Bergen,180\n60,2,Oslo,120\n90,5,Moss,210\n"
 
