@@ -31,6 +31,7 @@ EXAMPLES = "\n\n".join(
         "[bold]Examples[/bold]",
         "gdrun compare [dim]· the article: all three, side by side[/dim]",
         "gdrun compare -c diabetes --seeds 8 [dim]· real data, with bands[/dim]",
+        "gdrun sweep -c diabetes --seeds 16 [dim]· which batch size, which learning rate[/dim]",
         "gdrun minibatch --batch-size 32 --lr 0.05",
         "gdrun init && gdrun compare -c gdrun.yaml [dim]· your own experiment[/dim]",
         "gdrun list && gdrun show latest [dim]· what was trained[/dim]",

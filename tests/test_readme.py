@@ -36,6 +36,30 @@ def test_compare_prints_the_losses_shown(invoke: Invoke) -> None:
     assert "target: train loss ≤ 0.00465, within 10 % of the best final loss 0.00423" in outcome.out
 
 
+@pytest.mark.slow
+def test_sweep_finds_the_losses_and_says_the_words_shown(invoke: Invoke) -> None:
+    def grid(text: str) -> list[list[str]]:
+        lines = text[text.index("lr \\ batch") :].splitlines()[1:8]
+        return [line.replace("*", " ").split() for line in lines]
+
+    options = ("--config", "diabetes", "--seeds", "16", "--set", "plot.enabled=false")
+    outcome = invoke("sweep", *options)
+    assert outcome.code == 0
+    shown, found = grid(README), grid(outcome.out)
+    assert len(shown) == 7
+    for own, other in zip(shown, found, strict=True):
+        assert [cell == "diverged" for cell in own] == [cell == "diverged" for cell in other]
+        numbers = [[float(c) for c in row if c != "diverged"] for row in (own, other)]
+        # Processors round differently, and what is close to diverging feels it.
+        assert numbers[0] == pytest.approx(numbers[1], rel=0.1)
+
+    def words(text: str) -> list[str]:
+        start = text.index("The target, a train loss of")
+        return re.findall(r"[a-zA-Z]+", text[start : text.index("  gdrun ", start)])
+
+    assert words(README) == words(outcome.out)
+
+
 def test_mistakes_are_reported_as_shown(invoke: Invoke) -> None:
     outcome = invoke("compare", "--set", "hiden_size=3", "--lr", "0")
     assert outcome.err in README
