@@ -135,7 +135,7 @@ def _guides(axes: Axes, best: Cell, sizes: Sequence[int], lrs: Sequence[float]) 
     x = np.interp(np.log(batches), np.log(sizes), np.arange(len(sizes)))
     for power, style in GUIDES.values():
         y = _position(best.lr * (batches / best.batch_size) ** power, lrs)
-        (line,) = axes.plot(x, y, style, color="black", linewidth=1.3, zorder=3)
+        (line,) = axes.plot(x, y, style, color="black", linewidth=1.1, alpha=0.7, zorder=3)
         line.set_path_effects([withStroke(linewidth=2.5, foreground="white", alpha=0.6)])
 
 

@@ -170,6 +170,18 @@ def written(
             yield "  ".join(["", *([f"{places[place]:<{width}}"] if width else []), *names])
 
 
+def run_as_json(result: RunResult) -> Mapping[str, Any]:
+    """The outcome of one run for programs."""
+    return {
+        "name": result.series.name,
+        "method": result.series.method,
+        "batch_size": result.series.batch_size,
+        "status": result.status,
+        "directory": str(result.directory),
+        "lanes": [asdict(lane) for lane in result.lanes],
+    }
+
+
 def results_as_json(
     directory: Path,
     status: Status,
@@ -189,16 +201,6 @@ def results_as_json(
         "interrupted": interrupted,
         "directory": str(directory),
         "comparison": asdict(comparison),
-        "runs": [
-            {
-                "name": result.series.name,
-                "method": result.series.method,
-                "batch_size": result.series.batch_size,
-                "status": result.status,
-                "directory": str(result.directory),
-                "lanes": [asdict(lane) for lane in result.lanes],
-            }
-            for result in results
-        ],
+        "runs": [run_as_json(result) for result in results],
         "pictures": [str(path) for path in drawn],
     }

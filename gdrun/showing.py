@@ -21,7 +21,7 @@ from gdrun.labels import rates_in_words, visible
 from gdrun.listing import local_time
 from gdrun.listtable import STATUS_STYLES
 from gdrun.reading import describe
-from gdrun.report import result_notes, result_table
+from gdrun.report import result_notes, result_table, run_as_json
 from gdrun.results import RunResult, compare_results
 from gdrun.saved import flatten
 from gdrun.stored import Stored
@@ -105,17 +105,7 @@ def as_json(
         "config": stored.config,
         "comparison": asdict(compare_results(results)) if results else None,
         **({"answer": answer_as_json(answer, stored.path)} if answer else {}),
-        "runs": [
-            {
-                "name": result.series.name,
-                "method": result.series.method,
-                "batch_size": result.series.batch_size,
-                "status": result.status,
-                "directory": str(result.directory),
-                "lanes": [asdict(lane) for lane in result.lanes],
-            }
-            for result in results
-        ],
+        "runs": [run_as_json(result) for result in results],
         "files": [str(path) for path in _paths(stored)],
     }
 
