@@ -6,7 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from gdrun.answer import Trial
+from gdrun.answer import Answer, Trial
 from gdrun.errors import ConfigError
 from gdrun.files import output_errors
 from gdrun.locate import OUTPUTS, find_run
@@ -74,6 +74,15 @@ class Saved:
         names = ["run", "method", "batch_size", *(field.name for field in fields(LaneResult))]
         return {name: [row[name] for row in rows] for name in names}
 
+    @cached_property
+    def answer(self) -> Answer | None:
+        """What a sweep has come to, as `heatmap_figure` draws it; None of what isn't one.
+
+        Raises:
+            DataError: its `run.json` is damaged.
+        """
+        return saved_answer(self._stored, self.results)
+
     @property
     def trials(self) -> Columns:
         """The columns of `sweep.csv`: every training of a sweep, and what took it to the target.
@@ -84,8 +93,8 @@ class Saved:
         """
         if self.command != "sweep":
             raise ConfigError(f"{self.path}: is no sweep, which alone has trials")
-        answer = saved_answer(self._stored, self.results)
-        trials = [trial for cell in answer.cells for trial in cell.trials] if answer else []
+        cells = self.answer.cells if self.answer else ()
+        trials = [trial for cell in cells for trial in cell.trials]
         names = [field.name for field in fields(Trial)]
         return {name: [getattr(trial, name) for trial in trials] for name in names}
 

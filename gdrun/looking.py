@@ -159,7 +159,7 @@ def show_run(
             out.width = max(out.width, 120)
         options: Any = {"x": x.value, "whole_config": whole_config}
         for part in showing.show(stored, results, answer, out, **options):
-            out.print(part)
+            out.print(part, crop=False)  # a command line is to be copied in one piece
 
 
 def plot_run(

@@ -150,7 +150,11 @@ def test_runs_of_an_older_gdrun_load(outputs: Path) -> None:
         "minibatch",
     ]
     assert load(outputs / "one").config["data"]["rows"] == 9
-    assert load(outputs / "grid").trials["seed"] == [0, 1] * 4
+    old_sweep = load(outputs / "grid")
+    assert old_sweep.trials["seed"] == [0, 1] * 4
+    assert old_sweep.answer
+    assert not old_sweep.answer.pace
+    assert load(outputs / "one").answer is None
 
 
 def test_a_group_has_the_runs_begun_so_far(outputs: Path) -> None:
