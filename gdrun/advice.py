@@ -2,7 +2,7 @@
 
 A pair of batch size and learning rate is recommended by what was asked of it. Where rows are held
 out, that is the lowest validation loss: of the pairs that the seeds can't tell from the best one,
-the one that trains in the least time. Otherwise it is the least time to the target.
+by a sign test, the one that trains in the least time. Otherwise it is the least time to the target.
 """
 
 import math
@@ -10,33 +10,56 @@ import shlex
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from gdrun.answer import FEWEST_SEEDS, Answer, Cell
 from gdrun.labels import count, number, seconds
 from gdrun.results import TARGET_FACTOR
 from gdrun.rundir import CONFIG
 
+if TYPE_CHECKING:
+    from gdrun.criticalbatch import CriticalBatch
+
 WIDEN_BY = 3  # learning rates beyond the edge
 LEAST_RATIO = 1.2  # of two of them, that three digits tell apart
 FEW_EPOCHS = 2  # to the target, which whole epochs then measure coarsely
 USED_ROWS = 0.9  # of all, in an epoch that drops its incomplete last batch
+SIGNIFICANCE = 0.05
+TELLING_SEEDS = 5  # of fewer, even all together are no evidence by a sign test
 NAMED = 6  # batch sizes that a sentence lists
 
 
 def recommended(answer: Answer) -> Cell | None:
     """The pair to train with; None where nothing speaks for any."""
-    if answer.target is None:  # then other settings are to be tried
+    if answer.target is None or _is_partial(answer):  # then other settings, or more, are to come
         return None
     best = answer.best_validated
     if best is None:
         return answer.fastest("seconds") or answer.fastest("updates") or answer.best
-    losses = sorted(math.inf if t.val_loss is None else t.val_loss for t in best.trials)
-    # Of few seeds the spread isn't known, nor where some of them diverged.
+    alike = [cell for cell in answer.cells if cell == best or _is_alike(cell, best)]
+    return min(alike, key=lambda cell: (_whole_time(answer, cell), cell.val_loss))
+
+
+def _is_alike(cell: Cell, best: Cell) -> bool:
+    """Whether the seeds can't tell a pair's validation loss from the lowest.
+
+    Its median must lie within the spread of the best pair's seeds, up to their 80th percentile. And
+    a sign test, one-sided at 5 %, over the seeds that both pairs share, from which both start, must
+    not tell it from the best: its loss may be the higher one with not too many of them.
+    """
+    losses = sorted(_or_inf(trial.val_loss) for trial in best.trials)
     spread = losses[math.ceil(0.8 * len(losses)) - 1]
-    known = len(losses) >= FEWEST_SEEDS and math.isfinite(spread)
-    bar = spread if known else best.val_loss
-    alike = [cell for cell in answer.cells if cell.val_loss <= bar]
-    return min(alike, key=lambda cell: (_whole_time(answer, cell), cell.val_loss), default=best)
+    if math.isinf(spread) or cell.val_loss > spread:
+        return False
+    own = {trial.seed: _or_inf(trial.val_loss) for trial in cell.trials}
+    other = {trial.seed: _or_inf(trial.val_loss) for trial in best.trials}
+    pairs = [(own[seed], other[seed]) for seed in own.keys() & other.keys()]
+    worse = sum(a > b for a, b in pairs)
+    differing = sum(a != b for a, b in pairs)
+    if len(pairs) < TELLING_SEEDS:
+        return False
+    chance = sum(math.comb(differing, k) for k in range(worse, differing + 1)) / 2**differing
+    return bool(chance > SIGNIFICANCE)
 
 
 def advice(answer: Answer) -> str:
@@ -51,6 +74,8 @@ def advice(answer: Answer) -> str:
             "No pair came more than 10 % below the untrained loss: train for more epochs, or with "
             "larger learning rates."
         )
+    if _is_partial(answer):
+        return "Trainings were interrupted: what the tables show so far recommends nothing yet."
     own = math.isclose(answer.target, TARGET_FACTOR * best.train_loss, rel_tol=1e-6)
     why = f", {TARGET_FACTOR:g} times the lowest ({_pair(best)})" if own else ""
     reached = sum(math.isfinite(cell.to_target("updates")) for cell in answer.cells)
@@ -78,8 +103,7 @@ def cautions(answer: Answer, directory: Path) -> Iterable[str]:
 
     A command that helps stands on a line of its own.
     """
-    if any(trial.status == "interrupted" for cell in answer.cells for trial in cell.trials):
-        yield "trainings were interrupted: all this is of what was trained so far"
+    if _is_partial(answer):
         return
     yield from _edges(answer, directory)
     missed = [
@@ -91,7 +115,10 @@ def cautions(answer: Answer, directory: Path) -> Iterable[str]:
     ]
     if missed:
         epochs = 2 * max(trial.epochs for cell in answer.cells for trial in cell.trials)
-        resume = f"gdrun sweep --resume {shlex.quote(str(directory))} --epochs {max(1, epochs)}"
+        run = shlex.quote(str(directory))
+        # The same target: that which is worked out moves with the best loss.
+        same = f"--epochs {max(1, epochs)} --target {answer.target:.6g}"
+        resume = f"gdrun sweep --resume {run} {same}"
         yield f"not reached by {_batches(missed)} at any learning rate; more epochs:\n  {resume}"
     for cell in answer.best_of_batch:
         used = max(
@@ -108,6 +135,12 @@ def cautions(answer: Answer, directory: Path) -> Iterable[str]:
         yield (
             f"{_batches(hasty)} came to the target within {FEW_EPOCHS} epochs, and whole epochs "
             "are what is counted: a lower --target tells more"
+        )
+    if answer.has_validation:
+        yield (
+            f"the validation loss is that of {count(answer.description.val_rows, 'row')} of one "
+            f"split, and the lowest that of {count(len(answer.cells), 'pair')}: on other rows "
+            "expect somewhat more, and see data.seed"
         )
     if answer.seeds < FEWEST_SEEDS:
         yield (
@@ -147,10 +180,8 @@ def _critical(answer: Answer) -> Iterable[str]:
             "Too few batch sizes came to the target to say from which on larger ones are wasted."
         )
         return
-    from gdrun.criticalbatch import FEWEST_BATCHES  # numpy, which has been loaded to fit
-
     largest = max(fit.batches)
-    if len(set(fit.batches) - set(_hasty(answer))) < FEWEST_BATCHES:
+    if sound_fit(answer) is None:
         yield (
             "Small batches come to it so soon that whole epochs don't tell how much larger ones "
             "save."
@@ -174,9 +205,9 @@ def _critical(answer: Answer) -> Iterable[str]:
     if fit.batch_crit > largest:
         guess = f", beyond the {largest:,} rows of the largest batch that came to the target"
     yield (
-        f"The critical batch size is about {rounded(fit.batch_crit)}{interval}{guess}: there, both "
-        "updates and samples are twice their least; beyond it, more rows an update are mostly "
-        "wasted."
+        f"The critical batch size is about {rounded(fit.batch_crit)}{interval}{guess}: by the fit, "
+        f"no batch takes fewer than {fit.updates_min:,.0f} updates or {fit.samples_min:,.0f} "
+        "samples, and there it takes twice both; beyond it, more rows an update are mostly wasted."
     )
 
 
@@ -185,10 +216,14 @@ def _recommendation(answer: Answer) -> Iterable[str]:
     if cell is None:
         return
     if best is None:
-        yield f"So train with {_pair(cell)}:"
+        ends = f"final train loss of {number(cell.train_loss)}"
+        if math.isinf(cell.to_target("updates")):
+            yield f"The lowest {ends} is that of {_pair(cell)}:"
+        else:
+            yield f"So train with {_pair(cell)}, which comes to it first, and ends with a {ends}:"
         return
     fast = answer.fastest("seconds") or answer.fastest("updates")
-    if fast and fast.val_loss > 1.02 * best.val_loss:
+    if fast and fast != cell and fast.val_loss > 1.02 * best.val_loss:
         excess = "diverges there"
         if math.isfinite(fast.val_loss):
             excess = f"is {number(fast.val_loss)} there, not {number(best.val_loss)}"
@@ -197,13 +232,30 @@ def _recommendation(answer: Answer) -> Iterable[str]:
                 excess = f"is {number(fast.val_loss)} there, {more} above the lowest"
         yield f"But low train loss isn't what counts: the validation loss {excess}."
     if cell == best:
-        yield f"Train with {_pair(cell)}, which has the lowest, {number(best.val_loss)}:"
-    else:
         yield (
-            f"The lowest, {number(best.val_loss)}, is that of {_pair(best)}; the seeds can't tell "
-            f"it from {number(cell.val_loss)} of {_pair(cell)}, which trains in less time. So "
-            "train with that:"
+            f"Train with {_pair(cell)}, which has the lowest validation loss, "
+            f"{number(best.val_loss)}:"
         )
+        return
+    sooner = "in fewer updates"
+    if cell.batch_size in answer.pace and best.batch_size in answer.pace:
+        own, other = (seconds(_whole_time(answer, each)) for each in (cell, best))
+        sooner = f"in {own} instead of {other}"
+    yield (
+        f"The lowest, {number(best.val_loss)}, is that of {_pair(best)}; the seeds can't tell "
+        f"it from {number(cell.val_loss)} of {_pair(cell)}, which trains for as many epochs "
+        f"{sooner}. So train with that:"
+    )
+
+
+def sound_fit(answer: Answer) -> "CriticalBatch | None":
+    """The fit of updates against batch size, unless whole epochs measure them too coarsely."""
+    fit = answer.critical
+    if fit is None:
+        return None
+    from gdrun.criticalbatch import FEWEST_BATCHES  # numpy, which has been loaded to fit
+
+    return fit if len(set(fit.batches) - set(_hasty(answer))) >= FEWEST_BATCHES else None
 
 
 def _hasty(answer: Answer) -> list[int]:
@@ -260,6 +312,11 @@ def _beyond(inner: float, edge: float) -> list[float]:
     return [lr for lr in found if 0 < lr < math.inf]
 
 
+def _is_partial(answer: Answer) -> bool:
+    """Whether trainings were interrupted, and pairs can't be compared."""
+    return any(t.status in ("interrupted", "running") for c in answer.cells for t in c.trials)
+
+
 def _is_lost(answer: Answer) -> bool:
     """Whether no training could begin, for the untrained loss is no number."""
     trials = [trial for cell in answer.cells for trial in cell.trials]
@@ -270,6 +327,10 @@ def _exact(lr: float) -> str:
     """A learning rate as a command line has to have it."""
     short = f"{lr:g}"
     return short if float(short) == lr else repr(lr)
+
+
+def _or_inf(value: float | None) -> float:
+    return math.inf if value is None else value
 
 
 def _whole_time(answer: Answer, cell: Cell) -> float:

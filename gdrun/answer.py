@@ -252,9 +252,9 @@ def study(
         for lr, trials in sorted(_trials(result, target).items())
     ]
     sizes = list(dict.fromkeys(cell.batch_size for cell in cells))
-    reached = [
-        [cell.costs("updates") for cell in cells if cell.batch_size == size] for size in sizes
-    ]
+    reached = _filled(
+        [[cell.costs("updates") for cell in cells if cell.batch_size == size] for size in sizes]
+    )
     return Answer(
         target=target,
         description=results[0].description,
@@ -263,6 +263,14 @@ def study(
         pace=pace or {},
         jobs=jobs,
     )
+
+
+def _filled(table: Sequence[Sequence[Sequence[float]]]) -> list[list[list[float]]]:
+    """The same table with as many rates and seeds everywhere; what isn't there is infinite."""
+    rates = max(map(len, table))
+    seeds = max(len(costs) for rows in table for costs in rows)
+    full = [[[*costs, *[math.inf] * (seeds - len(costs))] for costs in rows] for rows in table]
+    return [rows + [[math.inf] * seeds] * (rates - len(rows)) for rows in full]
 
 
 def to_csv(answer: Answer) -> str:
@@ -309,7 +317,7 @@ def _least(cells: Sequence[Cell], cost: Callable[[Cell], float]) -> Cell | None:
     """The first of the cells with the least finite cost."""
     return min(
         (cell for cell in cells if math.isfinite(cost(cell))),
-        key=lambda cell: (cost(cell), cell.train_loss),
+        key=lambda cell: (cost(cell), cell.to_target("updates"), cell.train_loss),
         default=None,
     )
 

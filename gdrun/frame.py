@@ -131,7 +131,8 @@ def _caption(results: Sequence[RunResult], note: str, *, curves_end: bool) -> tu
         banded = has_bands(results) and (curves_end or len(rates) == 1)
         band = f", band {BAND[0]}th to {BAND[1]}th percentile" if banded else ""
         notes.append(f"median of {span(seeds)} seeds{band}")
-        note = note.replace(" update faint", " update's band faint")
+        faint = " update's band faint" if banded else " update's median faint"
+        note = note.replace(" update faint", faint)
     if note:
         notes.append(note)
     if curves_end and any(lane.status == "diverged" for result in results for lane in result.lanes):

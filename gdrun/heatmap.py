@@ -17,7 +17,7 @@ from matplotlib.patheffects import withStroke
 
 from gdrun.answer import Answer, Cell
 from gdrun.frame import STYLE, headed_figure
-from gdrun.labels import count, number
+from gdrun.labels import count, digits
 
 COLORS = "viridis_r"  # low losses are light
 SPREAD = 30  # times the lowest loss, above which all losses have the darkest colour
@@ -96,7 +96,7 @@ def _draw(
             axes.text(
                 x,
                 y,
-                number(value) + some,
+                digits(value) + some,
                 ha="center",
                 va="center",
                 size=7.5,
@@ -151,8 +151,9 @@ def _position(values: Any, lrs: Sequence[float]) -> Any:
 def _legend(answer: Answer) -> list[Any]:
     handles: list[Any] = [
         Patch(fill=False, edgecolor="#D55E00", linewidth=2.2, label="lowest"),
-        Patch(**DIVERGED, label="diverged"),
     ]
+    if any(math.isinf(cell.train_loss) for cell in answer.cells):
+        handles.append(Patch(**DIVERGED, label="diverged"))
     if len(answer.batch_sizes) > 1 and len(answer.lrs) > 1:
         handles += [
             Line2D([], [], color="black", linestyle=style, linewidth=1.3, label=name)

@@ -69,6 +69,11 @@ def number(value: float | None, missing: str = "–") -> str:
     return f"{float(digits):,.0f}" if abs(value) >= 100 else digits
 
 
+def digits(value: float) -> str:
+    """Three significant digits, zeros too: 0.500, 12.0."""
+    return f"{value:#.3g}" if 1e-4 <= abs(value) < 100 else number(value)
+
+
 def short(value: float) -> str:
     """A rate or count in at most five characters: 950, 18.9k, 1.20M."""
     for factor, suffix in ((1e9, "G"), (1e6, "M"), (1e3, "k")):

@@ -1,7 +1,7 @@
 """Saved runs from Python: `gdrun.load("latest")`, in a notebook or a script."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -38,10 +38,10 @@ class Saved:
     kind: str
     command: str
     status: Status
-    config: Mapping[str, Any]
-    manifest: Mapping[str, Any]
-    results: tuple[RunResult, ...]
-    _stored: Stored
+    config: Mapping[str, Any] = field(repr=False)
+    manifest: Mapping[str, Any] = field(repr=False)
+    results: tuple[RunResult, ...] = field(repr=False)
+    _stored: Stored = field(repr=False)
 
     @cached_property
     def epochs(self) -> Columns:
@@ -71,7 +71,7 @@ class Saved:
             for result in self.results
             for lane in result.lanes
         ]
-        names = ["run", "method", "batch_size", *(field.name for field in fields(LaneResult))]
+        names = ["run", "method", "batch_size", *(column.name for column in fields(LaneResult))]
         return {name: [row[name] for row in rows] for name in names}
 
     @cached_property
@@ -95,7 +95,7 @@ class Saved:
             raise ConfigError(f"{self.path}: is no sweep, which alone has trials")
         cells = self.answer.cells if self.answer else ()
         trials = [trial for cell in cells for trial in cell.trials]
-        names = [field.name for field in fields(Trial)]
+        names = [column.name for column in fields(Trial)]
         return {name: [getattr(trial, name) for trial in trials] for name in names}
 
 

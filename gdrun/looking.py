@@ -15,7 +15,7 @@ from gdrun.files import output_errors
 from gdrun.labels import visible
 from gdrun.locate import OUTPUTS, find_run
 from gdrun.options import complete_run_names
-from gdrun.results import SCHEMA_VERSION
+from gdrun.results import BEST_RATES, SCHEMA_VERSION, legible
 from gdrun.rundir import to_json
 
 if TYPE_CHECKING:
@@ -128,7 +128,7 @@ def list_runs(
         for line in table_lines(chosen, width):
             out.print(line, soft_wrap=width is None)
     elif entries:
-        _say(f"none of {len(entries):,} runs in {output_dir} is meant by --where")
+        _say(f"none of {len(entries):,} runs in {output_dir} matches --where")
     else:
         _say(f"no run in {output_dir} yet; gdrun compare makes some")
     for entry in chosen:
@@ -225,7 +225,10 @@ def plot_run(
         place = place_of(output, format_ and format_.value)
     else:
         place = stored.path / f"train-{x.value}.{config.format}"
-    draw_against(results, place, config.dpi, x.value, log_x, messages)
+    shown, reduced = legible(results)
+    if reduced:
+        _say(BEST_RATES, "dim")
+    draw_against(shown, place, config.dpi, x.value, log_x, messages)
     write(visible(str(place)) + "\n")
 
 

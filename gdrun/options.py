@@ -89,7 +89,8 @@ class TrainingOptions:
         _flag(
             "--resume",
             metavar="RUN",
-            help="Go on with a run that was stopped, or with a finished one and more --epochs.",
+            help="Go on with a run that was stopped, or with a finished one and more --epochs: its "
+            "directory, its name below outputs, or latest.",
             panel=OUTPUT,
         ),
     ] = None

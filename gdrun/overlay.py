@@ -20,7 +20,14 @@ from gdrun.locate import OUTPUTS, find_run
 from gdrun.options import CompareOptions
 from gdrun.reading import read_result
 from gdrun.report import result_notes, result_table, results_as_json, written
-from gdrun.results import SCHEMA_VERSION, Comparison, RunResult, compare_results
+from gdrun.results import (
+    BEST_RATES,
+    SCHEMA_VERSION,
+    Comparison,
+    RunResult,
+    compare_results,
+    legible,
+)
 from gdrun.rundir import make_directory, now, plan_directory, to_json
 from gdrun.sameness import machine_differences, problem_differences
 from gdrun.stored import Stored, open_stored
@@ -72,7 +79,10 @@ def compare_saved(options: CompareOptions, command_line: str) -> None:
     if elsewhere:
         remarks.append(f"times are not comparable: {'; '.join(elsewhere)}")
     planned = plan_directory(output_dir, options.name, "compared")
-    found = [result for _, result in results]
+    everything = [result for _, result in results]
+    found, reduced = legible(everything)
+    if reduced:
+        remarks.append(BEST_RATES)
     messages = console(stderr=True)
     if not options.quiet:
         for remark in remarks:
@@ -100,7 +110,8 @@ def compare_saved(options: CompareOptions, command_line: str) -> None:
     if differing:  # then there is no target that all could come to
         comparison = replace(comparison, target=None)
     _write_record(directory, command_line, comparison, found, remarks)
-    _print(options, directory, comparison, found, drawn, remarks, mixed=bool(differing))
+    notes = list(result_notes(comparison, everything))[1 if differing else 0 :]
+    _print(options, directory, comparison, found, drawn, remarks, notes)
 
 
 def _print_plan(options: CompareOptions, planned: Path, stored: Mapping[str, Stored]) -> None:
@@ -120,8 +131,7 @@ def _print(
     results: Sequence[RunResult],
     drawn: Sequence[Path],
     remarks: Sequence[str],
-    *,
-    mixed: bool,
+    notes: Sequence[str],
 ) -> None:
     if options.json:
         content = results_as_json(directory, "done", comparison, results, drawn, interrupted=False)
@@ -133,7 +143,6 @@ def _print(
         if not out.is_terminal:
             out.width = max(out.width, 120)
         out.print(result_table(comparison, out))
-        notes = list(result_notes(comparison, results))[1 if mixed else 0 :]
         out.print(*(Text(visible(note), "dim") for note in notes), sep="\n")
         lines = written(directory, [], drawn, [RECORD])
         out.print(*(Text(visible(line)) for line in lines), sep="\n")

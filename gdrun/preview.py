@@ -111,9 +111,10 @@ def how(experiment: "Experiment") -> str:
         parts.append(f"weight decay {config.weight_decay:g}")
     last = config.seed + config.seeds - 1
     parts.append(f"seed {config.seed}" if config.seeds == 1 else f"seeds {config.seed} to {last}")
-    lanes = config.seeds * len(config.lr)
-    if lanes > 1:
-        parts.append(f"median of {lanes} lanes")
+    if len(config.lr) > 1:
+        parts.append("best rate")
+    if config.seeds > 1:
+        parts.append(f"median of {config.seeds} seeds")
     return " · ".join(parts)
 
 

@@ -14,7 +14,10 @@ CURVE_POINTS = 512
 
 @dataclass
 class Track:
-    """How far one run is, in what a row shows of it. Losses are medians over the lanes left."""
+    """How far one run is, in what a row shows of it.
+
+    Losses are medians over the lanes left, of the best learning rate where there are several.
+    """
 
     series: Series
     epochs: int
@@ -58,13 +61,13 @@ class Track:
         """Take in what earlier processes recorded."""
         losses = [history.epochs["train_loss"] for history in histories]
         self._bests = [min(filter(math.isfinite, column), default=math.inf) for column in losses]
-        self.best = median(self._bests)
+        self.best = self._best_rate(self._bests)
         rows = max(len(column) for column in losses)
         for row in range(0, rows, -(-rows // CURVE_POINTS) or 1):
-            known = [column[row] for column in losses if row < len(column)]
-            finite = [loss for loss in known if math.isfinite(loss)]
-            if finite:
-                self.loss = median(finite)
+            known = [column[row] if row < len(column) else math.nan for column in losses]
+            loss = self._best_rate(known)
+            if loss < math.inf:
+                self.loss = loss
                 self._remember(self.loss)
 
     def advance(self, segment: Segment) -> None:
@@ -75,20 +78,27 @@ class Track:
             return
         self.epoch = segment.epoch
         losses = [e.train_loss if e else None for e in segment.evaluations]
-        finite = [loss for loss in losses if loss is not None and math.isfinite(loss)]
         if any(loss is not None for loss in losses):
-            self.loss = median(finite) if finite else math.inf
+            self.loss = self._best_rate([math.nan if loss is None else loss for loss in losses])
             self._bests = self._bests or [math.inf] * len(losses)
             for lane, loss in enumerate(losses):
                 if loss is not None and loss < self._bests[lane]:
                     self._bests[lane] = loss
+            gone = [at is not None for at in segment.diverged_at]
             left = [
-                best
-                for best, diverged_at in zip(self._bests, segment.diverged_at, strict=True)
-                if diverged_at is None
+                math.nan if over and not all(gone) else best
+                for best, over in zip(self._bests, gone, strict=True)
             ]
-            self.best = median(left or self._bests)
+            self.best = self._best_rate(left)
             self._remember(self.loss)
+
+    def _best_rate(self, losses: Sequence[float]) -> float:
+        """The lowest among learning rates of the medians over the lanes whose losses are finite."""
+        by_rate: dict[float, list[float]] = {}
+        for lane, loss in zip(self.series.lanes, losses, strict=True):
+            if math.isfinite(loss):
+                by_rate.setdefault(lane.lr, []).append(loss)
+        return min((median(found) for found in by_rate.values()), default=math.inf)
 
     def _remember(self, loss: float) -> None:
         """Keep every k-th loss, with k doubled whenever there are too many."""

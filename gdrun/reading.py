@@ -36,11 +36,14 @@ def read_results(stored: Stored, keep: int | None = None) -> list[RunResult]:
     return [result for result in found if result]
 
 
-def read_result(run: Stored, keep: int | None = None, name: str | None = None) -> RunResult | None:
+def read_result(
+    run: Stored, keep: int | None = None, name: str | None = None, *, exact: bool = True
+) -> RunResult | None:
     """The result of a run as far as its files go; None if they hold no row yet.
 
     `steps.csv` is read when its columns are first asked for, unless a lane that diverged has to
-    be looked up. Without a `name` the run keeps its own.
+    be looked up: it counts to the end of its epoch where that needn't be `exact`. Without a `name`
+    the run keeps its own.
 
     Raises:
         DataError: a file is damaged.
@@ -73,7 +76,9 @@ def read_result(run: Stored, keep: int | None = None, name: str | None = None) -
                 )
         if not lanes:
             seconds = max(history.epochs["seconds"][-1] for history in histories)  # of them all
-            lanes = tuple(_lane_so_far(history, run.status, seconds) for history in histories)
+            lanes = tuple(
+                _lane_so_far(history, run.status, seconds, exact) for history in histories
+            )
     return RunResult(series, run.status, describe(run), histories, lanes, None, run.path)
 
 
@@ -137,7 +142,7 @@ def saved_lanes(run: Stored) -> tuple[LaneResult, ...]:
     return lanes
 
 
-def _lane_so_far(history: History, status: Status, seconds: float) -> LaneResult:
+def _lane_so_far(history: History, status: Status, seconds: float, exact: bool) -> LaneResult:
     """Sum up a lane from its rows; one that diverged counts up to the update that showed it."""
     epochs = history.epochs
     epoch, updates, samples = (epochs[name][-1] for name in ("epoch", "updates", "samples"))
@@ -145,8 +150,9 @@ def _lane_so_far(history: History, status: Status, seconds: float) -> LaneResult
     if math.isinf(epochs["train_loss"][-1]):
         diverged_at = int(updates)
     if math.isinf(epochs["batch_loss"][-1]):
-        logged = history.steps
-        if logged["loss"] and math.isinf(logged["loss"][-1]):  # else `log_every` left it out
+        logged = history.steps if exact else None
+        # `log_every` may have left it out.
+        if logged and logged["loss"] and math.isinf(logged["loss"][-1]):
             diverged_at = int(logged["update"][-1])
         else:
             diverged_at = int(updates)

@@ -1,16 +1,20 @@
 """What a command line asks for: the config and the directory of a run, new or to go on with."""
 
 import shlex
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 from gdrun.config import RunConfig
 from gdrun.configfile import load_config, validate
 from gdrun.errors import ConfigError
 from gdrun.files import output_errors
+from gdrun.locate import LATEST, OUTPUTS, find_run
 from gdrun.options import TrainingOptions
 from gdrun.rundir import plan_directory
 from gdrun.saved import refuse_changes, saved_layer
+
+Options = TypeVar("Options", bound=TrainingOptions)
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,14 @@ class Request:
         return f"gdrun {self.command} --resume {shlex.quote(str(self.directory))}"
 
 
+def with_run_found(options: Options) -> Options:
+    """The same options, `--resume` a directory, which may be a name below the output directory."""
+    run = options.resume
+    if run is None or run.exists() or not (str(run) == LATEST or (OUTPUTS / run).is_dir()):
+        return options
+    return replace(options, resume=find_run(str(run), OUTPUTS))
+
+
 def make_request(command: str, options: TrainingOptions) -> Request:
     """Read the config, or that of the run to go on with, and say where everything goes.
 
@@ -46,7 +58,7 @@ def make_request(command: str, options: TrainingOptions) -> Request:
     directory = options.resume
     if directory is None:
         config = load_config(options.config, settings, flags)
-        planned = plan_directory(options.output_dir or Path("outputs"), options.name, command)
+        planned = plan_directory(options.output_dir or OUTPUTS, options.name, command)
         return Request(command, config, planned, resumes=False)
     if options.name is not None or options.output_dir is not None:
         raise ConfigError(

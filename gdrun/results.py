@@ -5,7 +5,7 @@ Everything here is plain Python, so that results can be shown, saved and compare
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 from statistics import median
@@ -17,6 +17,10 @@ from gdrun.records import EpochRecord, Series, Status, StepRecord
 SCHEMA_VERSION = 1
 # A run has come to the target once its train loss is within this factor of the best final loss.
 TARGET_FACTOR = 1.1
+
+# Curves of several runs, with several learning rates each, that one picture shows.
+MOST_CURVES = 12
+BEST_RATES = "many learning rates: each run is shown at its best one"
 
 # The losses in words: as they come, and of a standardised target.
 LOSS_NAMES = {
@@ -189,6 +193,36 @@ def group_status(
     if len(results) < planned:
         return "interrupted"
     return overall_status([result.status for result in results])
+
+
+def at_best_rate(result: RunResult) -> RunResult:
+    """The run at the one of its learning rates with the lowest median final train loss."""
+    best = min(
+        result.series.lrs,
+        key=lambda lr: median(
+            math.inf if lane.train_loss is None else lane.train_loss
+            for lane in result.lanes
+            if lane.lr == lr
+        ),
+    )
+    kept = [k for k, lane in enumerate(result.series.lanes) if lane.lr == best]
+    fit = result.fit and replace(result.fit, curves=[result.fit.curves[k] for k in kept])
+    return replace(
+        result,
+        series=replace(result.series, lanes=tuple(result.series.lanes[k] for k in kept)),
+        histories=tuple(result.histories[k] for k in kept),
+        lanes=tuple(result.lanes[k] for k in kept),
+        fit=fit,
+    )
+
+
+def legible(results: Sequence[RunResult]) -> tuple[list[RunResult], bool]:
+    """The results or, where they have too many curves for one picture, each at its best rate.
+
+    And whether that is so.
+    """
+    reduce = len(results) > 1 and sum(len(r.series.lrs) for r in results) > MOST_CURVES
+    return ([at_best_rate(result) for result in results] if reduce else [*results]), reduce
 
 
 @dataclass(frozen=True, slots=True)

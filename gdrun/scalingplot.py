@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FixedLocator, NullLocator
 
-from gdrun.advice import rounded
+from gdrun.advice import rounded, sound_fit
 from gdrun.answer import FEWEST_SEEDS, Answer, Cell, Cost
 from gdrun.curves import number_log_axis
 from gdrun.frame import STYLE, headed_figure
@@ -65,7 +65,7 @@ def _draw(axes: Axes, answer: Answer, cost: Cost, weight: Callable[[int], float]
     """The best cell of each batch size, its band, and where those ended that never came there."""
     cells = answer.best_of_batch
     reached = [cell for cell in cells if 0 < cell.to_target("updates") < math.inf]
-    missed = [cell for cell in cells if math.isinf(cell.to_target("updates")) and cell.spent]
+    missed = [cell for cell in cells if _is_missed(cell)]
 
     # Samples as they were counted: the last batch of an epoch may be smaller. Time is that of
     # updates, each at the pace of a training alone.
@@ -99,12 +99,19 @@ def _draw(axes: Axes, answer: Answer, cost: Cost, weight: Callable[[int], float]
         axes.plot([cell.batch_size], [end(cell)], "^", color=MISSED, markerfacecolor="white", ms=7)
 
 
+def _is_missed(cell: Cell) -> bool:
+    """Whether a cell was trained to its end and never came to the target."""
+    return (
+        math.isinf(cell.to_target("updates")) and math.isfinite(cell.train_loss) and cell.spent > 0
+    )
+
+
 def _name_rates(axes: Axes, cells: Sequence[Cell]) -> None:
     """The learning rates beside the points, where they change."""
     for before, cell in zip([None, *cells], cells, strict=False):
         reached = math.isfinite(cell.to_target("updates"))
         value = cell.to_target("updates") if reached else cell.spent
-        if value and (before is None or cell.lr != before.lr):
+        if (reached or _is_missed(cell)) and value and (before is None or cell.lr != before.lr):
             axes.annotate(
                 f"{cell.lr:g}",
                 (cell.batch_size, value),
@@ -117,7 +124,7 @@ def _name_rates(axes: Axes, cells: Sequence[Cell]) -> None:
 
 def _draw_fit(axes: Axes, answer: Answer, weight: Callable[[int], float]) -> None:
     """The fitted curve, and the critical batch size with its interval."""
-    fit = answer.critical
+    fit = sound_fit(answer)
     if fit is None:
         return
     sizes = np.unique(
@@ -134,9 +141,10 @@ def _draw_fit(axes: Axes, answer: Answer, weight: Callable[[int], float]) -> Non
 
 def _interval_within(answer: Answer) -> tuple[float, float] | None:
     """The interval of the critical batch size, as far as it lies among those tried."""
-    if not (answer.critical and answer.critical.interval):
+    fit = sound_fit(answer)
+    if not (fit and fit.interval):
         return None
-    low, high = answer.critical.interval
+    low, high = fit.interval
     left, right = max(low, answer.batch_sizes[0]), min(high, answer.batch_sizes[-1])
     return (left, right) if left < right else None
 
@@ -179,11 +187,13 @@ def _legend(answer: Answer) -> list[Any]:
         handles.append(Line2D([], [], marker="o", color=COLOR, label="at the best lr"))
         if len(cells) > 1:
             handles.append(Line2D([], [], linestyle=":", color="0.6", label="perfect scaling"))
-    if answer.critical:
+    if fit := sound_fit(answer):
         handles.append(Line2D([], [], linestyle="--", color=FIT, label="fit"))
         if _interval_within(answer):
             handles.append(Patch(color="0.92", label="B_crit, 95 %"))
-    if any(map(math.isinf, found)):
+        elif answer.batch_sizes[0] <= fit.batch_crit <= answer.batch_sizes[-1]:
+            handles.append(Line2D([], [], color="0.55", linewidth=1, label="B_crit"))
+    if any(map(_is_missed, cells)):
         missed: Any = {"marker": "^", "color": MISSED, "markerfacecolor": "white", "ls": "none"}
         handles.append(Line2D([], [], **missed, label="not reached by then"))
     return handles
@@ -195,7 +205,7 @@ def _notes(answer: Answer) -> list[str]:
         notes.append(f"median of {answer.seeds} seeds, band 20th to 80th percentile")
     elif answer.seeds > 1:
         notes.append(f"median of {answer.seeds} seeds, too few for a band")
-    fit = answer.critical
+    fit = sound_fit(answer)
     if fit:
         interval = ""
         if fit.interval:

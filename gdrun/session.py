@@ -22,7 +22,7 @@ from gdrun.preview import extent, how, jobs_of, oddities, print_plan, tracks_of
 from gdrun.progress import Track
 from gdrun.records import Status
 from gdrun.report import result_notes, result_table, results_as_json, written
-from gdrun.request import make_request
+from gdrun.request import make_request, with_run_found
 from gdrun.results import Failure, RunResult, compare_results, group_status
 from gdrun.rundir import make_directory, to_json
 from gdrun.saved import read_manifest, root_of
@@ -50,6 +50,7 @@ def train_and_report(command: str, options: TrainingOptions, command_line: str) 
     messages = console(stderr=True)
     # The same console otherwise, so that a live view makes room for what is printed meanwhile.
     progress = Console(quiet=True) if options.quiet else messages
+    options = with_run_found(options)
     if options.dry_run:
         print_plan(command, options)
         return "done"
@@ -146,7 +147,7 @@ def _print_results(
     interrupted: bool,
 ) -> None:
     results, answer = outcome.results, outcome.answer
-    comparison = compare_results(results)
+    comparison = compare_results(results, answer.target if answer else None)
     if options.json:
         content = results_as_json(
             directory, status, comparison, results, outcome.drawn, interrupted=interrupted
@@ -161,7 +162,8 @@ def _print_results(
         if not out.is_terminal:
             out.width = max(out.width, 120)  # a table in a file needn't be narrow
         if answer:
-            out.print(*sweep_report(answer, directory, out), sep="\n", crop=False)
+            for part in sweep_report(answer, directory, out):
+                out.print(part, crop=False)  # a command line is to be copied in one piece
         elif results:
             out.print()
             out.print(result_table(comparison, out))

@@ -193,6 +193,10 @@ def _facts(stored: Stored) -> Iterator[tuple[str, str]]:
         resumed = manifest.get("resumed", [])
         again = f", gone on with {labels.count(len(resumed), 'time')}" if resumed else ""
         yield "started", f"{started}{lasted}{again}"
+    begun = [run.path.name for run in stored.members]
+    gone = [str(name) for name in manifest.get("members", []) if name not in begun]
+    if gone:
+        yield "missing", f"{', '.join(gone)}: trained once, and gone from the directory since"
     versions = manifest.get("versions")
     parts = [str(manifest["host"])] if manifest.get("host") else []
     for key, noun in (("threads", "thread"), ("jobs", "job")):

@@ -28,7 +28,7 @@ from gdrun.experiment import prepare
 from gdrun.heatmap import heatmap_figure
 from gdrun.labels import METHOD_COLORS, colors
 from gdrun.records import Lane, Series, Status
-from gdrun.results import Description, RunResult
+from gdrun.results import Description, RunResult, at_best_rate
 from gdrun.runs import execute
 from gdrun.scalingplot import COLOR, MISSED, scaling_figure
 from gdrun.sweepreport import sweep_report
@@ -293,15 +293,18 @@ def test_the_paragraph_holds_the_numbers_of_the_answer() -> None:
     assert "Fewest updates: 30 (batch 100, lr 0.1); fewest samples: 400 (batch 1, lr 0.1)" in words
     assert "least time: 120 ms for one training alone (batch 10, lr 0.1)" in words
     low, high = map(rounded, answer.critical.interval)
-    assert f"about {rounded(answer.critical.batch_crit)} (95 %: {low} to {high}): there" in words
-    assert words.endswith("So train with batch 10, lr 0.1:")
+    assert f"about {rounded(answer.critical.batch_crit)} (95 %: {low} to {high}): by" in words
+    assert words.endswith(
+        "So train with batch 10, lr 0.1, which comes to it first, and ends with a final train "
+        "loss of 0.1:"
+    )
     few = [*fast(4, 0.1, 20), *fast(100, 0.1, 5), trial(4, 0.2, 0, reached=None)]
     few += [trial(4, 0.2, 1), trial(4, 0.2, 2), *(trial(100, 0.2, k, reached=None) for k in (0, 1))]
     few += [trial(100, 0.2, 2)]
     assert "was reached by 3 of 4 pairs" in advice(answer_of(few))
     assert "fewest samples: 40 (batch 4, lr 0.2)" in advice(answer_of(few))
     own = typical(target=1.1 * 0.10001)
-    assert "0.11, 1.1 times the lowest (batch 1, lr 0.01), was reached" in advice(own)
+    assert "0.11, 1.1 times the lowest (batch 100, lr 0.01), was reached" in advice(own)
 
 
 def test_in_proportion_up_to_all_rows_larger_batches_can_pay_no_more() -> None:
@@ -339,25 +342,59 @@ def test_with_validation_the_quickest_of_those_that_cannot_be_told_apart_is_reco
         return [trial(size, 0.1, k, val=val, spent=1000 // size) for k, val in enumerate(losses)]
 
     best, alike, worse = (
-        seeds(1, 0.10, 0.20, 0.30), seeds(10, 0.29, 0.25, 0.26), seeds(100, 0.4, 0.4, 0.4),
-    )  # fmt: skip
+        seeds(1, 0.10, 0.20, 0.30, 0.21, 0.29, 0.19),
+        seeds(10, 0.29, 0.25, 0.26, 0.20, 0.22, 0.18),
+        seeds(100, 0.25, 0.25, 0.35, 0.25, 0.35, 0.25),  # near it, but the higher with all seeds
+    )
     pace = {1: 1.0, 10: 1.0, 100: 1.0}
     found = recommended(answer_of([*best, *alike, *worse], pace=pace))
     assert found
     assert found.batch_size == 10
-    assert "the seeds can't tell it from 0.26 of batch 10" in advice(
-        answer_of([*best, *alike, *worse], pace=pace)
-    )
-    # Of two seeds no spread is known.
-    found = recommended(answer_of([*best[:2], *alike[:2], *worse[:2]], pace=pace))
+    words = advice(answer_of([*best, *alike, *worse], pace=pace))
+    assert "the seeds can't tell it from 0.235 of batch 10, lr 0.1, which trains" in words
+    assert "in 100 s instead of" in words or "in 1:40 instead of 16:40" in words
+    # Four seeds are no evidence either way.
+    found = recommended(answer_of([*best[:4], *alike[:4], *worse[:4]], pace=pace))
     assert found
     assert found.batch_size == 1
+
+
+@pytest.mark.parametrize(("worse", "alike"), [(6, True), (8, True), (9, False), (10, False)])
+def test_a_pair_that_is_worse_with_too_many_seeds_is_told_from_the_best(
+    worse: int, alike: bool
+) -> None:
+    """Of ten fair coins, 8 or more show heads with a chance of 5.5 %, 9 or more with 1.1 %."""
+    best = [trial(1, 0.1, k, val=0.2 + 0.01 * k, spent=100) for k in range(10)]
+    other = [
+        trial(10, 0.1, k, val=0.2 + 0.01 * k + (0.001 if k < worse else -0.001), spent=10)
+        for k in range(10)
+    ]
+    found = recommended(answer_of([*best, *other], pace={1: 1.0, 10: 1.0}))
+    assert found
+    assert (found.batch_size == 10) == alike
+
+
+def test_runs_with_fewer_lanes_are_studied_beside_the_others() -> None:
+    config = small_config(epochs=2, seeds=2, sweep={"lr": [0.1, 0.2], "batch_size": [4, "full"]})
+    results = [e for e in execute(prepare("sweep", config)) if isinstance(e, RunResult)]
+    answer = study([at_best_rate(results[0]), results[1]], target=0.3)
+    assert answer
+    assert len(answer.cells) == 3
+
+
+def test_what_was_interrupted_recommends_nothing() -> None:
+    trials = [*fast(1, 0.1, 100), *(trial(10, 0.1, k, status="interrupted") for k in range(3))]
+    answer = answer_of(trials)
+    assert recommended(answer) is None
+    assert command(answer, HERE) is None
+    assert advice(answer).startswith("Trainings were interrupted")
+    assert not list(cautions(answer, HERE))
 
 
 def test_a_lowest_validation_loss_of_zero_is_no_measure_of_others() -> None:
     words = advice(answer_of([trial(4, 0.1, val=0.0, reached=50), trial(100, 0.1, val=0.5)]))
     assert "the validation loss is 0.5 there, not 0." in words
-    assert "Train with batch 4, lr 0.1, which has the lowest, 0:" in words
+    assert "Train with batch 4, lr 0.1, which has the lowest validation loss, 0:" in words
 
 
 def test_seeds_that_diverged_make_no_other_pair_as_good() -> None:
@@ -622,7 +659,7 @@ def test_cells_that_diverged_are_marked_and_the_best_is_framed() -> None:
     trials = [trial(4, lr, k, loss=0.1 if k else None) for lr in (0.1, 0.2) for k in range(3)]
     (some,) = heatmap_figure(answer_of(trials)).axes
     assert not patches(some, hatch="xxxx")
-    assert [text.get_text() for text in some.texts] == ["0.1$^{×1}$"] * 2
+    assert [text.get_text() for text in some.texts] == ["0.100$^{×1}$"] * 2
     shown = axes.images[0].get_array()
     assert shown is not None
     for cell in answer.cells:

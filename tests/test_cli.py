@@ -99,7 +99,7 @@ def test_flags_reach_the_config(invoke: Invoke) -> None:
         (0.2, 5),
         (0.2, 6),
     ]
-    assert "median of 4 lanes" in outcome.err
+    assert "best rate · median of 2 seeds" in outcome.err
     assert "medians of 2 seeds" in outcome.out
 
 

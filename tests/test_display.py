@@ -1,6 +1,7 @@
 """What a person watches: bounded in rate, width and height, and legible without a terminal."""
 
 import io
+import math
 import re
 from dataclasses import replace
 
@@ -123,6 +124,16 @@ def test_live_view_refreshes_at_most_ten_times_a_second(monkeypatch: pytest.Monk
             clock.now += 0.001
             view.update(series(), segment(epoch))
         assert 25 <= drawn <= 30
+
+
+def test_of_several_rates_the_best_is_shown() -> None:
+    lanes = tuple(Lane(lr, seed) for lr in (0.1, 0.2, 9.0) for seed in (0, 1))
+    track = Track(Series("sgd", 1, lanes), 10, 10)
+    losses = (0.5, 0.7, 0.2, 0.4, math.inf, 9.0)
+    evaluations = tuple(Evaluation(0.4, loss, None) for loss in losses)
+    track.advance(Segment(1, 10, 10, 0.1, [], (None,) * 6, evaluations))
+    assert track.loss == pytest.approx(0.3)
+    assert track.best == pytest.approx(0.3)
 
 
 @pytest.mark.parametrize("width", [20, 40, 59, 60, 71, 72, 80, 100, 140, 300])

@@ -26,7 +26,7 @@ from gdrun.locate import complete_runs
 from gdrun.lock import locked
 from gdrun.plots import compare_figure
 from gdrun.records import Status
-from gdrun.results import RunResult
+from gdrun.results import RunResult, legible
 from gdrun.runs import execute
 from tests.conftest import Invoke, small_config
 
@@ -163,6 +163,36 @@ def test_a_group_has_the_runs_begun_so_far(outputs: Path) -> None:
     (outputs / "grid/batch-2").symlink_to(outputs / "one")
     assert [run.series.name for run in load(outputs / "both").results] == ["full", "sgd"]
     assert [run.series.name for run in load(outputs / "grid").results] == ["batch-9"]
+
+
+def test_what_is_gone_from_a_group_is_said(outputs: Path, invoke: Invoke) -> None:
+    assert "missing" not in invoke("show", "both").out
+    shutil.rmtree(outputs / "both/minibatch")
+    assert "missing  minibatch: trained once, and gone" in invoke("show", "both").out
+
+
+def test_a_run_is_resumed_by_its_name(outputs: Path, invoke: Invoke) -> None:
+    outcome = invoke("sgd", "--resume", "one", "-n")
+    assert outcome.code == 0
+    assert f"would be written to {outputs.name}/one" in outcome.out
+    outcome = invoke("sgd", "--resume", "oen", "-n")
+    assert outcome.code == 2
+    assert "oen: no such directory" in outcome.err
+
+
+def test_too_many_curves_are_each_run_at_its_best_rate() -> None:
+    results = compare(small_config(lr=(0.01, 0.05, 0.1, 0.2, 1e9), epochs=3, seeds=2))
+    shown, reduced = legible(results)
+    assert reduced
+    for own, other in zip(results, shown, strict=True):
+        finals = {lr: [x.train_loss for x in own.lanes if x.lr == lr] for lr in own.series.lrs}
+        best = min(finals, key=lambda lr: sum(math.inf if v is None else v for v in finals[lr]))
+        assert other.series.lrs == [best]
+        assert [lane.train_loss for lane in other.lanes] == finals[best]
+        assert [history.lane.lr for history in other.histories] == [best, best]
+    few = compare(small_config(lr=(0.01, 0.05), epochs=2))
+    assert legible(few) == ([*few], False)
+    assert legible(results[:1]) == ([results[0]], False)
 
 
 def write(name: str, text: str) -> Callable[[Path], object]:
