@@ -107,7 +107,7 @@ def side_by_side(
                     if waiting and not worker.run:  # one that dies at its start, too
                         worker.run = waiting.popleft()
                     if worker.run:
-                        yield Failure(worker.run, (_cause_of_death(worker.process.exitcode),))
+                        yield _death_of(worker)
                     if waiting:
                         hire()
                     continue
@@ -122,10 +122,15 @@ def side_by_side(
             worker.process.join()
 
 
-def _cause_of_death(code: int | None) -> str:
-    if code is not None and code < 0:
-        return f"its process was killed by {signal.Signals(-code).name}"
-    return f"its process ended with code {code}"
+def _death_of(worker: _Worker) -> Failure:
+    """What became of the run of a process that died, and what helps."""
+    code = worker.process.exitcode
+    if code is None or code >= 0:
+        return Failure(worker.run, (f"its process ended with code {code}",))
+    name = signal.Signals(-code).name
+    short = "the system kills what takes too much memory: fewer --jobs take less"
+    hints = (short,) if name == "SIGKILL" else ()
+    return Failure(worker.run, (f"its process was killed by {name}",), hints)
 
 
 @contextmanager
