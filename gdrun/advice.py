@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from gdrun.answer import FEWEST_SEEDS, Answer, Cell
 from gdrun.labels import count, number, seconds
-from gdrun.results import TARGET_FACTOR
+from gdrun.results import TARGET_FACTOR, or_inf
 from gdrun.rundir import CONFIG
 
 if TYPE_CHECKING:
@@ -47,12 +47,12 @@ def _is_alike(cell: Cell, best: Cell) -> bool:
     a sign test, one-sided at 5 %, over the seeds that both pairs share, from which both start, must
     not tell it from the best: its loss may be the higher one with not too many of them.
     """
-    losses = sorted(_or_inf(trial.val_loss) for trial in best.trials)
+    losses = sorted(or_inf(trial.val_loss) for trial in best.trials)
     spread = losses[math.ceil(0.8 * len(losses)) - 1]
     if math.isinf(spread) or cell.val_loss > spread:
         return False
-    own = {trial.seed: _or_inf(trial.val_loss) for trial in cell.trials}
-    other = {trial.seed: _or_inf(trial.val_loss) for trial in best.trials}
+    own = {trial.seed: or_inf(trial.val_loss) for trial in cell.trials}
+    other = {trial.seed: or_inf(trial.val_loss) for trial in best.trials}
     pairs = [(own[seed], other[seed]) for seed in own.keys() & other.keys()]
     worse = sum(a > b for a, b in pairs)
     differing = sum(a != b for a, b in pairs)
@@ -327,10 +327,6 @@ def _exact(lr: float) -> str:
     """A learning rate as a command line has to have it."""
     short = f"{lr:g}"
     return short if float(short) == lr else repr(lr)
-
-
-def _or_inf(value: float | None) -> float:
-    return math.inf if value is None else value
 
 
 def _whole_time(answer: Answer, cell: Cell) -> float:

@@ -12,7 +12,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Any, Literal
 
 from gdrun.records import Status
-from gdrun.results import Description, RunResult, compare_results, reach
+from gdrun.results import Description, RunResult, compare_results, finite, or_inf, reach
 
 if TYPE_CHECKING:
     from gdrun.criticalbatch import CriticalBatch
@@ -75,12 +75,12 @@ class Cell:
     @cached_property
     def train_loss(self) -> float:
         """The final loss over all training rows."""
-        return median(_or_inf(trial.train_loss) for trial in self.trials)
+        return median(or_inf(trial.train_loss) for trial in self.trials)
 
     @cached_property
     def val_loss(self) -> float:
         """The final loss over the validation rows."""
-        return median(_or_inf(trial.val_loss) for trial in self.trials)
+        return median(or_inf(trial.val_loss) for trial in self.trials)
 
     def to_target(self, cost: Cost) -> float:
         """What it takes to come to the target."""
@@ -96,7 +96,7 @@ class Cell:
 
     def costs(self, cost: Cost) -> list[float]:
         """What each seed takes to come to the target."""
-        return [_or_inf(getattr(trial, f"{cost}_to_target")) for trial in self.trials]
+        return [or_inf(getattr(trial, f"{cost}_to_target")) for trial in self.trials]
 
     @property
     def spent(self) -> int:
@@ -200,11 +200,11 @@ class Answer:
                 else {
                     "batch_size": cell.batch_size,
                     "lr": cell.lr,
-                    "train_loss": _finite(cell.train_loss),
-                    "val_loss": _finite(cell.val_loss),
-                    "updates_to_target": _finite(cell.to_target("updates")),
-                    "samples_to_target": _finite(cell.to_target("samples")),
-                    "seconds_to_target_alone": _finite(self.seconds_alone(cell)),
+                    "train_loss": finite(cell.train_loss),
+                    "val_loss": finite(cell.val_loss),
+                    "updates_to_target": finite(cell.to_target("updates")),
+                    "samples_to_target": finite(cell.to_target("samples")),
+                    "seconds_to_target_alone": finite(self.seconds_alone(cell)),
                     "seeds": len(cell.trials),
                     "diverged": cell.diverged,
                     "not_reached": cell.missed,
@@ -222,8 +222,8 @@ class Answer:
             "fit": fit
             and {
                 "updates_min": fit.updates_min,
-                "batch_crit": _finite(fit.batch_crit),
-                "interval": fit.interval and [_finite(end) for end in fit.interval],
+                "batch_crit": finite(fit.batch_crit),
+                "interval": fit.interval and [finite(end) for end in fit.interval],
                 "batches": list(fit.batches),
             },
         }
@@ -325,11 +325,3 @@ def _least(cells: Sequence[Cell], cost: Callable[[Cell], float]) -> Cell | None:
 def _cell(value: object) -> str:
     """A value as the CSV files hold it."""
     return "" if value is None else f"{value:.9g}" if isinstance(value, float) else str(value)
-
-
-def _or_inf(value: float | None) -> float:
-    return math.inf if value is None else value
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None

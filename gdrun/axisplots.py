@@ -1,7 +1,6 @@
 """One picture of many runs: their losses against the cost that matters."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
@@ -10,11 +9,10 @@ from matplotlib.ticker import MaxNLocator
 
 from gdrun.costs import Cost, ceiling_of
 from gdrun.curves import draw_epochs, label_axes, log_scale
-from gdrun.frame import STYLE, framed_figure
+from gdrun.frame import STYLE, TITLE, framed_figure
 from gdrun.looks import looks_of
 from gdrun.results import RunResult
 
-TITLE: Any = {"loc": "left", "y": 1.01}
 UNITS = {
     "epoch": "epoch",
     "updates": "updates",

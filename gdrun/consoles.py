@@ -78,6 +78,14 @@ def console(*, stderr: bool = False, **options: Any) -> Console:
     return Console(file=outlet, highlight=False, **options)
 
 
+def table_console() -> Console:
+    """The console of stdout for tables, which in a file or a pipe needn't be narrow."""
+    out = console()
+    if not out.is_terminal:
+        out.width = max(out.width, 120)
+    return out
+
+
 def write(text: str) -> None:
     """Write to stdout as it is, for programs.
 

@@ -16,13 +16,13 @@ from matplotlib.axis import Axis, YAxis
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 from numpy.typing import NDArray
 
+from gdrun.answer import BAND
 from gdrun.history import History
 from gdrun.labels import short
 from gdrun.looks import Look, Looks
 from gdrun.results import RunResult
 
 Array = NDArray[np.float64]
-BAND = (20, 80)  # percentiles
 # Points of a curve of several seeds: a picture is no wider.
 SHOWN_POINTS = 5000
 # Above this many points a line is embedded as pixels in SVG and PDF files.

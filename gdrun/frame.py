@@ -12,7 +12,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from gdrun.curves import BAND
+from gdrun.answer import BAND
 from gdrun.errors import excerpt
 from gdrun.labels import colors, count, span
 from gdrun.looks import has_bands, looks_of, styles_of, tells_rates_by_color
@@ -32,6 +32,9 @@ STYLE: Any = {
     "svg.fonttype": "none",
     "pdf.fonttype": 42,
 }
+
+# A title with a place of its own needn't be laid out around the ticks, which takes long.
+TITLE: Any = {"loc": "left", "y": 1.01}
 
 MOST_LINES = 6  # of a title or of notes
 # What an entry of a legend takes: its line with the gaps around it, and each letter on average.

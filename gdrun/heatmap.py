@@ -16,7 +16,7 @@ from matplotlib.patches import Patch, Rectangle
 from matplotlib.patheffects import withStroke
 
 from gdrun.answer import Answer, Cell
-from gdrun.frame import STYLE, headed_figure
+from gdrun.frame import STYLE, TITLE, headed_figure
 from gdrun.labels import count, digits
 
 COLORS = "viridis_r"  # low losses are light
@@ -65,7 +65,7 @@ def heatmap_figure(answer: Answer) -> Figure:
         drawn = _draw(axes, answer, loss, best, roomy=roomy)
         if not roomy:
             figure.colorbar(drawn, ax=axes, pad=0.02)
-        axes.set_title(title, loc="left", y=1.01)
+        axes.set_title(title, **TITLE)
         if k:
             axes.set_ylabel("")
     return figure

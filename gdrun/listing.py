@@ -5,14 +5,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 from gdrun.errors import GdrunError, OutputError
 from gdrun.history import KEPT_ROWS
 from gdrun.locate import run_directories
 from gdrun.reading import describe, read_result, saved_lanes
-from gdrun.results import LaneResult
+from gdrun.results import LaneResult, finite, medians
 from gdrun.saved import flatten
 from gdrun.stored import Stored, open_stored
 from gdrun.where import Kind, Predicate, Value, unknown_key
@@ -201,18 +200,8 @@ def _lanes(run: Stored) -> Sequence[LaneResult]:
 
 def best_median(runs: Sequence[Sequence[LaneResult]], loss: str) -> float | None:
     """The lowest loss among runs and learning rates: medians over seeds, diverged is infinite."""
-    medians = [
-        median(
-            math.inf if value is None else value
-            for lane in lanes
-            if lane.lr == lr
-            for value in [getattr(lane, loss)]
-        )
-        for lanes in runs
-        for lr in dict.fromkeys(lane.lr for lane in lanes)
-    ]
-    best = min(medians, default=math.inf)
-    return best if math.isfinite(best) else None
+    found = (value for lanes in runs for value in medians(lanes, loss).values())
+    return finite(min(found, default=math.inf))
 
 
 def _furthest(lanes: Sequence[LaneResult]) -> LaneResult:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.text import Text
 
-from gdrun.consoles import console, write
+from gdrun.consoles import console, table_console, write
 from gdrun.errors import ConfigError
 from gdrun.files import output_errors
 from gdrun.labels import visible
@@ -154,9 +154,7 @@ def show_run(
         if as_json:
             _print_json(showing.as_json(stored, results, answer))
             return
-        out = console()
-        if not out.is_terminal:
-            out.width = max(out.width, 120)
+        out = table_console()
         options: Any = {"x": x.value, "whole_config": whole_config}
         for part in showing.show(stored, results, answer, out, **options):
             out.print(part, crop=False)  # a command line is to be copied in one piece

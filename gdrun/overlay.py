@@ -11,7 +11,7 @@ from rich.text import Text
 
 from gdrun.config import PlotConfig
 from gdrun.configfile import load_config
-from gdrun.consoles import console, write
+from gdrun.consoles import console, table_console, write
 from gdrun.errors import ConfigError, excerpt
 from gdrun.files import output_errors, replacing
 from gdrun.history import KEPT_ROWS
@@ -139,9 +139,7 @@ def _print(
     elif options.quiet:
         write(f"{directory}\n")
     else:
-        out = console()
-        if not out.is_terminal:
-            out.width = max(out.width, 120)
+        out = table_console()
         out.print(result_table(comparison, out))
         out.print(*(Text(visible(note), "dim") for note in notes), sep="\n")
         lines = written(directory, [], drawn, [RECORD])

@@ -26,7 +26,7 @@ from gdrun.curves import (
 )
 from gdrun.errors import excerpt
 from gdrun.files import replacing
-from gdrun.frame import STYLE, framed_figure, plain
+from gdrun.frame import STYLE, TITLE, framed_figure, plain
 from gdrun.labels import METHOD_NAMES, colors, kind_of
 from gdrun.looks import for_validation, looks_of
 from gdrun.records import Series
@@ -34,8 +34,6 @@ from gdrun.results import RunResult
 
 MOST_PANELS = 4  # runs that get a panel each
 CHARACTER = {"full": "smooth", "sgd": "noisy", "minibatch": "practical"}
-# A title with a place of its own needn't be laid out around the ticks, which takes long.
-TITLE: Any = {"loc": "left", "y": 1.01}
 
 
 @dataclass(frozen=True)

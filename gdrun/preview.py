@@ -74,13 +74,11 @@ def extent(experiment: "Experiment", seconds: float, jobs: int) -> Text:
     """How much there is to train, and how long that will take."""
     names = {member.series.name for member in experiment.left}
     tracks = [track for track in tracks_of(experiment) if track.series.name in names]
-    if not tracks:
-        return Text("nothing is left to train")
-    lanes = experiment.members[0].series.lanes
-    lrs = len(experiment.members[0].series.lrs)
     left = sum(track.total - track.updates for track in tracks)
     if not left:
         return Text("nothing is left to train")
+    lanes = experiment.members[0].series.lanes
+    lrs = len(experiment.members[0].series.lrs)
     jobs = min(jobs, len(tracks))
     side = f", {jobs} at a time" if jobs > 1 else ""
     return Text(

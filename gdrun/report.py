@@ -13,7 +13,7 @@ from gdrun import labels
 from gdrun.config import RunConfig
 from gdrun.progress import Track
 from gdrun.records import Series, Status
-from gdrun.results import SCHEMA_VERSION, TARGET_FACTOR, Comparison, Row, RunResult
+from gdrun.results import SCHEMA_VERSION, TARGET_FACTOR, Comparison, RunResult
 
 # Columns in the order in which a narrow terminal goes without them.
 EXPENDABLE = (
@@ -62,29 +62,43 @@ def result_table(comparison: Comparison, console: Console) -> Table:
         del columns["val_loss"]
     if comparison.target is None:
         del columns["updates_to_target"], columns["seconds_to_target"]
-    table = _table(rows, columns)
-    unbounded = console.options.update(width=10_000)
-    for name in EXPENDABLE:
-        if console.measure(table, options=unbounded).maximum <= console.width:
-            break
-        columns.pop(name, None)
-        table = _table(rows, columns)
-    return table
-
-
-def _table(rows: Sequence[Row], columns: Mapping[str, tuple[str, Sequence[str]]]) -> Table:
-    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold")
     runs = list(
         {row.name: Series(row.method, row.batch_size, (), row.name) for row in rows}.values()
     )
     colors = labels.colors(runs)
-    table.add_column(labels.kind_of(runs), no_wrap=True)
-    for title, _ in columns.values():
-        table.add_column(title, justify="right", no_wrap=True)
-    for k, row in enumerate(rows):
-        name = Text(row.name, style=f"bold {colors[row.name]}")
-        table.add_row(name, *(cells[k] for _, cells in columns.values()))
+    names = [Text(row.name, style=f"bold {colors[row.name]}") for row in rows]
+    return fitting_table(labels.kind_of(runs), names, columns, EXPENDABLE, console)
+
+
+def fitting_table(
+    title: str,
+    names: Sequence[Text],
+    columns: Mapping[str, tuple[str, Sequence[str]]],
+    expendable: Sequence[str],
+    console: Console,
+) -> Table:
+    """A table with names in front and, by key, columns with title and cells.
+
+    Columns are left out in the order in which they are expendable until it fits the console.
+    """
+    left = dict(columns)
+    for key in ("", *expendable):
+        left.pop(key, None)
+        table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold")
+        table.add_column(title, no_wrap=True)
+        for head, _ in left.values():
+            table.add_column(head, justify="right", no_wrap=True)
+        for k, name in enumerate(names):
+            table.add_row(name, *(cells[k] for _, cells in left.values()))
+        if fits(table, console):
+            break
     return table
+
+
+def fits(table: Table, console: Console) -> bool:
+    """Whether the console is wide enough for a table."""
+    unbounded = console.options.update(width=10_000)
+    return console.measure(table, options=unbounded).maximum <= console.width
 
 
 def result_notes(comparison: Comparison, results: Sequence[RunResult]) -> Iterable[str]:

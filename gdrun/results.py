@@ -169,9 +169,9 @@ def lane_result(
         updates=updates,
         samples=samples,
         seconds=seconds,
-        train_loss=None if diverged_at is not None else _finite(train_loss),
+        train_loss=None if diverged_at is not None else finite(train_loss),
         best_train_loss=min((loss for loss in seen if math.isfinite(loss)), default=None),
-        val_loss=None if diverged_at is not None else _finite(val_loss),
+        val_loss=None if diverged_at is not None else finite(val_loss),
     )
 
 
@@ -195,16 +195,18 @@ def group_status(
     return overall_status([result.status for result in results])
 
 
+def medians(lanes: Iterable[LaneResult], loss: str) -> dict[float, float]:
+    """The median over seeds of a loss, by learning rate; what is missing counts as infinite."""
+    by_rate: dict[float, list[float]] = {}
+    for lane in lanes:
+        by_rate.setdefault(lane.lr, []).append(or_inf(getattr(lane, loss)))
+    return {lr: median(found) for lr, found in by_rate.items()}
+
+
 def at_best_rate(result: RunResult) -> RunResult:
     """The run at the one of its learning rates with the lowest median final train loss."""
-    best = min(
-        result.series.lrs,
-        key=lambda lr: median(
-            math.inf if lane.train_loss is None else lane.train_loss
-            for lane in result.lanes
-            if lane.lr == lr
-        ),
-    )
+    finals = medians(result.lanes, "train_loss")
+    best = min(finals, key=lambda lr: finals[lr])
     kept = [k for k, lane in enumerate(result.series.lanes) if lane.lr == best]
     fit = result.fit and replace(result.fit, curves=[result.fit.curves[k] for k in kept])
     return replace(
@@ -319,8 +321,14 @@ def _row(
 
 
 def _median(values: Iterable[float | None]) -> float | None:
-    return _finite(median(math.inf if value is None else value for value in values))
+    return finite(median(map(or_inf, values)))
 
 
-def _finite(value: float) -> float | None:
+def or_inf(value: float | None) -> float:
+    """The same number; infinite if it is missing."""
+    return math.inf if value is None else value
+
+
+def finite(value: float) -> float | None:
+    """The same number; None if it isn't finite."""
     return value if math.isfinite(value) else None

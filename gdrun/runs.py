@@ -146,11 +146,13 @@ def _finish_group(
     answer: Answer | None,
 ) -> None:
     """Write what the runs of a group came to together."""
-    found: dict[str, Any] = {"comparison": asdict(compare_results(results))}
+    found: dict[str, Any]
     if answer:
         with replacing(manifest.directory / SWEEP) as partial:
             partial.write_text(to_csv(answer), encoding="utf-8")
         found = {"answer": answer.summary()}
+    else:
+        found = {"comparison": asdict(compare_results(results))}
     manifest.finish(
         group_status(results, len(experiment.members), failures),
         members=[result.series.name for result in results],

@@ -15,7 +15,7 @@ from matplotlib.ticker import FixedLocator, NullLocator
 from gdrun.advice import rounded, sound_fit
 from gdrun.answer import FEWEST_SEEDS, Answer, Cell, Cost
 from gdrun.curves import number_log_axis
-from gdrun.frame import STYLE, headed_figure
+from gdrun.frame import STYLE, TITLE, headed_figure
 from gdrun.labels import number, short
 
 COLOR, MISSED, FIT = "#0072B2", "#D55E00", "0.25"
@@ -56,7 +56,7 @@ def scaling_figure(answer: Answer) -> Figure:
             _name_rates(axes, answer.best_of_batch)
         if k < 2:
             _draw_fit(axes, answer, weight)
-        axes.set_title(title, loc="left", y=1.01)
+        axes.set_title(title, **TITLE)
         _finish(axes, answer)
     return figure
 

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.text import Text
 
 from gdrun.answer import SWEEP, Answer
-from gdrun.consoles import complain, console, write
+from gdrun.consoles import complain, console, table_console, write
 from gdrun.display import make_view
 from gdrun.drawing import draw, load_early
 from gdrun.errors import OutputError
@@ -158,9 +158,7 @@ def _print_results(
     elif options.quiet:
         write(f"{directory}\n")
     else:
-        out = console()
-        if not out.is_terminal:
-            out.width = max(out.width, 120)  # a table in a file needn't be narrow
+        out = table_console()
         if answer:
             for part in sweep_report(answer, directory, out):
                 out.print(part, crop=False)  # a command line is to be copied in one piece

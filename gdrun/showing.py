@@ -22,7 +22,7 @@ from gdrun.listing import local_time
 from gdrun.listtable import STATUS_STYLES
 from gdrun.reading import describe
 from gdrun.report import result_notes, result_table, run_as_json
-from gdrun.results import RunResult, compare_results
+from gdrun.results import RunResult, at_best_rate, compare_results
 from gdrun.saved import flatten
 from gdrun.stored import Stored
 from gdrun.sweepreport import answer_as_json, sweep_report
@@ -116,10 +116,7 @@ def draw_chart(results: Sequence[RunResult], x: Cost, console: Console) -> Itera
     color_of = labels.colors([result.series for result in results])
     curves = []
     for result in results:
-        lrs = result.series.lrs
-        if len(results) > 1 and len(lrs) > 1:
-            finals = {row.lr: row.train_loss for row in compare_results([result]).rows}
-            lrs = [min(lrs, key=lambda lr: (finals[lr] is None, finals[lr] or 0.0))]
+        lrs = (at_best_rate(result) if len(results) > 1 else result).series.lrs
         for k, lr in enumerate(lrs):
             several = len(result.series.lrs) > 1
             color = labels.OTHER_COLORS[k % len(labels.OTHER_COLORS)]

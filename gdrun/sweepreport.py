@@ -13,6 +13,7 @@ from gdrun import labels
 from gdrun.advice import advice, cautions, command
 from gdrun.answer import Answer, Cell, Cost
 from gdrun.records import Series
+from gdrun.report import fits, fitting_table
 
 MOST_LINES = 40  # of the grid; the picture shows it, too
 # Columns in the order in which a narrow terminal goes without them.
@@ -22,9 +23,7 @@ EXPENDABLE = ("diverged", "val_loss", "samples", "train_loss", "seconds")
 def sweep_report(answer: Answer, directory: Path, console: Console) -> Iterable[RenderableType]:
     """What to print of a sweep that was trained in a directory."""
     grid = grid_table(answer)
-    unbounded = console.options.update(width=10_000)
-    fits = console.measure(grid, options=unbounded).maximum <= console.width
-    if fits and len(answer.lrs) <= MOST_LINES:
+    if fits(grid, console) and len(answer.lrs) <= MOST_LINES:
         yield ""
         yield Text(_grid_title(answer), style="bold")
         yield grid
@@ -94,19 +93,11 @@ def batch_table(answer: Answer, console: Console) -> Table:
         columns = {key: columns[key] for key in columns if key.endswith(("lr", "loss"))}
     sizes = [f"{size:,}{' (full)' * (size == answer.rows)}" for size in answer.batch_sizes]
     colors = labels.colors([Series(c.method, c.batch_size, (), c.run) for c in cells])
-    unbounded = console.options.update(width=10_000)
-    for name in ("", *EXPENDABLE):
-        columns.pop(name, None)
-        table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold")
-        table.add_column("batch", no_wrap=True)
-        for title, _ in columns.values():
-            table.add_column(title, justify="right", no_wrap=True)
-        for k, cell in enumerate(cells):
-            label = Text(sizes[k], style=f"bold {colors[cell.run]}")
-            table.add_row(label, *(texts[k] for _, texts in columns.values()))
-        if console.measure(table, options=unbounded).maximum <= console.width:
-            break
-    return table
+    names = [
+        Text(size, style=f"bold {colors[cell.run]}")
+        for size, cell in zip(sizes, cells, strict=True)
+    ]
+    return fitting_table("batch", names, columns, EXPENDABLE, console)
 
 
 def _command(line: str) -> Text:
