@@ -124,13 +124,34 @@ def kill_until_done(
     return hits
 
 
+def kill_runs(
+    context: ForkServerContext,
+    tmp_path: Path,
+    command: str,
+    draws: random.Random,
+    runs: int,
+    kills: int,
+    hits: int,
+) -> None:
+    """Kill so many runs up to so many times each, and more runs until so many kills have hit.
+
+    How many hit depends on how fast the machine is.
+    """
+    print(f"GDRUN_TEST_SEED={SEED}")
+    hit = made = 0
+    while made < runs or hit < hits:
+        place = tmp_path / str(made)
+        place.mkdir()
+        hit += kill_until_done(context, place, command, draws, kills)
+        made += 1
+
+
 @pytest.mark.parametrize("command", [slow("full"), "sgd", slow("minibatch"), "compare"])
 def test_killed_at_random_moments_a_run_loses_nothing(
     command: str, tmp_path: Path, processes: ForkServerContext
 ) -> None:
-    print(f"GDRUN_TEST_SEED={SEED}")
     draws = random.Random(f"{SEED} {command}")
-    assert kill_until_done(processes, tmp_path, command, draws, kills=4)
+    kill_runs(processes, tmp_path, command, draws, runs=1, kills=4, hits=1)
 
 
 @pytest.mark.slow
@@ -138,14 +159,8 @@ def test_killed_at_random_moments_a_run_loses_nothing(
 def test_killed_very_often_a_run_loses_nothing(
     command: str, tmp_path: Path, processes: ForkServerContext
 ) -> None:
-    print(f"GDRUN_TEST_SEED={SEED}")
     draws = random.Random(f"{SEED} {command} often")
-    hits = 0
-    for attempt in range(6):
-        place = tmp_path / str(attempt)
-        place.mkdir()
-        hits += kill_until_done(processes, place, command, draws, kills=12)
-    assert hits > 20
+    kill_runs(processes, tmp_path, command, draws, runs=6, kills=12, hits=21)
 
 
 @pytest.mark.parametrize("second", ["SIGINT", slow("SIGKILL")])
