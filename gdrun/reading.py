@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
 
-from gdrun.answer import Answer, study
+from gdrun.answer import Answer
 from gdrun.errors import DataError
 from gdrun.files import output_errors
 from gdrun.history import History, Recorder
@@ -16,6 +16,7 @@ from gdrun.records import EpochRecord, Lane, Series, Status, header
 from gdrun.results import LOSS_NAMES, Description, LaneResult, RunResult, lane_result
 from gdrun.runlog import EPOCHS, STEPS
 from gdrun.stored import Stored
+from gdrun.study import study
 from gdrun.tables import Rows, Steps, StepTable
 
 ENDED = ("done", "diverged")

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from gdrun.answer import SWEEP, Answer, study, to_csv
+from gdrun.answer import SWEEP, Answer
 from gdrun.experiment import Experiment
 from gdrun.files import output_errors, replacing
 from gdrun.guards import memory_errors
@@ -19,6 +19,7 @@ from gdrun.results import Failure, RunResult, compare_results, group_status
 from gdrun.rundir import Manifest, machine_facts, run_facts
 from gdrun.runlog import write_config
 from gdrun.saved import read_manifest, refuse_at_work, root_of
+from gdrun.study import study, to_csv
 
 
 def take_up(experiment: Experiment, directory: Path, keep: int | None = None) -> Experiment:

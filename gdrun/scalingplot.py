@@ -12,11 +12,11 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FixedLocator, NullLocator
 
-from gdrun.advice import rounded, sound_fit
 from gdrun.answer import FEWEST_SEEDS, Answer, Cell, Cost
 from gdrun.curves import number_log_axis
 from gdrun.frame import STYLE, TITLE, headed_figure
 from gdrun.labels import number, short
+from gdrun.payoff import rounded, sound_fit
 
 COLOR, MISSED, FIT = "#0072B2", "#D55E00", "0.25"
 MOST_TICKS = 9  # batch sizes that are named on an axis

@@ -10,8 +10,9 @@ from rich.table import Table
 from rich.text import Text
 
 from gdrun import labels
-from gdrun.advice import advice, cautions, command
+from gdrun.advice import advice, command
 from gdrun.answer import Answer, Cell, Cost
+from gdrun.cautions import cautions
 from gdrun.records import Series
 from gdrun.report import fits, fitting_table
 

@@ -19,18 +19,22 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from rich.console import Console
 
-from gdrun.advice import advice, cautions, command, recommended, rounded
-from gdrun.answer import BAND, Answer, Cell, Cost, Trial, study, to_csv
+from gdrun.advice import advice, command
+from gdrun.answer import BAND, Answer, Cell, Cost, Trial
+from gdrun.cautions import cautions
 from gdrun.config import RunConfig
 from gdrun.configfile import dump_config, load_config
 from gdrun.criticalbatch import fit_critical_batch
 from gdrun.experiment import prepare
 from gdrun.heatmap import heatmap_figure
 from gdrun.labels import METHOD_COLORS, colors
+from gdrun.payoff import rounded
+from gdrun.recommend import recommended
 from gdrun.records import Lane, Series, Status
 from gdrun.results import Description, RunResult, at_best_rate
 from gdrun.runs import execute
 from gdrun.scalingplot import COLOR, MISSED, scaling_figure
+from gdrun.study import study, to_csv
 from gdrun.sweepreport import sweep_report
 from tests.conftest import Invoke, small_config
 
