@@ -1,11 +1,11 @@
 """Results → what a command prints on stdout: the table of results, the dry run, JSON."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderResult
 from rich.table import Table
 from rich.text import Text
 
@@ -25,6 +25,20 @@ EXPENDABLE = (
     "val_loss",
     "updates_to_target",
 )
+
+
+@dataclass(frozen=True)
+class OneLine:
+    """A line to be copied, such as a command: printed in one piece, however narrow the terminal.
+
+    To be printed with `crop=False`. A text that says `no_wrap` would not do: Rich joins texts that
+    it prints to one that doesn't say so.
+    """
+
+    text: Text
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        yield from self.text.render(console, end="\n")
 
 
 def result_table(comparison: Comparison, console: Console) -> Table:

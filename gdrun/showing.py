@@ -21,7 +21,7 @@ from gdrun.labels import rates_in_words, visible
 from gdrun.listing import local_time
 from gdrun.listtable import STATUS_STYLES
 from gdrun.reading import describe
-from gdrun.report import result_notes, result_table, run_as_json
+from gdrun.report import OneLine, result_notes, result_table, run_as_json
 from gdrun.results import RunResult, at_best_rate, compare_results
 from gdrun.saved import flatten
 from gdrun.stored import Stored
@@ -39,23 +39,25 @@ def show(
     x: Cost,
     whole_config: bool,
 ) -> Iterator[RenderableType]:
-    """What there is to say of a run or group, a part after the other.
+    """What there is to say of a run or group, a part after the other, to print with `crop=False`.
 
     Raises:
         DataError: its `run.json` is damaged.
         OSError: a file can't be read.
     """
-    yield Text.assemble(
+    title = Text.assemble(
         (visible(str(stored.path)), "bold"),
         "  ",
         (stored.experiment, ""),
         "  ",
         (stored.status, STATUS_STYLES[stored.status]),
     )
+    yield OneLine(title)
     rates = list(dict.fromkeys(lr for result in results for lr in result.series.lrs))
     yield headline(describe(stored), rates_in_words(rates))
-    for title, text in _facts(stored):
-        yield Text.assemble((f"{title:<8} ", "dim"), visible(text))
+    for fact, text in _facts(stored):
+        line = Text.assemble((f"{fact:<8} ", "dim"), visible(text))
+        yield OneLine(line) if fact == "command" else line
     if whole_config:
         yield Text("config", "dim")
         yield Text("\n".join(_as_yaml(stored.config)))
@@ -65,6 +67,9 @@ def show(
             ("config   ", "dim"), visible(changed) or "the defaults", ("  (-c: all of it)", "dim")
         )
     yield from (Text(visible(line)) for line in _standing(stored, results))
+    if stored.status in ("interrupted", "failed"):
+        again = shlex.join(["gdrun", stored.experiment, "--resume", str(stored.path)])
+        yield OneLine(Text(visible(f"to go on: {again}")))
     if not results:
         yield Text("no row is logged yet", "yellow")
     elif answer:
@@ -223,9 +228,6 @@ def _standing(stored: Stored, results: Sequence[RunResult]) -> Iterator[str]:
         total = f" of {epochs:,}" if isinstance(epochs, int) else ""
         seconds = labels.seconds(max(lane.seconds for lane in result.lanes))
         yield f"{result.series.name}: epoch {at:,}{total}, {seconds} of training"
-    if stored.status != "running":
-        place = shlex.quote(str(stored.path))
-        yield f"to go on: gdrun {stored.experiment} --resume {place}"
 
 
 def _paths(stored: Stored) -> Iterator[Path]:

@@ -500,6 +500,23 @@ def test_a_batch_size_at_which_every_rate_diverges_needs_smaller_ones() -> None:
     )
 
 
+@pytest.mark.parametrize("width", [20, 80])
+def test_command_lines_are_printed_in_one_piece_however_narrow_the_terminal(width: int) -> None:
+    pairs = ((4, 0.1, 20), (8, 0.1, None), (4, 0.2, None), (8, 0.2, None))
+    answer = answer_of([each for pair in pairs for each in fast(*pair)])
+    place = Path("outputs") / ("a long name" * 20)
+    lines = [command(answer, place)]
+    lines += [text.partition("\n")[2].strip() for text in cautions(answer, place)]
+    lines = [line for line in lines if line]
+    assert len(lines) == 3  # one to train with, one that widens the grid, one for more epochs
+    console = Console(file=StringIO(), width=width, force_terminal=True, color_system=None)
+    for part in sweep_report(answer, place, console):
+        console.print(part, crop=False)
+    assert isinstance(console.file, StringIO)
+    printed = console.file.getvalue().splitlines()
+    assert [line.strip() for line in printed if line.startswith("  gdrun ")] == lines
+
+
 def test_commands_in_the_advice_run(invoke: Invoke) -> None:
     flags = ["--set", "data.rows=24", "--epochs", "6", "--seeds", "2"]
     flags += ["--set", "plot.enabled=false"]

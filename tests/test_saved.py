@@ -4,6 +4,7 @@ import csv
 import json
 import math
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -719,3 +720,30 @@ def test_bands_that_would_cover_each_other_are_left_out(outputs: Path) -> None:
         note = "\n".join(text.get_text() for text in figure.texts)
         assert ("band" in note) == drawn
         assert "median of 2 seeds" in note
+
+
+def test_what_is_to_be_copied_is_printed_in_one_piece(invoke: Invoke) -> None:
+    name = "a long name" * 15  # of more columns than the widest that a pipe is printed with
+    flags = (
+        "--set",
+        "data.rows=24",
+        "--epochs",
+        "6",
+        "--set",
+        "plot.enabled=false",
+        "--name",
+        name,
+    )
+    swept = invoke("sweep", *flags, "--lr", "1e-05,0.1", "--batch-size", "4,full")
+    shown = invoke("show", name)
+    answer = json.loads(invoke("show", name, "--json").out)["answer"]
+    (wider,) = [text.partition("\n")[2] for text in answer["cautions"] if "\n" in text]
+    for outcome in (swept, shown):
+        assert f"  {answer['command']}\n" in outcome.out
+        assert f"\n{wider}\n" in outcome.out
+    assert f"\nwritten to outputs/{name}\n" in swept.out
+    assert shown.out.startswith(f"outputs/{name}  sweep  done\n")
+    assert f"command  gdrun sweep {shlex.join([*flags, '--lr', '1e-05,0.1'])}" in shown.out
+    manifest = Path("outputs", name, "run.json")
+    manifest.write_text(manifest.read_text().replace('"status": "done"', '"status": "interrupted"'))
+    assert f"\nto go on: gdrun sweep --resume 'outputs/{name}'\n" in invoke("show", name).out
