@@ -5,12 +5,14 @@ import shlex
 from collections.abc import Iterable
 from pathlib import Path
 
-from gdrun.answer import Answer
-from gdrun.labels import count, exact, number, percent, seconds
+from gdrun.answer import Answer, Cell
+from gdrun.labels import batches, count, exact, number, percent, seconds
 from gdrun.payoff import payoff
 from gdrun.recommend import recommended, whole_time
-from gdrun.results import TARGET_FACTOR
+from gdrun.results import TARGET_FACTOR, or_inf
 from gdrun.rundir import CONFIG
+
+FAR = 2  # times the median loss: a seed that ends above it has gone astray
 
 
 def advice(answer: Answer) -> str:
@@ -26,7 +28,7 @@ def advice(answer: Answer) -> str:
             "larger learning rates."
         )
     if answer.is_partial:
-        return "Trainings were interrupted: what the tables show so far recommends nothing yet."
+        return f"{_shortfall(answer)}: what the tables show so far recommends nothing yet."
     own = math.isclose(answer.target, TARGET_FACTOR * best.train_loss, rel_tol=1e-6)
     why = f", {TARGET_FACTOR:g} times the lowest ({best.pair})" if own else ""
     reached = sum(math.isfinite(cell.to_target("updates")) for cell in answer.cells)
@@ -47,6 +49,17 @@ def command(answer: Answer, directory: Path) -> str | None:
         return None
     config = shlex.quote(str(directory / cell.run / CONFIG))
     return f"gdrun {cell.method} --config {config} --lr {exact(cell.lr)} --seeds 1"
+
+
+def _shortfall(answer: Answer) -> str:
+    """What keeps pairs from being compared."""
+    trials = [trial for cell in answer.cells for trial in cell.trials]
+    if any(trial.status in ("interrupted", "running") for trial in trials):
+        return "Trainings were interrupted"
+    failed = {trial.batch_size for trial in trials if trial.status == "failed"}
+    sizes = sorted({*answer.missing, *failed})
+    were = "was" if len(sizes) == 1 else "were"
+    return f"{batches(sizes).capitalize()} {were} not trained to the end"
 
 
 def _fastest(answer: Answer) -> Iterable[str]:
@@ -73,7 +86,10 @@ def _recommendation(answer: Answer) -> Iterable[str]:
         if math.isinf(cell.to_target("updates")):
             yield f"The lowest {ends} is that of {cell.pair}:"
         else:
-            yield f"So train with {cell.pair}, which comes to it first, and ends with a {ends}:"
+            yield (
+                f"So train with {cell.pair}, which comes to it first, and ends with a {ends}"
+                f"{_doubt(cell)}:"
+            )
         return
     fast = answer.fastest("seconds") or answer.fastest("updates")
     if fast and fast != cell and fast.val_loss > 1.02 * best.val_loss:
@@ -87,7 +103,7 @@ def _recommendation(answer: Answer) -> Iterable[str]:
     if cell == best:
         yield (
             f"Train with {cell.pair}, which has the lowest validation loss, "
-            f"{number(best.val_loss)}:"
+            f"{number(best.val_loss)}{_doubt(cell, validated=True)}:"
         )
         return
     sooner = "in fewer updates"
@@ -97,5 +113,25 @@ def _recommendation(answer: Answer) -> Iterable[str]:
     yield (
         f"The lowest, {number(best.val_loss)}, is that of {best.pair}; the seeds can't tell "
         f"it from {number(cell.val_loss)} of {cell.pair}, which trains for as many epochs "
-        f"{sooner}. So train with that:"
+        f"{sooner}. So train with that{_doubt(cell, validated=True)}:"
     )
+
+
+def _doubt(cell: Cell, *, validated: bool = False) -> str:
+    """That with some of the seeds a pair doesn't do what its median does, if that is so."""
+    if validated:
+        losses = [or_inf(trial.val_loss) for trial in cell.trials]
+        astray = [loss for loss in losses if loss > FAR * cell.val_loss]
+        fails = f"ends with more than {FAR} times that"
+    else:
+        astray = [or_inf(t.train_loss) for t in cell.trials if t.updates_to_target is None]
+        fails = "never comes there"
+    if not astray:
+        return ""
+    worst = max(astray)
+    end = f"up to {number(worst)}"
+    if math.isinf(worst):
+        end = "or diverges"
+    elif not validated:
+        end = f"and ends with {end}"
+    return f"; with {len(astray)} of {count(len(cell.trials), 'seed')} it {fails}, {end}"

@@ -120,6 +120,7 @@ class Answer:
         critical: the fit of updates to target against batch size; None of too few batch sizes.
         pace: seconds an update of one training alone takes, by batch size, where measured.
         jobs: how many runs were trained side by side.
+        missing: batch sizes of the grid without a result: never begun, or failed.
     """
 
     target: float | None
@@ -128,6 +129,7 @@ class Answer:
     critical: "CriticalBatch | None"
     pace: Mapping[int, float]
     jobs: int
+    missing: tuple[int, ...] = ()
 
     @property
     def rows(self) -> int:
@@ -151,8 +153,11 @@ class Answer:
 
     @property
     def is_partial(self) -> bool:
-        """Whether trainings were interrupted, and pairs can't be compared."""
-        return any(t.status in ("interrupted", "running") for c in self.cells for t in c.trials)
+        """Whether trainings are missing or haven't ended, so that pairs can't be compared yet."""
+        ended = ("done", "diverged")
+        return bool(self.missing) or any(
+            trial.status not in ended for cell in self.cells for trial in cell.trials
+        )
 
     @property
     def is_lost(self) -> bool:
@@ -228,6 +233,7 @@ class Answer:
 
         return {
             "target": self.target,
+            "missing": list(self.missing),
             "best": about(self.best),
             "best_validated": about(self.best_validated),
             "fewest_updates": about(self.fastest("updates")),

@@ -9,6 +9,7 @@ from pathlib import Path
 from gdrun.answer import FEWEST_SEEDS, Answer
 from gdrun.labels import batches, count, exact, percent
 from gdrun.payoff import FEW_EPOCHS, hasty
+from gdrun.recommend import TELLING_SEEDS, recommended
 from gdrun.rundir import CONFIG
 
 WIDEN_BY = 3  # learning rates beyond the edge
@@ -65,6 +66,11 @@ def cautions(answer: Answer, directory: Path) -> Iterable[str]:
             f"{count(answer.seeds, 'seed')}: too few for bands and intervals, and differences may "
             "be chance; --seeds 8 tells more"
         )
+    if answer.has_validation and FEWEST_SEEDS <= answer.seeds < TELLING_SEEDS:
+        yield (
+            f"{answer.seeds} seeds can't tell pairs apart, which takes {TELLING_SEEDS}: the lowest "
+            "median is recommended, though others may be as good and faster; --seeds 8 tells more"
+        )
     if answer.jobs > 1:
         yield (
             f"{answer.jobs} runs were trained at a time: the seconds in the logs are not "
@@ -88,21 +94,27 @@ def _edges(answer: Answer, directory: Path) -> Iterable[str]:
         return
     alive = [cell for cell in answer.best_of_batch if math.isfinite(cell.train_loss)]
     dead = [cell.batch_size for cell in answer.best_of_batch if cell not in alive]
-    at_low = [cell.batch_size for cell in alive if cell.lr == lrs[0]]
-    at_high = [cell.batch_size for cell in alive if cell.lr == lrs[-1]]
-    if not (dead or at_low or at_high):
+    found = [f"even the lowest tried diverges for {batches(dead)}"] if dead else []
+    wanted = {lrs[0]} if dead else set()  # the edges beyond which to try
+    # Chosen for their validation loss, at other rates than those that come to the target first.
+    chosen = {
+        answer.best_validated: "of the lowest validation loss",
+        recommended(answer): "of the recommended pair",
+    }
+    for name, edge in (("lowest", lrs[0]), ("highest", lrs[-1])):
+        sizes = [cell.batch_size for cell in alive if cell.lr == edge]
+        if sizes:
+            found.append(f"the {name} tried is best for {batches(sizes)}")
+        for cell, role in chosen.items():
+            if cell and cell.lr == edge and cell.batch_size not in sizes:
+                found.append(f"the {name} tried is that {role}, batch {cell.batch_size:,}")
+                sizes.append(cell.batch_size)
+        wanted |= {edge} if sizes else set()
+    if not wanted:
         return
-    lower = _beyond(lrs[1], lrs[0]) if at_low or dead else []
-    higher = _beyond(lrs[-2], lrs[-1]) if at_high else []
-    which = " and ".join(
-        f"{what} for {batches(sizes)}"
-        for what, sizes in (
-            ("even the lowest tried diverges", dead),
-            ("the lowest tried is best", at_low),
-            ("the highest tried is best", at_high),
-        )
-        if sizes
-    )
+    lower = _beyond(lrs[1], lrs[0]) if lrs[0] in wanted else []
+    higher = _beyond(lrs[-2], lrs[-1]) if lrs[-1] in wanted else []
+    which = " and ".join(found)
     wider = ",".join(map(exact, [*reversed(lower), *lrs, *higher]))
     yield f"learning rate: {which}; widen the grid:\n  gdrun sweep --config {config} --lr {wider}"
 

@@ -117,7 +117,8 @@ def saved_answer(stored: Stored, results: Sequence[RunResult]) -> Answer | None:
     pace, jobs = stored.manifest.get("seconds_an_update_alone"), stored.manifest.get("jobs", 1)
     try:
         by_size = {int(size): float(seconds) for size, seconds in (pace or {}).items()}
-        return study(results, None if target == "auto" else target, by_size, int(jobs))
+        planned = [int(size) for size in stored.manifest.get("batch_sizes", [])]
+        return study(results, None if target == "auto" else target, by_size, int(jobs), planned)
     except (AttributeError, TypeError, ValueError):
         raise stored.damaged("holds no sound facts of a sweep") from None
 

@@ -91,6 +91,8 @@ def execute(
     if experiment.is_group:
         facts["jobs"] = max(jobs, (experiment.saved or {}).get("jobs", 1))
         facts["seconds_an_update_alone"] = experiment.pace
+    if experiment.command == "sweep":
+        facts["batch_sizes"] = experiment.batch_sizes
     results: list[RunResult] = []
     failures: list[Failure] = []
     with (
@@ -115,7 +117,8 @@ def execute(
         answer = None
         if experiment.command == "sweep":
             target = experiment.config.sweep.target
-            answer = study(results, target, experiment.pace, facts["jobs"])
+            pace, sizes = experiment.pace, experiment.batch_sizes
+            answer = study(results, target, pace, facts["jobs"], sizes)
         if manifest:
             _finish_group(manifest, experiment, results, failures, answer)
         if answer:

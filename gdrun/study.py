@@ -17,10 +17,17 @@ def study(
     target: float | None = None,
     pace: Mapping[int, float] | None = None,
     jobs: int = 1,
+    planned: Sequence[int] = (),
 ) -> Answer | None:
-    """What the runs of a sweep came to; None if there are none. Arguments as in `Answer`.
+    """What the runs of a sweep came to; None if there are none.
 
-    Without a target it is 1.1 times the median final train loss of the best pair.
+    Args:
+        results: of the runs.
+        target: the train loss to come to; without one it is 1.1 times the median final train loss
+            of the best pair.
+        pace: as in `Answer`.
+        jobs: as in `Answer`.
+        planned: all batch sizes of the grid, of which some may have no result.
     """
     if not results:
         return None
@@ -45,6 +52,7 @@ def study(
         critical=fit_critical_batch(sizes, reached) if target is not None else None,
         pace=pace or {},
         jobs=jobs,
+        missing=tuple(sorted(set(planned) - set(sizes))),
     )
 
 

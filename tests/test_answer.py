@@ -5,6 +5,7 @@ import math
 import re
 import shlex
 from collections.abc import Sequence
+from dataclasses import replace
 from io import BytesIO, StringIO
 from pathlib import Path
 from statistics import median
@@ -395,6 +396,46 @@ def test_what_was_interrupted_recommends_nothing() -> None:
     assert not list(cautions(answer, HERE))
 
 
+@pytest.mark.parametrize(
+    ("missing", "words"),
+    [
+        ((16,), "Batch 16 was not trained to the end: what the tables show so far recommends no"),
+        ((16, 64), "Batches 16 and 64 were not trained to the end: what the tables show"),
+    ],
+)
+def test_a_batch_size_without_a_result_recommends_nothing_and_is_named(
+    missing: tuple[int, ...], words: str
+) -> None:
+    answer = replace(answer_of([*fast(1, 0.1, 100), *fast(4, 0.1, 40)]), missing=missing)
+    assert recommended(answer) is None
+    assert command(answer, HERE) is None
+    assert advice(answer).startswith(words)
+    assert answer.summary()["missing"] == list(missing)
+    failed = [*fast(1, 0.1, 100), *(trial(16, 0.1, k, status="failed") for k in range(3))]
+    assert advice(answer_of(failed)).startswith("Batch 16 was not trained to the end")
+
+
+def test_seeds_that_do_not_do_what_the_recommended_pair_does_are_counted() -> None:
+    seeds = [trial(4, 0.1, k, loss=0.1) for k in range(6)]
+    astray = [trial(4, 0.1, k, loss=0.1 * k, reached=None) for k in (6, 7)]
+    assert "it never" not in advice(answer_of(seeds))
+    assert advice(answer_of([*seeds, *astray])).endswith(
+        "a final train loss of 0.1; with 2 of 8 seeds it never comes there, and ends with up to "
+        "0.7:"
+    )
+    dead = trial(4, 0.1, 8, loss=None, reached=None)
+    assert advice(answer_of([*seeds, *astray, dead])).endswith(
+        "; with 3 of 9 seeds it never comes there, or diverges:"
+    )
+    # Where rows are held out, it is the validation loss that counts, and not the target.
+    alike = [trial(4, 0.1, k, val=0.2, reached=None if k == 3 else 10) for k in range(6)]
+    assert advice(answer_of(alike)).endswith("which has the lowest validation loss, 0.2:")
+    other = [trial(4, 0.1, k, val=val) for k, val in ((6, 0.41), (7, 0.39), (8, 0.2))]
+    assert advice(answer_of([*alike, *other])).endswith(
+        "0.2; with 1 of 9 seeds it ends with more than 2 times that, up to 0.41:"
+    )
+
+
 def test_a_lowest_validation_loss_of_zero_is_no_measure_of_others() -> None:
     words = advice(answer_of([trial(4, 0.1, val=0.0, reached=50), trial(100, 0.1, val=0.5)]))
     assert "the validation loss is 0.5 there, not 0." in words
@@ -462,6 +503,41 @@ def test_edges_are_warned_of_exactly_where_the_best_rate_is_at_one(at: list[int]
     assert set(lrs) < set(wider)
     assert (wider[0] < 0.01) == bool(lowest)
     assert (wider[-1] > 0.3) == bool(highest)
+
+
+@pytest.mark.parametrize("at", range(4))
+@pytest.mark.parametrize("seeds", [1, 5])
+def test_edges_are_warned_of_where_the_lowest_validation_loss_is_at_one(
+    at: int, seeds: int
+) -> None:
+    """Whatever rate comes to the target first: here the second."""
+    lrs = [0.01, 0.03, 0.1, 0.3]
+    trials = [
+        trial(4, lr, seed, reached=10 if k == 1 else 20, val=0.5 if k == at else 0.9)
+        for k, lr in enumerate(lrs)
+        for seed in range(seeds)
+    ]
+    found = edges(answer_of(trials))
+    if at in (1, 2):
+        assert not found
+        return
+    (line,) = found
+    assert f"the {'highest' if at else 'lowest'} tried is that of the recommended pair, b" in line
+    wider = [float(lr) for lr in line.split("--lr ")[1].split(",")]
+    assert (wider[0] < 0.01, wider[-1] > 0.3) == (at == 0, at == 3)
+
+
+def test_edges_are_warned_of_where_another_pair_than_the_recommended_has_the_lowest_loss() -> None:
+    """The seeds can't tell the two apart, and the other is faster."""
+    trials = [
+        trial(size, lr, k, reached=10 if lr == 0.2 else 20, spent=1000 // size,
+              val=loss + 0.01 * k * (size == 1))
+        for size, lr, loss in ((1, 0.1, 0.48), (1, 0.2, 0.9), (1, 0.4, 0.9), (10, 0.2, 0.505),
+                               (10, 0.1, 0.9), (10, 0.4, 0.9))
+        for k in range(5)
+    ]  # fmt: skip
+    (line,) = edges(answer_of(trials))
+    assert "the lowest tried is that of the lowest validation loss, batch 1;" in line
 
 
 @pytest.mark.parametrize(
@@ -552,6 +628,11 @@ def test_commands_in_the_advice_run(invoke: Invoke) -> None:
         (typical(), "too few for bands", False),
         (answer_of([trial(4, 0.1), trial(4, 0.2)]), "1 seed: too few for bands", True),
         (answer_of([trial(4, 0.1, k) for k in range(2)]), "2 seeds: too few for bands", True),
+        (answer_of([trial(4, 0.1, k, val=1.0) for k in range(2)]), "can't tell pairs apart", False),
+        (answer_of([trial(4, 0.1, k, val=1.0) for k in range(3)]), "3 seeds can't tell", True),
+        (answer_of([trial(4, 0.1, k, val=1.0) for k in range(4)]), "4 seeds can't tell", True),
+        (answer_of([trial(4, 0.1, k, val=1.0) for k in range(5)]), "can't tell pairs apart", False),
+        (answer_of([trial(4, 0.1, k) for k in range(4)]), "can't tell pairs apart", False),
         (typical(), "runs were trained at a time", False),
         (typical(jobs=3), "3 runs were trained at a time", True),
         (typical(), "of the rows out of every epoch", False),

@@ -30,11 +30,13 @@ from gdrun.errors import ConfigError
 from gdrun.estimate import estimate_seconds, timed
 from gdrun.experiment import prepare
 from gdrun.interrupts import SIGNALS
+from gdrun.loaded import load
 from gdrun.lock import is_locked, locked
 from gdrun.member import Progress
 from gdrun.models import Problem
 from gdrun.progress import Track
 from gdrun.ranges import MOST, expand, is_range
+from gdrun.recommend import recommended
 from gdrun.records import Segment
 from gdrun.results import Failure, RunResult
 from gdrun.runs import execute, take_up
@@ -329,6 +331,17 @@ def test_a_stopped_sweep_goes_on_to_the_same_files(stop: int, tmp_path: Path) ->
         assert group[key] == whole[key]
 
 
+def test_a_sweep_that_is_stopped_between_two_runs_knows_what_it_lacks(tmp_path: Path) -> None:
+    events = run(sweep_config(), tmp_path, lambda event: isinstance(event, RunResult))
+    assert statuses(tmp_path) == {"": "interrupted", "batch-4": "done"}
+    saved = load(tmp_path).answer
+    assert saved
+    for answer in (events[-1], saved):
+        assert answer.missing == (16, 24)
+        assert recommended(answer) is None
+    assert run(sweep_config(), tmp_path)[-1].missing == ()
+
+
 def test_another_target_trains_nothing_and_is_another_answer(invoke: Invoke) -> None:
     assert invoke("sweep", *FLAGS, *GRID_FLAGS, "--name", "a", "--target", "0.3").code == 0
     place = Path("outputs/a")
@@ -415,6 +428,10 @@ def test_a_member_that_fails_leaves_the_others_and_is_named(
     assert failure["name"] == "batch-16"
     assert json.loads(outcome.out)["failures"] == [failure]
     assert {row["batch_size"] for row in sweep_rows(place)} == {"4", "24"}
+    for told in (outcome, invoke("show", place, "--json")):
+        answer = json.loads(told.out)["answer"]
+        assert "Batch 16 was not trained to the end" in answer["advice"]
+        assert answer["command"] is None
     assert invoke("sweep", "--resume", place).code == 0
     invoke(*args, "--name", "b")
     assert tables(place) == tables(Path("outputs/b"))
