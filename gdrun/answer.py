@@ -246,6 +246,7 @@ class Answer:
                 "batch_crit": finite(fit.batch_crit),
                 "interval": fit.interval and [finite(end) for end in fit.interval],
                 "batches": list(fit.batches),
+                "pressed": list(fit.pressed),
             },
         }
 

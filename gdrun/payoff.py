@@ -5,10 +5,12 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from gdrun.answer import Answer
+from gdrun.labels import batches
 
 if TYPE_CHECKING:
     from gdrun.criticalbatch import CriticalBatch
 
+LEVEL = 1.25  # times as many samples are about as many
 FEW_EPOCHS = 2  # to the target, which whole epochs then measure coarsely
 
 
@@ -35,9 +37,12 @@ def payoff(answer: Answer) -> Iterable[str]:
         return
     if math.isinf(fit.batch_crit):
         whole = largest >= answer.rows
+        least = ""
+        if fit.interval and math.isfinite(fit.interval[0]):
+            least = f": the critical batch size is {rounded(fit.interval[0])} or more (95 %)"
         yield (
-            f"Up to {largest:,} rows{', all there are' * whole}, larger batches saved updates in "
-            f"proportion{'' if whole else ', and larger ones may pay still'}."
+            f"Up to {largest:,} rows{', all there are' * whole}, larger batches saved updates "
+            f"{_proportion(answer, fit)}{', and larger ones may pay still' * (not whole)}{least}."
         )
         return
     interval = ""
@@ -48,10 +53,33 @@ def payoff(answer: Answer) -> Iterable[str]:
     if fit.batch_crit > largest:
         guess = f", beyond the {largest:,} rows of the largest batch that came to the target"
     yield (
-        f"The critical batch size is about {rounded(fit.batch_crit)}{interval}{guess}: by the fit, "
-        f"no batch takes fewer than {fit.updates_min:,.0f} updates or {fit.samples_min:,.0f} "
-        "samples, and there it takes twice both; beyond it, more rows an update are mostly wasted."
+        f"The critical batch size is {'at most ' * bool(fit.pressed)}about "
+        f"{rounded(fit.batch_crit)}{interval}{guess}{_pressing(answer, fit)}: by the fit, no batch "
+        f"takes fewer than {fit.updates_min:,.0f} updates or {fit.samples_min:,.0f} samples, and "
+        "there it takes twice both; beyond it, more rows an update are mostly wasted."
     )
+
+
+def _proportion(answer: Answer, fit: "CriticalBatch") -> str:
+    """How updates went down with the batch size, where the fit says in proportion."""
+    samples = [
+        cell.batch_size * cell.to_target("updates")
+        for cell in answer.best_of_batch
+        if cell.batch_size in fit.batches
+    ]
+    if samples[-1] < samples[0] / LEVEL:
+        return "more than in proportion"
+    return "in proportion" if max(samples) <= LEVEL * min(samples) else "about in proportion"
+
+
+def _pressing(answer: Answer, fit: "CriticalBatch") -> str:
+    """Which batch sizes never came to the target, and yet say something of it."""
+    if not fit.pressed:
+        return ""
+    if len(fit.pressed) > 1:
+        return f", for {batches(fit.pressed)} take more updates than they were trained"
+    (spent,) = (c.spent for c in answer.best_of_batch if c.batch_size in fit.pressed)
+    return f", for {batches(fit.pressed)} takes more than the {spent:,} updates it was trained"
 
 
 def sound_fit(answer: Answer) -> "CriticalBatch | None":

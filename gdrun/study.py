@@ -7,9 +7,13 @@ an epoch; one that diverges afterwards has not come to stay. Plain Python, witho
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
+from typing import TYPE_CHECKING
 
 from gdrun.answer import Answer, Cell, Trial
 from gdrun.results import RunResult, compare_results, reach
+
+if TYPE_CHECKING:
+    from gdrun.criticalbatch import CriticalBatch
 
 
 def study(
@@ -31,8 +35,6 @@ def study(
     """
     if not results:
         return None
-    from gdrun.criticalbatch import fit_critical_batch  # numpy, which the other runs needn't load
-
     target = compare_results(results, target).target
     ordered = sorted(results, key=lambda result: result.series.batch_size)
     cells = [
@@ -41,19 +43,31 @@ def study(
         for series in [result.series]
         for lr, trials in sorted(_trials(result, target).items())
     ]
-    sizes = list(dict.fromkeys(cell.batch_size for cell in cells))
-    reached = _filled(
-        [[cell.costs("updates") for cell in cells if cell.batch_size == size] for size in sizes]
-    )
     return Answer(
         target=target,
         description=results[0].description,
         cells=tuple(cells),
-        critical=fit_critical_batch(sizes, reached) if target is not None else None,
+        critical=fit_of(cells) if target is not None else None,
         pace=pace or {},
         jobs=jobs,
-        missing=tuple(sorted(set(planned) - set(sizes))),
+        missing=tuple(sorted(set(planned) - {cell.batch_size for cell in cells})),
     )
+
+
+def fit_of(cells: Sequence[Cell]) -> "CriticalBatch | None":
+    """The fit of updates to target against batch size; None of too few batch sizes."""
+    from gdrun.criticalbatch import fit_critical_batch  # numpy, which the other runs needn't load
+
+    by_size: dict[int, list[Cell]] = {}
+    for cell in cells:
+        by_size.setdefault(cell.batch_size, []).append(cell)
+    reached = _filled([[cell.costs("updates") for cell in own] for own in by_size.values()])
+    # Where all rates diverge, nothing was trained that could have come to the target.
+    trained = [
+        max((cell.spent for cell in own if math.isfinite(cell.train_loss)), default=0)
+        for own in by_size.values()
+    ]
+    return fit_critical_batch(list(by_size), reached, trained)
 
 
 def _filled(table: Sequence[Sequence[Sequence[float]]]) -> list[list[list[float]]]:

@@ -25,7 +25,6 @@ from gdrun.answer import BAND, Answer, Cell, Cost, Trial
 from gdrun.cautions import cautions
 from gdrun.config import RunConfig
 from gdrun.configfile import dump_config, load_config
-from gdrun.criticalbatch import fit_critical_batch
 from gdrun.experiment import prepare
 from gdrun.heatmap import heatmap_figure
 from gdrun.labels import METHOD_COLORS, colors
@@ -35,7 +34,7 @@ from gdrun.records import Lane, Series, Status
 from gdrun.results import Description, RunResult, at_best_rate
 from gdrun.runs import execute
 from gdrun.scalingplot import COLOR, MISSED, scaling_figure
-from gdrun.study import study, to_csv
+from gdrun.study import fit_of, study, to_csv
 from gdrun.sweepreport import sweep_report
 from tests.conftest import Invoke, small_config
 
@@ -97,9 +96,7 @@ def answer_of(
         for pair in pairs
         for own in [[t for t in trials if (t.batch_size, t.lr) == pair]]
     )
-    sizes = sorted({size for size, _ in pairs})
-    costs = [[c.costs("updates") for c in cells if c.batch_size == size] for size in sizes]
-    fit = fit_critical_batch(sizes, costs) if target is not None else None
+    fit = fit_of(cells) if target is not None else None
     return Answer(target, ABOUT, cells, fit, pace or {}, jobs)
 
 
@@ -320,6 +317,57 @@ def test_in_proportion_up_to_all_rows_larger_batches_can_pay_no_more() -> None:
     assert answer.critical
     if math.isinf(answer.critical.batch_crit):
         assert "Up to 50 rows, larger batches saved updates in proportion, and" in advice(answer)
+
+
+def test_updates_are_said_to_go_down_in_proportion_only_where_they_do() -> None:
+    def words(*reached: int) -> str:
+        sizes = zip((1, 4, 16), reached, strict=True)
+        found = answer_of([t for size, at in sizes for t in fast(size, 0.1, at, epochs=900)])
+        assert found.critical
+        assert math.isinf(found.critical.batch_crit)
+        return advice(found)
+
+    assert "Up to 16 rows, larger batches saved updates in proportion, and" in words(
+        160_000, 40_000, 9_990
+    )
+    assert "larger batches saved updates more than in proportion, and larger ones may" in words(
+        160_000, 40_000, 5_000
+    )
+
+
+def test_the_interval_is_said_of_a_critical_batch_size_that_is_open_above() -> None:
+    trials = [t for size in (1, 4, 16) for t in fast(size, 0.1, 159_000 // size, epochs=900)]
+    answer = answer_of(trials)
+    assert answer.critical
+    for low, says in ((220.4, True), (math.inf, False)):
+        fit = replace(answer.critical, batch_crit=math.inf, interval=(low, math.inf))
+        words = advice(replace(answer, critical=fit))
+        assert ("may pay still: the critical batch size is 220 or more (95 %)." in words) == says
+        assert ("may pay still." in words) != says
+
+
+def test_a_batch_size_that_never_came_to_the_target_bounds_the_critical_one() -> None:
+    """It was trained for as many updates as smaller batches need, and larger ones don't pay."""
+    trials = [t for size in (1, 4, 16) for t in fast(size, 0.1, 159_000 // size, epochs=900)]
+    short, long = (
+        answer_of([*trials, *fast(64, 0.1, None, spent=spent)]) for spent in (2000, 9000)
+    )
+    assert "larger ones may pay still" in advice(short)  # it would have needed 2,500
+    assert short.critical
+    assert long.critical
+    assert not short.critical.pressed
+    assert long.critical.pressed == (64,)
+    assert long.critical.batches == (1, 4, 16)
+    words = advice(long)
+    assert "pay still" not in words
+    assert f"The critical batch size is at most about {rounded(long.critical.batch_crit)}" in words
+    assert ", for batch 64 takes more than the 9,000 updates it was trained: by the fit" in words
+    title = "\n".join(text.get_text() for text in scaling_figure(long).texts)
+    assert f"B_crit ≤ {rounded(long.critical.batch_crit)}" in title
+    # Where every rate diverges, no larger number of updates is known of.
+    dead = answer_of([*trials, *fast(64, 0.1, None, spent=9000, loss=None)])
+    assert dead.critical
+    assert not dead.critical.pressed
 
 
 def test_a_target_that_holds_before_training_tells_nothing_of_batch_sizes() -> None:
