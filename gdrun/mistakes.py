@@ -131,6 +131,8 @@ def _lookup(values: Any, path: Iterable[str]) -> Any:
 
 def _show(value: Any) -> str:
     """A value as short text."""
+    if value == "":
+        return "nothing"
     return repr(excerpt(value)) if isinstance(value, str) else kind(value)
 
 

@@ -125,12 +125,14 @@ def result_notes(comparison: Comparison, results: Sequence[RunResult]) -> Iterab
         )
     else:
         yield "no target: no run came more than 10 % below the untrained loss"
-    seeds = max(row.seeds for row in comparison.rows)
-    if seeds > 1:
-        yield f"losses, and what it took to come to the target, are medians of {seeds} seeds"
-    lanes = max(len(result.lanes) for result in results)
-    if lanes > 1:
-        yield f"times are those of all {lanes} lanes of a run, which are trained together"
+    seeds = [row.seeds for row in comparison.rows]
+    if max(seeds) > 1:
+        medians = f"medians of {labels.span(seeds)} seeds"
+        yield f"losses, and what it took to come to the target, are {medians}"
+    lanes = [len(result.lanes) for result in results]
+    if max(lanes) > 1:
+        many = labels.span(lanes)
+        yield f"times are those of all lanes of a run ({many}), which are trained together"
     if any(lane.diverged_at == 0 for result in results for lane in result.lanes):
         yield "the loss is infinite before training: scale the data, or set data.standardize"
         return

@@ -722,6 +722,23 @@ def test_bands_that_would_cover_each_other_are_left_out(outputs: Path) -> None:
         assert "median of 2 seeds" in note
 
 
+def test_runs_of_several_numbers_of_seeds_and_lanes_are_compared_with_all_of_them_named(
+    invoke: Invoke,
+) -> None:
+    flags = ("--epochs", "2", "--set", "plot.enabled=false")
+    for name, more in (("a", ["--seeds", "3", "--lr", "0.1,0.2"]), ("b", []), ("c", [])):
+        assert invoke("full", *flags, *more, "--name", name).code == 0
+    out = invoke("compare", "a", "b").out
+    assert "are medians of 1 to 3 seeds\n" in out
+    assert "times are those of all lanes of a run (1 to 6), which are trained together\n" in out
+    out = invoke("compare", "a").out
+    assert "are medians of 3 seeds\n" in out
+    assert "times are those of all lanes of a run (6), which" in out
+    out = invoke("compare", "b", "c").out
+    assert "medians" not in out
+    assert "lanes" not in out
+
+
 def test_what_is_to_be_copied_is_printed_in_one_piece(invoke: Invoke) -> None:
     name = "a long name" * 15  # of more columns than the widest that a pipe is printed with
     flags = (

@@ -172,6 +172,9 @@ def test_a_range_of_batch_sizes_out_of_all_proportion_is_a_mistake(scale: str, e
         ("batch_size=[4, 1.5]", "must be a whole number of at least 1, or full, got 1.5"),
         ("batch_size=all", "must be a whole number of at least 1, or full, got 'all'"),
         ("batch_size=[4, 4]", "must be a list without repeats"),
+        ("lr=", "sweep.lr (--set sweep.lr=): must be a number, got nothing"),
+        ("batch_size= ", "must be a whole number of at least 1, or full, got nothing"),
+        ("target=", "sweep.target (--set sweep.target=): must be a number, got nothing"),
         ("target=0", "sweep.target (--set sweep.target=0): must be greater than 0, got 0"),
         ("target=low", "sweep.target (--set sweep.target=low): must be a number, got 'low'"),
         ("batch_sizes=4", "did you mean sweep.batch_size?"),
@@ -209,6 +212,17 @@ def test_a_grid_is_read_back_as_it_was_written(sweep: dict[str, Any], invoke: In
 def test_a_range_of_batch_sizes_holds_whole_numbers_each_once() -> None:
     config = small_config(sweep={"batch_size": "log:1:8:10"})
     assert config.sweep.batch_size == (1, 2, 3, 4, 5, 6, 8)
+
+
+@pytest.mark.parametrize("flag", ["lr", "batch-size", "target", "epochs", "seeds", "device"])
+def test_a_flag_without_a_value_is_refused_and_not_taken_for_the_default(
+    flag: str, invoke: Invoke
+) -> None:
+    """It is that of a shell variable that isn't set."""
+    for nothing in ("", " "):
+        outcome = invoke("sweep", f"--{flag}", nothing, "--dry-run")
+        assert outcome.code == 2
+        assert re.search(rf"\(--{flag} ''\): must be .*, got nothing\n", outcome.err)
 
 
 def test_flags_win_over_the_grid_of_a_file(invoke: Invoke) -> None:
