@@ -187,14 +187,15 @@ def _facts(stored: Stored) -> Iterator[tuple[str, str]]:
         yield "command", str(manifest["command"])
     started, finished = (local_time(stored, key) for key in ("started", "finished"))
     if started:
-        lasted = ""
-        if finished:
-            ends = [datetime.fromisoformat(manifest[key]) for key in ("started", "finished")]
-            seconds = (ends[1] - ends[0]).total_seconds()  # whole ones
-            lasted = f", took {labels.seconds(seconds) if seconds else 'less than a second'}"
         resumed = manifest.get("resumed", [])
         again = f", gone on with {labels.count(len(resumed), 'time')}" if resumed else ""
-        yield "started", f"{started}{lasted}{again}"
+        lasted = ""
+        if finished:
+            seconds = _seconds_at_work(manifest)
+            lasted = f", ended {finished}"
+            if seconds is not None:
+                lasted = f", took {labels.seconds(seconds) if seconds else 'less than a second'}"
+        yield "started", f"{started}{again}{lasted}"
     begun = [run.path.name for run in stored.members]
     gone = [str(name) for name in manifest.get("members", []) if name not in begun]
     if gone:
@@ -209,6 +210,25 @@ def _facts(stored: Stored) -> Iterator[tuple[str, str]]:
     if manifest.get("git_commit"):
         parts.append(f"commit {str(manifest['git_commit'])[:12]}")
     yield "machine", " · ".join(parts)
+
+
+def _seconds_at_work(manifest: Mapping[str, Any]) -> float | None:
+    """How long its processes were at work on a finished run, in whole seconds, without the breaks.
+
+    None where that isn't known: one of them was killed, or was of an older gdrun.
+    """
+    starts, ends = [manifest["started"]], []
+    for again in manifest.get("resumed", []):
+        starts.append(again.get("at") if isinstance(again, dict) else None)
+        ends.append(again.get("stopped") if isinstance(again, dict) else None)
+    try:
+        spans = [
+            (datetime.fromisoformat(end) - datetime.fromisoformat(start)).total_seconds()
+            for start, end in zip(starts, [*ends, manifest["finished"]], strict=True)
+        ]
+    except (TypeError, ValueError):
+        return None
+    return sum(spans)
 
 
 def _standing(stored: Stored, results: Sequence[RunResult]) -> Iterator[str]:

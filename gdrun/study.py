@@ -89,6 +89,33 @@ def to_csv(answer: Answer) -> str:
     return "\n".join(lines) + "\n"
 
 
+def is_table_of(answer: Answer, text: str) -> bool:
+    """Whether a text is the table of an answer, but for seconds within a tenth or a second.
+
+    Looking at a run that is complete takes a moment, which is counted.
+    """
+
+    def alike(name: str, old: str, new: str) -> bool:
+        if old == new or not name.startswith("seconds"):
+            return old == new
+        try:
+            return math.isclose(float(old), float(new), rel_tol=0.1, abs_tol=1.0)
+        except ValueError:
+            return False
+
+    names, *rows = [line.split(",") for line in to_csv(answer).splitlines()]
+    first, *found = [line.split(",") for line in text.splitlines()]
+    return (
+        names == first
+        and [*map(len, rows)] == [*map(len, found)]
+        and all(
+            alike(*cells)
+            for row, own in zip(rows, found, strict=True)
+            for cells in zip(names, own, row, strict=True)
+        )
+    )
+
+
 def _trials(result: RunResult, target: float | None) -> dict[float, list[Trial]]:
     """The trainings of a run, by learning rate."""
     trials: dict[float, list[Trial]] = {}

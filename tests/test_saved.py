@@ -8,6 +8,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -415,6 +416,31 @@ def test_show_prints_what_was_asked_for_the_numbers_and_the_curve(
     assert outputs.exists()
 
 
+@pytest.mark.parametrize(
+    ("resumed", "words"),
+    [
+        ([], "12:00:00, took 1:05"),
+        ([{"at": "2026-11-02T12:01:00+00:00", "stopped": "2026-11-02T12:00:03+00:00"}],
+         "12:00:00, gone on with 1 time, took 8 s"),
+        ([{"at": "2026-11-02T12:00:20+00:00", "stopped": "2026-11-02T12:00:03+00:00"},
+          {"at": "2026-11-02T12:01:05+00:00", "stopped": "2026-11-02T12:00:20+00:00"}],
+         "12:00:00, gone on with 2 times, took 3 s"),
+        # Of a process that was killed nobody knows when; nor does an older gdrun say.
+        ([{"at": "2026-11-02T12:00:20+00:00"}],
+         "12:00:00, gone on with 1 time, ended 2026-11-02 12:01:05"),
+        ([5], "12:00:00, gone on with 1 time, ended 2026-11-02 12:01:05"),
+    ],
+)  # fmt: skip
+def test_the_time_that_a_run_took_is_that_of_its_processes_without_the_breaks(
+    resumed: list[Any], words: str, outputs: Path, invoke: Invoke, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TZ", "UTC")
+    time.tzset()
+    ends = {"started": "2026-11-02T12:00:00+00:00", "finished": "2026-11-02T12:01:05+00:00"}
+    edit(outputs / "one", **ends, resumed=resumed)
+    assert f"started  2026-11-02 {words}\n" in invoke("show", "one").out
+
+
 def test_show_json_holds_all_of_it(outputs: Path, invoke: Invoke) -> None:
     content = json.loads(invoke("show", "grid", "--json").out)
     assert (content["schema"], content["status"], content["kind"]) == (1, "done", "group")
@@ -489,7 +515,7 @@ def test_plot_draws_one_picture_against_an_axis(outputs: Path, invoke: Invoke) -
         (["--x", "epoch", "--output", "a.gif"], 2, "ends in .png or .svg or .pdf"),
         (["--x", "epoch", "--output", "a.png", "--format", "svg"], 2, "ends in .svg"),
         (["--x", "epoch", "--output", "no/a.png"], 1, "no/a.png: can't be written: No such file"),
-        (["--x", "speed"], 2, "Invalid value"),
+        (["--x", "speed"], 2, "--x speed: must be one of epoch, upd"),
         (["--dpi", "1"], 2, "Invalid value"),
     ],
 )
@@ -737,6 +763,22 @@ def test_runs_of_several_numbers_of_seeds_and_lanes_are_compared_with_all_of_the
     out = invoke("compare", "b", "c").out
     assert "medians" not in out
     assert "lanes" not in out
+
+
+@pytest.mark.parametrize(
+    ("command", "flag", "value", "hint"),
+    [("plot", "--format", "jpg", ""), ("plot", "--x", "epochs", "did you mean epoch?"),
+     ("show", "--x", "foo", "")],
+)  # fmt: skip
+def test_a_word_that_is_none_of_those_an_option_takes_is_refused_in_one_sentence(
+    command: str, flag: str, value: str, hint: str, outputs: Path, invoke: Invoke
+) -> None:
+    outcome = invoke(command, "one", flag, value)
+    known = "png, svg, pdf" if flag == "--format" else "epoch, updates, samples, seconds"
+    assert outcome.code == 2
+    assert outcome.err.startswith(f"error: {flag} {value}: must be one of {known}\n")
+    assert hint in outcome.err
+    assert outputs.exists()
 
 
 def test_what_is_to_be_copied_is_printed_in_one_piece(invoke: Invoke) -> None:

@@ -165,13 +165,15 @@ def test_a_range_of_batch_sizes_out_of_all_proportion_is_a_mistake(scale: str, e
         ("lr=0", "sweep.lr (--set sweep.lr=0): must be greater than 0, got 0"),
         ("lr=x", "sweep.lr (--set sweep.lr=x): must be a number, got 'x'"),
         ("lr=log:1:2", "must be a range such as log:0.001:1:7 or lin:0.1:0.5:5"),
-        ("lr=[0.1, 0.1]", "must be a list without repeats"),
+        ("lr=[0.1, 0.2, 0.1]", "must be a list without repeats, got 0.1 twice"),
+        ("lr=log:0.1:1:1", "must be a range of 2 to 1,000 numbers, got 1 of them"),
+        ("lr=lin:0.1:1:999999", "must be a range of 2 to 1,000 numbers, got 999,999 of them"),
         ("lr=[]", "must hold at least one value, got an empty list"),
         ("lr=[0.1, -1]", "sweep.lr[1] (--set sweep.lr=[0.1, -1]): must be greater than 0, got -1"),
         ("batch_size=0", "sweep.batch_size (--set sweep.batch_size=0): must be a whole number of"),
         ("batch_size=[4, 1.5]", "must be a whole number of at least 1, or full, got 1.5"),
         ("batch_size=all", "must be a whole number of at least 1, or full, got 'all'"),
-        ("batch_size=[4, 4]", "must be a list without repeats"),
+        ("batch_size=[4, 4]", "must be a list without repeats, got 4 twice"),
         ("lr=", "sweep.lr (--set sweep.lr=): must be a number, got nothing"),
         ("batch_size= ", "must be a whole number of at least 1, or full, got nothing"),
         ("target=", "sweep.target (--set sweep.target=): must be a number, got nothing"),
@@ -378,6 +380,31 @@ def test_another_target_trains_nothing_and_is_another_answer(invoke: Invoke) -> 
     everything = {p: p.read_bytes() for p in place.rglob("*") if p.is_file()}
     assert invoke("sweep", "--resume", place, "-j", "2").code == 0
     assert {p: p.read_bytes() for p in place.rglob("*") if p.is_file()} == everything
+
+
+def test_the_table_of_a_sweep_is_made_anew_where_it_was_edited_and_only_there(
+    invoke: Invoke,
+) -> None:
+    assert invoke("sweep", *FLAGS, *GRID_FLAGS, "--name", "a").code == 0
+    table = Path("outputs/a/sweep.csv")
+    text, written = table.read_bytes(), table.stat().st_mtime_ns
+    assert invoke("sweep", "--resume", "a").code == 0
+    assert (table.read_bytes(), table.stat().st_mtime_ns) == (text, written)
+    before = sweep_rows(Path("outputs/a"))
+    for harm in (
+        lambda: table.write_bytes(text.replace(b",0.3,", b",0.4,")),
+        lambda: table.write_bytes(text.replace(b",0.00", b",7.00")),
+        lambda: table.write_bytes(text[:-1] + b",7\n"),
+        lambda: table.write_bytes(text + text),
+        lambda: table.write_bytes(b"\xff"),
+        lambda: table.write_bytes(b""),
+        table.unlink,
+    ):
+        harm()
+        outcome = invoke("sweep", "--resume", "a")
+        assert "sweep.csv" in outcome.out
+        assert sweep_rows(Path("outputs/a")) == before
+        assert b",7." not in table.read_bytes()
 
 
 def test_another_grid_is_refused_and_more_epochs_extend(invoke: Invoke) -> None:
