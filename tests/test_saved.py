@@ -23,12 +23,13 @@ from gdrun.axisplots import curves_figure
 from gdrun.chart import Curve, chart
 from gdrun.errors import ConfigError, DataError, GdrunError
 from gdrun.experiment import prepare
+from gdrun.listing import best_losses
 from gdrun.loaded import load
 from gdrun.locate import complete_runs
 from gdrun.lock import locked
 from gdrun.plots import compare_figure
 from gdrun.records import Status
-from gdrun.results import RunResult, legible
+from gdrun.results import LaneResult, RunResult, legible
 from gdrun.runs import execute
 from tests.conftest import Invoke, small_config
 
@@ -393,6 +394,35 @@ def test_list_says_what_is_wrong(outputs: Path, invoke: Invoke) -> None:
     assert "no run in empty yet" in invoke("list", "-o", "empty").err
     assert "none of 4 runs" in invoke("list", "--where", "lr>1e40").err
     assert outputs.exists()
+
+
+@pytest.mark.parametrize(
+    ("losses", "expected"),  # by run and learning rate, of each seed: train and validation loss
+    [
+        ([[[(0.1, 0.9)], [(0.5, 0.4)]]], (0.5, 0.4)),
+        ([[[(0.1, 0.9)]], [[(0.5, 0.4)]], [[(0.2, 0.6)]]], (0.5, 0.4)),
+        ([[[(0.3, None)], [(0.2, None)]], [[(0.4, None)]]], (0.2, None)),
+        ([[[(0.1, 0.1), (None, None), (None, None)], [(0.7, 0.8)] * 3]], (0.7, 0.8)),
+        ([[[(0.1, 0.5), (0.2, 0.6), (0.3, 0.1)], [(0.1, 0.6)] * 3]], (0.2, 0.5)),
+        ([[[(None, None)]]], (None, None)),
+        ([], (None, None)),
+    ],
+)
+def test_the_losses_of_a_line_are_those_of_one_run_at_one_learning_rate(
+    losses: list[list[list[tuple[float | None, float | None]]]],
+    expected: tuple[float | None, float | None],
+) -> None:
+    runs = [
+        [
+            LaneResult(lr, seed, "done", None, 1, 1, 1, 1.0, train, train, val)
+            for lr, seeds in enumerate(rates, 1)
+            for seed, (train, val) in enumerate(seeds)
+        ]
+        for rates in losses
+    ]
+    found = best_losses(runs)
+    assert (found["train_loss"], found["val_loss"]) == expected
+    assert found["best_train_loss"] == expected[0]
 
 
 # ---------------------------------------------------------------------------------------- show
