@@ -39,9 +39,11 @@ def colors(runs: Sequence[Series]) -> dict[str, str]:
     sizes = sorted({run.batch_size for run in runs})
     if len(sizes) < len(runs) <= len(OTHER_COLORS):
         return {run.name: OTHER_COLORS[k] for k, run in enumerate(runs)}
-    if len(sizes) < len(runs):  # more than there are colours to tell apart: in their order
+    if len(sizes) < len(runs):  # more than there are colours to tell apart: by size, then in order
         end = len(runs) - 1
-        return {run.name: between(RAMP, k / end) for k, run in enumerate(runs)}
+        by_size = sorted(runs, key=lambda run: run.batch_size)
+        found = {run.name: between(RAMP, k / end) for k, run in enumerate(by_size)}
+        return {run.name: found[run.name] for run in runs}
     last = max(1, len(sizes) - 1)
     return {run.name: between(RAMP, sizes.index(run.batch_size) / last) for run in runs}
 

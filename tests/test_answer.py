@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import replace
 from io import BytesIO, StringIO
+from itertools import combinations
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -18,6 +19,7 @@ from hypothesis import strategies as st
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from matplotlib.transforms import Bbox
 from rich.console import Console
 
 from gdrun.advice import advice, command
@@ -27,13 +29,13 @@ from gdrun.config import RunConfig
 from gdrun.configfile import dump_config, load_config
 from gdrun.experiment import prepare
 from gdrun.heatmap import heatmap_figure
-from gdrun.labels import METHOD_COLORS, colors
+from gdrun.labels import METHOD_COLORS, colors, short
 from gdrun.payoff import rounded
 from gdrun.recommend import recommended
 from gdrun.records import Lane, Series, Status
 from gdrun.results import Description, RunResult, at_best_rate
 from gdrun.runs import execute
-from gdrun.scalingplot import COLOR, MISSED, scaling_figure
+from gdrun.scalingplot import BAR, COLOR, MISSED, scaling_figure
 from gdrun.study import fit_of, study, to_csv
 from gdrun.sweepreport import sweep_report
 from tests.conftest import Invoke, small_config
@@ -817,6 +819,19 @@ def test_cells_that_diverged_are_marked_and_the_best_is_framed() -> None:
         assert np.ma.is_masked(value) or value == pytest.approx(cell.train_loss)
 
 
+def test_where_all_diverged_no_lowest_and_no_lines_are_spoken_of() -> None:
+    pairs = [(size, lr) for size in (1, 4) for lr in (0.1, 0.2)]
+    for loss, known in ((None, False), (0.1, True)):
+        figure = heatmap_figure(
+            answer_of([trial(*pair, loss=loss, reached=None) for pair in pairs], target=None)
+        )
+        words = [text.get_text() for legend in figure.legends for text in legend.get_texts()]
+        words += [text.get_text() for text in figure.texts]
+        assert any("lowest" in text for text in words) == known
+        assert any("∝" in text for text in words) == known
+        assert bool(figure.axes[0].get_lines()) == known
+
+
 def test_with_validation_there_is_a_panel_for_each_loss_with_its_own_best() -> None:
     trials = [trial(4, 0.1, val=0.3, loss=0.1), trial(4, 0.2, val=0.2, loss=0.2)]
     left, right = heatmap_figure(answer_of(trials)).axes
@@ -869,6 +884,101 @@ def test_reached_batch_sizes_are_circles_and_others_triangles_in_all_panels() ->
     assert markers(seconds, "^") == {64: pytest.approx(764 * 3e-3)}
     assert {line.get_color() for line in updates.get_lines()} >= {COLOR, MISSED}
     assert [axes.get_yscale() for axes in (updates, samples, seconds)] == ["log"] * 3
+
+
+def test_the_band_of_one_batch_size_alone_is_a_bar() -> None:
+    trials = [*fast(4, 0.1, 40), *fast(16, 0.1, None)]
+    updates, samples = scaling_figure(answer_of(trials)).axes
+    for axes, factor in ((updates, 1), (samples, 4)):
+        (bar,) = [line for line in axes.get_lines() if line.get_linewidth() == BAR["linewidth"]]
+        ends = np.asarray(bar.get_xydata()).tolist()
+        assert ends == [[4, 39 * factor], [4, 41 * factor]]
+
+
+def test_a_band_without_an_upper_end_is_marked_where_the_trainings_ended() -> None:
+    sure = [t for size in (1, 4) for t in fast(size, 0.1, 400 // size, spent=900)]
+    seeds = [trial(16, 0.1, k, reached=40 if k < 2 else None, spent=300) for k in range(3)]
+    for trials, ends in (([*sure, *seeds], {16: 300}), (seeds, {16: 300}), (sure, {})):
+        figure = scaling_figure(answer_of(trials))
+        updates = figure.axes[0]
+        assert markers(updates, "^") == ends
+        (legend,) = figure.legends
+        says = "80th percentile not there by then"
+        assert (says in [text.get_text() for text in legend.get_texts()]) == bool(ends)
+        if len(trials) > 3:
+            (band,) = updates.collections
+            x, y = np.asarray(band.get_paths()[0].vertices).T
+            assert y[x == 4].max() == 101
+            assert ends == {} or y[x == 16].max() == 300
+
+
+def boxes(figure: Figure, texts: Sequence[Any]) -> list[Bbox]:
+    """Where texts are, as they are drawn; of two lines, of which the first is empty, the second."""
+    figure.draw_without_rendering()
+    found = []
+    for text in texts:
+        box = text.get_window_extent()
+        if text.get_text().startswith("\n"):
+            box = Bbox([(box.x0, box.y0), (box.x1, (box.y0 + box.y1) / 2)])
+        found += [box] if text.get_text() else []
+    return found
+
+
+def are_apart(found: Sequence[Bbox]) -> bool:
+    return not any(a.overlaps(b) for a, b in combinations(found, 2))
+
+
+@pytest.mark.parametrize(
+    "sizes",
+    [(1, 2, 4, 8, 16, 32, 64, 100), (1, 4, 16, 64, 256, 354), (1000, 1024), (7,),
+     tuple(range(1, 40)), (1, 10**6, 10**6 + 1, 10**9)],
+    ids=str,
+)  # fmt: skip
+def test_each_batch_size_has_a_tick_and_numbers_that_do_not_collide(sizes: tuple[int, ...]) -> None:
+    figure = scaling_figure(
+        answer_of([trial(size, 0.1, reached=9) for size in sizes], pace=dict.fromkeys(sizes, 1e-3))
+    )
+    bottom = figure.bbox.y0
+    for axes in figure.axes:
+        assert list(axes.get_xticks()) == list(sizes)
+        found = boxes(figure, [*axes.get_xticklabels(), axes.xaxis.label])
+        assert are_apart(found)
+        assert all(box.y0 > bottom for box in found)
+        assert axes.get_xticklabels()[-1].get_text() == short(sizes[-1])
+        if len(sizes) <= 8 and max(sizes) < 1000:
+            assert all(text.get_text() for text in axes.get_xticklabels())
+
+
+@pytest.mark.parametrize("flat", [False, True])
+def test_the_rates_are_named_apart_from_each_other_and_from_the_points(flat: bool) -> None:
+    """Of eight batch sizes, each with a rate of its own; the last two end at about the same."""
+    sizes, lrs = (1, 2, 4, 8, 16, 32, 64, 100), (0.0316, 0.01, 0.1, 0.316)
+    trials = [
+        each
+        for k, size in enumerate(sizes)
+        for lr in lrs
+        for each in fast(
+            size, lr, (60 if flat else 6000 // size) * (1 + (lr != lrs[k % 4])), spent=6000
+        )
+        if size < 64 or lr == lrs[k % 4]
+    ]
+    figure = scaling_figure(answer_of(trials))
+    axes = figure.axes[0]
+    rates = [text for text in axes.texts if text.get_text()]
+    assert [text.get_text() for text in rates] == [f"{lrs[k % 4]:g}" for k in range(8)]
+    words = boxes(figure, rates)
+    points = [
+        Bbox([(x - 4, y - 4), (x + 4, y + 4)])
+        for x, y in axes.transData.transform(
+            [(cell, at) for cell, at in markers(axes, "o").items()]
+        )
+    ]
+    assert are_apart(words)
+    for own, word in enumerate(words):
+        assert not any(word.overlaps(point) for point in points)
+        middle = ((word.x0 + word.x1) / 2, (word.y0 + word.y1) / 2)
+        away = [math.dist(middle, ((p.x0 + p.x1) / 2, (p.y0 + p.y1) / 2)) for p in points]
+        assert min(away) > away[own] - 3
 
 
 def test_samples_are_drawn_as_they_were_counted() -> None:
@@ -938,6 +1048,13 @@ def test_runs_that_differ_have_colours_that_differ() -> None:
     assert list(found) == [run.name for run in sizes]
     assert len(set(found.values())) == 20
     assert len(set(colors([*sizes, Series("full", 2**21, lanes, "batch-x")]).values())) == 21
+    # Of two sweeps: from dark to light by batch size, whichever sweep they are of.
+    both = [Series("minibatch", 2**k, lanes, f"{name}-{k}") for name in "ab" for k in range(6)]
+    found = colors(both)
+    assert list(found) == [run.name for run in both]
+    light = [int(found[run.name][3:5], 16) for run in sorted(both, key=lambda run: run.batch_size)]
+    assert light == sorted(light)
+    assert len(set(found.values())) == 12
     same = [Series("minibatch", 16, lanes, name) for name in "abcdefg"]
     assert len(set(colors(same).values())) == 7
 
