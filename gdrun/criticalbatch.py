@@ -13,6 +13,7 @@ Shapes: B batch sizes, L learning rates, S seeds, Q resamples.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -37,8 +38,8 @@ class CriticalBatch:
         batch_crit: B_crit: infinite then, and 0 where larger batches save nothing.
         interval: of B_crit, 95 % of the bootstrap; None with fewer than three seeds.
         batches: the batch sizes that it was fitted to, ascending.
-        pressed: those of the others that lift the curve, though not above the updates that they
-            were trained without coming to the target: so B_crit is no larger than said.
+        pressed: those of the others that lift the curve, which still passes below the updates that
+            they were trained without coming to the target.
         samples_min: K_min · B_crit, the samples that the smallest batches need.
     """
 
@@ -48,6 +49,16 @@ class CriticalBatch:
     batches: tuple[int, ...]
     samples_min: float
     pressed: tuple[int, ...] = ()
+
+    @property
+    def sign(self) -> Literal["≤", "=", "≥"]:
+        """How B_crit compares with what is said of it, by those that take still more updates.
+
+        Larger batches that do save less than the curve says, smaller ones leave more to be saved.
+        """
+        if self.pressed and min(self.pressed) > max(self.batches):
+            return "≤"
+        return "≥" if self.pressed and max(self.pressed) < min(self.batches) else "="
 
     def updates(self, batch: float) -> float:
         """K(B), the updates that batches of a size need."""

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from gdrun.criticalbatch import CriticalBatch
 
 LEVEL = 1.25  # times as many samples are about as many
+SIGNS = {"≤": "at most ", "=": "", "≥": "at least "}
 FEW_EPOCHS = 2  # to the target, which whole epochs then measure coarsely
 
 
@@ -53,7 +54,7 @@ def payoff(answer: Answer) -> Iterable[str]:
     if fit.batch_crit > largest:
         guess = f", beyond the {largest:,} rows of the largest batch that came to the target"
     yield (
-        f"The critical batch size is {'at most ' * bool(fit.pressed)}about "
+        f"The critical batch size is {SIGNS[fit.sign]}about "
         f"{rounded(fit.batch_crit)}{interval}{guess}{_pressing(answer, fit)}: by the fit, no batch "
         f"takes fewer than {fit.updates_min:,.0f} updates or {fit.samples_min:,.0f} samples, and "
         "there it takes twice both; beyond it, more rows an update are mostly wasted."

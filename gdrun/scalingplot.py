@@ -227,7 +227,7 @@ def _notes(answer: Answer) -> list[str]:
             low, high = map(rounded, fit.interval)
             interval = f" (95 %: {low} to {high})"
         notes.append(
-            f"fit: K_min = {number(fit.updates_min)} updates, B_crit {'≤' if fit.pressed else '='} "
+            f"fit: K_min = {number(fit.updates_min)} updates, B_crit {fit.sign} "
             f"{rounded(fit.batch_crit)}{interval}"
         )
     if all(size in answer.pace for size in answer.batch_sizes):

@@ -366,6 +366,20 @@ def test_a_batch_size_that_never_came_to_the_target_bounds_the_critical_one() ->
     assert ", for batch 64 takes more than the 9,000 updates it was trained: by the fit" in words
     title = "\n".join(text.get_text() for text in scaling_figure(long).texts)
     assert f"B_crit ≤ {rounded(long.critical.batch_crit)}" in title
+    # A small one that takes more leaves larger ones more to save.
+    trials = [t for size, at in ((4, 400), (8, 210), (16, 130)) for t in fast(size, 0.1, at)]
+    small = answer_of([*(replace(t, samples_to_target=5000) for t in trials),
+                       *fast(1, 0.1, None, spent=1700)])  # fmt: skip
+    assert small.critical
+    assert small.critical.pressed == (1,)
+    assert "The critical batch size is at least about" in advice(small)
+    assert ", for batch 1 takes more than the 1,700 updates it was trained: by" in advice(small)
+    both = replace(small.critical, pressed=(1, 64))
+    assert "The critical batch size is about" in advice(replace(small, critical=both))
+    assert ", for batches 1 and 64 take more updates than they were trained: by" in advice(
+        replace(small, critical=both)
+    )
+    trials = [t for size in (1, 4, 16) for t in fast(size, 0.1, 159_000 // size, epochs=900)]
     # Where every rate diverges, no larger number of updates is known of.
     dead = answer_of([*trials, *fast(64, 0.1, None, spent=9000, loss=None)])
     assert dead.critical
