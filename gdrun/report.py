@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console, ConsoleOptions, RenderResult
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
@@ -38,7 +39,9 @@ class OneLine:
     text: Text
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        yield from self.text.render(console, end="\n")
+        segments = self.text.render(console, end="\n")
+        # Without parts of a style of their own, a text leaves its own style to who prints it.
+        yield from Segment.apply_style(segments, console.get_style(self.text.style))
 
 
 def result_table(comparison: Comparison, console: Console) -> Table:
