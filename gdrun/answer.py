@@ -1,18 +1,17 @@
 """What a sweep came to: every training, every pair of batch size and learning rate, the best.
 
-A training has come to the target once its train loss over all rows is at or below it at the end of
-an epoch; one that diverges afterwards has not come to stay. Plain Python, without torch.
+Plain Python, without torch.
 """
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from functools import cached_property
 from statistics import median
 from typing import TYPE_CHECKING, Any, Literal
 
 from gdrun.records import Status
-from gdrun.results import Description, RunResult, compare_results, finite, or_inf, reach
+from gdrun.results import Description, finite, or_inf
 
 if TYPE_CHECKING:
     from gdrun.criticalbatch import CriticalBatch
@@ -61,6 +60,11 @@ class Cell:
     batch_size: int
     lr: float
     trials: tuple[Trial, ...]
+
+    @property
+    def pair(self) -> str:
+        """Batch size and learning rate as a sentence names them."""
+        return f"batch {self.batch_size:,}, lr {self.lr:g}"
 
     @property
     def diverged(self) -> int:
@@ -116,6 +120,7 @@ class Answer:
         critical: the fit of updates to target against batch size; None of too few batch sizes.
         pace: seconds an update of one training alone takes, by batch size, where measured.
         jobs: how many runs were trained side by side.
+        missing: batch sizes of the grid without a result: never begun, or failed.
     """
 
     target: float | None
@@ -124,6 +129,7 @@ class Answer:
     critical: "CriticalBatch | None"
     pace: Mapping[int, float]
     jobs: int
+    missing: tuple[int, ...] = ()
 
     @property
     def rows(self) -> int:
@@ -144,6 +150,20 @@ class Answer:
     def seeds(self) -> int:
         """How many seeds there are."""
         return max(len(cell.trials) for cell in self.cells)
+
+    @property
+    def is_partial(self) -> bool:
+        """Whether trainings are missing or haven't ended, so that pairs can't be compared yet."""
+        ended = ("done", "diverged")
+        return bool(self.missing) or any(
+            trial.status not in ended for cell in self.cells for trial in cell.trials
+        )
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether no training could begin, for the untrained loss is no number."""
+        trials = [trial for cell in self.cells for trial in cell.trials]
+        return all(trial.status == "diverged" and not trial.updates for trial in trials)
 
     @property
     def has_validation(self) -> bool:
@@ -213,6 +233,7 @@ class Answer:
 
         return {
             "target": self.target,
+            "missing": list(self.missing),
             "best": about(self.best),
             "best_validated": about(self.best_validated),
             "fewest_updates": about(self.fastest("updates")),
@@ -225,92 +246,9 @@ class Answer:
                 "batch_crit": finite(fit.batch_crit),
                 "interval": fit.interval and [finite(end) for end in fit.interval],
                 "batches": list(fit.batches),
+                "pressed": list(fit.pressed),
             },
         }
-
-
-def study(
-    results: Sequence[RunResult],
-    target: float | None = None,
-    pace: Mapping[int, float] | None = None,
-    jobs: int = 1,
-) -> Answer | None:
-    """What the runs of a sweep came to; None if there are none. Arguments as in `Answer`.
-
-    Without a target it is 1.1 times the median final train loss of the best pair.
-    """
-    if not results:
-        return None
-    from gdrun.criticalbatch import fit_critical_batch  # numpy, which the other runs needn't load
-
-    target = compare_results(results, target).target
-    ordered = sorted(results, key=lambda result: result.series.batch_size)
-    cells = [
-        Cell(series.name, series.method, series.batch_size, lr, tuple(trials))
-        for result in ordered
-        for series in [result.series]
-        for lr, trials in sorted(_trials(result, target).items())
-    ]
-    sizes = list(dict.fromkeys(cell.batch_size for cell in cells))
-    reached = _filled(
-        [[cell.costs("updates") for cell in cells if cell.batch_size == size] for size in sizes]
-    )
-    return Answer(
-        target=target,
-        description=results[0].description,
-        cells=tuple(cells),
-        critical=fit_critical_batch(sizes, reached) if target is not None else None,
-        pace=pace or {},
-        jobs=jobs,
-    )
-
-
-def _filled(table: Sequence[Sequence[Sequence[float]]]) -> list[list[list[float]]]:
-    """The same table with as many rates and seeds everywhere; what isn't there is infinite."""
-    rates = max(map(len, table))
-    seeds = max(len(costs) for rows in table for costs in rows)
-    full = [[[*costs, *[math.inf] * (seeds - len(costs))] for costs in rows] for rows in table]
-    return [rows + [[math.inf] * seeds] * (rates - len(rows)) for rows in full]
-
-
-def to_csv(answer: Answer) -> str:
-    """The text of `sweep.csv`: a row a training, batch size by batch size."""
-    names = [column.name for column in fields(Trial)]
-    lines = [",".join(names)]
-    for cell in answer.cells:
-        for trial in cell.trials:
-            cells = asdict(trial)
-            lines.append(",".join(_cell(cells[name]) for name in names))
-    return "\n".join(lines) + "\n"
-
-
-def _trials(result: RunResult, target: float | None) -> dict[float, list[Trial]]:
-    """The trainings of a run, by learning rate."""
-    trials: dict[float, list[Trial]] = {}
-    for lane, history in zip(result.lanes, result.histories, strict=True):
-        at = reach(history, target, lane.status)
-        column = history.epochs
-        trials.setdefault(lane.lr, []).append(
-            Trial(
-                method=result.series.method,
-                batch_size=result.series.batch_size,
-                lr=lane.lr,
-                seed=lane.seed,
-                status=lane.status,
-                epochs=lane.epochs,
-                updates=lane.updates,
-                samples=lane.samples,
-                seconds=lane.seconds,
-                train_loss=lane.train_loss,
-                best_train_loss=lane.best_train_loss,
-                val_loss=lane.val_loss,
-                target=target,
-                updates_to_target=None if at is None else int(column["updates"][at]),
-                samples_to_target=None if at is None else int(column["samples"][at]),
-                seconds_to_target=None if at is None else column["seconds"][at],
-            )
-        )
-    return trials
 
 
 def _least(cells: Sequence[Cell], cost: Callable[[Cell], float]) -> Cell | None:
@@ -320,8 +258,3 @@ def _least(cells: Sequence[Cell], cost: Callable[[Cell], float]) -> Cell | None:
         key=lambda cell: (cost(cell), cell.to_target("updates"), cell.train_loss),
         default=None,
     )
-
-
-def _cell(value: object) -> str:
-    """A value as the CSV files hold it."""
-    return "" if value is None else f"{value:.9g}" if isinstance(value, float) else str(value)

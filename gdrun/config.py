@@ -27,6 +27,8 @@ from gdrun.ranges import expand, is_range
 Method = Literal["full", "sgd", "minibatch"]
 Sampling = Literal["sequential", "reshuffle", "replacement"]
 METHODS: tuple[Method, ...] = get_args(Method)
+Format = Literal["png", "svg", "pdf"]
+FORMATS: tuple[Format, ...] = get_args(Format)
 
 
 def _number(value: Any) -> Any:
@@ -82,8 +84,9 @@ def _batch_size(value: Any) -> int | Literal["full"]:
 
 
 def _all_differ(values: tuple[Any, ...] | None) -> tuple[Any, ...] | None:
-    if values and len(set(values)) < len(values):
-        raise ValueError("Input should be a list without repeats")
+    repeated = [value for k, value in enumerate(values or ()) if value in (values or ())[:k]]
+    if repeated:
+        raise ValueError(f"Input should be a list without repeats, got {repeated[0]} twice")
     return values
 
 
@@ -207,7 +210,7 @@ class PlotConfig(Schema):
     """How pictures are drawn."""
 
     enabled: StrictBool = True
-    format: Literal["png", "svg", "pdf"] = "png"
+    format: Format = "png"
     dpi: Annotated[Integer, Field(ge=30, le=1200)] = 150
 
 

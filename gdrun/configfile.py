@@ -237,6 +237,8 @@ def _split_setting(text: str) -> tuple[KeyPath, Any]:
             f"--set {excerpt(text)}: expected KEY=VALUE, "
             "such as --set momentum=0.9 or --set data.rows=50"
         )
+    if not value.strip():  # YAML would have null, which is a value of some keys
+        return path, ""
     try:
         return path, construct(compose(value))
     except RefusedError as error:
@@ -247,7 +249,13 @@ def _split_setting(text: str) -> tuple[KeyPath, Any]:
 
 
 def _flag_value(text: str) -> Any:
-    """A flag's text as YAML, with `0.1,0.2` short for the list `[0.1, 0.2]`."""
+    """A flag's text as YAML, with `0.1,0.2` short for the list `[0.1, 0.2]`.
+
+    Nothing stays nothing: it is more often a shell variable that isn't set than meant as null,
+    which would be the default of some keys.
+    """
+    if not text.strip():
+        return ""
     try:
         return construct(compose(f"[{text}]" if "," in text else text))
     except yaml.YAMLError:

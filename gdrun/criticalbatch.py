@@ -13,6 +13,7 @@ Shapes: B batch sizes, L learning rates, S seeds, Q resamples.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -37,6 +38,8 @@ class CriticalBatch:
         batch_crit: B_crit: infinite then, and 0 where larger batches save nothing.
         interval: of B_crit, 95 % of the bootstrap; None with fewer than three seeds.
         batches: the batch sizes that it was fitted to, ascending.
+        pressed: those of the others that lift the curve, which still passes below the updates that
+            they were trained without coming to the target.
         samples_min: K_min · B_crit, the samples that the smallest batches need.
     """
 
@@ -45,6 +48,17 @@ class CriticalBatch:
     interval: tuple[float, float] | None
     batches: tuple[int, ...]
     samples_min: float
+    pressed: tuple[int, ...] = ()
+
+    @property
+    def sign(self) -> Literal["≤", "=", "≥"]:
+        """How B_crit compares with what is said of it, by those that take still more updates.
+
+        Larger batches that do save less than the curve says, smaller ones leave more to be saved.
+        """
+        if self.pressed and min(self.pressed) > max(self.batches):
+            return "≤"
+        return "≥" if self.pressed and max(self.pressed) < min(self.batches) else "="
 
     def updates(self, batch: float) -> float:
         """K(B), the updates that batches of a size need."""
@@ -73,12 +87,15 @@ def fit_updates(batches: Sequence[float], updates: Sequence[float]) -> tuple[flo
     return float(a), float(b)
 
 
-def fit_critical_batch(batches: Sequence[int], reached: ArrayLike) -> CriticalBatch | None:
+def fit_critical_batch(
+    batches: Sequence[int], reached: ArrayLike, trained: Sequence[float] | None = None
+) -> CriticalBatch | None:
     """Fit the curve to the updates that each batch size needs at its best learning rate.
 
     That is the rate with the fewest updates in the median over seeds. Batch sizes whose median
-    never comes to the target, or is there before training, are left out; None where fewer than
-    three remain.
+    is at the target before training are left out. Those whose median never comes to it need at
+    least as many updates as they were `trained`: they count where the curve would lie below that.
+    None where fewer than three come to the target by training.
 
     The interval is that of the percentile bootstrap (Efron & Tibshirani 1993, ch. 13). Seeds are
     what is resampled, the same for all batch sizes and rates, since they share their starts; in
@@ -88,6 +105,7 @@ def fit_critical_batch(batches: Sequence[int], reached: ArrayLike) -> CriticalBa
     Args:
         batches: B different batch sizes.
         reached: (B, L, S) updates to target, infinite where it was not reached.
+        trained: (B,) updates that each batch size was trained; 0, or None for all: not known.
 
     Raises:
         ValueError: the shapes don't fit, a batch size is repeated, or something is negative or NaN.
@@ -99,24 +117,30 @@ def fit_critical_batch(batches: Sequence[int], reached: ArrayLike) -> CriticalBa
         raise ValueError(f"expected updates of shape ({len(sizes)}, lrs, seeds)")
     if not (table >= 0).all():
         raise ValueError("updates to target can't be negative or NaN")
+    floors = np.zeros(len(sizes)) if trained is None else np.asarray(trained, dtype=np.float64)
+    if floors.shape != sizes.shape or not (np.isfinite(floors) & (floors >= 0)).all():
+        raise ValueError(f"expected {len(sizes)} numbers of trained updates, finite and not < 0")
     # In an order of their own, so that the resamples don't depend on that in which they come.
-    sizes, table = np.sort(sizes), table[np.argsort(sizes)]
+    order = np.argsort(sizes)
+    sizes, table, floors = sizes[order], table[order], floors[order]
     table = table[:, :, np.lexsort(table.reshape(-1, table.shape[2]))]
     best = _best_medians(table, np.arange(table.shape[2])[None])
     (usable,) = _tells(best)
     if usable.sum() < FEWEST_BATCHES:
         return None
-    a, b = (float(value[0]) for value in _fit(sizes, best))
+    fitted = _fit_above(sizes, best, floors)
+    a, b = (float(value[0]) for value in fitted[:2])
     return CriticalBatch(
         updates_min=a,
         batch_crit=float(_ratio(np.array(a), np.array(b))),
-        interval=_interval(sizes, table),
+        interval=_interval(sizes, table, floors),
         batches=tuple(int(size) for size in sizes[usable]),
+        pressed=tuple(int(size) for size in sizes[fitted[2][0]]),
         samples_min=b,
     )
 
 
-def _interval(sizes: Array, table: Array) -> tuple[float, float] | None:
+def _interval(sizes: Array, table: Array, floors: Array) -> tuple[float, float] | None:
     """The bootstrap interval of B_crit, of the resamples in which enough batch sizes remain."""
     seeds = table.shape[2]
     if seeds < FEWEST_SEEDS:
@@ -127,7 +151,8 @@ def _interval(sizes: Array, table: Array) -> tuple[float, float] | None:
     if not len(best):
         return None
     # Observed values: between a finite and an infinite one lies nothing.
-    low, high = np.percentile(_ratio(*_fit(sizes, best)), INTERVAL, method="inverted_cdf")
+    a, b, _ = _fit_above(sizes, best, floors)
+    low, high = np.percentile(_ratio(a, b), INTERVAL, method="inverted_cdf")
     return float(low), float(high)
 
 
@@ -166,6 +191,27 @@ def _fit(sizes: Array, updates: Array) -> tuple[Array, Array]:
     no_a, no_b = a * u1 < ROUNDING * counted, b * v1 < ROUNDING * counted
     a, b = np.where(no_b, u1 / uu, a), np.where(no_a, v1 / vv, b)
     return np.where(no_a, 0.0, a), np.where(no_b, 0.0, b)
+
+
+def _fit_above(
+    sizes: Array, updates: Array, floors: Array
+) -> tuple[Array, Array, NDArray[np.bool_]]:
+    """The a and b, (…), and which of the updates not known, (…, B), lift the curve.
+
+    Those are at least the floors: below one a curve has the error that it would have if the floor
+    were what is known, above it none. What they sum up to is convex and of squares piece by piece;
+    that a piece is the right one shows where its best curve is below the same floors.
+    """
+    unknown = np.isinf(updates) & (floors > 0)
+    a, b = _fit(sizes, updates)
+    held = np.zeros_like(unknown)
+    for _ in range(2 * len(sizes)):
+        below = unknown & (a[..., None] + b[..., None] / sizes < floors * (1 - ROUNDING))
+        if (below == held).all():
+            break
+        held = below
+        a, b = _fit(sizes, np.where(held, floors, updates))
+    return a, b, held
 
 
 def _ratio(a: Array, b: Array) -> Array:

@@ -60,6 +60,11 @@ class Experiment:
         return self.command not in METHODS
 
     @property
+    def batch_sizes(self) -> list[int]:
+        """Those of its runs, in their order."""
+        return [member.series.batch_size for member in self.members]
+
+    @property
     def left(self) -> list[Member]:
         """Its runs that aren't complete."""
         standings = self.standings or {}

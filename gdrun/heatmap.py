@@ -102,7 +102,7 @@ def _draw(
                 size=7.5,
                 color="black" if light else "white",
                 zorder=4,
-                path_effects=[withStroke(linewidth=2.5, foreground=ground)],  # over the lines
+                bbox={"facecolor": ground, "edgecolor": "none", "pad": 1.2},  # over the lines
             )
     _axes(axes, sizes, lrs)
     if best:
@@ -148,13 +148,18 @@ def _position(values: Any, lrs: Sequence[float]) -> Any:
     return np.interp(np.log(values), known, places, left=np.nan, right=np.nan)
 
 
+def _has_guides(answer: Answer) -> bool:
+    """Whether there are lines through the lowest."""
+    return bool(answer.best) and len(answer.batch_sizes) > 1 and len(answer.lrs) > 1
+
+
 def _legend(answer: Answer) -> list[Any]:
-    handles: list[Any] = [
-        Patch(fill=False, edgecolor="#D55E00", linewidth=2.2, label="lowest"),
-    ]
+    handles: list[Any] = []
+    if answer.best:
+        handles.append(Patch(fill=False, edgecolor="#D55E00", linewidth=2.2, label="lowest"))
     if any(math.isinf(cell.train_loss) for cell in answer.cells):
         handles.append(Patch(**DIVERGED, label="diverged"))
-    if len(answer.batch_sizes) > 1 and len(answer.lrs) > 1:
+    if _has_guides(answer):
         handles += [
             Line2D([], [], color="black", linestyle=style, linewidth=1.3, label=name)
             for name, (_, style) in GUIDES.items()
@@ -168,6 +173,6 @@ def _notes(answer: Answer) -> list[str]:
         notes.append(f"median of {answer.seeds} seeds")
     if any(cell.diverged > 0 and math.isfinite(cell.train_loss) for cell in answer.cells):
         notes.append("raised: seeds that diverged")
-    if len(answer.batch_sizes) > 1 and len(answer.lrs) > 1:
+    if _has_guides(answer):
         notes.append("lines through the lowest: lr/B and lr/√B constant")
     return notes

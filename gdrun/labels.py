@@ -16,6 +16,7 @@ OTHER_COLORS = (*METHOD_COLORS.values(), "#CC79A7", "#E69F00", "#56B4E9", "#5D5D
 RAMP = ("#46327E", "#365C8D", "#277F8E", "#1FA187", "#4AC16D", "#A0DA39")
 
 MOST_RATES = 8  # that are listed
+NAMED = 6  # batch sizes that a sentence lists
 
 METHOD_NAMES = {
     "full": "full batch",
@@ -38,9 +39,11 @@ def colors(runs: Sequence[Series]) -> dict[str, str]:
     sizes = sorted({run.batch_size for run in runs})
     if len(sizes) < len(runs) <= len(OTHER_COLORS):
         return {run.name: OTHER_COLORS[k] for k, run in enumerate(runs)}
-    if len(sizes) < len(runs):  # more than there are colours to tell apart: in their order
+    if len(sizes) < len(runs):  # more than there are colours to tell apart: by size, then in order
         end = len(runs) - 1
-        return {run.name: between(RAMP, k / end) for k, run in enumerate(runs)}
+        by_size = sorted(runs, key=lambda run: run.batch_size)
+        found = {run.name: between(RAMP, k / end) for k, run in enumerate(by_size)}
+        return {run.name: found[run.name] for run in runs}
     last = max(1, len(sizes) - 1)
     return {run.name: between(RAMP, sizes.index(run.batch_size) / last) for run in runs}
 
@@ -116,6 +119,26 @@ def span(numbers: Iterable[int]) -> str:
     """A number, or the least and the largest of several: 3, 1 to 3."""
     low, high = min(found := [*numbers]), max(found)
     return f"{low:,}" if low == high else f"{low:,} to {high:,}"
+
+
+def exact(lr: float) -> str:
+    """A learning rate as a command line has to have it."""
+    short = f"{lr:g}"
+    return short if float(short) == lr else repr(lr)
+
+
+def percent(share: float) -> str:
+    """A share: 15 %."""
+    return f"{100 * share:.0f} %"
+
+
+def batches(sizes: Sequence[int]) -> str:
+    """Batch sizes in a sentence."""
+    listed = [f"{size:,}" for size in sizes[:NAMED]]
+    if len(sizes) > NAMED:
+        listed[-1] = f"{len(sizes) - NAMED + 1} more"
+    together = " and ".join([*([", ".join(listed[:-1])] if listed[1:] else []), listed[-1]])
+    return f"batch{'es' if len(sizes) > 1 else ''} {together}"
 
 
 def visible(text: str) -> str:

@@ -174,9 +174,7 @@ def _entry(stored: Stored, name: str, command: str) -> Entry:
         "batch_size": sorted({run.manifest["batch_size"] for run in stored.runs}),
         "lr": sorted({lane.lr for lane in every}),
         "seeds": [len({lane.seed for lane in every}) or None],
-        "train_loss": [best_median(lanes, "train_loss")],
-        "best_train_loss": [best_median(lanes, "best_train_loss")],
-        "val_loss": [best_median(lanes, "val_loss")],
+        **{loss: [value] for loss, value in best_losses(lanes).items()},
         "epochs": [max((lane.epochs for lane in every), default=None)],
         "updates": [sum(lane.updates for lane in ends) if ends else None],
         "samples": [sum(lane.samples for lane in ends) if ends else None],
@@ -198,10 +196,21 @@ def _lanes(run: Stored) -> Sequence[LaneResult]:
     return result.lanes if result else ()
 
 
-def best_median(runs: Sequence[Sequence[LaneResult]], loss: str) -> float | None:
-    """The lowest loss among runs and learning rates: medians over seeds, diverged is infinite."""
-    found = (value for lanes in runs for value in medians(lanes, loss).values())
-    return finite(min(found, default=math.inf))
+def best_losses(runs: Sequence[Sequence[LaneResult]]) -> dict[str, float | None]:
+    """The losses of one of the runs at one learning rate: medians over seeds, diverged is infinite.
+
+    It is that with the lowest validation loss or, where there is none, train loss: the lowest of
+    each would be those of a training that nobody did.
+    """
+    names = ("val_loss", "train_loss", "best_train_loss")
+    pairs = [
+        tuple(by_rate[lr] for by_rate in found)
+        for lanes in runs
+        for found in [[medians(lanes, name) for name in names]]
+        for lr in found[0]
+    ]
+    best = min(pairs, default=(math.inf,) * len(names))
+    return {name: finite(loss) for name, loss in zip(names, best, strict=True)}
 
 
 def _furthest(lanes: Sequence[LaneResult]) -> LaneResult:

@@ -1,16 +1,17 @@
 """The commands that look at saved runs: `list`, `show` and `plot`. They change no run."""
 
-from collections.abc import Callable, Mapping
-from enum import StrEnum
+from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 from rich.text import Text
 
+from gdrun.config import FORMATS
 from gdrun.consoles import console, table_console, write
-from gdrun.errors import ConfigError
+from gdrun.costs import COSTS
+from gdrun.errors import ConfigError, did_you_mean, excerpt
 from gdrun.files import output_errors
 from gdrun.labels import visible
 from gdrun.locate import OUTPUTS, find_run
@@ -23,25 +24,9 @@ if TYPE_CHECKING:
     from gdrun.results import RunResult
     from gdrun.stored import Stored
 
+Choice = TypeVar("Choice", bound=str)
 PANEL = "Saved runs"
 INTERRUPTED = 130
-
-
-class Axis(StrEnum):
-    """What curves are drawn against."""
-
-    epoch = "epoch"
-    updates = "updates"
-    samples = "samples"
-    seconds = "seconds"
-
-
-class Format(StrEnum):
-    """Formats of pictures."""
-
-    png = "png"
-    svg = "svg"
-    pdf = "pdf"
 
 
 OutputDir = Annotated[
@@ -59,6 +44,34 @@ Run = Annotated[
         show_default=False,
     ),
 ]
+
+
+def _choice(flag: str, known: Sequence[str], help: str, *, show_default: bool = False) -> Any:  # noqa: A002
+    """An option that takes one of a few words, which `_one_of` sees to."""
+    return typer.Option(
+        flag,
+        help=help,
+        metavar=f"[{'|'.join(known)}]",
+        autocompletion=lambda: [*known],
+        show_default=show_default,
+    )
+
+
+def _one_of(flag: str, value: str | None, known: Sequence[Choice]) -> Choice | None:
+    """The word that an option was given.
+
+    Raises:
+        ConfigError: it takes others.
+    """
+    found = next((word for word in known if word == value), None)
+    if value is not None and found is None:
+        raise ConfigError(
+            f"{flag} {excerpt(value)}: must be one of {', '.join(known)}",
+            *did_you_mean(value, known),
+        )
+    return found
+
+
 AsJson = Annotated[bool, typer.Option("--json", help="Print it as JSON.")]
 
 
@@ -139,7 +152,9 @@ def list_runs(
 def show_run(
     run: Run,
     output_dir: OutputDir = OUTPUTS,
-    x: Annotated[Axis, typer.Option("--x", help="What the curve is drawn against.")] = Axis.epoch,
+    x: Annotated[
+        str, _choice("--x", COSTS, "What the curve is drawn against.", show_default=True)
+    ] = "epoch",
     whole_config: Annotated[
         bool,
         typer.Option("--config", "-c", help="All of the config, not only what was changed in it."),
@@ -149,13 +164,14 @@ def show_run(
     """Show how a run was asked for, how it stands, its numbers and its curve."""
     from gdrun import showing
 
+    against = _one_of("--x", x, COSTS)
     stored, results, answer = _read(run, output_dir)
     with output_errors(stored.path, "read"):
         if as_json:
             _print_json(showing.as_json(stored, results, answer))
             return
         out = table_console()
-        options: Any = {"x": x.value, "whole_config": whole_config}
+        options: Any = {"x": against, "whole_config": whole_config}
         for part in showing.show(stored, results, answer, out, **options):
             out.print(part, crop=False)  # a command line is to be copied in one piece
 
@@ -164,12 +180,8 @@ def plot_run(
     run: Run,
     output_dir: OutputDir = OUTPUTS,
     x: Annotated[
-        Axis | None,
-        typer.Option(
-            "--x",
-            help="One picture instead: the losses of all runs against this.",
-            show_default=False,
-        ),
+        str | None,
+        _choice("--x", COSTS, "One picture instead: the losses of all runs against this."),
     ] = None,
     log_x: Annotated[
         bool | None,
@@ -188,8 +200,7 @@ def plot_run(
         ),
     ] = None,
     format_: Annotated[
-        Format | None,
-        typer.Option("--format", help="Of the pictures; that of the config.", show_default=False),
+        str | None, _choice("--format", FORMATS, "Of the pictures; that of the config.")
     ] = None,
     dpi: Annotated[
         int | None,
@@ -203,8 +214,9 @@ def plot_run(
     ] = None,
 ) -> None:
     """Draw the pictures of a run again, from its CSV files."""
+    against, kind = _one_of("--x", x, COSTS), _one_of("--format", format_, FORMATS)
     for flag, given in (("--output", output), ("--log-x/--linear-x", log_x)):
-        if given is not None and x is None:
+        if given is not None and against is None:
             raise ConfigError(
                 f"{flag}: is for one picture against an axis", "say which: --x updates"
             )
@@ -214,19 +226,17 @@ def plot_run(
     if not results:
         raise ConfigError(f"{stored.path}: has logged no row yet, so there is nothing to draw")
     messages = console(stderr=True)
-    config = plot_config(stored, format_ and format_.value, dpi)
-    if x is None:
+    config = plot_config(stored, kind, dpi)
+    if against is None:
         for path in redraw(results, stored.path, config, answer, messages):
             write(visible(str(path)) + "\n")
         return
-    if output:
-        place = place_of(output, format_ and format_.value)
-    else:
-        place = stored.path / f"train-{x.value}.{config.format}"
+    usual = stored.path / f"train-{against}.{config.format}"
+    place = place_of(output, kind) if output else usual
     shown, reduced = legible(results)
     if reduced:
         _say(BEST_RATES, "dim")
-    draw_against(shown, place, config.dpi, x.value, log_x, messages)
+    draw_against(shown, place, config.dpi, against, log_x, messages)
     write(visible(str(place)) + "\n")
 
 

@@ -93,6 +93,8 @@ def _explain(details: ErrorDetails, layer: Layer) -> tuple[str, str | None]:
         case "too_short":
             return f"{label}: must hold at least one value, got an empty list", None
     expected = details["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
+    if details["type"] == "value_error" and ", got " in expected:  # one that says what it minds
+        return f"{label}: {expected}", None
     return f"{label}: {expected.split(', got')[0]}, got {_show(came)}", None
 
 
@@ -131,6 +133,8 @@ def _lookup(values: Any, path: Iterable[str]) -> Any:
 
 def _show(value: Any) -> str:
     """A value as short text."""
+    if value == "":
+        return "nothing"
     return repr(excerpt(value)) if isinstance(value, str) else kind(value)
 
 

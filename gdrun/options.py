@@ -123,7 +123,7 @@ class TrainingOptions:
         """What the given flags set: dotted key → (as typed, value)."""
         given = {flag: (key, getattr(self, flag)) for flag, key in self.keys().items()}
         return {
-            key: (f"--{flag.replace('_', '-')} {value}", value)
+            key: (f"--{flag.replace('_', '-')} {value.strip() or repr('')}", value)
             for flag, (key, value) in given.items()
             if value is not None
         }

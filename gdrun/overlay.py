@@ -143,7 +143,7 @@ def _print(
         out.print(result_table(comparison, out))
         out.print(*(Text(visible(note), "dim") for note in notes), sep="\n")
         lines = written(directory, [], drawn, [RECORD])
-        out.print(*(Text(visible(line)) for line in lines), sep="\n")
+        out.print(*(Text(visible(line)) for line in lines), sep="\n", soft_wrap=True)
 
 
 def _write_record(

@@ -29,8 +29,10 @@ def expand(text: str) -> tuple[float, ...]:
         sound &= scale == "lin" or (scale == "log" and min(first, last) > 0)
     except (ValueError, IndexError):
         sound = False
-    if not sound or not 2 <= count <= MOST:
+    if not sound:
         raise ValueError(f"Input should be {EXPECTED}") from None
+    if not 2 <= count <= MOST:
+        raise ValueError(f"Input should be a range of 2 to {MOST:,} numbers, got {count:,} of them")
     shares = [k / (count - 1) for k in range(1, count - 1)]
     if scale == "log":
         low, high = math.log(first), math.log(last)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
 
-from gdrun.answer import Answer, study
+from gdrun.answer import Answer
 from gdrun.errors import DataError
 from gdrun.files import output_errors
 from gdrun.history import History, Recorder
@@ -16,6 +16,7 @@ from gdrun.records import EpochRecord, Lane, Series, Status, header
 from gdrun.results import LOSS_NAMES, Description, LaneResult, RunResult, lane_result
 from gdrun.runlog import EPOCHS, STEPS
 from gdrun.stored import Stored
+from gdrun.study import study
 from gdrun.tables import Rows, Steps, StepTable
 
 ENDED = ("done", "diverged")
@@ -116,7 +117,8 @@ def saved_answer(stored: Stored, results: Sequence[RunResult]) -> Answer | None:
     pace, jobs = stored.manifest.get("seconds_an_update_alone"), stored.manifest.get("jobs", 1)
     try:
         by_size = {int(size): float(seconds) for size, seconds in (pace or {}).items()}
-        return study(results, None if target == "auto" else target, by_size, int(jobs))
+        planned = [int(size) for size in stored.manifest.get("batch_sizes", [])]
+        return study(results, None if target == "auto" else target, by_size, int(jobs), planned)
     except (AttributeError, TypeError, ValueError):
         raise stored.damaged("holds no sound facts of a sweep") from None
 

@@ -11,15 +11,13 @@ from rich.console import Console
 from rich.text import Text
 
 from gdrun.answer import Answer
-from gdrun.config import PlotConfig
+from gdrun.config import FORMATS, PlotConfig
 from gdrun.costs import Cost
 from gdrun.errors import ConfigError, OutputError
 from gdrun.files import output_errors
 from gdrun.labels import visible
 from gdrun.results import RunResult
 from gdrun.stored import Stored
-
-FORMATS = ("png", "svg", "pdf")
 
 
 def redraw(

@@ -1,11 +1,12 @@
 """Results → what a command prints on stdout: the table of results, the dry run, JSON."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
@@ -25,6 +26,22 @@ EXPENDABLE = (
     "val_loss",
     "updates_to_target",
 )
+
+
+@dataclass(frozen=True)
+class OneLine:
+    """A line to be copied, such as a command: printed in one piece, however narrow the terminal.
+
+    To be printed with `crop=False`. A text that says `no_wrap` would not do: Rich joins texts that
+    it prints to one that doesn't say so.
+    """
+
+    text: Text
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        segments = self.text.render(console, end="\n")
+        # Without parts of a style of their own, a text leaves its own style to who prints it.
+        yield from Segment.apply_style(segments, console.get_style(self.text.style))
 
 
 def result_table(comparison: Comparison, console: Console) -> Table:
@@ -111,12 +128,14 @@ def result_notes(comparison: Comparison, results: Sequence[RunResult]) -> Iterab
         )
     else:
         yield "no target: no run came more than 10 % below the untrained loss"
-    seeds = max(row.seeds for row in comparison.rows)
-    if seeds > 1:
-        yield f"losses, and what it took to come to the target, are medians of {seeds} seeds"
-    lanes = max(len(result.lanes) for result in results)
-    if lanes > 1:
-        yield f"times are those of all {lanes} lanes of a run, which are trained together"
+    seeds = [row.seeds for row in comparison.rows]
+    if max(seeds) > 1:
+        medians = f"medians of {labels.span(seeds)} seeds"
+        yield f"losses, and what it took to come to the target, are {medians}"
+    lanes = [len(result.lanes) for result in results]
+    if max(lanes) > 1:
+        many = labels.span(lanes)
+        yield f"times are those of all lanes of a run ({many}), which are trained together"
     if any(lane.diverged_at == 0 for result in results for lane in result.lanes):
         yield "the loss is infinite before training: scale the data, or set data.standardize"
         return

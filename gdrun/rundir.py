@@ -98,6 +98,7 @@ class Manifest:
             self._content = {**facts, **started}
         else:
             at = {"at": started["started"], "command": facts["command"], "updates": updates}
+            at["stopped"] = saved.get("finished")  # unknown of a process that was killed
             keep = {key: saved[key] for key in ("command", "started") if key in saved}
             again = [*saved.get("resumed", []), {k: v for k, v in at.items() if v is not None}]
             self._content = {**saved, **facts, **started, **keep, "resumed": again}

@@ -1,16 +1,16 @@
 """Wiring: an experiment → its runs and their files → results."""
 
 from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import closing, nullcontext
+from contextlib import closing, nullcontext, suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from gdrun.answer import SWEEP, Answer, study, to_csv
+from gdrun.answer import SWEEP, Answer
 from gdrun.experiment import Experiment
-from gdrun.files import output_errors, replacing
+from gdrun.files import output_errors, read_plain, replacing
 from gdrun.guards import memory_errors
 from gdrun.jobs import side_by_side
 from gdrun.member import Event, begin, contained, left_in, train_member
@@ -19,6 +19,7 @@ from gdrun.results import Failure, RunResult, compare_results, group_status
 from gdrun.rundir import Manifest, machine_facts, run_facts
 from gdrun.runlog import write_config
 from gdrun.saved import read_manifest, refuse_at_work, root_of
+from gdrun.study import is_table_of, study, to_csv
 
 
 def take_up(experiment: Experiment, directory: Path, keep: int | None = None) -> Experiment:
@@ -90,6 +91,8 @@ def execute(
     if experiment.is_group:
         facts["jobs"] = max(jobs, (experiment.saved or {}).get("jobs", 1))
         facts["seconds_an_update_alone"] = experiment.pace
+    if experiment.command == "sweep":
+        facts["batch_sizes"] = experiment.batch_sizes
     results: list[RunResult] = []
     failures: list[Failure] = []
     with (
@@ -114,7 +117,10 @@ def execute(
         answer = None
         if experiment.command == "sweep":
             target = experiment.config.sweep.target
-            answer = study(results, target, experiment.pace, facts["jobs"])
+            pace, sizes = experiment.pace, experiment.batch_sizes
+            answer = study(results, target, pace, facts["jobs"], sizes)
+        if answer and directory:
+            _write_table(answer, directory)
         if manifest:
             _finish_group(manifest, experiment, results, failures, answer)
         if answer:
@@ -138,6 +144,16 @@ def _in_turn(
             break
 
 
+def _write_table(answer: Answer, directory: Path) -> None:
+    """Write `sweep.csv` unless it says the same already: it may have been edited or removed."""
+    path = directory / SWEEP
+    with suppress(OSError, ValueError):
+        if is_table_of(answer, read_plain(path).decode()):
+            return
+    with replacing(path) as partial:
+        partial.write_text(to_csv(answer), encoding="utf-8")
+
+
 def _finish_group(
     manifest: Manifest,
     experiment: Experiment,
@@ -148,8 +164,6 @@ def _finish_group(
     """Write what the runs of a group came to together."""
     found: dict[str, Any]
     if answer:
-        with replacing(manifest.directory / SWEEP) as partial:
-            partial.write_text(to_csv(answer), encoding="utf-8")
         found = {"answer": answer.summary()}
     else:
         found = {"comparison": asdict(compare_results(results))}

@@ -10,16 +10,20 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
-from matplotlib.ticker import FixedLocator, NullLocator
 
-from gdrun.advice import rounded, sound_fit
 from gdrun.answer import FEWEST_SEEDS, Answer, Cell, Cost
 from gdrun.curves import number_log_axis
 from gdrun.frame import STYLE, TITLE, headed_figure
 from gdrun.labels import number, short
+from gdrun.payoff import rounded, sound_fit
+from gdrun.placing import Word, name_points, number_ticks, rows_of_numbers
 
 COLOR, MISSED, FIT = "#0072B2", "#D55E00", "0.25"
-MOST_TICKS = 9  # batch sizes that are named on an axis
+# Where the seeds beyond those that came to the target end.
+OPEN: Any = {"marker": "^", "color": COLOR, "ms": 4.5, "alpha": 0.55, "linestyle": "none"}
+# The band of one batch size alone.
+BAR: Any = {"color": COLOR, "alpha": 0.4, "linewidth": 3, "solid_capstyle": "butt"}
+SIDES, GAP, ROW_INCHES = (0.6, 0.15), 0.22, 0.15  # inches, share of a panel, inches
 
 
 @mpl.rc_context(STYLE)
@@ -39,25 +43,33 @@ def scaling_figure(answer: Answer) -> Figure:
         panels["seconds"] = ("training time to target (s)", lambda size: answer.pace[size])
     about = answer.description
     width = 3.4 * len(panels) + 0.5
+    across = 1 + GAP * (len(panels) - 1) / len(panels)  # of the panels and what is between them
+    inches = (width - sum(SIDES)) / len(panels) / across
+    sizes, limits = answer.batch_sizes, _limits(answer)
+    texts = [short(size) for size in sizes]
+    rows = rows_of_numbers(sizes, texts, limits, inches)
+    more = ROW_INCHES * max(row or 0 for row in rows)
     figure, top, bottom = headed_figure(
         f"{about.network} on {about.data}: what it takes to come to a train loss of "
         f"{number(answer.target)}",
         _notes(answer),
         _legend(answer),
         width=width,
-        height=3.3,
+        height=3.3 + more,
     )
-    sides: Any = {"left": 0.6 / width, "right": 1 - 0.15 / width, "top": top, "bottom": bottom}
-    grid = figure.add_gridspec(1, len(panels), **sides, wspace=0.22)
+    bottom += more / figure.get_figheight()
+    sides: Any = {"left": SIDES[0] / width, "right": 1 - SIDES[1] / width}
+    grid = figure.add_gridspec(1, len(panels), **sides, top=top, bottom=bottom, wspace=GAP)
     for k, (cost, (title, weight)) in enumerate(panels.items()):
         axes = figure.add_subplot(grid[k])
         _draw(axes, answer, cost, weight)
-        if k == 0:
-            _name_rates(axes, answer.best_of_batch)
         if k < 2:
             _draw_fit(axes, answer, weight)
         axes.set_title(title, **TITLE)
-        _finish(axes, answer)
+        _finish(axes, limits)
+        number_ticks(axes, sizes, texts, rows)
+        if k == 0:
+            _name_rates(axes, answer.best_of_batch)
     return figure
 
 
@@ -85,15 +97,20 @@ def _draw(axes: Axes, answer: Answer, cost: Cost, weight: Callable[[int], float]
         if len(cells) > 1:
             perfect = [least * weight(size) / size for size in span]
             axes.plot(span, perfect, ":", color="0.6", linewidth=1.3)
-        bands = [cell.band(counted) for cell in reached]
-        if all(bands) and len(reached) > 1:
+        bands = [band for cell in reached if (band := cell.band(counted))]
+        if bands:
             low, high = (
-                [scaled(c, band[k]) for c, band in zip(reached, bands, strict=True) if band]
-                for k in (0, 1)
+                [scaled(c, band[k]) for c, band in zip(reached, bands, strict=True)] for k in (0, 1)
             )
-            # A band that is open above ends where the trainings did.
-            high = [min(pair) for pair in zip(high, map(end, reached), strict=True)]
-            axes.fill_between(x, low, high, color=COLOR, alpha=0.18, linewidth=0)
+            # A band that is open above ends where the trainings did, and is marked there.
+            ends = [min(pair) for pair in zip(high, map(end, reached), strict=True)]
+            if len(reached) > 1:
+                axes.fill_between(x, low, ends, color=COLOR, alpha=0.18, linewidth=0)
+            else:
+                axes.plot(2 * x, low + ends, **BAR)
+            for at, top, last in zip(x, high, ends, strict=True):
+                if math.isinf(top):
+                    axes.plot([at], [last], **OPEN)
         axes.plot(x, y, "o-", color=COLOR, markersize=5, linewidth=1.4)
     for cell in missed:
         axes.plot([cell.batch_size], [end(cell)], "^", color=MISSED, markerfacecolor="white", ms=7)
@@ -106,20 +123,25 @@ def _is_missed(cell: Cell) -> bool:
     )
 
 
+def _is_open(cell: Cell) -> bool:
+    """Whether a cell comes to the target, but with so few seeds that its band has no upper end."""
+    band = cell.band("updates")
+    return band is not None and 0 < cell.to_target("updates") < math.inf == band[1]
+
+
 def _name_rates(axes: Axes, cells: Sequence[Cell]) -> None:
     """The learning rates beside the points, where they change."""
+    words, points = [], []
     for before, cell in zip([None, *cells], cells, strict=False):
         reached = math.isfinite(cell.to_target("updates"))
         value = cell.to_target("updates") if reached else cell.spent
-        if (reached or _is_missed(cell)) and value and (before is None or cell.lr != before.lr):
-            axes.annotate(
-                f"{cell.lr:g}",
-                (cell.batch_size, value),
-                xytext=(5, 5),
-                textcoords="offset points",
-                size=7.5,
-                color=COLOR if reached else MISSED,
-            )
+        if not ((reached or _is_missed(cell)) and value):
+            continue
+        points.append((cell.batch_size, value))
+        if before is None or cell.lr != before.lr:
+            color = COLOR if reached else MISSED
+            words.append(Word(f"{cell.lr:g}", cell.batch_size, value, color))
+    name_points(axes, words, points, 7.5)
 
 
 def _draw_fit(axes: Axes, answer: Answer, weight: Callable[[int], float]) -> None:
@@ -149,9 +171,15 @@ def _interval_within(answer: Answer) -> tuple[float, float] | None:
     return (left, right) if left < right else None
 
 
-def _finish(axes: Axes, answer: Answer) -> None:
-    """Logarithmic axes, with the batch sizes as the numbers of the one."""
-    sizes = answer.batch_sizes
+def _limits(answer: Answer) -> tuple[float, float]:
+    """Of the axis of batch sizes."""
+    low, high = answer.batch_sizes[0], answer.batch_sizes[-1]
+    margin = (high / low) ** 0.08 if low < high else 2.0
+    return low / margin, high * margin
+
+
+def _finish(axes: Axes, limits: tuple[float, float]) -> None:
+    """Logarithmic axes, that of the batch sizes with these limits."""
     axes.set_xscale("log")
     if not axes.lines:
         axes.set_yticks([])
@@ -160,23 +188,8 @@ def _finish(axes: Axes, answer: Answer) -> None:
     else:
         axes.set_yscale("log")
         number_log_axis(axes.yaxis)
-    margin = (sizes[-1] / sizes[0]) ** 0.08 if len(sizes) > 1 else 2.0
-    axes.set_xlim(sizes[0] / margin, sizes[-1] * margin)
-    shown = _apart(sizes)
-    axes.xaxis.set_major_locator(FixedLocator([float(size) for size in shown]))
-    axes.xaxis.set_minor_locator(NullLocator())
-    axes.set_xticklabels([short(size) for size in shown])
+    axes.set_xlim(limits)
     axes.set_xlabel("batch size")
-
-
-def _apart(sizes: list[int]) -> list[int]:
-    """Batch sizes that have room for their names, from the largest down."""
-    least = (sizes[-1] / sizes[0]) ** (1 / MOST_TICKS)
-    shown: list[int] = []
-    for size in reversed(sizes):
-        if not shown or shown[-1] / size >= least * 0.999:
-            shown.append(size)
-    return shown
 
 
 def _legend(answer: Answer) -> list[Any]:
@@ -193,6 +206,8 @@ def _legend(answer: Answer) -> list[Any]:
             handles.append(Patch(color="0.92", label="B_crit, 95 %"))
         elif answer.batch_sizes[0] <= fit.batch_crit <= answer.batch_sizes[-1]:
             handles.append(Line2D([], [], color="0.55", linewidth=1, label="B_crit"))
+    if any(map(_is_open, cells)):
+        handles.append(Line2D([], [], **OPEN, label="80th percentile not there by then"))
     if any(map(_is_missed, cells)):
         missed: Any = {"marker": "^", "color": MISSED, "markerfacecolor": "white", "ls": "none"}
         handles.append(Line2D([], [], **missed, label="not reached by then"))
@@ -212,7 +227,7 @@ def _notes(answer: Answer) -> list[str]:
             low, high = map(rounded, fit.interval)
             interval = f" (95 %: {low} to {high})"
         notes.append(
-            f"fit: K_min = {number(fit.updates_min)} updates, B_crit = "
+            f"fit: K_min = {number(fit.updates_min)} updates, B_crit {fit.sign} "
             f"{rounded(fit.batch_crit)}{interval}"
         )
     if all(size in answer.pace for size in answer.batch_sizes):

@@ -168,4 +168,4 @@ def _print_results(
             notes = result_notes(comparison, results)
             out.print(*(Text(note, style="dim") for note in notes), sep="\n")
         lines = written(directory, results, outcome.drawn, [SWEEP] if answer else [])
-        out.print(*(Text(visible(line)) for line in lines), sep="\n")
+        out.print(*(Text(visible(line)) for line in lines), sep="\n", soft_wrap=True)

@@ -21,7 +21,7 @@ from gdrun.labels import rates_in_words, visible
 from gdrun.listing import local_time
 from gdrun.listtable import STATUS_STYLES
 from gdrun.reading import describe
-from gdrun.report import result_notes, result_table, run_as_json
+from gdrun.report import OneLine, result_notes, result_table, run_as_json
 from gdrun.results import RunResult, at_best_rate, compare_results
 from gdrun.saved import flatten
 from gdrun.stored import Stored
@@ -39,23 +39,25 @@ def show(
     x: Cost,
     whole_config: bool,
 ) -> Iterator[RenderableType]:
-    """What there is to say of a run or group, a part after the other.
+    """What there is to say of a run or group, a part after the other, to print with `crop=False`.
 
     Raises:
         DataError: its `run.json` is damaged.
         OSError: a file can't be read.
     """
-    yield Text.assemble(
+    title = Text.assemble(
         (visible(str(stored.path)), "bold"),
         "  ",
         (stored.experiment, ""),
         "  ",
         (stored.status, STATUS_STYLES[stored.status]),
     )
+    yield OneLine(title)
     rates = list(dict.fromkeys(lr for result in results for lr in result.series.lrs))
     yield headline(describe(stored), rates_in_words(rates))
-    for title, text in _facts(stored):
-        yield Text.assemble((f"{title:<8} ", "dim"), visible(text))
+    for fact, text in _facts(stored):
+        line = Text.assemble((f"{fact:<8} ", "dim"), visible(text))
+        yield OneLine(line) if fact == "command" else line
     if whole_config:
         yield Text("config", "dim")
         yield Text("\n".join(_as_yaml(stored.config)))
@@ -65,6 +67,9 @@ def show(
             ("config   ", "dim"), visible(changed) or "the defaults", ("  (-c: all of it)", "dim")
         )
     yield from (Text(visible(line)) for line in _standing(stored, results))
+    if stored.status in ("interrupted", "failed"):
+        again = shlex.join(["gdrun", stored.experiment, "--resume", str(stored.path)])
+        yield OneLine(Text(visible(f"to go on: {again}")))
     if not results:
         yield Text("no row is logged yet", "yellow")
     elif answer:
@@ -182,14 +187,15 @@ def _facts(stored: Stored) -> Iterator[tuple[str, str]]:
         yield "command", str(manifest["command"])
     started, finished = (local_time(stored, key) for key in ("started", "finished"))
     if started:
-        lasted = ""
-        if finished:
-            ends = [datetime.fromisoformat(manifest[key]) for key in ("started", "finished")]
-            seconds = (ends[1] - ends[0]).total_seconds()  # whole ones
-            lasted = f", took {labels.seconds(seconds) if seconds else 'less than a second'}"
         resumed = manifest.get("resumed", [])
         again = f", gone on with {labels.count(len(resumed), 'time')}" if resumed else ""
-        yield "started", f"{started}{lasted}{again}"
+        lasted = ""
+        if finished:
+            seconds = _seconds_at_work(manifest)
+            lasted = f", ended {finished}"
+            if seconds is not None:
+                lasted = f", took {labels.seconds(seconds) if seconds else 'less than a second'}"
+        yield "started", f"{started}{again}{lasted}"
     begun = [run.path.name for run in stored.members]
     gone = [str(name) for name in manifest.get("members", []) if name not in begun]
     if gone:
@@ -204,6 +210,25 @@ def _facts(stored: Stored) -> Iterator[tuple[str, str]]:
     if manifest.get("git_commit"):
         parts.append(f"commit {str(manifest['git_commit'])[:12]}")
     yield "machine", " · ".join(parts)
+
+
+def _seconds_at_work(manifest: Mapping[str, Any]) -> float | None:
+    """How long its processes were at work on a finished run, in whole seconds, without the breaks.
+
+    None where that isn't known: one of them was killed, or was of an older gdrun.
+    """
+    starts, ends = [manifest["started"]], []
+    for again in manifest.get("resumed", []):
+        starts.append(again.get("at") if isinstance(again, dict) else None)
+        ends.append(again.get("stopped") if isinstance(again, dict) else None)
+    try:
+        spans = [
+            (datetime.fromisoformat(end) - datetime.fromisoformat(start)).total_seconds()
+            for start, end in zip(starts, [*ends, manifest["finished"]], strict=True)
+        ]
+    except (TypeError, ValueError):
+        return None
+    return sum(spans)
 
 
 def _standing(stored: Stored, results: Sequence[RunResult]) -> Iterator[str]:
@@ -223,9 +248,6 @@ def _standing(stored: Stored, results: Sequence[RunResult]) -> Iterator[str]:
         total = f" of {epochs:,}" if isinstance(epochs, int) else ""
         seconds = labels.seconds(max(lane.seconds for lane in result.lanes))
         yield f"{result.series.name}: epoch {at:,}{total}, {seconds} of training"
-    if stored.status != "running":
-        place = shlex.quote(str(stored.path))
-        yield f"to go on: gdrun {stored.experiment} --resume {place}"
 
 
 def _paths(stored: Stored) -> Iterator[Path]:

@@ -10,10 +10,11 @@ from rich.table import Table
 from rich.text import Text
 
 from gdrun import labels
-from gdrun.advice import advice, cautions, command
+from gdrun.advice import advice, command
 from gdrun.answer import Answer, Cell, Cost
+from gdrun.cautions import cautions
 from gdrun.records import Series
-from gdrun.report import fits, fitting_table
+from gdrun.report import OneLine, fits, fitting_table
 
 MOST_LINES = 40  # of the grid; the picture shows it, too
 # Columns in the order in which a narrow terminal goes without them.
@@ -21,7 +22,7 @@ EXPENDABLE = ("diverged", "val_loss", "samples", "train_loss", "seconds")
 
 
 def sweep_report(answer: Answer, directory: Path, console: Console) -> Iterable[RenderableType]:
-    """What to print of a sweep that was trained in a directory."""
+    """What to print of a sweep that was trained in a directory, with `crop=False`."""
     grid = grid_table(answer)
     if fits(grid, console) and len(answer.lrs) <= MOST_LINES:
         yield ""
@@ -100,9 +101,8 @@ def batch_table(answer: Answer, console: Console) -> Table:
     return fitting_table("batch", names, columns, EXPENDABLE, console)
 
 
-def _command(line: str) -> Text:
-    """A command line, to be printed in one piece, so that it can be copied."""
-    return Text(f"  {labels.visible(line)}", style="bold", no_wrap=True, overflow="ignore")
+def _command(line: str) -> OneLine:
+    return OneLine(Text(f"  {labels.visible(line)}", style="bold"))
 
 
 def _notes(answer: Answer) -> Iterable[str]:

@@ -5,7 +5,9 @@ import math
 import re
 import shlex
 from collections.abc import Sequence
+from dataclasses import replace
 from io import BytesIO, StringIO
+from itertools import combinations
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -17,20 +19,24 @@ from hypothesis import strategies as st
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from matplotlib.transforms import Bbox
 from rich.console import Console
 
-from gdrun.advice import advice, cautions, command, recommended, rounded
-from gdrun.answer import BAND, Answer, Cell, Cost, Trial, study, to_csv
+from gdrun.advice import advice, command
+from gdrun.answer import BAND, Answer, Cell, Cost, Trial
+from gdrun.cautions import cautions
 from gdrun.config import RunConfig
 from gdrun.configfile import dump_config, load_config
-from gdrun.criticalbatch import fit_critical_batch
 from gdrun.experiment import prepare
 from gdrun.heatmap import heatmap_figure
-from gdrun.labels import METHOD_COLORS, colors
+from gdrun.labels import METHOD_COLORS, colors, short
+from gdrun.payoff import rounded
+from gdrun.recommend import recommended
 from gdrun.records import Lane, Series, Status
 from gdrun.results import Description, RunResult, at_best_rate
 from gdrun.runs import execute
-from gdrun.scalingplot import COLOR, MISSED, scaling_figure
+from gdrun.scalingplot import BAR, COLOR, MISSED, scaling_figure
+from gdrun.study import fit_of, study, to_csv
 from gdrun.sweepreport import sweep_report
 from tests.conftest import Invoke, small_config
 
@@ -92,9 +98,7 @@ def answer_of(
         for pair in pairs
         for own in [[t for t in trials if (t.batch_size, t.lr) == pair]]
     )
-    sizes = sorted({size for size, _ in pairs})
-    costs = [[c.costs("updates") for c in cells if c.batch_size == size] for size in sizes]
-    fit = fit_critical_batch(sizes, costs) if target is not None else None
+    fit = fit_of(cells) if target is not None else None
     return Answer(target, ABOUT, cells, fit, pace or {}, jobs)
 
 
@@ -317,6 +321,71 @@ def test_in_proportion_up_to_all_rows_larger_batches_can_pay_no_more() -> None:
         assert "Up to 50 rows, larger batches saved updates in proportion, and" in advice(answer)
 
 
+def test_updates_are_said_to_go_down_in_proportion_only_where_they_do() -> None:
+    def words(*reached: int) -> str:
+        sizes = zip((1, 4, 16), reached, strict=True)
+        found = answer_of([t for size, at in sizes for t in fast(size, 0.1, at, epochs=900)])
+        assert found.critical
+        assert math.isinf(found.critical.batch_crit)
+        return advice(found)
+
+    assert "Up to 16 rows, larger batches saved updates in proportion, and" in words(
+        160_000, 40_000, 9_990
+    )
+    assert "larger batches saved updates more than in proportion, and larger ones may" in words(
+        160_000, 40_000, 5_000
+    )
+
+
+def test_the_interval_is_said_of_a_critical_batch_size_that_is_open_above() -> None:
+    trials = [t for size in (1, 4, 16) for t in fast(size, 0.1, 159_000 // size, epochs=900)]
+    answer = answer_of(trials)
+    assert answer.critical
+    for low, says in ((220.4, True), (math.inf, False)):
+        fit = replace(answer.critical, batch_crit=math.inf, interval=(low, math.inf))
+        words = advice(replace(answer, critical=fit))
+        assert ("may pay still: the critical batch size is 220 or more (95 %)." in words) == says
+        assert ("may pay still." in words) != says
+
+
+def test_a_batch_size_that_never_came_to_the_target_bounds_the_critical_one() -> None:
+    """It was trained for as many updates as smaller batches need, and larger ones don't pay."""
+    trials = [t for size in (1, 4, 16) for t in fast(size, 0.1, 159_000 // size, epochs=900)]
+    short, long = (
+        answer_of([*trials, *fast(64, 0.1, None, spent=spent)]) for spent in (2000, 9000)
+    )
+    assert "larger ones may pay still" in advice(short)  # it would have needed 2,500
+    assert short.critical
+    assert long.critical
+    assert not short.critical.pressed
+    assert long.critical.pressed == (64,)
+    assert long.critical.batches == (1, 4, 16)
+    words = advice(long)
+    assert "pay still" not in words
+    assert f"The critical batch size is at most about {rounded(long.critical.batch_crit)}" in words
+    assert ", for batch 64 takes more than the 9,000 updates it was trained: by the fit" in words
+    title = "\n".join(text.get_text() for text in scaling_figure(long).texts)
+    assert f"B_crit ≤ {rounded(long.critical.batch_crit)}" in title
+    # A small one that takes more leaves larger ones more to save.
+    trials = [t for size, at in ((4, 400), (8, 210), (16, 130)) for t in fast(size, 0.1, at)]
+    small = answer_of([*(replace(t, samples_to_target=5000) for t in trials),
+                       *fast(1, 0.1, None, spent=1700)])  # fmt: skip
+    assert small.critical
+    assert small.critical.pressed == (1,)
+    assert "The critical batch size is at least about" in advice(small)
+    assert ", for batch 1 takes more than the 1,700 updates it was trained: by" in advice(small)
+    both = replace(small.critical, pressed=(1, 64))
+    assert "The critical batch size is about" in advice(replace(small, critical=both))
+    assert ", for batches 1 and 64 take more updates than they were trained: by" in advice(
+        replace(small, critical=both)
+    )
+    trials = [t for size in (1, 4, 16) for t in fast(size, 0.1, 159_000 // size, epochs=900)]
+    # Where every rate diverges, no larger number of updates is known of.
+    dead = answer_of([*trials, *fast(64, 0.1, None, spent=9000, loss=None)])
+    assert dead.critical
+    assert not dead.critical.pressed
+
+
 def test_a_target_that_holds_before_training_tells_nothing_of_batch_sizes() -> None:
     words = advice(answer_of([t for size in (1, 4, 16) for t in fast(size, 0.1, 1)]))
     assert "That is so before training already: a lower --target tells more." not in words
@@ -391,6 +460,46 @@ def test_what_was_interrupted_recommends_nothing() -> None:
     assert not list(cautions(answer, HERE))
 
 
+@pytest.mark.parametrize(
+    ("missing", "words"),
+    [
+        ((16,), "Batch 16 was not trained to the end: what the tables show so far recommends no"),
+        ((16, 64), "Batches 16 and 64 were not trained to the end: what the tables show"),
+    ],
+)
+def test_a_batch_size_without_a_result_recommends_nothing_and_is_named(
+    missing: tuple[int, ...], words: str
+) -> None:
+    answer = replace(answer_of([*fast(1, 0.1, 100), *fast(4, 0.1, 40)]), missing=missing)
+    assert recommended(answer) is None
+    assert command(answer, HERE) is None
+    assert advice(answer).startswith(words)
+    assert answer.summary()["missing"] == list(missing)
+    failed = [*fast(1, 0.1, 100), *(trial(16, 0.1, k, status="failed") for k in range(3))]
+    assert advice(answer_of(failed)).startswith("Batch 16 was not trained to the end")
+
+
+def test_seeds_that_do_not_do_what_the_recommended_pair_does_are_counted() -> None:
+    seeds = [trial(4, 0.1, k, loss=0.1) for k in range(6)]
+    astray = [trial(4, 0.1, k, loss=0.1 * k, reached=None) for k in (6, 7)]
+    assert "it never" not in advice(answer_of(seeds))
+    assert advice(answer_of([*seeds, *astray])).endswith(
+        "a final train loss of 0.1; with 2 of 8 seeds it never comes there, and ends with up to "
+        "0.7:"
+    )
+    dead = trial(4, 0.1, 8, loss=None, reached=None)
+    assert advice(answer_of([*seeds, *astray, dead])).endswith(
+        "; with 3 of 9 seeds it never comes there, or diverges:"
+    )
+    # Where rows are held out, it is the validation loss that counts, and not the target.
+    alike = [trial(4, 0.1, k, val=0.2, reached=None if k == 3 else 10) for k in range(6)]
+    assert advice(answer_of(alike)).endswith("which has the lowest validation loss, 0.2:")
+    other = [trial(4, 0.1, k, val=val) for k, val in ((6, 0.41), (7, 0.39), (8, 0.2))]
+    assert advice(answer_of([*alike, *other])).endswith(
+        "0.2; with 1 of 9 seeds it ends with more than 2 times that, up to 0.41:"
+    )
+
+
 def test_a_lowest_validation_loss_of_zero_is_no_measure_of_others() -> None:
     words = advice(answer_of([trial(4, 0.1, val=0.0, reached=50), trial(100, 0.1, val=0.5)]))
     assert "the validation loss is 0.5 there, not 0." in words
@@ -460,6 +569,41 @@ def test_edges_are_warned_of_exactly_where_the_best_rate_is_at_one(at: list[int]
     assert (wider[-1] > 0.3) == bool(highest)
 
 
+@pytest.mark.parametrize("at", range(4))
+@pytest.mark.parametrize("seeds", [1, 5])
+def test_edges_are_warned_of_where_the_lowest_validation_loss_is_at_one(
+    at: int, seeds: int
+) -> None:
+    """Whatever rate comes to the target first: here the second."""
+    lrs = [0.01, 0.03, 0.1, 0.3]
+    trials = [
+        trial(4, lr, seed, reached=10 if k == 1 else 20, val=0.5 if k == at else 0.9)
+        for k, lr in enumerate(lrs)
+        for seed in range(seeds)
+    ]
+    found = edges(answer_of(trials))
+    if at in (1, 2):
+        assert not found
+        return
+    (line,) = found
+    assert f"the {'highest' if at else 'lowest'} tried is that of the recommended pair, b" in line
+    wider = [float(lr) for lr in line.split("--lr ")[1].split(",")]
+    assert (wider[0] < 0.01, wider[-1] > 0.3) == (at == 0, at == 3)
+
+
+def test_edges_are_warned_of_where_another_pair_than_the_recommended_has_the_lowest_loss() -> None:
+    """The seeds can't tell the two apart, and the other is faster."""
+    trials = [
+        trial(size, lr, k, reached=10 if lr == 0.2 else 20, spent=1000 // size,
+              val=loss + 0.01 * k * (size == 1))
+        for size, lr, loss in ((1, 0.1, 0.48), (1, 0.2, 0.9), (1, 0.4, 0.9), (10, 0.2, 0.505),
+                               (10, 0.1, 0.9), (10, 0.4, 0.9))
+        for k in range(5)
+    ]  # fmt: skip
+    (line,) = edges(answer_of(trials))
+    assert "the lowest tried is that of the lowest validation loss, batch 1;" in line
+
+
 @pytest.mark.parametrize(
     "lrs", [(0.1, 0.1001), (0.1, 0.10000001), (1e-300, 1.0), (1.0, 1e300), (1e-5, 1.7e308),
             (5e-324, 1.0), (0.123456789, 0.3)],
@@ -494,6 +638,23 @@ def test_a_batch_size_at_which_every_rate_diverges_needs_smaller_ones() -> None:
     assert "not reached by batch 16 at any learning rate; more epochs" in "".join(
         cautions(answer_of([*trials, *slow]), HERE)
     )
+
+
+@pytest.mark.parametrize("width", [20, 80])
+def test_command_lines_are_printed_in_one_piece_however_narrow_the_terminal(width: int) -> None:
+    pairs = ((4, 0.1, 20), (8, 0.1, None), (4, 0.2, None), (8, 0.2, None))
+    answer = answer_of([each for pair in pairs for each in fast(*pair)])
+    place = Path("outputs") / ("a long name" * 20)
+    lines = [command(answer, place)]
+    lines += [text.partition("\n")[2].strip() for text in cautions(answer, place)]
+    lines = [line for line in lines if line]
+    assert len(lines) == 3  # one to train with, one that widens the grid, one for more epochs
+    console = Console(file=StringIO(), width=width, force_terminal=True)
+    for part in sweep_report(answer, place, console):
+        console.print(part, crop=False)
+    assert isinstance(console.file, StringIO)
+    printed = console.file.getvalue()
+    assert [f"  {line}" for line in lines] == re.findall(r"\x1b\[1m(  gdrun [^\x1b]*)\x1b", printed)
 
 
 def test_commands_in_the_advice_run(invoke: Invoke) -> None:
@@ -531,6 +692,11 @@ def test_commands_in_the_advice_run(invoke: Invoke) -> None:
         (typical(), "too few for bands", False),
         (answer_of([trial(4, 0.1), trial(4, 0.2)]), "1 seed: too few for bands", True),
         (answer_of([trial(4, 0.1, k) for k in range(2)]), "2 seeds: too few for bands", True),
+        (answer_of([trial(4, 0.1, k, val=1.0) for k in range(2)]), "can't tell pairs apart", False),
+        (answer_of([trial(4, 0.1, k, val=1.0) for k in range(3)]), "3 seeds can't tell", True),
+        (answer_of([trial(4, 0.1, k, val=1.0) for k in range(4)]), "4 seeds can't tell", True),
+        (answer_of([trial(4, 0.1, k, val=1.0) for k in range(5)]), "can't tell pairs apart", False),
+        (answer_of([trial(4, 0.1, k) for k in range(4)]), "can't tell pairs apart", False),
         (typical(), "runs were trained at a time", False),
         (typical(jobs=3), "3 runs were trained at a time", True),
         (typical(), "of the rows out of every epoch", False),
@@ -667,6 +833,19 @@ def test_cells_that_diverged_are_marked_and_the_best_is_framed() -> None:
         assert np.ma.is_masked(value) or value == pytest.approx(cell.train_loss)
 
 
+def test_where_all_diverged_no_lowest_and_no_lines_are_spoken_of() -> None:
+    pairs = [(size, lr) for size in (1, 4) for lr in (0.1, 0.2)]
+    for loss, known in ((None, False), (0.1, True)):
+        figure = heatmap_figure(
+            answer_of([trial(*pair, loss=loss, reached=None) for pair in pairs], target=None)
+        )
+        words = [text.get_text() for legend in figure.legends for text in legend.get_texts()]
+        words += [text.get_text() for text in figure.texts]
+        assert any("lowest" in text for text in words) == known
+        assert any("∝" in text for text in words) == known
+        assert bool(figure.axes[0].get_lines()) == known
+
+
 def test_with_validation_there_is_a_panel_for_each_loss_with_its_own_best() -> None:
     trials = [trial(4, 0.1, val=0.3, loss=0.1), trial(4, 0.2, val=0.2, loss=0.2)]
     left, right = heatmap_figure(answer_of(trials)).axes
@@ -719,6 +898,101 @@ def test_reached_batch_sizes_are_circles_and_others_triangles_in_all_panels() ->
     assert markers(seconds, "^") == {64: pytest.approx(764 * 3e-3)}
     assert {line.get_color() for line in updates.get_lines()} >= {COLOR, MISSED}
     assert [axes.get_yscale() for axes in (updates, samples, seconds)] == ["log"] * 3
+
+
+def test_the_band_of_one_batch_size_alone_is_a_bar() -> None:
+    trials = [*fast(4, 0.1, 40), *fast(16, 0.1, None)]
+    updates, samples = scaling_figure(answer_of(trials)).axes
+    for axes, factor in ((updates, 1), (samples, 4)):
+        (bar,) = [line for line in axes.get_lines() if line.get_linewidth() == BAR["linewidth"]]
+        ends = np.asarray(bar.get_xydata()).tolist()
+        assert ends == [[4, 39 * factor], [4, 41 * factor]]
+
+
+def test_a_band_without_an_upper_end_is_marked_where_the_trainings_ended() -> None:
+    sure = [t for size in (1, 4) for t in fast(size, 0.1, 400 // size, spent=900)]
+    seeds = [trial(16, 0.1, k, reached=40 if k < 2 else None, spent=300) for k in range(3)]
+    for trials, ends in (([*sure, *seeds], {16: 300}), (seeds, {16: 300}), (sure, {})):
+        figure = scaling_figure(answer_of(trials))
+        updates = figure.axes[0]
+        assert markers(updates, "^") == ends
+        (legend,) = figure.legends
+        says = "80th percentile not there by then"
+        assert (says in [text.get_text() for text in legend.get_texts()]) == bool(ends)
+        if len(trials) > 3:
+            (band,) = updates.collections
+            x, y = np.asarray(band.get_paths()[0].vertices).T
+            assert y[x == 4].max() == 101
+            assert ends == {} or y[x == 16].max() == 300
+
+
+def boxes(figure: Figure, texts: Sequence[Any]) -> list[Bbox]:
+    """Where texts are, as they are drawn; of two lines, of which the first is empty, the second."""
+    figure.draw_without_rendering()
+    found = []
+    for text in texts:
+        box = text.get_window_extent()
+        if text.get_text().startswith("\n"):
+            box = Bbox([(box.x0, box.y0), (box.x1, (box.y0 + box.y1) / 2)])
+        found += [box] if text.get_text() else []
+    return found
+
+
+def are_apart(found: Sequence[Bbox]) -> bool:
+    return not any(a.overlaps(b) for a, b in combinations(found, 2))
+
+
+@pytest.mark.parametrize(
+    "sizes",
+    [(1, 2, 4, 8, 16, 32, 64, 100), (1, 4, 16, 64, 256, 354), (1000, 1024), (7,),
+     tuple(range(1, 40)), (1, 10**6, 10**6 + 1, 10**9)],
+    ids=str,
+)  # fmt: skip
+def test_each_batch_size_has_a_tick_and_numbers_that_do_not_collide(sizes: tuple[int, ...]) -> None:
+    figure = scaling_figure(
+        answer_of([trial(size, 0.1, reached=9) for size in sizes], pace=dict.fromkeys(sizes, 1e-3))
+    )
+    bottom = figure.bbox.y0
+    for axes in figure.axes:
+        assert list(axes.get_xticks()) == list(sizes)
+        found = boxes(figure, [*axes.get_xticklabels(), axes.xaxis.label])
+        assert are_apart(found)
+        assert all(box.y0 > bottom for box in found)
+        assert axes.get_xticklabels()[-1].get_text() == short(sizes[-1])
+        if len(sizes) <= 8 and max(sizes) < 1000:
+            assert all(text.get_text() for text in axes.get_xticklabels())
+
+
+@pytest.mark.parametrize("flat", [False, True])
+def test_the_rates_are_named_apart_from_each_other_and_from_the_points(flat: bool) -> None:
+    """Of eight batch sizes, each with a rate of its own; the last two end at about the same."""
+    sizes, lrs = (1, 2, 4, 8, 16, 32, 64, 100), (0.0316, 0.01, 0.1, 0.316)
+    trials = [
+        each
+        for k, size in enumerate(sizes)
+        for lr in lrs
+        for each in fast(
+            size, lr, (60 if flat else 6000 // size) * (1 + (lr != lrs[k % 4])), spent=6000
+        )
+        if size < 64 or lr == lrs[k % 4]
+    ]
+    figure = scaling_figure(answer_of(trials))
+    axes = figure.axes[0]
+    rates = [text for text in axes.texts if text.get_text()]
+    assert [text.get_text() for text in rates] == [f"{lrs[k % 4]:g}" for k in range(8)]
+    words = boxes(figure, rates)
+    points = [
+        Bbox([(x - 4, y - 4), (x + 4, y + 4)])
+        for x, y in axes.transData.transform(
+            [(cell, at) for cell, at in markers(axes, "o").items()]
+        )
+    ]
+    assert are_apart(words)
+    for own, word in enumerate(words):
+        assert not any(word.overlaps(point) for point in points)
+        middle = ((word.x0 + word.x1) / 2, (word.y0 + word.y1) / 2)
+        away = [math.dist(middle, ((p.x0 + p.x1) / 2, (p.y0 + p.y1) / 2)) for p in points]
+        assert min(away) > away[own] - 3
 
 
 def test_samples_are_drawn_as_they_were_counted() -> None:
@@ -788,6 +1062,13 @@ def test_runs_that_differ_have_colours_that_differ() -> None:
     assert list(found) == [run.name for run in sizes]
     assert len(set(found.values())) == 20
     assert len(set(colors([*sizes, Series("full", 2**21, lanes, "batch-x")]).values())) == 21
+    # Of two sweeps: from dark to light by batch size, whichever sweep they are of.
+    both = [Series("minibatch", 2**k, lanes, f"{name}-{k}") for name in "ab" for k in range(6)]
+    found = colors(both)
+    assert list(found) == [run.name for run in both]
+    light = [int(found[run.name][3:5], 16) for run in sorted(both, key=lambda run: run.batch_size)]
+    assert light == sorted(light)
+    assert len(set(found.values())) == 12
     same = [Series("minibatch", 16, lanes, name) for name in "abcdefg"]
     assert len(set(colors(same).values())) == 7
 

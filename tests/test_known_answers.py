@@ -313,6 +313,54 @@ def test_resamples_that_reach_too_little_are_left_out() -> None:
     assert 0 <= low <= high
 
 
+@given(
+    st.lists(st.floats(0.1, 1000), min_size=6, max_size=6),
+    st.lists(st.sampled_from([0.0, 0.5, 1.0, 3.0]), min_size=6, max_size=6),
+    st.sets(st.integers(0, 5), max_size=3),
+)
+@settings(max_examples=50)
+def test_no_curve_that_passes_below_what_was_trained_has_smaller_errors(
+    updates: list[float], shares: list[float], missed: set[int]
+) -> None:
+    """Errors count of sizes that came to the target, and of others where the curve is below."""
+    trained = [k * share for k, share in zip(updates, shares, strict=True)]
+    table = np.array([[[math.inf if n in missed else k]] for n, k in enumerate(updates)])
+    fit = fit_critical_batch(BATCHES, table, trained)
+    assert fit
+    a, b = fit.updates_min, fit.samples_min
+
+    def errors(a: float, b: float) -> float:
+        total = 0.0
+        for n, (batch, k, least) in enumerate(zip(BATCHES, updates, trained, strict=True)):
+            curve = a + b / batch
+            if n not in missed:
+                total += ((k - curve) / k) ** 2
+            elif curve < least:
+                total += ((least - curve) / least) ** 2
+        return total
+
+    assert min(a, b) >= 0
+    step = 1e-3 * min(updates)
+    for da, db in product((-step, 0.0, step), repeat=2):
+        assert errors(a, b) <= errors(max(0.0, a + da), max(0.0, b + db)) + 1e-7
+    # Those that lift the curve are those that it still passes below.
+    for n, batch in enumerate(BATCHES):
+        short = trained[n] - fit.updates(batch)
+        if abs(short) > 1e-6 * max(updates):
+            assert (batch in fit.pressed) == (n in missed and short > 0)
+
+
+def test_the_interval_heeds_what_was_trained() -> None:
+    table = noisy(np.random.default_rng(6), 1e-3, 4e5)  # in proportion, all the way
+    table[-1] = math.inf
+    low, high = fitted(BATCHES, table).interval or (0, 0)
+    bounded = fit_critical_batch(BATCHES, table, [0, 0, 0, 0, 0, 40])
+    assert bounded
+    assert bounded.interval
+    assert math.isinf(high)
+    assert bounded.interval[0] < min(32, low)
+
+
 def test_order_changes_nothing() -> None:
     rng = np.random.default_rng(4)
     table = noisy(rng, 40, 6)
@@ -323,6 +371,12 @@ def test_order_changes_nothing() -> None:
     assert fitted(tuple(BATCHES[k] for k in order), table[order]) == found
     swapped = fitted(BATCHES, table[:, ::-1])
     assert (swapped.updates_min, swapped.batch_crit) == (found.updates_min, found.batch_crit)
+    table[-1], trained = math.inf, np.array([0, 9, 9, 9, 9, 900])
+    bounded = fit_critical_batch(BATCHES, table, trained.tolist())
+    assert bounded
+    assert bounded.pressed == (32,)
+    shuffled = tuple(BATCHES[k] for k in order)
+    assert fit_critical_batch(shuffled, table[order], trained[order].tolist()) == bounded
 
 
 @pytest.mark.parametrize("seeds", [1, 2])
@@ -342,6 +396,9 @@ def test_what_can_not_be_fitted_is_refused() -> None:
     ):
         with pytest.raises(ValueError, match=r"batch size|expected updates|negative or NaN"):
             fit_critical_batch(batches, reached)
+    for trained in ([1.0], [1.0, 2.0, -3.0], [1.0, 2.0, math.nan], [1.0, 2.0, math.inf]):
+        with pytest.raises(ValueError, match="3 numbers of trained updates"):
+            fit_critical_batch((1, 2, 4), table, trained)
     for updates in ([1.0, math.inf], [1.0, 0.0], [1.0]):
         with pytest.raises(ValueError, match="each batch size needs"):
             fit_updates([1, 2], updates)

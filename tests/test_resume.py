@@ -229,6 +229,7 @@ def test_run_json_tells_of_every_start(tmp_path: Path) -> None:
     assert (first["status"], content["status"]) == ("interrupted", "done")
     assert content["started"] == first["started"]
     assert [start["updates"] for start in content["resumed"]] == [2]
+    assert [start["stopped"] for start in content["resumed"]] == [first["finished"]]
     assert "resumed" not in first
 
 

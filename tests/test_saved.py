@@ -4,9 +4,11 @@ import csv
 import json
 import math
 import os
+import shlex
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -21,12 +23,13 @@ from gdrun.axisplots import curves_figure
 from gdrun.chart import Curve, chart
 from gdrun.errors import ConfigError, DataError, GdrunError
 from gdrun.experiment import prepare
+from gdrun.listing import best_losses
 from gdrun.loaded import load
 from gdrun.locate import complete_runs
 from gdrun.lock import locked
 from gdrun.plots import compare_figure
 from gdrun.records import Status
-from gdrun.results import RunResult, legible
+from gdrun.results import LaneResult, RunResult, legible
 from gdrun.runs import execute
 from tests.conftest import Invoke, small_config
 
@@ -393,6 +396,35 @@ def test_list_says_what_is_wrong(outputs: Path, invoke: Invoke) -> None:
     assert outputs.exists()
 
 
+@pytest.mark.parametrize(
+    ("losses", "expected"),  # by run and learning rate, of each seed: train and validation loss
+    [
+        ([[[(0.1, 0.9)], [(0.5, 0.4)]]], (0.5, 0.4)),
+        ([[[(0.1, 0.9)]], [[(0.5, 0.4)]], [[(0.2, 0.6)]]], (0.5, 0.4)),
+        ([[[(0.3, None)], [(0.2, None)]], [[(0.4, None)]]], (0.2, None)),
+        ([[[(0.1, 0.1), (None, None), (None, None)], [(0.7, 0.8)] * 3]], (0.7, 0.8)),
+        ([[[(0.1, 0.5), (0.2, 0.6), (0.3, 0.1)], [(0.1, 0.6)] * 3]], (0.2, 0.5)),
+        ([[[(None, None)]]], (None, None)),
+        ([], (None, None)),
+    ],
+)
+def test_the_losses_of_a_line_are_those_of_one_run_at_one_learning_rate(
+    losses: list[list[list[tuple[float | None, float | None]]]],
+    expected: tuple[float | None, float | None],
+) -> None:
+    runs = [
+        [
+            LaneResult(lr, seed, "done", None, 1, 1, 1, 1.0, train, train, val)
+            for lr, seeds in enumerate(rates, 1)
+            for seed, (train, val) in enumerate(seeds)
+        ]
+        for rates in losses
+    ]
+    found = best_losses(runs)
+    assert (found["train_loss"], found["val_loss"]) == expected
+    assert found["best_train_loss"] == expected[0]
+
+
 # ---------------------------------------------------------------------------------------- show
 
 
@@ -412,6 +444,31 @@ def test_show_prints_what_was_asked_for_the_numbers_and_the_curve(
     assert "batch-2" in invoke("show", "grid").out
     assert "diverged" in invoke("show", "worst").out
     assert outputs.exists()
+
+
+@pytest.mark.parametrize(
+    ("resumed", "words"),
+    [
+        ([], "12:00:00, took 1:05"),
+        ([{"at": "2026-11-02T12:01:00+00:00", "stopped": "2026-11-02T12:00:03+00:00"}],
+         "12:00:00, gone on with 1 time, took 8 s"),
+        ([{"at": "2026-11-02T12:00:20+00:00", "stopped": "2026-11-02T12:00:03+00:00"},
+          {"at": "2026-11-02T12:01:05+00:00", "stopped": "2026-11-02T12:00:20+00:00"}],
+         "12:00:00, gone on with 2 times, took 3 s"),
+        # Of a process that was killed nobody knows when; nor does an older gdrun say.
+        ([{"at": "2026-11-02T12:00:20+00:00"}],
+         "12:00:00, gone on with 1 time, ended 2026-11-02 12:01:05"),
+        ([5], "12:00:00, gone on with 1 time, ended 2026-11-02 12:01:05"),
+    ],
+)  # fmt: skip
+def test_the_time_that_a_run_took_is_that_of_its_processes_without_the_breaks(
+    resumed: list[Any], words: str, outputs: Path, invoke: Invoke, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TZ", "UTC")
+    time.tzset()
+    ends = {"started": "2026-11-02T12:00:00+00:00", "finished": "2026-11-02T12:01:05+00:00"}
+    edit(outputs / "one", **ends, resumed=resumed)
+    assert f"started  2026-11-02 {words}\n" in invoke("show", "one").out
 
 
 def test_show_json_holds_all_of_it(outputs: Path, invoke: Invoke) -> None:
@@ -488,7 +545,7 @@ def test_plot_draws_one_picture_against_an_axis(outputs: Path, invoke: Invoke) -
         (["--x", "epoch", "--output", "a.gif"], 2, "ends in .png or .svg or .pdf"),
         (["--x", "epoch", "--output", "a.png", "--format", "svg"], 2, "ends in .svg"),
         (["--x", "epoch", "--output", "no/a.png"], 1, "no/a.png: can't be written: No such file"),
-        (["--x", "speed"], 2, "Invalid value"),
+        (["--x", "speed"], 2, "--x speed: must be one of epoch, upd"),
         (["--dpi", "1"], 2, "Invalid value"),
     ],
 )
@@ -719,3 +776,63 @@ def test_bands_that_would_cover_each_other_are_left_out(outputs: Path) -> None:
         note = "\n".join(text.get_text() for text in figure.texts)
         assert ("band" in note) == drawn
         assert "median of 2 seeds" in note
+
+
+def test_runs_of_several_numbers_of_seeds_and_lanes_are_compared_with_all_of_them_named(
+    invoke: Invoke,
+) -> None:
+    flags = ("--epochs", "2", "--set", "plot.enabled=false")
+    for name, more in (("a", ["--seeds", "3", "--lr", "0.1,0.2"]), ("b", []), ("c", [])):
+        assert invoke("full", *flags, *more, "--name", name).code == 0
+    out = invoke("compare", "a", "b").out
+    assert "are medians of 1 to 3 seeds\n" in out
+    assert "times are those of all lanes of a run (1 to 6), which are trained together\n" in out
+    out = invoke("compare", "a").out
+    assert "are medians of 3 seeds\n" in out
+    assert "times are those of all lanes of a run (6), which" in out
+    out = invoke("compare", "b", "c").out
+    assert "medians" not in out
+    assert "lanes" not in out
+
+
+@pytest.mark.parametrize(
+    ("command", "flag", "value", "hint"),
+    [("plot", "--format", "jpg", ""), ("plot", "--x", "epochs", "did you mean epoch?"),
+     ("show", "--x", "foo", "")],
+)  # fmt: skip
+def test_a_word_that_is_none_of_those_an_option_takes_is_refused_in_one_sentence(
+    command: str, flag: str, value: str, hint: str, outputs: Path, invoke: Invoke
+) -> None:
+    outcome = invoke(command, "one", flag, value)
+    known = "png, svg, pdf" if flag == "--format" else "epoch, updates, samples, seconds"
+    assert outcome.code == 2
+    assert outcome.err.startswith(f"error: {flag} {value}: must be one of {known}\n")
+    assert hint in outcome.err
+    assert outputs.exists()
+
+
+def test_what_is_to_be_copied_is_printed_in_one_piece(invoke: Invoke) -> None:
+    name = "a long name" * 15  # of more columns than the widest that a pipe is printed with
+    flags = (
+        "--set",
+        "data.rows=24",
+        "--epochs",
+        "6",
+        "--set",
+        "plot.enabled=false",
+        "--name",
+        name,
+    )
+    swept = invoke("sweep", *flags, "--lr", "1e-05,0.1", "--batch-size", "4,full")
+    shown = invoke("show", name)
+    answer = json.loads(invoke("show", name, "--json").out)["answer"]
+    (wider,) = [text.partition("\n")[2] for text in answer["cautions"] if "\n" in text]
+    for outcome in (swept, shown):
+        assert f"  {answer['command']}\n" in outcome.out
+        assert f"\n{wider}\n" in outcome.out
+    assert f"\nwritten to outputs/{name}\n" in swept.out
+    assert shown.out.startswith(f"outputs/{name}  sweep  done\n")
+    assert f"command  gdrun sweep {shlex.join([*flags, '--lr', '1e-05,0.1'])}" in shown.out
+    manifest = Path("outputs", name, "run.json")
+    manifest.write_text(manifest.read_text().replace('"status": "done"', '"status": "interrupted"'))
+    assert f"\nto go on: gdrun sweep --resume 'outputs/{name}'\n" in invoke("show", name).out

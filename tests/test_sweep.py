@@ -30,11 +30,13 @@ from gdrun.errors import ConfigError
 from gdrun.estimate import estimate_seconds, timed
 from gdrun.experiment import prepare
 from gdrun.interrupts import SIGNALS
+from gdrun.loaded import load
 from gdrun.lock import is_locked, locked
 from gdrun.member import Progress
 from gdrun.models import Problem
 from gdrun.progress import Track
 from gdrun.ranges import MOST, expand, is_range
+from gdrun.recommend import recommended
 from gdrun.records import Segment
 from gdrun.results import Failure, RunResult
 from gdrun.runs import execute, take_up
@@ -163,13 +165,18 @@ def test_a_range_of_batch_sizes_out_of_all_proportion_is_a_mistake(scale: str, e
         ("lr=0", "sweep.lr (--set sweep.lr=0): must be greater than 0, got 0"),
         ("lr=x", "sweep.lr (--set sweep.lr=x): must be a number, got 'x'"),
         ("lr=log:1:2", "must be a range such as log:0.001:1:7 or lin:0.1:0.5:5"),
-        ("lr=[0.1, 0.1]", "must be a list without repeats"),
+        ("lr=[0.1, 0.2, 0.1]", "must be a list without repeats, got 0.1 twice"),
+        ("lr=log:0.1:1:1", "must be a range of 2 to 1,000 numbers, got 1 of them"),
+        ("lr=lin:0.1:1:999999", "must be a range of 2 to 1,000 numbers, got 999,999 of them"),
         ("lr=[]", "must hold at least one value, got an empty list"),
         ("lr=[0.1, -1]", "sweep.lr[1] (--set sweep.lr=[0.1, -1]): must be greater than 0, got -1"),
         ("batch_size=0", "sweep.batch_size (--set sweep.batch_size=0): must be a whole number of"),
         ("batch_size=[4, 1.5]", "must be a whole number of at least 1, or full, got 1.5"),
         ("batch_size=all", "must be a whole number of at least 1, or full, got 'all'"),
-        ("batch_size=[4, 4]", "must be a list without repeats"),
+        ("batch_size=[4, 4]", "must be a list without repeats, got 4 twice"),
+        ("lr=", "sweep.lr (--set sweep.lr=): must be a number, got nothing"),
+        ("batch_size= ", "must be a whole number of at least 1, or full, got nothing"),
+        ("target=", "sweep.target (--set sweep.target=): must be a number, got nothing"),
         ("target=0", "sweep.target (--set sweep.target=0): must be greater than 0, got 0"),
         ("target=low", "sweep.target (--set sweep.target=low): must be a number, got 'low'"),
         ("batch_sizes=4", "did you mean sweep.batch_size?"),
@@ -207,6 +214,17 @@ def test_a_grid_is_read_back_as_it_was_written(sweep: dict[str, Any], invoke: In
 def test_a_range_of_batch_sizes_holds_whole_numbers_each_once() -> None:
     config = small_config(sweep={"batch_size": "log:1:8:10"})
     assert config.sweep.batch_size == (1, 2, 3, 4, 5, 6, 8)
+
+
+@pytest.mark.parametrize("flag", ["lr", "batch-size", "target", "epochs", "seeds", "device"])
+def test_a_flag_without_a_value_is_refused_and_not_taken_for_the_default(
+    flag: str, invoke: Invoke
+) -> None:
+    """It is that of a shell variable that isn't set."""
+    for nothing in ("", " "):
+        outcome = invoke("sweep", f"--{flag}", nothing, "--dry-run")
+        assert outcome.code == 2
+        assert re.search(rf"\(--{flag} ''\): must be .*, got nothing\n", outcome.err)
 
 
 def test_flags_win_over_the_grid_of_a_file(invoke: Invoke) -> None:
@@ -329,6 +347,17 @@ def test_a_stopped_sweep_goes_on_to_the_same_files(stop: int, tmp_path: Path) ->
         assert group[key] == whole[key]
 
 
+def test_a_sweep_that_is_stopped_between_two_runs_knows_what_it_lacks(tmp_path: Path) -> None:
+    events = run(sweep_config(), tmp_path, lambda event: isinstance(event, RunResult))
+    assert statuses(tmp_path) == {"": "interrupted", "batch-4": "done"}
+    saved = load(tmp_path).answer
+    assert saved
+    for answer in (events[-1], saved):
+        assert answer.missing == (16, 24)
+        assert recommended(answer) is None
+    assert run(sweep_config(), tmp_path)[-1].missing == ()
+
+
 def test_another_target_trains_nothing_and_is_another_answer(invoke: Invoke) -> None:
     assert invoke("sweep", *FLAGS, *GRID_FLAGS, "--name", "a", "--target", "0.3").code == 0
     place = Path("outputs/a")
@@ -351,6 +380,31 @@ def test_another_target_trains_nothing_and_is_another_answer(invoke: Invoke) -> 
     everything = {p: p.read_bytes() for p in place.rglob("*") if p.is_file()}
     assert invoke("sweep", "--resume", place, "-j", "2").code == 0
     assert {p: p.read_bytes() for p in place.rglob("*") if p.is_file()} == everything
+
+
+def test_the_table_of_a_sweep_is_made_anew_where_it_was_edited_and_only_there(
+    invoke: Invoke,
+) -> None:
+    assert invoke("sweep", *FLAGS, *GRID_FLAGS, "--name", "a").code == 0
+    table = Path("outputs/a/sweep.csv")
+    text, written = table.read_bytes(), table.stat().st_mtime_ns
+    assert invoke("sweep", "--resume", "a").code == 0
+    assert (table.read_bytes(), table.stat().st_mtime_ns) == (text, written)
+    before = sweep_rows(Path("outputs/a"))
+    for harm in (
+        lambda: table.write_bytes(text.replace(b",0.3,", b",0.4,")),
+        lambda: table.write_bytes(text.replace(b",0.00", b",7.00")),
+        lambda: table.write_bytes(text[:-1] + b",7\n"),
+        lambda: table.write_bytes(text + text),
+        lambda: table.write_bytes(b"\xff"),
+        lambda: table.write_bytes(b""),
+        table.unlink,
+    ):
+        harm()
+        outcome = invoke("sweep", "--resume", "a")
+        assert "sweep.csv" in outcome.out
+        assert sweep_rows(Path("outputs/a")) == before
+        assert b",7." not in table.read_bytes()
 
 
 def test_another_grid_is_refused_and_more_epochs_extend(invoke: Invoke) -> None:
@@ -415,6 +469,10 @@ def test_a_member_that_fails_leaves_the_others_and_is_named(
     assert failure["name"] == "batch-16"
     assert json.loads(outcome.out)["failures"] == [failure]
     assert {row["batch_size"] for row in sweep_rows(place)} == {"4", "24"}
+    for told in (outcome, invoke("show", place, "--json")):
+        answer = json.loads(told.out)["answer"]
+        assert "Batch 16 was not trained to the end" in answer["advice"]
+        assert answer["command"] is None
     assert invoke("sweep", "--resume", place).code == 0
     invoke(*args, "--name", "b")
     assert tables(place) == tables(Path("outputs/b"))
