@@ -1,7 +1,6 @@
 """Measure the peers in turn and print one table; see README.md beside this file."""
 
 import argparse
-import csv
 import json
 import os
 import subprocess
@@ -106,19 +105,11 @@ def draw(peers: list[Peer], rounds: int, directory: Path, progress: Progress) ->
     task = progress.add_task("growth", total=rounds * len(peers))
     costs = growth.measure(peers, rounds, lambda: progress.advance(task))
 
-    from tests.benchmarks.peers.picture import growth_figure  # only now: see `make`
+    from tests.benchmarks.peers.picture import save_picture  # only now: see `make`
 
     directory.mkdir(parents=True, exist_ok=True)
-    with (directory / "growth.csv").open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["peer", "axis", "value", "cost"])
-        writer.writerows(
-            (name, axis, value, f"{cost:.4g}")
-            for name, found in costs.items()
-            for axis, points in found.items()
-            for value, cost in points.items()
-        )
-    growth_figure(costs).savefig(directory / "growth.png", dpi=200)
+    growth.save(costs, directory / "growth.csv")
+    save_picture(costs, directory / "growth.png")
 
 
 if __name__ == "__main__":

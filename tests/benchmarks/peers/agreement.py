@@ -1,5 +1,6 @@
 """Whether the peers train alike: their final losses beside those of the article's loop."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -19,9 +20,10 @@ def check_jobs(sizes: Sequence[str]) -> list[Job]:
 
 
 def apart(answers: Sequence[Trained], references: Sequence[Trained]) -> float:
-    """The largest relative difference between last losses."""
-    return max(
+    """The largest relative difference between last losses; infinite where one isn't finite."""
+    differences = [
         abs(loss / expected - 1)
         for answer, reference in zip(answers, references, strict=True)
         for loss, expected in zip(answer.last_losses, reference.last_losses, strict=True)
-    )
+    ]
+    return max(differences) if all(map(math.isfinite, differences)) else math.inf

@@ -3,6 +3,7 @@
 `engine` is passed on to a gdrun that has more than one. As a process: a second argument names it.
 """
 
+import math
 import sys
 from functools import partial
 from typing import Any
@@ -36,10 +37,14 @@ def train(job: Job, engine: str = "eager") -> Trained:
         device="cpu",
         **settings,
     )
-    losses = result.epochs["train_loss"]
+    epochs = result.epochs
     return Trained(
-        first_losses=[*map(float, losses[: job.lanes])],
-        last_losses=[*map(float, losses[-job.lanes :])],
+        first_losses=[
+            float(loss)
+            for epoch, loss in zip(epochs["epoch"], epochs["train_loss"], strict=True)
+            if epoch == 0
+        ],
+        last_losses=[lane.train_loss or math.nan for lane in result.lanes],
         updates=job.updates,
         seconds=result.lanes[0].seconds,
         compile_seconds=0.0,

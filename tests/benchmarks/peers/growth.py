@@ -1,7 +1,9 @@
 """How cost grows along five axes, one at a time."""
 
+import csv
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from statistics import median
 
 from tests.benchmarks.peers.job import ARTICLE, Job
@@ -9,7 +11,7 @@ from tests.benchmarks.peers.peer import Peer, run
 
 MIDDLE = Job(rows=3_200, features=16, hidden=64, batch_size=32, epochs=2, lr=0.01)
 MOST_IN_TURN = 16  # lanes that are trained one after the other: more only cost so many times more
-LONG = 10.0  # seconds: a peer that takes longer isn't asked for more epochs
+LONG = 10.0  # seconds of training: a peer that would take longer isn't asked for more epochs
 
 
 @dataclass(frozen=True)
@@ -20,7 +22,7 @@ class Axis:
     jobs: Mapping[int, Job]
 
 
-# One update of these is timed.
+# One update of these is timed, the jobs of an axis in one process.
 AXES = {
     "rows": Axis(
         "rows of a full batch",
@@ -37,7 +39,8 @@ AXES = {
         {size: replace(MIDDLE, rows=50 * size, batch_size=size) for size in (1, 8, 64, 512, 4096)},
     ),
     "lanes": Axis(
-        "lanes", {lanes: replace(ARTICLE, epochs=20, lanes=lanes) for lanes in (1, 4, 16, 64, 256)}
+        "lanes, an update of all",
+        {lanes: replace(ARTICLE, epochs=20, lanes=lanes) for lanes in (1, 4, 16, 64, 256)},
     ),
 }
 # And the whole process of these.
@@ -54,23 +57,43 @@ def measure(peers: Sequence[Peer], rounds: int, tick: Callable[[], None]) -> Cos
     found: dict[tuple[str, str, int], list[float]] = {}
     for _ in range(rounds):
         for peer in peers:
-            points = [
-                (axis, value, job)
-                for axis, along in AXES.items()
-                for value, job in along.jobs.items()
-                if peer.lanes_together or job.lanes <= MOST_IN_TURN
-            ]
-            answers = run(peer, [job for *_, job in points]).trained
-            for (axis, value, _), answer in zip(points, answers, strict=True):
-                cost = 1e6 * answer.seconds / answer.updates
-                found.setdefault((peer.name, axis, value), []).append(cost)
+            for axis, along in AXES.items():
+                jobs = {
+                    value: job
+                    for value, job in along.jobs.items()
+                    if peer.lanes_together or job.lanes <= MOST_IN_TURN
+                }
+                answers = run(peer, [*jobs.values()]).trained
+                for value, answer in zip(jobs, answers, strict=True):
+                    cost = 1e6 * answer.seconds / answer.updates
+                    found.setdefault((peer.name, axis, value), []).append(cost)
             for value, job in EPOCHS.jobs.items():
-                seconds = run(peer, [job]).seconds
-                found.setdefault((peer.name, "epochs", value), []).append(seconds)
-                if seconds > LONG:
+                outcome = run(peer, [job])
+                found.setdefault((peer.name, "epochs", value), []).append(outcome.seconds)
+                if 10 * outcome.trained[0].seconds > LONG:  # tenfold epochs come next
                     break
             tick()
     costs: Costs = {}
     for (name, axis, value), values in found.items():
         costs.setdefault(name, {}).setdefault(axis, {})[value] = median(values)
+    return costs
+
+
+def save(costs: Costs, path: Path) -> None:
+    """Write a row for each point."""
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["peer", "axis", "value", "cost"])
+        for name, found in costs.items():
+            for axis, points in found.items():
+                writer.writerows((name, axis, at, f"{cost:.4g}") for at, cost in points.items())
+
+
+def read(path: Path) -> Costs:
+    """What `save` has written."""
+    costs: Costs = {}
+    with path.open(newline="") as file:
+        for row in csv.DictReader(file):
+            points = costs.setdefault(row["peer"], {}).setdefault(row["axis"], {})
+            points[int(row["value"])] = float(row["cost"])
     return costs

@@ -35,7 +35,7 @@ def table(outcomes: Outcomes, apart: Mapping[str, float]) -> Table:
             spread(compiling),
             spread([one.seconds for one in rounds]),
             f"{median(one.megabytes for one in rounds):.0f}",
-            f"{apart[peer]:.0e}" if apart[peer] else "–",
+            f"{apart[peer]:.0e}" if apart[peer] else "0",
         )
     return made
 
