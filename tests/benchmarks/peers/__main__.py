@@ -19,7 +19,7 @@ from tests.benchmarks.peers.peer import PEERS, REFERENCE, Outcome, Peer, PeerErr
 from tests.benchmarks.peers.problem import FOLDER
 from tests.benchmarks.peers.table import table
 
-WIDTH = 170  # of the table, where there is no terminal that has one
+WIDTH = 250  # of the table, where there is no terminal that has one
 
 
 def main() -> int:

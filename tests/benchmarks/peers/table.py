@@ -12,16 +12,24 @@ from tests.benchmarks.peers.peer import Outcome
 # By size and peer, an outcome a round.
 Outcomes = Mapping[tuple[str, str], Sequence[Outcome]]
 
+COLUMNS = (
+    "full, µs",
+    "sgd, µs",
+    "minibatch, µs",
+    "compile, s",
+    "process, s",
+    "memory, MB",
+    "loss apart",
+)
+
 
 def table(outcomes: Outcomes, apart: Mapping[str, float]) -> Table:
     """A row for each size and peer; `apart` is by how much losses differ from the reference's."""
     made = Table(box=box.MARKDOWN)
-    made.add_column("size")
-    made.add_column("peer", no_wrap=True)
-    for name in ("full, µs", "sgd, µs", "minibatch, µs"):
-        made.add_column(name, justify="right")
-    for name in ("compile, s", "process, s", "memory, MB", "loss apart"):
-        made.add_column(name, justify="right")
+    for name in ("size", "peer"):
+        made.add_column(name, no_wrap=True)
+    for name in COLUMNS:
+        made.add_column(name, justify="right", no_wrap=True)
     for (size, peer), rounds in outcomes.items():
         updates = [
             [1e6 * one.trained[k].seconds / one.trained[k].updates for one in rounds]
@@ -41,13 +49,14 @@ def table(outcomes: Outcomes, apart: Mapping[str, float]) -> Table:
 
 
 def spread(values: Sequence[float]) -> str:
-    """The median and, of several values, the range."""
+    """The median and, where they differ, the range."""
     middle = digits(median(values))
-    if len(values) == 1:
-        return middle
-    return f"{middle} ({digits(min(values))} – {digits(max(values))})"
+    low, high = digits(min(values)), digits(max(values))
+    return middle if low == high else f"{middle} ({low} – {high})"
 
 
 def digits(value: float) -> str:
-    """Two to three significant digits, as much as such times can say."""
+    """Two or three digits, as much as such times can say."""
+    if value < 0.01:
+        return "0"
     return f"{value:,.0f}" if value >= 100 else f"{value:.2g}" if value < 10 else f"{value:.1f}"
