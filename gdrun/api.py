@@ -8,6 +8,7 @@ from typing import Any
 from gdrun.answer import Answer
 from gdrun.config import METHODS, Method, RunConfig
 from gdrun.configfile import configure
+from gdrun.engines import settle
 from gdrun.errors import ConfigError, OutputError
 from gdrun.estimate import timed
 from gdrun.experiment import prepare
@@ -106,6 +107,7 @@ def _run(
     if name is not None and output_dir is None:
         raise ConfigError(f"name {name!r}: needs an output_dir to make that directory in")
     experiment = prepare(command, configure(config, settings))
+    experiment, _ = settle(experiment)
     if command == "sweep":
         experiment = timed(experiment)
     arguments = f"{command!r}, …" if command in METHODS else "…"

@@ -26,6 +26,7 @@ from gdrun.ranges import expand, is_range
 
 Method = Literal["full", "sgd", "minibatch"]
 Sampling = Literal["sequential", "reshuffle", "replacement"]
+Engine = Literal["auto", "eager", "compiled"]
 METHODS: tuple[Method, ...] = get_args(Method)
 Format = Literal["png", "svg", "pdf"]
 FORMATS: tuple[Format, ...] = get_args(Format)
@@ -236,7 +237,8 @@ class RunConfig(Schema):
     A list in `lr` makes one lane each, as do `seeds` consecutive seeds from `seed` on; `batch_size`
     is what `minibatch` uses. `momentum`, `nesterov` and `weight_decay` mean what they mean in
     `torch.optim.SGD`. `chunk_rows` rows of a larger batch go through the network at a time; None,
-    written `auto`, is as many as pay.
+    written `auto`, is as many as pay. `engine` executes updates one by one (`eager`) or many at a
+    time as one compiled program; `auto` is whichever is done sooner.
     """
 
     lr: Annotated[Rates, BeforeValidator(_rates), PlainSerializer(_one_or_several)] = (0.2,)
@@ -255,6 +257,7 @@ class RunConfig(Schema):
     loss: Literal["mse", "half_mse", "l1", "huber"] = "mse"
     data: DataConfig = QuadraticData()
     chunk_rows: Annotated[Count | None, BeforeValidator(_auto), Auto] = None
+    engine: Engine = "auto"
     eval_every: Count = 1
     log_every: Count = 1
     checkpoint_every: Count | None = None

@@ -11,28 +11,19 @@ Shapes: R lanes, N training rows, B batch rows, D features, O outputs, U updates
 """
 
 import math
-import time
-from collections.abc import Callable, Generator, Iterator, Sequence
-from typing import TypeVar
+from collections.abc import Iterator, Sequence
 
-import torch
-from torch import Tensor
-
-from gdrun.batches import pieces
-from gdrun.models import Params, Problem
+from gdrun.eager import eagerly
+from gdrun.evaluation import evaluate_all
+from gdrun.models import Problem
 from gdrun.records import Evaluation, Segment
-from gdrun.rows import Rows, blocks
-from gdrun.sgd import make_step
 from gdrun.state import Plan, TrainState
-from gdrun.threads import threads_for
-
-# A segment ends after this many seconds at the latest, so that whoever consumes `train` can act.
-SEGMENT_SECONDS = 0.1
-
-T = TypeVar("T")
+from gdrun.stretches import Execute, Losses, Stretch
 
 
-def train(problem: Problem, plan: Plan, state: TrainState) -> Iterator[Segment]:
+def train(
+    problem: Problem, plan: Plan, state: TrainState, execute: Execute = eagerly
+) -> Iterator[Segment]:
     """Descend from a state to the plan's last epoch, or until every lane has diverged.
 
     Yields the untrained losses first (epoch 0), then a segment at least every `SEGMENT_SECONDS` (in
@@ -40,74 +31,45 @@ def train(problem: Problem, plan: Plan, state: TrainState) -> Iterator[Segment]:
     it yields, `state` is complete: a copy of it goes on from there, with the same results. The
     updates of the last epoch are yielded before its evaluation, which a longer training might not
     make.
+
+    Args:
+        problem: what is minimised.
+        plan: how.
+        state: where to start; it is moved.
+        execute: how updates are executed.
     """
     if not state.begun:
         yield from _end_epoch(problem, plan, state, started_at=0, losses=[])
-    _warm_up(problem, plan, state)
-    step = make_step(problem, plan, state)
-    clock = _clock(problem)
-    work = problem.work(len(plan.lanes), plan.batch_size)
     an_epoch = plan.updates_per_epoch(problem.data.rows)
+    stretches = execute(problem, plan, state)
     while not state.is_over(plan, an_epoch):
         started_at = state.epoch * an_epoch
-        epoch_pieces = pieces(problem, plan, state.epoch + 1, skip=state.updates - started_at)
-        finished = False
-        while not finished:
-            losses: list[Tensor] = []
-            with threads_for(work):
-                start = clock()
-                deadline = time.perf_counter() + SEGMENT_SECONDS
-                for piece in epoch_pieces:
-                    loss = step(*piece)
-                    if loss is not None:
-                        losses.append(loss)
-                    if time.perf_counter() > deadline:
-                        break
-                else:
-                    finished = True
-                state.seconds += clock() - start
-            seen = _account(problem, plan, state, losses)
-            if not finished:
-                yield _segment(state, state.epoch + 1, seen)
-        yield from _end_epoch(problem, plan, state, started_at, seen)
-
-
-@torch.no_grad()
-def evaluate(
-    problem: Problem, params: Params, x: Rows, y: Rows, pulse: Callable[[], T]
-) -> Generator[T, None, list[float]]:
-    """Mean loss over all given rows, (N, D) and (N, O), of each lane: the value returned.
-
-    Yields a `pulse` at least every `SEGMENT_SECONDS` meanwhile.
-    """
-    lanes = len(params[0])
-    chunk = problem.rows_at_once(lanes)
-    total = torch.zeros(lanes, dtype=torch.float64)
-    deadline = time.perf_counter() + SEGMENT_SECONDS
-    work = problem.work(lanes, len(x))
-    for k, (xs, ys) in enumerate(zip(blocks(x, chunk), blocks(y, chunk), strict=True)):
-        if k and time.perf_counter() > deadline:
-            yield pulse()
-            deadline = time.perf_counter() + SEGMENT_SECONDS
-        with threads_for(work):
-            mean = problem.losses(params, xs.expand(lanes, -1, -1), ys.expand(lanes, -1, -1))
-        total += mean.cpu().double() * len(xs)
-    return (total / len(x)).tolist()
+        losses: list[list[float]] = []
+        known = None
+        if state.updates < started_at + an_epoch:  # else only its evaluation is to come
+            stretch = next(stretches)
+            losses, known = _account(problem, plan, state, stretch), stretch.end
+        if state.updates < started_at + an_epoch:
+            yield _segment(state, state.epoch + 1, losses)
+        else:
+            yield from _end_epoch(problem, plan, state, started_at, losses, known)
 
 
 def _account(
-    problem: Problem, plan: Plan, state: TrainState, losses: list[Tensor]
+    problem: Problem, plan: Plan, state: TrainState, stretch: Stretch
 ) -> list[list[float]]:
-    """Book the updates of a segment in the state; their losses as (U, R) numbers."""
-    if not losses:
+    """Book a stretch in the state; its losses as (U, R) numbers."""
+    state.params, state.velocity = stretch.weights
+    state.seconds += stretch.seconds
+    seen = stretch.losses
+    if not len(seen):
         return []
-    seen = torch.stack(losses).cpu()
     finite = seen.isfinite()
     if not finite.all():
         for lane, diverged in enumerate(state.diverged_at):
             if diverged is None and not finite[:, lane].all():
                 state.diverged_at[lane] = state.updates + 1 + int(finite[:, lane].int().argmin())
-    state.updates += len(losses)
+    state.updates += len(seen)
     samples = plan.samples_after(state.updates, problem.data.rows)
     # All batches hold B rows, but for what is left to the last one of an epoch.
     weighted = seen.double().mul_(plan.batch_size)
@@ -122,14 +84,20 @@ def _account(
 
 
 def _end_epoch(
-    problem: Problem, plan: Plan, state: TrainState, started_at: int, losses: list[list[float]]
+    problem: Problem,
+    plan: Plan,
+    state: TrainState,
+    started_at: int,
+    losses: list[list[float]],
+    known: Losses | None = None,
 ) -> Iterator[Segment]:
     """Evaluate where it is due, start the next epoch's sums, and report.
 
-    `losses` are those of updates that have not been reported yet.
+    `losses` are those of updates that have not been reported yet, `started_at` is how many updates
+    there were before the epoch, and `known` what an evaluation would find.
     """
     epoch = state.epoch + state.begun
-    data, lanes = problem.data, len(plan.lanes)
+    lanes = len(plan.lanes)
     diverged_at = list(state.diverged_at)
     train_loss: Sequence[float | None] = [None] * lanes
     val_loss: Sequence[float | None] = [None] * lanes
@@ -144,9 +112,7 @@ def _end_epoch(
     if epoch == plan.epochs and losses:
         yield pulse()
     if epoch % plan.eval_every == 0 or epoch == plan.epochs or diverged_now:
-        train_loss = yield from evaluate(problem, state.params, data.x, data.y, pulse)
-        if len(data.x_val):
-            val_loss = yield from evaluate(problem, state.params, data.x_val, data.y_val, pulse)
+        train_loss, val_loss = known or (yield from evaluate_all(problem, state.params, pulse))
         for lane, loss in enumerate(train_loss):
             if diverged_at[lane] is None and not math.isfinite(loss):
                 diverged_at[lane] = state.updates
@@ -178,26 +144,3 @@ def _segment(
         diverged_at=tuple(state.diverged_at),
         evaluations=evaluations,
     )
-
-
-def _warm_up(problem: Problem, plan: Plan, state: TrainState) -> None:
-    """Take one update on a copy, so that the first one timed doesn't pay for PyTorch's start."""
-    copy = state.clone()
-    with threads_for(problem.work(len(plan.lanes), plan.batch_size)):
-        for piece in pieces(problem, plan, epoch=1):
-            make_step(problem, plan, copy)(*piece)
-            return
-
-
-def _clock(problem: Problem) -> Callable[[], float]:
-    """Seconds, read when the device has finished what it was given."""
-    device = problem.data.x.device
-
-    def clock() -> float:
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
-        elif device.type == "mps":
-            torch.mps.synchronize()
-        return time.perf_counter()
-
-    return clock

@@ -6,6 +6,7 @@ from contextlib import suppress
 from dataclasses import replace
 
 from gdrun.engine import train
+from gdrun.engines import executor
 from gdrun.experiment import Experiment, Member
 from gdrun.records import epoch_lines, step_lines
 from gdrun.state import Plan, TrainState, initial_state
@@ -34,7 +35,8 @@ def estimate_seconds(experiment: Experiment, jobs: int = 1) -> float:
 
 def _seconds_an_update(experiment: Experiment, member: Member, state: TrainState) -> float:
     """Seconds of an update of all lanes with its share of evaluations and logs."""
-    segments = train(experiment.problem, member.plan, state)
+    execute = executor(experiment.problem, member.plan, member.config.engine)
+    segments = train(experiment.problem, member.plan, state, execute)
     at, start, began = 0, math.inf, time.perf_counter()
     for segment in segments:
         step_lines(member.series, segment, member.config.log_every)

@@ -16,7 +16,8 @@ from typing import Any
 
 import torch
 
-from gdrun.config import RunConfig
+from gdrun.config import Engine, RunConfig
+from gdrun.engines import with_engine
 from gdrun.experiment import Experiment, prepare
 from gdrun.interrupts import SIGNALS
 from gdrun.lock import locked
@@ -38,6 +39,7 @@ class _Task:
     facts: Mapping[str, Any]
     keep: int | None
     threads: int
+    engines: Mapping[str, Engine]
 
     @cached_property
     def experiment(self) -> Experiment:
@@ -69,7 +71,8 @@ def side_by_side(
     process waits for what one that was killed held.
     """
     threads = max(1, torch.get_num_threads() // jobs)
-    task = _Task(experiment.command, experiment.config, directory, facts, keep, threads)
+    engines = {member.series.name: member.config.engine for member in experiment.members}
+    task = _Task(experiment.command, experiment.config, directory, facts, keep, threads, engines)
     context = multiprocessing.get_context("spawn")
     waiting = deque(member.series.name for member in experiment.members)
     workers: dict[Connection, _Worker] = {}
@@ -171,6 +174,7 @@ def _train(
     facts = {**task.facts, "pid": os.getpid(), "threads": task.threads}
     experiment = task.experiment
     (member,) = (member for member in experiment.members if member.series.name == name)
+    member = with_engine(member, task.engines[name])
     place = experiment.place(member, task.directory)
     place.mkdir(exist_ok=True)
     with locked(place):  # the group's is held by the parent, which may die first

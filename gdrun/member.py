@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from gdrun.checkpoint import CHECKPOINT, PREVIOUS, Checkpoint, save_checkpoint
 from gdrun.config import RunConfig
 from gdrun.engine import train
+from gdrun.engines import executor
 from gdrun.errors import DataError, GdrunError, OutputError, in_words
 from gdrun.experiment import Experiment, Member
 from gdrun.files import output_errors
@@ -130,7 +131,8 @@ def train_member(
 
     checkpoints = _Checkpoints(config.checkpoint_every, state.seconds)
     with log or nullcontext():
-        for segment in train(problem, plan, state):
+        execute = executor(problem, plan, config.engine)
+        for segment in train(problem, plan, state, execute):
             recorder.add(segment)
             if log:
                 log.add(segment)

@@ -35,14 +35,33 @@ def visiting_order(sampling: Sampling, rows: int, seeds: Sequence[int], epoch: i
     if sampling == "sequential":
         return None
     if sampling == "replacement":
-        return lambda start, stop: (
-            (random_numbers(seeds, epoch, torch.arange(start, stop)) & (2**63 - 1)) % rows
-        )
+        return lambda start, stop: _drawn(rows, _keys(seeds, [epoch]), start, stop)[0]
     if rows <= SORTED_ROWS:
-        order = random_numbers(seeds, epoch, torch.arange(rows)).argsort(dim=1, stable=True)
+        order = _shuffled(rows, _keys(seeds, [epoch]))[0]
         return lambda start, stop: order[:, start:stop]
     keys = random_numbers(seeds, epoch, torch.arange(ROUNDS))
     return lambda start, stop: permuted(torch.arange(start, stop), rows, keys)
+
+
+def visiting_orders(
+    sampling: Sampling, rows: int, seeds: Sequence[int], epochs: Sequence[int]
+) -> Tensor | None:
+    """The orders of several epochs of at most `SORTED_ROWS` rows, whole: (E, R, N)."""
+    if sampling == "sequential":
+        return None
+    keys = _keys(seeds, epochs)
+    return _drawn(rows, keys) if sampling == "replacement" else _shuffled(rows, keys)
+
+
+def _drawn(rows: int, keys: Tensor, start: int = 0, stop: int | None = None) -> Tensor:
+    """Independent draws from one position to another: (…) → (…, stop − start)."""
+    positions = torch.arange(start, rows if stop is None else stop)
+    return (splitmix64(keys.unsqueeze(-1), positions) & (2**63 - 1)) % rows
+
+
+def _shuffled(rows: int, keys: Tensor) -> Tensor:
+    """Random permutations: (…) → (…, N)."""
+    return splitmix64(keys.unsqueeze(-1), torch.arange(rows)).argsort(dim=-1, stable=True)
 
 
 def permuted(positions: Tensor, rows: int, keys: Tensor) -> Tensor:
@@ -75,8 +94,13 @@ def _feistel(numbers: Tensor, keys: Sequence[Tensor], bits: int) -> Tensor:
 
 def random_numbers(seeds: Sequence[int], epoch: int, positions: Tensor) -> Tensor:
     """The 64 random bits of positions in an epoch: (P,) → (R, P) signed integers."""
-    keys = mix(mix(torch.tensor(seeds, dtype=torch.int64) + GOLDEN_GAMMA) + epoch)
-    return splitmix64(keys.unsqueeze(1), positions)
+    return splitmix64(_keys(seeds, [epoch])[0].unsqueeze(1), positions)
+
+
+def _keys(seeds: Sequence[int], epochs: Sequence[int]) -> Tensor:
+    """Where the streams of random numbers of epochs begin, (E, R)."""
+    mixed = mix(torch.tensor(seeds, dtype=torch.int64) + GOLDEN_GAMMA)
+    return mix(mixed + torch.tensor(epochs, dtype=torch.int64).unsqueeze(1))
 
 
 def splitmix64(keys: Tensor, positions: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from gdrun.dataset import spread
-from gdrun.engine import evaluate
+from gdrun.evaluation import evaluate
 from gdrun.history import History
 from gdrun.labels import visible
 from gdrun.models import Problem

@@ -51,6 +51,9 @@ def print_plan(command: str, options: TrainingOptions) -> None:
     out.print(headline(experiment.description, how(experiment)))
     for note in oddities(experiment):
         out.print(note)
+    from gdrun.engines import choices, in_words
+
+    out.print(*(Text(line, style="dim") for line in in_words(choices(experiment))), sep="\n")
     out.print(*(Text(visible(line)) for line in plan_lines(request.directory, tracks)), sep="\n")
     if seconds is not None:
         out.print(extent(experiment, seconds, jobs_of(options)))

@@ -9,6 +9,8 @@ from typing import Any
 import torch
 
 from gdrun.answer import SWEEP, Answer
+from gdrun.config import Engine
+from gdrun.engines import with_engine
 from gdrun.experiment import Experiment
 from gdrun.files import output_errors, read_plain, replacing
 from gdrun.guards import memory_errors
@@ -19,6 +21,7 @@ from gdrun.results import Failure, RunResult, compare_results, group_status
 from gdrun.rundir import Manifest, machine_facts, run_facts
 from gdrun.runlog import write_config
 from gdrun.saved import read_manifest, refuse_at_work, root_of
+from gdrun.standing import Standing
 from gdrun.study import is_table_of, study, to_csv
 
 
@@ -31,7 +34,7 @@ def take_up(experiment: Experiment, directory: Path, keep: int | None = None) ->
         ConfigError, DataError: what is there can't be gone on with.
         OutputError: a file can't be read.
     """
-    standings = {}
+    standings, engines = {}, {}
     with output_errors(directory, "read"), memory_errors():
         saved = read_manifest(directory)
         for member in experiment.members:
@@ -41,13 +44,29 @@ def take_up(experiment: Experiment, directory: Path, keep: int | None = None) ->
             standing = left_in(experiment, member, place, keep)
             if standing:
                 standings[member.series.name] = standing
+                engines[member.series.name] = _engine_of(standing, member.config.engine)
     notes = [note for standing in standings.values() for note in standing.notes]
     elsewhere = _elsewhere(saved, machine_facts(experiment.description, torch.get_num_threads()))
     if elsewhere:
         notes.append(
             f"went on with {elsewhere}: last digits may differ from those of a run never stopped"
         )
-    return replace(experiment, saved=saved, standings=standings, notes=tuple(notes))
+    members = tuple(
+        with_engine(member, engines.get(member.series.name, member.config.engine))
+        for member in experiment.members
+    )
+    return replace(
+        experiment, members=members, saved=saved, standings=standings, notes=tuple(notes)
+    )
+
+
+def _engine_of(standing: Standing, asked: Engine) -> Engine:
+    """What a run is gone on with: what it was begun with, unless another is asked for."""
+    if asked != "auto":
+        return asked
+    config = (standing.manifest or {}).get("config")
+    compiled = isinstance(config, dict) and config.get("engine") == "compiled"
+    return "compiled" if compiled else "eager"
 
 
 def _elsewhere(saved: Mapping[str, Any], here: Mapping[str, Any]) -> str:

@@ -18,8 +18,9 @@ from gdrun.results import SCHEMA_VERSION
 from gdrun.rowfile import Mark
 from gdrun.rundir import CONFIG, MANIFEST
 
-# Keys of a config that may change: more epochs extend a run, and data is known by what it holds.
-MAY_CHANGE = ("epochs", "sweep.target", *(f"data.{key}" for key in DATA_FILES))
+# Keys of a config that may change: more epochs extend a run, data is known by what it holds, and
+# another engine does the same.
+MAY_CHANGE = ("epochs", "engine", "sweep.target", *(f"data.{key}" for key in DATA_FILES))
 
 
 def read_manifest(directory: Path) -> dict[str, Any]:

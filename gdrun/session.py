@@ -65,6 +65,7 @@ def train_and_report(command: str, options: TrainingOptions, command_line: str) 
                     stack.enter_context(locked(root_of(options.resume)))
                 request = make_request(command, options)
                 view.say("loading PyTorch")
+                from gdrun.engines import settle
                 from gdrun.estimate import estimate_seconds, timed
                 from gdrun.experiment import prepare
                 from gdrun.runs import execute, take_up
@@ -77,6 +78,8 @@ def train_and_report(command: str, options: TrainingOptions, command_line: str) 
                     view.say("reading what was logged")
                     experiment = take_up(experiment, request.directory, KEPT_ROWS)
                 remarks = oddities(experiment)
+                experiment, engines = settle(experiment, view.say, stop)
+                remarks += [Text(visible(line), style="dim") for line in engines]
                 if command == "sweep":
                     view.say("timing a moment of each run")
                     experiment = timed(experiment)

@@ -1,18 +1,29 @@
 """One update of stochastic gradient descent, for all lanes at once."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from gdrun.gradients import lane_gradients
-from gdrun.models import Params, Problem
-from gdrun.state import Plan, TrainState
+from gdrun.models import Params
 
-Step = Callable[[Tensor, Tensor, float, bool], Tensor | None]
+Step = Callable[..., Tensor | None]
 
 
-def make_step(problem: Problem, plan: Plan, state: TrainState) -> Step:
+@dataclass(frozen=True)
+class Rule:
+    """How a gradient moves the weights, as in `torch.optim.SGD`; the learning rate is apart."""
+
+    momentum: float = 0.0
+    nesterov: bool = False
+    weight_decay: float = 0.0
+
+
+def make_step(
+    losses_of: Callable[..., Tensor], rule: Rule, weights: Params, velocity: Params, lr: Tensor
+) -> Step:
     """One update in place: (R, B, D), (R, B, O) → the batch losses before it, (R,).
 
     The rule is that of `torch.optim.SGD` (Sutskever et al. 2013 in PyTorch's variant, where lr
@@ -24,27 +35,38 @@ def make_step(problem: Problem, plan: Plan, state: TrainState) -> Step:
 
     A batch may come in pieces: each with its share of the batch's rows, by which its gradient is
     weighted and added up. Only the piece that completes the batch moves the weights; for the others
-    None is returned.
+    None is returned. The mean over a batch can be weighted by `rows`, (B,), which sum to 1 over all
+    pieces; the share of each is then 1.
+
+    Args:
+        losses_of: the mean loss of each lane over a batch, as in `gdrun.models.mean_losses`.
+        rule: how.
+        weights: (R, …) each, moved by every update.
+        velocity: like the weights, moved too; empty without momentum.
+        lr: (R,), the learning rate of each lane.
     """
-    weights = state.params
     # The same memory seen as leaves of the autograd graph: `weights` can then move unrecorded.
     leaves = tuple(w.detach().requires_grad_() for w in weights)
-    lr = torch.tensor([lane.lr for lane in plan.lanes]).view(-1, 1, 1).to(weights[0])
-    lrs = (lr,) * len(weights)
-    ones = torch.ones_like(lr).flatten()
+    lrs = (lr.view(-1, 1, 1),) * len(weights)
+    ones = torch.ones_like(lr)
     summed: Params = ()
-    loss = torch.zeros_like(ones)
+    loss = torch.zeros_like(lr)
 
-    def step(x: Tensor, y: Tensor, share: float, completes: bool) -> Tensor | None:
-        if share == 1.0:
-            losses = problem.losses(leaves, x, y)
+    def step(
+        x: Tensor,
+        y: Tensor,
+        share: float = 1.0,
+        completes: bool = True,
+        rows: Tensor | None = None,
+    ) -> Tensor | None:
+        losses = losses_of(leaves, x, y, rows)
+        if completes and not summed:
             descend(lane_gradients(losses, leaves, ones))
             return losses.detach()
-        return accumulate(x, y, share, completes)
+        return accumulate(losses, share, completes)
 
-    def accumulate(x: Tensor, y: Tensor, share: float, completes: bool) -> Tensor | None:
+    def accumulate(losses: Tensor, share: float, completes: bool) -> Tensor | None:
         nonlocal summed, loss
-        losses = problem.losses(leaves, x, y)
         g = lane_gradients(losses, leaves, ones * share)
         if summed:
             torch._foreach_add_(summed, g)
@@ -58,13 +80,12 @@ def make_step(problem: Problem, plan: Plan, state: TrainState) -> Step:
         return loss
 
     def descend(g: Params) -> None:
-        if plan.weight_decay:
-            g = torch._foreach_add(g, weights, alpha=plan.weight_decay)
-        if plan.momentum:
-            torch._foreach_mul_(state.velocity, plan.momentum)
-            torch._foreach_add_(state.velocity, g)
-            v = state.velocity
-            g = torch._foreach_add(g, v, alpha=plan.momentum) if plan.nesterov else v
+        if rule.weight_decay:
+            g = torch._foreach_add(g, weights, alpha=rule.weight_decay)
+        if rule.momentum:
+            torch._foreach_mul_(velocity, rule.momentum)
+            torch._foreach_add_(velocity, g)
+            g = torch._foreach_add(g, velocity, alpha=rule.momentum) if rule.nesterov else velocity
         torch._foreach_addcmul_(weights, g, lrs, value=-1)
 
     return step

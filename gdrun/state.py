@@ -8,6 +8,7 @@ from torch import Tensor
 from gdrun.config import Sampling
 from gdrun.models import Params, Problem
 from gdrun.records import Lane
+from gdrun.sgd import Rule
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,15 @@ class Plan:
     nesterov: bool = False
     weight_decay: float = 0.0
     eval_every: int = 1
+
+    @property
+    def rule(self) -> Rule:
+        """How a gradient moves the weights."""
+        return Rule(self.momentum, self.nesterov, self.weight_decay)
+
+    def rates(self, device: torch.device) -> Tensor:
+        """The learning rates of the lanes, (R,)."""
+        return torch.tensor([lane.lr for lane in self.lanes], device=device)
 
     def updates_per_epoch(self, rows: int) -> int:
         """Updates in one pass over N rows: ⌈N/B⌉, or ⌊N/B⌋ with `drop_last`."""

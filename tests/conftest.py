@@ -59,6 +59,16 @@ def invoke(
     return run
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _no_programs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Nothing is compiled, nor found among the user's programs, unless a test asks for it."""
+    file = tmp_path_factory.mktemp("programs") / "file"
+    file.touch()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GDRUN_CACHE", str(file / "no-directory"))
+        yield
+
+
 @pytest.fixture(autouse=True)
 def _leave_the_process_as_it_was() -> Iterator[None]:
     """The command line freezes the garbage collector, and Ctrl-C, before it exits."""

@@ -1,6 +1,7 @@
 """The engine against what gdrun didn't write: torch.optim.SGD, closed forms, brute force."""
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
 
@@ -10,14 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from gdrun import engine, gradients
+from gdrun import gradients, stretches
 from gdrun.batches import pieces
 from gdrun.engine import train
-from gdrun.models import LOSSES, Network, Problem
+from gdrun.models import LOSSES, Network, Params, Problem
 from gdrun.records import Lane
 from gdrun.results import LOSS_NAMES
-from gdrun.sgd import Step, make_step
-from gdrun.state import Plan, TrainState, initial_state
+from gdrun.sgd import Rule, Step, make_step
+from gdrun.state import Plan, initial_state
 from tests.conftest import descend, make_plan, make_problem, step_losses, train_losses
 
 ACTIVATIONS = {"relu": nn.ReLU, "tanh": nn.Tanh, "sigmoid": nn.Sigmoid, "gelu": nn.GELU}
@@ -138,7 +139,8 @@ def test_full_batch_gradient_is_the_mean_of_the_rows_gradients() -> None:
     before = initial_state(problem, plan)
     after = before.clone()
     x, y = problem.data.x[:].unsqueeze(0), problem.data.y[:].unsqueeze(0)
-    make_step(problem, plan, after)(x, y, 1.0, True)
+    lr_of_lanes = plan.rates(x.device)
+    make_step(problem.losses, plan.rule, after.params, after.velocity, lr_of_lanes)(x, y)
     leaves = tuple(p.requires_grad_() for p in before.clone().params)
     single = [
         torch.autograd.grad(problem.losses(leaves, x[:, k : k + 1], y[:, k : k + 1]).sum(), leaves)
@@ -335,7 +337,7 @@ def test_pieces_make_up_the_batches(batch: int, chunk: int, drop_last: bool) -> 
 def test_sums_do_not_depend_on_how_an_epoch_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     problem, plan = make_problem(rows=500, features=2), make_plan(1, epochs=3, lr=0.1)
     whole, _ = descend(problem, plan)
-    monkeypatch.setattr(engine, "SEGMENT_SECONDS", 0.0)
+    monkeypatch.setattr(stretches, "SEGMENT_SECONDS", 0.0)
     cut, _ = descend(problem, plan)
     assert len(cut) > 1000
     one, other = ([s.evaluations for s in found if s.ends_epoch] for found in (whole, cut))
@@ -354,7 +356,7 @@ def test_a_long_update_and_a_long_evaluation_can_be_left_at_any_time(
 ) -> None:
     problem = replace(make_problem(rows=20), chunk_rows=6)
     plan = make_plan(20, epochs=3, momentum=0.5, eval_every=2)
-    monkeypatch.setattr(engine, "SEGMENT_SECONDS", 0.0)  # every chunk ends a segment
+    monkeypatch.setattr(stretches, "SEGMENT_SECONDS", 0.0)  # every chunk ends a segment
     reference, copies = [], []
     state = initial_state(problem, plan)
     for segment in train(problem, plan, state):
@@ -394,7 +396,7 @@ def test_training_goes_on_from_any_segment(
 ) -> None:
     problem = make_problem(rows=13)
     plan = make_plan(3, epochs=4, momentum=momentum, lanes=(Lane(0.05, 0), Lane(1e6, 1)))
-    monkeypatch.setattr(engine, "SEGMENT_SECONDS", 0.0)  # every update ends a segment
+    monkeypatch.setattr(stretches, "SEGMENT_SECONDS", 0.0)  # every update ends a segment
     state = initial_state(problem, plan)
     copies, reference = [], []
     for segment in train(problem, plan, state):
@@ -413,10 +415,12 @@ def test_training_goes_on_from_any_segment(
 def test_segments_are_bounded_in_time_and_end_with_their_epoch(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(engine, "SEGMENT_SECONDS", 0.0)
+    monkeypatch.setattr(stretches, "SEGMENT_SECONDS", 0.0)
     segments, _ = descend(make_problem(rows=6), make_plan(1, epochs=2))
-    assert [s.epoch for s in segments] == [0, *[1] * 7, *[2] * 7]
-    assert [s.ends_epoch for s in segments] == [True, *([False] * 6 + [True]) * 2]
+    # The last epoch's updates are told before its evaluation.
+    assert [s.epoch for s in segments] == [0, *[1] * 6, *[2] * 7]
+    ends = [True, *[False] * 5, True, *[False] * 6, True]
+    assert [s.ends_epoch for s in segments] == ends
     assert [s.updates for s in segments if s.ends_epoch] == [0, 6, 12]
 
 
@@ -484,11 +488,13 @@ def test_the_first_update_is_warmed_up_on_a_copy(monkeypatch: pytest.MonkeyPatch
     problem, plan = make_problem(), make_plan(3, epochs=1, momentum=0.9)
     made: list[tuple[Tensor, ...]] = []
 
-    def remember(problem: Problem, plan: Plan, state: TrainState) -> Step:
-        made.append(state.params)
-        return make_step(problem, plan, state)
+    def remember(
+        losses_of: Callable[..., Tensor], rule: Rule, weights: Params, velocity: Params, lr: Tensor
+    ) -> Step:
+        made.append(weights)
+        return make_step(losses_of, rule, weights, velocity, lr)
 
-    monkeypatch.setattr("gdrun.engine.make_step", remember)
+    monkeypatch.setattr("gdrun.eager.make_step", remember)
     _, state = descend(problem, plan)
     assert len(made) == 2
     assert made[0] is not state.params
@@ -516,9 +522,9 @@ def test_small_work_is_done_by_one_thread_and_large_by_all(
     seen: list[int] = []
     losses = Problem.losses
 
-    def count(self: Problem, params: tuple[Tensor, ...], x: Tensor, y: Tensor) -> Tensor:
+    def count(self: Problem, params: Params, x: Tensor, y: Tensor, *rows: Tensor) -> Tensor:
         seen.append(torch.get_num_threads())
-        return losses(self, params, x, y)
+        return losses(self, params, x, y, *rows)
 
     monkeypatch.setattr(Problem, "losses", count)
     before = torch.get_num_threads()

@@ -116,7 +116,7 @@ def test_a_full_disk_is_a_message_and_other_runs_stand(tmp_path: Path) -> None:
 def test_what_is_on_the_disk_says_so_when_it_cannot_be_updated(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gdrun.engine.SEGMENT_SECONDS", 0.0)
+    monkeypatch.setattr("gdrun.stretches.SEGMENT_SECONDS", 0.0)
     monkeypatch.setattr("gdrun.runlog.FLUSH_SECONDS", -1.0)
     written = os.write
 

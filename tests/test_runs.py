@@ -369,7 +369,7 @@ def test_checkpoints_take_their_share_of_the_time_and_no_more(
 ) -> None:
     # A second a segment of training, half a second a checkpoint, and one wanted after each epoch.
     seconds, clock = iter(range(10**9)), [0.0]
-    monkeypatch.setattr("gdrun.engine._clock", lambda _problem: lambda: float(next(seconds)))
+    monkeypatch.setattr("gdrun.eager.make_clock", lambda _problem: lambda: float(next(seconds)))
     monkeypatch.setattr("gdrun.member.time.monotonic", lambda: clock[0])
     saved: list[int] = []
 
@@ -395,7 +395,7 @@ def test_the_first_checkpoints_come_early_and_later_ones_every_thirty_seconds(
 
         return read
 
-    monkeypatch.setattr("gdrun.engine._clock", tick)
+    monkeypatch.setattr("gdrun.eager.make_clock", tick)
     monkeypatch.setattr("gdrun.member.time.monotonic", lambda: clock[0])
     saved: list[float] = []
     monkeypatch.setattr(member, "save_checkpoint", lambda *_, **__: saved.append(clock[0]))
@@ -407,7 +407,7 @@ def test_the_first_checkpoints_come_early_and_later_ones_every_thirty_seconds(
 def test_checkpoints_are_taken_within_long_epochs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gdrun.engine.SEGMENT_SECONDS", 0.0)
+    monkeypatch.setattr("gdrun.stretches.SEGMENT_SECONDS", 0.0)
     monkeypatch.setattr(member, "CHECKPOINT_SHARE", 1e9)
     monkeypatch.setattr(member, "CHECKPOINT_SECONDS", -1.0)
     saved: list[int] = []
@@ -605,7 +605,7 @@ def stop_after(
 def test_a_run_stopped_in_mid_epoch_counts_every_update_it_logged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gdrun.engine.SEGMENT_SECONDS", 0.0)
+    monkeypatch.setattr("gdrun.stretches.SEGMENT_SECONDS", 0.0)
     lane, seen = stop_after(130, prepare("sgd", small_config()), tmp_path)
     assert lane.updates == lane.samples == len(read(tmp_path / "steps.csv")) == seen[-1].updates
     assert lane.updates % 100
@@ -642,7 +642,7 @@ def test_comparison_takes_the_validation_loss_and_the_most_updates() -> None:
 def test_seconds_are_those_of_training_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     # A clock that goes on by a second whenever it is read: each segment reads it twice.
     ticks = iter(range(10**9))
-    monkeypatch.setattr("gdrun.engine._clock", lambda _problem: lambda: float(next(ticks)))
+    monkeypatch.setattr("gdrun.eager.make_clock", lambda _problem: lambda: float(next(ticks)))
     result = train("full", epochs=5)
     assert list(result.histories[0].epochs["seconds"]) == [0, 1, 2, 3, 4, 5]
 
@@ -729,7 +729,7 @@ def test_a_row_counts_the_most_updates_and_no_diverged_lane_as_having_come_to_th
 def test_a_stopped_run_reports_the_loss_of_the_weights_that_stand(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gdrun.engine.SEGMENT_SECONDS", 0.0)
+    monkeypatch.setattr("gdrun.stretches.SEGMENT_SECONDS", 0.0)
     config = small_config(epochs=9, eval_every=9, data={"val_fraction": 0.2})
     experiment = prepare("sgd", config)
     lane, _ = stop_after(250, experiment, tmp_path)

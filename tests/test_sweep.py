@@ -41,6 +41,7 @@ from gdrun.records import Segment
 from gdrun.results import Failure, RunResult
 from gdrun.runs import execute, take_up
 from gdrun.state import Plan, TrainState
+from gdrun.stretches import Execute
 from gdrun.sweepgrid import swept
 from tests.conftest import Invoke, small_config
 from tests.test_kill import gdrun, processes, whole_rows
@@ -328,7 +329,7 @@ def _made(place: Path) -> Path:
 @pytest.fixture
 def _many_segments(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every update ends a segment, so that a run can be stopped anywhere."""
-    monkeypatch.setattr("gdrun.engine.SEGMENT_SECONDS", 0.0)
+    monkeypatch.setattr("gdrun.stretches.SEGMENT_SECONDS", 0.0)
 
 
 @pytest.mark.usefixtures("_many_segments")
@@ -448,8 +449,10 @@ def test_a_member_that_an_orphan_still_trains_is_not_gone_on_with(
 def test_a_member_that_fails_leaves_the_others_and_is_named(
     invoke: Invoke, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(problem: Problem, plan: Plan, state: TrainState) -> Iterator[Segment]:
-        for segment in train(problem, plan, state):
+    def broken(
+        problem: Problem, plan: Plan, state: TrainState, execute: Execute
+    ) -> Iterator[Segment]:
+        for segment in train(problem, plan, state, execute):
             if plan.batch_size == 16 and segment.epoch == 2:
                 raise RuntimeError("the device is on fire")
             yield segment
@@ -663,7 +666,7 @@ def test_processes_whose_parent_was_killed_end_by_themselves(
 
 def test_a_process_that_is_given_a_run_after_its_parent_died_begins_nothing(tmp_path: Path) -> None:
     config = sweep_config()
-    task = jobs._Task("sweep", config, tmp_path, {}, None, 1)
+    task = jobs._Task("sweep", config, tmp_path, {}, None, 1, {"batch-4": "eager"})
     assert not list(jobs._train(task, "batch-4", lambda: True))
     assert not list(tmp_path.glob("*/run.json"))
     assert not is_locked(tmp_path / "batch-4")

@@ -1,0 +1,153 @@
+"""Many updates at a time, executed by a compiled program."""
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import compress
+
+import torch
+from torch import Tensor
+
+from gdrun import stretches
+from gdrun.batches import BLOCK_NUMBERS
+from gdrun.blocks import Blocks
+from gdrun.evaluation import evaluate_together, evaluated_together
+from gdrun.inductor import Run
+from gdrun.models import Problem
+from gdrun.program import program_for
+from gdrun.state import Plan, TrainState
+from gdrun.stretches import Execute, Losses, Stretch, Weights
+from gdrun.threads import threads_for
+
+# Losses of a call, which the logs have to take before anybody is listened to.
+MOST_LOSSES = 2**18
+FEWEST_BLOCKS = 2  # that a program takes
+GROWTH = 8  # how many times as many blocks the next call may have
+
+
+@dataclass(frozen=True)
+class _Call:
+    """What a call of the program came to.
+
+    Attributes:
+        done: updates before it.
+        losses: (U, R) those of the updates that counted.
+        cuts: updates at the ends of epochs within, and at its own.
+        params, velocity: (C, R, …) each, weights and buffers at these C cuts.
+        seconds: what it took.
+    """
+
+    done: int
+    losses: Tensor
+    cuts: list[int]
+    params: list[Tensor]
+    velocity: list[Tensor]
+    seconds: float
+
+
+def compiled(run: Run) -> Execute:
+    """Execute updates by what `program_for` the same problem and plan was compiled to."""
+    return partial(_execute, run)
+
+
+def _execute(run: Run, problem: Problem, plan: Plan, state: TrainState) -> Iterator[Stretch]:
+    """The updates after a state, whose weights are replaced."""
+    blocks = Blocks(problem, plan, program_for(problem, plan))
+    done = state.updates
+    stored = [blocks.program.store(tensor) for tensor in (*state.params, *state.velocity)]
+    most = _most_blocks(blocks, stored)
+    _warm_up(run, blocks, stored, done)
+    number = FEWEST_BLOCKS
+    while done < blocks.total:
+        call, stored = _call(run, blocks, stored, done, number)
+        yield from _by_epochs(blocks, call)
+        done += len(call.losses)
+        in_time = int(stretches.SEGMENT_SECONDS * number / call.seconds)
+        number = max(FEWEST_BLOCKS, min(in_time, number * GROWTH, most))
+
+
+def _call(
+    run: Run, blocks: Blocks, stored: list[Tensor], done: int, number: int
+) -> tuple[_Call, list[Tensor]]:
+    """Go on from weights after so many updates for so many blocks; and the weights after that."""
+    program, tensors = blocks.program, 2 * (len(blocks.problem.network.sizes) - 1)
+    start = time.perf_counter()
+    with threads_for(blocks.work):
+        first = blocks.place(done) // program.updates
+        updates, counts = blocks.updates_at(first, number)
+        counts &= updates >= done
+        stored, losses, ends = _run(run, blocks, stored, blocks.inputs(updates, counts))
+    seconds = time.perf_counter() - start
+    losses = losses.flatten(0, 1)[counts]
+    last = done + len(losses)
+    cuts = [*range((done // blocks.an_epoch + 1) * blocks.an_epoch, last + 1, blocks.an_epoch)]
+    ended = [blocks.end_of(cut // blocks.an_epoch) for cut in cuts]
+    at = torch.tensor(ended, dtype=torch.int64).view(-1, 2)
+    marks = [program.recall(tensor)[at[:, 0] - first, at[:, 1]].contiguous() for tensor in ends]
+    if last % blocks.an_epoch:
+        cuts.append(last)
+        stands = (program.recall(tensor).contiguous() for tensor in stored)
+        marks = [torch.cat([mark, t.unsqueeze(0)]) for mark, t in zip(marks, stands, strict=True)]
+    return _Call(done, losses, cuts, marks[:tensors], marks[tensors:], seconds), stored
+
+
+def _run(
+    run: Run, blocks: Blocks, stored: list[Tensor], inputs: list[Tensor]
+) -> tuple[list[Tensor], Tensor, list[Tensor]]:
+    """Weights and buffers after blocks, losses (S, K, R), and both at the ends of epochs."""
+    lr = blocks.plan.rates(torch.device("cpu"))
+    found = run([*stored, lr, *inputs])
+    return found[: len(stored)], found[len(stored)], found[len(stored) + 1 :]
+
+
+def _warm_up(run: Run, blocks: Blocks, stored: list[Tensor], done: int) -> None:
+    """Take blocks that don't count, so that those that are timed don't pay for the start."""
+    first = blocks.place(done) // blocks.program.updates
+    updates, counts = blocks.updates_at(first, FEWEST_BLOCKS)
+    with threads_for(blocks.work):
+        _run(run, blocks, stored, blocks.inputs(updates, torch.zeros_like(counts)))
+
+
+def _most_blocks(blocks: Blocks, stored: Sequence[Tensor]) -> int:
+    """How many blocks a call may have by what it takes of memory, and gives to log."""
+    own, data = blocks.program, blocks.problem.data
+    columns = data.x.shape[1] + data.y.shape[1]
+    rows = own.updates * own.batch_size * (1 if own.shared else own.lanes) * columns
+    rows = 1 if own.constant else rows
+    ends = len(own.ends) * sum(tensor.numel() for tensor in stored)
+    in_memory = BLOCK_NUMBERS // max(rows, ends)
+    return max(FEWEST_BLOCKS, min(in_memory, MOST_LOSSES // (own.updates * own.lanes)))
+
+
+def _by_epochs(blocks: Blocks, call: _Call) -> Iterator[Stretch]:
+    """What a call came to, epoch by epoch."""
+    params = zip(*(tensor.unbind() for tensor in call.params), strict=True)
+    buffers = zip(*(tensor.unbind() for tensor in call.velocity), strict=True)
+    done = call.done
+    for cut, known in zip(call.cuts, _known(blocks, call), strict=True):
+        losses = call.losses[done - call.done : cut - call.done]
+        seconds = call.seconds * len(losses) / len(call.losses)
+        yield Stretch(losses, Weights(next(params), next(buffers, ())), seconds, known)
+        done = cut
+
+
+def _known(blocks: Blocks, call: _Call) -> Iterator[Losses | None]:
+    """The losses at the cuts of a call, or None where they aren't due.
+
+    Several are evaluated at once, where that can be done.
+    """
+    plan, an_epoch = blocks.plan, blocks.an_epoch
+    due = [
+        cut % an_epoch == 0 and (cut // an_epoch % plan.eval_every == 0 or cut == blocks.total)
+        for cut in call.cuts
+    ]
+    together = evaluated_together(blocks.problem, len(plan.lanes))
+    left = list(compress(range(len(due)), due))
+    found: list[Losses] = []
+    for is_due in due:
+        if is_due and together > 1 and not found:
+            group, left = left[:together], left[together:]
+            found = evaluate_together(blocks.problem, [tensor[group] for tensor in call.params])
+            found.reverse()
+        yield found.pop() if is_due and found else None

@@ -1,0 +1,124 @@
+"""Whether updates are executed one by one or as a compiled program, and why."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from gdrun import programs
+from gdrun.compiled import compiled
+from gdrun.config import Engine
+from gdrun.eager import eagerly
+from gdrun.experiment import Experiment, Member
+from gdrun.labels import seconds as duration
+from gdrun.models import Problem
+from gdrun.program import Program, program_for
+from gdrun.state import Plan
+from gdrun.stretches import Execute
+
+# What PyTorch spends between the operations of one layer in an update, and a program doesn't.
+LAYER_SECONDS = 25e-6
+# What it takes to build a program, and to load one.
+BUILD_SECONDS, LOAD_SECONDS = 15.0, 0.02
+MARGIN = 1.5  # how many times as much is to be saved as it takes
+
+
+@dataclass(frozen=True)
+class Choice:
+    """How the updates of a run are to be executed, and why."""
+
+    engine: Literal["eager", "compiled"]
+    why: str
+    builds: bool = False
+
+
+def executor(problem: Problem, plan: Plan, engine: Engine) -> Execute:
+    """How updates are executed by an engine that was settled on; eagerly if its program is gone."""
+    if engine == "compiled" and (run := programs.find(program_for(problem, plan))):
+        return compiled(run)
+    return eagerly
+
+
+def choose(experiment: Experiment, member: Member) -> Choice:
+    """How the updates of a run are to be executed; nothing is built yet."""
+    problem, plan, asked = experiment.problem, member.plan, member.config.engine
+    if asked == "eager":
+        return Choice("eager", "as asked for")
+    standing = (experiment.standings or {}).get(member.series.name)
+    done = standing.state.updates if standing else 0
+    updates = plan.epochs * plan.updates_per_epoch(problem.data.rows) - done
+    saved = updates * LAYER_SECONDS * (len(problem.network.sizes) - 1)
+    saves = f"a program saves about {duration(saved)}"
+    if problem.data.x.device.type != "cpu":
+        return Choice("eager", "programs are compiled for the processor alone")
+    built = programs.find(program_for(problem, plan)) is not None
+    if not built and (obstacle := programs.why_not()):
+        return Choice("eager", obstacle)
+    if asked == "compiled":
+        return Choice("compiled", "as asked for", builds=not built)
+    if built:
+        enough = saved > MARGIN * LOAD_SECONDS
+        return Choice("compiled" if enough else "eager", f"{saves}, and was built before")
+    if saved > MARGIN * BUILD_SECONDS:
+        return Choice("compiled", f"{saves}, and takes {duration(BUILD_SECONDS)} to build", True)
+    return Choice("eager", f"{saves}, and would take {duration(BUILD_SECONDS)} to build")
+
+
+def choices(experiment: Experiment) -> dict[str, Choice]:
+    """How the updates of each run that is left are to be executed, by name."""
+    return {member.series.name: choose(experiment, member) for member in experiment.left}
+
+
+def settle(
+    experiment: Experiment,
+    say: Callable[[str], None] = lambda _: None,
+    stop: Callable[[], bool] = lambda: False,
+) -> tuple[Experiment, list[str]]:
+    """The experiment with an engine for each run that is left, programs built; and why, in words.
+
+    What can't be compiled is executed eagerly.
+
+    Args:
+        experiment: what is to be trained.
+        say: told what is waited for.
+        stop: asked meanwhile.
+
+    Raises:
+        KeyboardInterrupt: `stop` said so.
+    """
+    chosen = choices(experiment)
+    wanted = {
+        member.series.name: program_for(experiment.problem, member.plan)
+        for member in experiment.left
+        if chosen[member.series.name].builds
+    }
+    failed: dict[Program, str] = {}
+    if wanted:
+        what = "a program" if len(wanted) == 1 else f"{len(wanted)} programs"
+        say(f"building {what} for {', '.join(wanted)}")
+        failed = programs.build(wanted.values(), stop)
+    for name, program in wanted.items():
+        if program in failed:
+            chosen[name] = Choice("eager", f"no program could be built: {failed[program]}")
+    members = tuple(
+        with_engine(member, chosen[member.series.name].engine)
+        if member.series.name in chosen
+        else member
+        for member in experiment.members
+    )
+    return replace(experiment, members=members), in_words(chosen)
+
+
+def with_engine(member: Member, engine: Engine) -> Member:
+    """The same run, its updates executed by an engine."""
+    return replace(member, config=member.config.model_copy(update={"engine": engine}))
+
+
+def in_words(chosen: Mapping[str, Choice]) -> list[str]:
+    """What was chosen and why: a line, or one for each choice where they differ."""
+    runs: dict[tuple[str, str], list[str]] = {}
+    for name, choice in chosen.items():
+        runs.setdefault((choice.engine, choice.why), []).append(name)
+    return [
+        f"engine: {engine}" + (f" for {', '.join(names)}" if len(runs) > 1 else "") + f" ({why})"
+        for (engine, why), names in runs.items()
+    ]
