@@ -200,7 +200,10 @@ PROGRAMS: dict[str, tuple[str, dict[str, Any]]] = {
         "minibatch",
         {"sampling": "reshuffle", "drop_last": False, "seeds": 3, "momentum": 0.9, "lr": 0.02},
     ),
-    "lanes last": ("minibatch", {"seeds": 70, "sampling": "replacement", "hidden_size": [4, 3]}),
+    "lanes last": (
+        "minibatch",
+        {"seeds": 70, "sampling": "replacement", "hidden_size": [4, 3], "lr": 0.05, "epochs": 40},
+    ),
     "chunks": (
         "minibatch",
         {

@@ -28,7 +28,9 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=5, help="how often each peer is measured")
     parser.add_argument("--sizes", default=",".join(SIZES), help="of %(default)s")
     parser.add_argument("--peers", help="modules, such as jax_scan,sklearn_mlp; all without it")
-    parser.add_argument("--engines", default="eager", help="of gdrun, such as eager,compiled")
+    parser.add_argument(
+        "--engines", default="eager,compiled", help="of gdrun, such as eager,compiled"
+    )
     parser.add_argument("--plot", type=Path, metavar="DIR", help="measure growth, and draw it")
     asked = parser.parse_args()
     sizes = asked.sizes.split(",")

@@ -1,6 +1,7 @@
 """gdrun from Python: `gdrun.train`, with every update logged, lanes together.
 
-`engine` is passed on to a gdrun that has more than one. As a process: a second argument names it.
+The time that it takes to build a program, where there is none yet, is that of compilation. As a
+process: a second argument names the engine.
 """
 
 import math
@@ -9,9 +10,12 @@ from functools import partial
 from typing import Any
 
 from gdrun import train as gdrun_train
-from gdrun.config import RunConfig
+from gdrun.config import Method
+from gdrun.configfile import configure
+from gdrun.engines import settle
+from gdrun.experiment import prepare
 from tests.benchmarks.peers.job import Job, Trained
-from tests.benchmarks.peers.measure import main
+from tests.benchmarks.peers.measure import main, seconds
 from tests.benchmarks.peers.problem import data_files
 
 
@@ -20,23 +24,23 @@ def train(job: Job, engine: str = "eager") -> Trained:
     data: dict[str, Any] = {"source": "npy", "x": x, "y": y, "standardize": False}
     if job.features == 1:
         data = {"source": "quadratic", "rows": job.rows}
-    settings: dict[str, Any] = {"engine": engine} if "engine" in RunConfig.model_fields else {}
-    if engine != "eager" and not settings:
-        raise ValueError(f"engine {engine!r}: this gdrun has one engine only")
-    result = gdrun_train(
-        "full" if job.batch_size == job.rows else "minibatch",
-        batch_size=job.batch_size,
-        data=data,
-        hidden_size=job.hidden,
-        lr=job.lr,
-        seeds=job.lanes,
-        epochs=job.epochs,
-        eval_every=job.epochs,
-        sampling="sequential",
-        drop_last=True,
-        device="cpu",
-        **settings,
-    )
+    method: Method = "full" if job.batch_size == job.rows else "minibatch"
+    settings: dict[str, Any] = {
+        "batch_size": job.batch_size,
+        "data": data,
+        "hidden_size": job.hidden,
+        "lr": job.lr,
+        "seeds": job.lanes,
+        "epochs": job.epochs,
+        "eval_every": job.epochs,
+        "sampling": "sequential",
+        "drop_last": True,
+        "device": "cpu",
+        "engine": engine,
+    }
+    experiment = prepare(method, configure(None, settings))
+    compile_seconds = seconds(lambda: settle(experiment))
+    result = gdrun_train(method, **settings)
     epochs = result.epochs
     return Trained(
         first_losses=[
@@ -47,7 +51,7 @@ def train(job: Job, engine: str = "eager") -> Trained:
         last_losses=[lane.train_loss or math.nan for lane in result.lanes],
         updates=job.updates,
         seconds=result.lanes[0].seconds,
-        compile_seconds=0.0,
+        compile_seconds=compile_seconds,
     )
 
 

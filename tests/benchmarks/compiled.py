@@ -1,0 +1,254 @@
+"""What compiled programs gain: beside the article's loop, JAX, and the bare products of matrices.
+
+Run by hand: `python -m tests.benchmarks.compiled` with the `bench` extra; see README.md beside this
+file. A ratio is of two things measured in turn, as median and range over the rounds; below 1, the
+first is the faster.
+"""
+
+import argparse
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from statistics import median
+
+import torch
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from gdrun import programs
+from gdrun.compiled import compiled
+from gdrun.dataset import Dataset
+from gdrun.eager import eagerly
+from gdrun.engine import train
+from gdrun.models import Network, Problem
+from gdrun.program import program_for
+from gdrun.records import Lane
+from gdrun.state import Plan, initial_state
+from gdrun.stretches import Execute
+from tests.benchmarks import article
+from tests.benchmarks.bench import process, seconds
+from tests.benchmarks.peers import jax_scan
+from tests.benchmarks.peers.job import ARTICLE, LARGE, MEDIUM, Job
+from tests.benchmarks.peers.problem import load
+
+JAX_COMPARE = Path(jax_scan.__file__).with_name("jax_compare.py")
+ARTICLE_UPDATES = 10_000
+
+
+@cache
+def posed(job: Job) -> tuple[Problem, Plan]:
+    """A job as gdrun has it, its rows in memory, and evaluated at the end alone."""
+    x, y = (torch.from_numpy(array.copy()) for array in (load(job).x, load(job).y))
+    names = tuple(f"x{k}" for k in range(job.features))
+    data = Dataset(x, y, x[:0], y[:0], names, "y", None, None, "a job")
+    lanes = tuple(Lane(job.lr, seed) for seed in range(job.lanes))
+    plan = Plan(
+        lanes, job.batch_size, job.epochs, "sequential", drop_last=True, eval_every=job.epochs
+    )
+    return Problem(data, Network((job.features, job.hidden, 1), "relu"), "mse"), plan
+
+
+def gdrun(job: Job, *, eager: bool = False) -> float:
+    """Training seconds of an update of all lanes, compiled unless it is to be `eager`."""
+    problem, plan = posed(job)
+    execute: Execute = eagerly
+    if not eager:
+        program = program_for(problem, plan)
+        if programs.find(program) is None and programs.build([program], lambda: False):
+            raise RuntimeError("no program could be built")
+        run = programs.find(program)
+        assert run
+        execute = compiled(run)
+    state = initial_state(problem, plan)
+    for _ in train(problem, plan, state, execute):
+        pass
+    return state.seconds / state.updates
+
+
+def jax(job: Job) -> float:
+    """Seconds of an update of all lanes in JAX's scan."""
+    trained = jax_scan.train(job)
+    return trained.seconds / trained.updates
+
+
+def by_hand(batch_size: int) -> Callable[[], float]:
+    """Seconds of an update of the article's loop."""
+
+    def measure() -> float:
+        losses, spent = article.train(batch_size, 100 if batch_size == 1 else 1000)
+        return spent / len(losses)
+
+    return measure
+
+
+def products() -> float:
+    """Seconds of the matrix products alone of a full batch of the large size, at once."""
+    rows, features, hidden = LARGE.rows, LARGE.features, LARGE.hidden
+    x, h, o = (torch.randn(rows, width) for width in (features, hidden, 1))
+    first, second = torch.randn(features, hidden), torch.randn(hidden, 1)
+
+    def multiply() -> None:
+        _ = x @ first, h @ second, o @ second.T, h.T @ o, x.T @ h
+
+    multiply()
+    return median(seconds(multiply) for _ in range(7))
+
+
+@contextmanager
+def no_programs() -> Iterator[None]:
+    """An empty cache of programs while it lasts."""
+    before = os.environ.get("GDRUN_CACHE")
+    with tempfile.TemporaryDirectory() as directory:
+        os.environ["GDRUN_CACHE"] = directory
+        try:
+            yield
+        finally:
+            del os.environ["GDRUN_CACHE"]
+            if before:
+                os.environ["GDRUN_CACHE"] = before
+
+
+def command(*arguments: str, cold: bool = False) -> Callable[[], float]:
+    """Wall time of a gdrun command as a process, with an empty cache of programs or as it is."""
+
+    def measure() -> float:
+        if not cold:
+            return process("-m", "gdrun", *arguments, "-o", "OUT")
+        with no_programs():
+            return process("-m", "gdrun", *arguments, "-o", "OUT")
+
+    return measure
+
+
+def lasting(job: Job, updates: int) -> Job:
+    """The same job for so many updates, about."""
+    return replace(job, epochs=max(1, updates // job.updates_per_epoch))
+
+
+SGD = lasting(replace(ARTICLE, batch_size=1), 1_000_000)
+MINIBATCH = lasting(ARTICLE, 400_000)
+FULL = lasting(replace(ARTICLE, batch_size=100), 200_000)
+LARGE_FULL = lasting(replace(LARGE, batch_size=LARGE.rows), 20)
+MILLION = ("sgd", "--epochs", "10000")
+SEEDS = ("sgd", "--seeds", "256", "--set", "log_every=100")
+
+Pair = tuple[str, Callable[[], float], Callable[[], float], float]
+
+
+def against_jax(name: str, job: Job, promised: float) -> Pair:
+    return f"{name}: program / JAX", lambda: gdrun(job), lambda: jax(job), promised
+
+
+STEADY: list[Pair] = [
+    ("batch 1: program / article's loop", lambda: gdrun(SGD), by_hand(1), 0.035),
+    ("batch 16: program / article's loop", lambda: gdrun(MINIBATCH), by_hand(16), 0.035),
+    ("batch 100: program / article's loop", lambda: gdrun(FULL), by_hand(100), 0.035),
+    against_jax("batch 1", SGD, 1.2),
+    against_jax("batch 16", MINIBATCH, 1.0),
+    against_jax("batch 100", FULL, 1.0),
+    against_jax("32 lanes, batch 1", lasting(replace(SGD, lanes=32), 100_000), 0.5),
+    against_jax("32 lanes, batch 16", lasting(replace(MINIBATCH, lanes=32), 30_000), 0.5),
+    against_jax("256 lanes, batch 1", lasting(replace(SGD, lanes=256), 20_000), 0.5),
+    against_jax("256 lanes, batch 16", lasting(replace(MINIBATCH, lanes=256), 5_000), 0.5),
+    (
+        "256 seeds of sgd: program / 256 times the article's loop",
+        lambda: gdrun(lasting(replace(SGD, lanes=256), 20_000)),
+        lambda: 256 * by_hand(1)(),
+        0.001,
+    ),
+    against_jax("10,000 × 16, 64 hidden, batch 32", lasting(MEDIUM, 50_000), 1.0),
+    against_jax("50,000 × 32, 256 hidden, batch 128", lasting(LARGE, 4_000), 2.3),
+    (
+        "50,000 × 32, 256 hidden, full batch: program / bare products",
+        lambda: gdrun(LARGE_FULL),
+        products,
+        1.4,
+    ),
+    (
+        "50,000 × 32, 256 hidden, full batch: eager / bare products",
+        lambda: gdrun(LARGE_FULL, eager=True),
+        products,
+        1.4,
+    ),
+    against_jax("50,000 × 32, 256 hidden, full batch", LARGE_FULL, 1.0),
+]
+PROCESSES: list[Pair] = [
+    (
+        "a million updates at batch 1, cold: process / article's loop",
+        command(*MILLION, cold=True),
+        lambda: 1e6 * by_hand(1)(),
+        0.1,
+    ),
+    (
+        "the same, warm",
+        command(*MILLION),
+        lambda: 1e6 * by_hand(1)(),
+        0.02,
+    ),
+    (
+        "256 seeds of sgd, cold: process / 256 times the article's loop",
+        command(*SEEDS, cold=True),
+        lambda: 256 * ARTICLE_UPDATES * by_hand(1)(),
+        0.02,
+    ),
+    (
+        "gdrun compare, cold / JAX with the same files and pictures",
+        command("compare", cold=True),
+        lambda: process(str(JAX_COMPARE), "OUT"),
+        1.0,
+    ),
+    (
+        "gdrun compare, warm / the same",
+        command("compare", "--set", "engine=compiled"),
+        lambda: process(str(JAX_COMPARE), "OUT"),
+        1.0,
+    ),
+]
+
+
+def report(title: str, pairs: list[Pair], rounds: int, console: Console) -> None:
+    """Measure pairs in turn, and print their ratios and both sides in microseconds."""
+    table = Table(title, "promised", "median", "range", "first (µs)", "second (µs)", box=None)
+    for name, first, second, promised in pairs:
+        found = [
+            (first(), second()) for _ in track(range(rounds), name, console=Console(stderr=True))
+        ]
+        ratios = [a / b for a, b in found]
+        table.add_row(
+            name,
+            f"≤ {promised:g}",
+            f"{median(ratios):.3g}",
+            f"{min(ratios):.3g} – {max(ratios):.3g}",
+            *(f"{1e6 * median(side):,.4g}" for side in zip(*found, strict=True)),
+        )
+    console.print(table)
+
+
+def main() -> None:
+    """Measure everything and print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=5, help="how often each pair is measured")
+    parser.add_argument("--only", default="", help="pairs whose names hold this text")
+    options = parser.parse_args()
+    console = Console(highlight=False, width=shutil.get_terminal_size((160, 0)).columns)
+    for title, pairs, warm in (("steady state", STEADY, True), ("processes", PROCESSES, False)):
+        chosen = [pair for pair in pairs if options.only in pair[0]]
+        if not chosen:
+            continue
+        if warm:
+            for _, first, second, _ in chosen:  # compile everything
+                first(), second()
+        else:  # build what warm runs find
+            process("-m", "gdrun", *MILLION, "-o", "OUT")
+            process("-m", "gdrun", "compare", "--set", "engine=compiled", "-o", "OUT")
+        report(title, chosen, options.rounds, console)
+
+
+if __name__ == "__main__":
+    main()
