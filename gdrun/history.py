@@ -2,12 +2,19 @@
 
 import math
 from array import array
-from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
-from gdrun.records import EpochRecord, Lane, Segment, Series, StepRecord, loss_cell
+from gdrun.records import (
+    EpochRecord,
+    Lane,
+    Segment,
+    Series,
+    StepRecord,
+    logged_of,
+    loss_cell,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -70,14 +77,12 @@ class Recorder:
         self, segment: Segment, numbers: range, losses: Sequence[Sequence[float]]
     ) -> None:
         updates, epochs = array("q", numbers), array("q", [segment.epoch]) * len(numbers)
-        by_lane = zip(self.histories, zip(*losses, strict=True), segment.diverged_at, strict=True)
-        for history, seen, diverged in by_lane:
-            # A lane counts up to the update that showed that it diverged.
-            kept = len(numbers) if diverged is None else bisect_right(numbers, diverged)
-            steps = history.steps
+        for lane, diverged in enumerate(segment.diverged_at):
+            kept = logged_of(numbers, diverged)
+            steps = self.histories[lane].steps
             steps["epoch"].extend(epochs[:kept])
             steps["update"].extend(updates[:kept])
-            steps["loss"].extend(array("d", seen[:kept]))
+            steps["loss"].extend(array("d", [row[lane] for row in losses[:kept]]))
             if diverged is not None and kept and math.isnan(steps["loss"][-1]):
                 steps["loss"][-1] = math.inf
         self._thin_steps()
@@ -91,8 +96,9 @@ class Recorder:
                 epochs["samples"].append(segment.samples)
                 epochs["seconds"].append(segment.seconds)
                 # As the file has them, so that results don't depend on whether a run was resumed.
-                for name in ("batch_loss", "train_loss", "val_loss"):
-                    epochs[name].append(_number(loss_cell(getattr(evaluation, name))))
+                epochs["batch_loss"].append(_number(loss_cell(evaluation.batch_loss)))
+                epochs["train_loss"].append(_number(loss_cell(evaluation.train_loss)))
+                epochs["val_loss"].append(_number(loss_cell(evaluation.val_loss)))
         self._thin_epochs()
 
     def read(self, epochs: Iterable[str], steps: Iterable[str]) -> None:
@@ -121,13 +127,13 @@ class Recorder:
         self._thin_steps()
 
     def _thin_epochs(self) -> None:
-        tables = [history.epochs for history in self.histories]
-        if self.keep and max(len(table["epoch"]) for table in tables) > self.keep:
+        if self.keep and any(len(h.epochs["epoch"]) > self.keep for h in self.histories):
+            tables = [history.epochs for history in self.histories]
             thin(tables, "epoch", ("train_loss", "batch_loss", "val_loss"), self.keep // 2)
 
     def _thin_steps(self) -> None:
-        tables = [history.steps for history in self.histories]
-        if self.keep and max(len(table["epoch"]) for table in tables) > self.keep:
+        if self.keep and any(len(h.steps["epoch"]) > self.keep for h in self.histories):
+            tables = [history.steps for history in self.histories]
             thin(tables, "update", ("loss",), self.keep // 2)
 
 
