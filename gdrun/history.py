@@ -2,11 +2,23 @@
 
 import math
 from array import array
-from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING
 
-from gdrun.records import EpochRecord, Lane, Segment, Series, StepRecord, loss_cell
+from gdrun.records import (
+    EpochRecord,
+    Lane,
+    Segment,
+    Series,
+    StepRecord,
+    logged_of,
+    loss_cell,
+)
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 COUNTS = frozenset({"epoch", "update", "updates", "samples"})
 # Rows of a table that are kept of a lane for pictures and the table of results.
@@ -65,14 +77,12 @@ class Recorder:
         self, segment: Segment, numbers: range, losses: Sequence[Sequence[float]]
     ) -> None:
         updates, epochs = array("q", numbers), array("q", [segment.epoch]) * len(numbers)
-        by_lane = zip(self.histories, zip(*losses, strict=True), segment.diverged_at, strict=True)
-        for history, seen, diverged in by_lane:
-            # A lane counts up to the update that showed that it diverged.
-            kept = len(numbers) if diverged is None else bisect_right(numbers, diverged)
-            steps = history.steps
+        for lane, diverged in enumerate(segment.diverged_at):
+            kept = logged_of(numbers, diverged)
+            steps = self.histories[lane].steps
             steps["epoch"].extend(epochs[:kept])
             steps["update"].extend(updates[:kept])
-            steps["loss"].extend(array("d", seen[:kept]))
+            steps["loss"].extend(array("d", [row[lane] for row in losses[:kept]]))
             if diverged is not None and kept and math.isnan(steps["loss"][-1]):
                 steps["loss"][-1] = math.inf
         self._thin_steps()
@@ -86,8 +96,9 @@ class Recorder:
                 epochs["samples"].append(segment.samples)
                 epochs["seconds"].append(segment.seconds)
                 # As the file has them, so that results don't depend on whether a run was resumed.
-                for name in ("batch_loss", "train_loss", "val_loss"):
-                    epochs[name].append(_number(loss_cell(getattr(evaluation, name))))
+                epochs["batch_loss"].append(_number(loss_cell(evaluation.batch_loss)))
+                epochs["train_loss"].append(_number(loss_cell(evaluation.train_loss)))
+                epochs["val_loss"].append(_number(loss_cell(evaluation.val_loss)))
         self._thin_epochs()
 
     def read(self, epochs: Iterable[str], steps: Iterable[str]) -> None:
@@ -116,13 +127,13 @@ class Recorder:
         self._thin_steps()
 
     def _thin_epochs(self) -> None:
-        tables = [history.epochs for history in self.histories]
-        if self.keep and max(len(table["epoch"]) for table in tables) > self.keep:
+        if self.keep and any(len(h.epochs["epoch"]) > self.keep for h in self.histories):
+            tables = [history.epochs for history in self.histories]
             thin(tables, "epoch", ("train_loss", "batch_loss", "val_loss"), self.keep // 2)
 
     def _thin_steps(self) -> None:
-        tables = [history.steps for history in self.histories]
-        if self.keep and max(len(table["epoch"]) for table in tables) > self.keep:
+        if self.keep and any(len(h.steps["epoch"]) > self.keep for h in self.histories):
+            tables = [history.steps for history in self.histories]
             thin(tables, "update", ("loss",), self.keep // 2)
 
 
@@ -138,39 +149,63 @@ def thin(
     """
     import numpy as np
 
-    longest = max(lanes, key=lambda lane: len(lane[by]))
-    numbers = np.array(longest[by])  # a copy: an array that is looked at can't be cut
-    always = {0}
+    # Copies throughout: an array that is looked at can't be cut.
+    numbers = np.array(max((lane[by] for lane in lanes), key=len))
+    always = np.zeros(len(numbers), bool)
+    always[[0, *(len(lane[by]) - 1 for lane in lanes if lane[by])]] = True
     extremes = []
     for name in losses:
-        values = np.full((len(lanes), len(numbers)), np.nan)
-        for row, lane in zip(values, lanes, strict=True):
-            row[: len(lane[name])] = lane[name]
-        values[np.isinf(values)] = np.nan
-        known = ~np.isnan(values)
-        always |= {int(np.flatnonzero(row)[-1]) for row in known if row.any()}
-        always |= {int(np.nanargmin(row)) for row in values if not np.isnan(row).all()}
-        extremes += [np.fmin.reduce(values), -np.fmax.reduce(values)]
-    always |= {len(lane[by]) - 1 for lane in lanes}
+        lowest, highest = np.full((2, len(numbers)), np.nan)
+        for lane in lanes:
+            values = np.array(lane[name])
+            values[np.isinf(values)] = np.nan
+            rows = np.flatnonzero(~np.isnan(values))
+            if len(rows):
+                always[[rows[-1], np.nanargmin(values)]] = True
+            low, high = lowest[: len(values)], highest[: len(values)]
+            np.fmin(low, values, out=low)
+            np.fmax(high, values, out=high)
+        extremes += [lowest, -highest]
+    chosen = _extremes_of_blocks(numbers, extremes, always, keep)
+    for lane in lanes:
+        own = chosen[: len(lane[by])]
+        for column in lane.values():
+            column[:] = array(column.typecode, np.array(column)[own].tobytes())
+
+
+def _extremes_of_blocks(
+    numbers: "NDArray[np.int64]",
+    extremes: "Sequence[NDArray[np.float64]]",
+    always: "NDArray[np.bool_]",
+    keep: int,
+) -> "NDArray[np.bool_]":
+    """Which rows stay: some always, and where each of the `extremes` is lowest in a block.
+
+    Blocks are the narrowest that leave at most so many rows.
+    """
+    import numpy as np
+
+    known = ~np.isnan(extremes).all(axis=0)
     # Powers of two, so that blocks are made of whole blocks whenever a history is thinned again.
     an_octave = max(1, keep // (2 * OCTAVES * len(extremes)))
+    octaves = 2 ** np.log2(np.maximum(numbers // an_octave, 1)).astype(np.int64)
     widest = 1
     while True:
         widest *= 2
-        widths = 2 ** np.log2(np.clip(numbers // an_octave, 1, widest)).astype(np.int64)
-        blocks = np.cumsum(np.diff(numbers // widths, prepend=-1) + np.diff(widths, prepend=0) != 0)
-        chosen = set(always)
+        is_last = widest > numbers[-1]
+        widths = np.minimum(octaves, widest)
+        begins = np.diff(numbers // widths, prepend=-1) + np.diff(widths, prepend=0) != 0
+        starts = np.flatnonzero(begins)
+        # Each block of which a loss is known leaves a row at least: most widths need no more.
+        if not is_last and np.count_nonzero(np.logical_or.reduceat(known, starts)) > keep:
+            continue
+        chosen = always.copy()
+        blocks = np.cumsum(begins) - 1
         for values in extremes:
-            order = np.lexsort((values, blocks))  # NaN comes last
-            first = order[np.flatnonzero(np.diff(blocks[order], prepend=-1))]
-            chosen.update(first[~np.isnan(values[first])].tolist())
-        if len(chosen) <= keep or widest > numbers[-1]:
-            break
-    kept = sorted(chosen)
-    for lane in lanes:
-        own = kept[: bisect_right(kept, len(lane[by]) - 1)]
-        for column in lane.values():
-            column[:] = array(column.typecode, [column[k] for k in own])
+            rows = np.flatnonzero(values == np.fmin.reduceat(values, starts)[blocks])
+            chosen[rows[np.diff(blocks[rows], prepend=-1) != 0]] = True  # the first of each block
+        if is_last or np.count_nonzero(chosen) <= keep:
+            return chosen
 
 
 def columns(

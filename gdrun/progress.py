@@ -25,11 +25,11 @@ class Track:
     epoch: int = 0
     updates: int = 0
     seconds: float = 0.0
-    loss: float = math.nan
-    best: float = math.inf
     diverged: int = 0
     curve: list[float] = field(default_factory=list)
+    _losses: Sequence[float | None] = ()
     _bests: list[float] = field(default_factory=list)
+    _gone: Sequence[int | None] = ()
     _stride: int = 1
     _seen: int = 0
 
@@ -49,6 +49,20 @@ class Track:
         return (self.total - self.updates) / self.rate if self.rate else None
 
     @property
+    def loss(self) -> float:
+        """The train loss, when it was last evaluated."""
+        return self._best_rate(self._losses) if self._losses else math.nan
+
+    @property
+    def best(self) -> float:
+        """The lowest that the train loss of each lane was, of the lanes left if there are any."""
+        left = [
+            None if at is not None and None in self._gone else best
+            for best, at in zip(self._bests, self._gone, strict=True)
+        ]
+        return self._best_rate(left) if left else math.inf
+
+    @property
     def state(self) -> str:
         """`waiting`, `diverged`, `done` or the empty string while it trains."""
         if self.diverged == len(self.series.lanes):
@@ -61,49 +75,42 @@ class Track:
         """Take in what earlier processes recorded."""
         losses = [history.epochs["train_loss"] for history in histories]
         self._bests = [min(filter(math.isfinite, column), default=math.inf) for column in losses]
-        self.best = self._best_rate(self._bests)
+        self._gone = [None] * len(losses)
         rows = max(len(column) for column in losses)
         for row in range(0, rows, -(-rows // CURVE_POINTS) or 1):
             known = [column[row] if row < len(column) else math.nan for column in losses]
-            loss = self._best_rate(known)
-            if loss < math.inf:
-                self.loss = loss
-                self._remember(self.loss)
+            if self._best_rate(known) < math.inf:
+                self._losses = known
+                self._remember()
 
     def advance(self, segment: Segment) -> None:
         """Take in a segment."""
         self.updates, self.seconds = segment.updates, segment.seconds
-        self.diverged = sum(update is not None for update in segment.diverged_at)
+        self.diverged = len(segment.diverged_at) - segment.diverged_at.count(None)
         if not segment.ends_epoch:
             return
         self.epoch = segment.epoch
         losses = [e.train_loss if e else None for e in segment.evaluations]
-        if any(loss is not None for loss in losses):
-            self.loss = self._best_rate([math.nan if loss is None else loss for loss in losses])
+        if losses.count(None) < len(losses):
+            self._losses, self._gone = losses, segment.diverged_at
             self._bests = self._bests or [math.inf] * len(losses)
             for lane, loss in enumerate(losses):
                 if loss is not None and loss < self._bests[lane]:
                     self._bests[lane] = loss
-            gone = [at is not None for at in segment.diverged_at]
-            left = [
-                math.nan if over and not all(gone) else best
-                for best, over in zip(self._bests, gone, strict=True)
-            ]
-            self.best = self._best_rate(left)
-            self._remember(self.loss)
+            self._remember()
 
-    def _best_rate(self, losses: Sequence[float]) -> float:
+    def _best_rate(self, losses: Sequence[float | None]) -> float:
         """The lowest among learning rates of the medians over the lanes whose losses are finite."""
         by_rate: dict[float, list[float]] = {}
         for lane, loss in zip(self.series.lanes, losses, strict=True):
-            if math.isfinite(loss):
+            if loss is not None and math.isfinite(loss):
                 by_rate.setdefault(lane.lr, []).append(loss)
         return min((median(found) for found in by_rate.values()), default=math.inf)
 
-    def _remember(self, loss: float) -> None:
+    def _remember(self) -> None:
         """Keep every k-th loss, with k doubled whenever there are too many."""
         if self._seen % self._stride == 0:
-            self.curve.append(loss)
+            self.curve.append(self.loss)
             if len(self.curve) > CURVE_POINTS:
                 del self.curve[1::2]
                 self._stride *= 2

@@ -4,12 +4,13 @@ The engine yields a `Segment` at a time; `epoch_lines` and `step_lines` turn it 
 `epochs.csv` and `steps.csv`.
 """
 
-from collections.abc import Iterator, Sequence
+from bisect import bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from operator import itemgetter
 from typing import Literal
 
 Status = Literal["running", "done", "diverged", "interrupted", "failed"]
+ROWS_AT_ONCE = 2**12  # that are formatted, lest that take much memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,66 +128,55 @@ class Series:
         return list(dict.fromkeys(lane.lr for lane in self.lanes))
 
 
-def epoch_rows(series: Series, segment: Segment) -> Iterator[EpochRecord]:
-    """The rows of `epochs.csv` that a segment completes: one a lane that hadn't diverged before."""
-    for lane, evaluation in zip(series.lanes, segment.evaluations, strict=False):
-        if evaluation is not None:
-            yield EpochRecord(
-                series.method,
-                series.batch_size,
-                lane.lr,
-                lane.seed,
-                segment.epoch,
-                segment.updates,
-                segment.samples,
-                segment.seconds,
-                evaluation.batch_loss,
-                evaluation.train_loss,
-                evaluation.val_loss,
-            )
-
-
 def header(record: type[EpochRecord] | type[StepRecord]) -> str:
     """The first line of the CSV file that holds such records."""
     return ",".join(column.name for column in fields(record)) + "\n"
 
 
 def epoch_lines(series: Series, segment: Segment) -> str:
-    """The rows of `epochs.csv` that a segment completes, as text."""
+    """The rows of `epochs.csv` that a segment completes: one a lane that hadn't diverged before."""
+    at = f"{segment.epoch},{segment.updates},{segment.samples},{segment.seconds:.6f}"
     return "".join(
-        f"{row.method},{row.batch_size},{row.lr!r},{row.seed},{row.epoch},{row.updates},"
-        f"{row.samples},{row.seconds:.6f},{loss_cell(row.batch_loss)},{loss_cell(row.train_loss)},"
-        f"{loss_cell(row.val_loss)}\n"
-        for row in epoch_rows(series, segment)
+        [
+            f"{series.method},{series.batch_size},{lane.lr!r},{lane.seed},{at},"
+            f"{loss_cell(e.batch_loss)},{loss_cell(e.train_loss)},{loss_cell(e.val_loss)}\n"
+            for lane, e in zip(series.lanes, segment.evaluations, strict=False)
+            if e is not None
+        ]
     )
 
 
 def step_lines(series: Series, segment: Segment, every: int) -> str:
     """The rows of `steps.csv` of a segment, as text: update by update, lane by lane.
 
-    One template serves all updates that have the same lanes left, since this runs once an update.
+    All updates that have the same lanes left are formatted at once, since there may be millions.
     """
     numbers, losses = segment.logged(every)
-    lines: list[str] = []
-    while len(lines) < len(numbers):
-        first = numbers[len(lines)]
-        last = [segment.updates if at is None else at for at in segment.diverged_at]
-        left = [lane for lane, update in enumerate(last) if update >= first]
-        if not left:
-            break
-        until = min(last[lane] for lane in left)
+    ends = [logged_of(numbers, at) for at in segment.diverged_at]
+    texts: list[str] = []
+    start = 0
+    while left := [lane for lane, end in enumerate(ends) if end > start]:
+        end = min([start + max(1, ROWS_AT_ONCE // len(left)), *[ends[lane] for lane in left]])
         template = "".join(
-            f"{series.method},{series.batch_size},{series.lanes[lane].lr!r},"
-            f"{series.lanes[lane].seed},{segment.epoch},\0,%.9g\n"
-            for lane in left
+            [
+                f"{series.method},{series.batch_size},{series.lanes[lane].lr!r},"
+                f"{series.lanes[lane].seed},{segment.epoch},%d,%.9g\n"
+                for lane in left
+            ]
         )
-        pick = itemgetter(*left)
-        lines += [
-            template.replace("\0", str(number)) % pick(row)
-            for number, row in zip(numbers[len(lines) :], losses[len(lines) :], strict=True)
-            if number <= until
-        ]
-    return "".join(lines)
+        width = 2 * len(left)
+        cells: list[float] = [0] * (width * (end - start))
+        for place, lane in enumerate(left):
+            cells[2 * place :: width] = numbers[start:end]
+            cells[2 * place + 1 :: width] = [row[lane] for row in losses[start:end]]
+        texts.append(template * (end - start) % tuple(cells))
+        start = end
+    return "".join(texts)
+
+
+def logged_of(numbers: range, diverged_at: int | None) -> int:
+    """How many of the updates count for a lane: up to that which showed that it diverged."""
+    return len(numbers) if diverged_at is None else bisect_right(numbers, diverged_at)
 
 
 def loss_cell(loss: float | None) -> str:

@@ -225,6 +225,26 @@ def test_track_shows_medians_of_the_lanes_left() -> None:
     assert track.state == "diverged"
 
 
+def test_a_lane_that_diverged_counts_until_the_next_evaluation_or_if_none_is_left() -> None:
+    track = Track(series(lanes=2), 10, 10)
+    assert math.isnan(track.loss)
+    assert track.best == math.inf
+    track.advance(
+        Segment(1, 10, 10, 0.1, [], (None, None), tuple(Evaluation(None, x, None) for x in (1, 3)))
+    )
+    assert (track.loss, track.best) == (2, 2)
+    track.advance(Segment(2, 15, 15, 0.15, [], (12, None), ()))
+    assert (track.loss, track.best) == (2, 2)
+    unknown = Evaluation(None, None, None)
+    track.advance(Segment(2, 20, 20, 0.2, [], (12, None), (unknown, unknown)))
+    assert (track.loss, track.best) == (2, 2)
+    track.advance(Segment(3, 30, 30, 0.3, [], (12, None), (None, Evaluation(None, 4, None))))
+    assert (track.loss, track.best) == (4, 3)
+    last = Evaluation(None, math.inf, None)
+    track.advance(Segment(4, 40, 40, 0.4, [], (12, 38), (None, last)))
+    assert (track.loss, track.best) == (math.inf, 2)
+
+
 @pytest.mark.parametrize(
     ("value", "expected"),
     [

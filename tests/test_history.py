@@ -148,6 +148,106 @@ def test_reading_keeps_no_more_than_it_may(monkeypatch: pytest.MonkeyPatch) -> N
     assert most < 2 * (600 + 100)
 
 
+def naive_choice(column: dict[str, "array[float]"], losses: list[str], keep: int) -> list[int]:
+    """The rows that stay of one lane, found block by block and width by width."""
+    numbers = column["epoch"]
+    known = {
+        name: [k for k, value in enumerate(column[name]) if math.isfinite(value)] for name in losses
+    }
+    always = {0, len(numbers) - 1}
+    for name, rows in known.items():
+        if rows:
+            always |= {rows[-1], min(rows, key=column[name].__getitem__)}
+    widest = 1
+    while True:
+        widest *= 2
+        blocks: list[tuple[int, int]] = []
+        for number in map(int, numbers):
+            # As few as are kept here, blocks are as wide as their numbers are large.
+            width = 2 ** (min(max(number, 1), widest).bit_length() - 1)
+            blocks.append((width, number // width))
+        chosen = set(always)
+        for name, rows in known.items():
+            of_block: dict[tuple[int, int], list[int]] = {}
+            for k in rows:
+                of_block.setdefault(blocks[k], []).append(k)
+            for inside in of_block.values():  # the first where there are several
+                chosen.add(min(inside, key=column[name].__getitem__))
+                chosen.add(max(inside, key=column[name].__getitem__))
+        if len(chosen) <= keep or widest > numbers[-1]:
+            return sorted(chosen)
+
+
+@given(
+    rows=st.integers(2, 600),
+    keep=st.integers(1, 300),
+    seed=st.integers(0, 9999),
+    values=st.sampled_from([(0.0, -0.0, 1.0, 2.0), (math.nan, math.inf, -math.inf, 1.0), ()]),
+    gap=st.sampled_from([1, 3, 7]),
+)
+@settings(max_examples=200, deadline=None)
+def test_of_the_narrowest_blocks_that_fit_the_first_extremes_stay(
+    rows: int, keep: int, seed: int, values: tuple[float, ...], gap: int
+) -> None:
+    draws = random.Random(seed)
+
+    def loss(row: int) -> float:
+        return math.nan if row % gap else draws.choice(values) if values else draws.random()
+
+    column: dict[str, array[float]] = {
+        # As after an earlier thinning: some are missing.
+        "epoch": array("d", sorted(draws.sample(range(2 * rows), rows))),
+        "train_loss": array("d", map(loss, range(rows))),
+        "batch_loss": array("d", (draws.choice((0.5, draws.random())) for _ in range(rows))),
+    }
+    thinned = {name: array("d", numbers) for name, numbers in column.items()}
+    thin([thinned], "epoch", ("train_loss", "batch_loss"), keep)
+    kept = naive_choice(column, ["train_loss", "batch_loss"], keep)
+    for name, numbers in column.items():
+        assert thinned[name].tobytes() == array("d", [numbers[k] for k in kept]).tobytes()
+
+
+def test_lanes_without_any_logged_update_leave_the_others_in_order() -> None:
+    recorder = Recorder(Series("sgd", 1, LANES), log_every=10, keep=600)
+    for first in range(0, 10_000, 50):
+        rows = [[1 / update, 2.0, math.nan] for update in range(first + 1, first + 51)]
+        recorder.add(Segment(1, first + 50, 0, 0.0, rows, (None, None, 3)))
+    one, _, gone = (history.steps for history in recorder.histories)
+    assert list(one["update"]) == sorted(one["update"])
+    assert (one["update"][0], one["update"][-1]) == (10, 10_000)
+    assert not gone["update"]
+
+
+@given(
+    updates=st.integers(0, 40),
+    every=st.sampled_from([1, 2, 7]),
+    before=st.integers(0, 30),
+    diverged=st.lists(st.one_of(st.none(), st.integers(1, 75)), min_size=1, max_size=4),
+    at_once=st.sampled_from([1, 3, 2**12]),
+    seed=st.integers(0, 99),
+)
+@settings(max_examples=200, deadline=None)
+def test_a_row_a_lane_and_logged_update_until_it_diverged(
+    updates: int, every: int, before: int, diverged: list[int | None], at_once: int, seed: int
+) -> None:
+    draws = random.Random(seed)
+    lanes = tuple(Lane(0.1 / (k + 1), k) for k in range(len(diverged)))
+    losses = [
+        [draws.choice([draws.random(), 1e-20, 3e7, math.nan, math.inf]) for _ in lanes]
+        for _ in range(updates)
+    ]
+    segment = Segment(4, before + updates, 0, 0.0, losses, tuple(diverged))
+    expected = [
+        f"sgd,1,{lane.lr!r},{lane.seed},4,{update},{loss:.9g}\n"
+        for update, row in enumerate(losses, before + 1)
+        for lane, loss, at in zip(lanes, row, diverged, strict=True)
+        if update % every == 0 and (at is None or update <= at)
+    ]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("gdrun.records.ROWS_AT_ONCE", at_once)
+        assert step_lines(Series("sgd", 1, lanes), segment, every) == "".join(expected)
+
+
 def test_infinite_losses_displace_no_finite_one() -> None:
     numbers: array[float] = array("d", range(1000))
     column = {"epoch": numbers, "train_loss": array("d", [1.0] * 1000)}
