@@ -41,7 +41,7 @@ def build(program: Program, package: Path) -> None:
 def _exported(program: Program) -> torch.export.ExportedProgram:
     """A scan over blocks, of which there may be any number from two on."""
     graph, scan = traced(program), inductor.scan()
-    params, velocity, *_ = arguments = example(program, blocks=2)
+    params, velocity, _, *inputs = arguments = example(program, blocks=2)
     weights = len(params)
     constant = 2 if program.constant else 0
 
@@ -65,8 +65,8 @@ def _exported(program: Program) -> torch.export.ExportedProgram:
 
     any_number = torch.export.Dim("blocks", min=2)
     fixed = (None,) * weights, (None,) * len(velocity), None
-    inputs = (None,) * constant + ({0: any_number},) * (4 - constant)
-    dynamic = (*fixed, inputs)
+    scanned = ({0: any_number},) * (len(inputs) - constant)
+    dynamic = (*fixed, ((None,) * constant + scanned))
     return torch.export.export(Blocks(), arguments, dynamic_shapes=dynamic, strict=False)
 
 

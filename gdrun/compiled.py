@@ -22,7 +22,8 @@ from gdrun.threads import threads_for
 
 # Losses of a call, which the logs have to take before anybody is listened to.
 MOST_LOSSES = 2**18
-FEWEST_BLOCKS = 2  # that a program takes
+# Weights at ends of epochs that a call hands out (2 MB): new memory takes longer than they do.
+ENDS_NUMBERS = 2**19
 GROWTH = 8  # how many times as many blocks the next call may have
 
 
@@ -58,13 +59,13 @@ def _execute(run: Run, problem: Problem, plan: Plan, state: TrainState) -> Itera
     stored = [blocks.program.store(tensor) for tensor in (*state.params, *state.velocity)]
     most = _most_blocks(blocks, stored)
     _warm_up(run, blocks, stored, done)
-    number = FEWEST_BLOCKS
+    number = blocks.fewest
     while done < blocks.total:
         call, stored = _call(run, blocks, stored, done, number)
         yield from _by_epochs(blocks, call)
         done += len(call.losses)
         in_time = int(stretches.SEGMENT_SECONDS * number / call.seconds)
-        number = max(FEWEST_BLOCKS, min(in_time, number * GROWTH, most))
+        number = max(1, min(in_time, number * GROWTH, most) // blocks.fewest) * blocks.fewest
 
 
 def _call(
@@ -74,12 +75,13 @@ def _call(
     program, tensors = blocks.program, 2 * (len(blocks.problem.network.sizes) - 1)
     start = time.perf_counter()
     with threads_for(blocks.work):
-        first = blocks.place(done) // program.updates
-        updates, counts = blocks.updates_at(first, number)
-        counts &= updates >= done
-        stored, losses, ends = _run(run, blocks, stored, blocks.inputs(updates, counts))
+        first = blocks.first(done)
+        inputs, counts = blocks.inputs(done, number)
+        stored, losses, ends = _run(run, blocks, stored, inputs)
     seconds = time.perf_counter() - start
-    losses = losses.flatten(0, 1)[counts]
+    losses = losses.flatten(0, 1)
+    if not counts.all():
+        losses = losses[counts]
     last = done + len(losses)
     cuts = [*range((done // blocks.an_epoch + 1) * blocks.an_epoch, last + 1, blocks.an_epoch)]
     ended = [blocks.end_of(cut // blocks.an_epoch) for cut in cuts]
@@ -103,10 +105,9 @@ def _run(
 
 def _warm_up(run: Run, blocks: Blocks, stored: list[Tensor], done: int) -> None:
     """Take blocks that don't count, so that those that are timed don't pay for the start."""
-    first = blocks.place(done) // blocks.program.updates
-    updates, counts = blocks.updates_at(first, FEWEST_BLOCKS)
     with threads_for(blocks.work):
-        _run(run, blocks, stored, blocks.inputs(updates, torch.zeros_like(counts)))
+        *inputs, counts = blocks.inputs(done, blocks.fewest)[0]
+        _run(run, blocks, stored, [*inputs, torch.zeros_like(counts)])
 
 
 def _most_blocks(blocks: Blocks, stored: Sequence[Tensor]) -> int:
@@ -116,8 +117,8 @@ def _most_blocks(blocks: Blocks, stored: Sequence[Tensor]) -> int:
     rows = own.updates * own.batch_size * (1 if own.shared else own.lanes) * columns
     rows = 1 if own.constant else rows
     ends = len(own.ends) * sum(tensor.numel() for tensor in stored)
-    in_memory = BLOCK_NUMBERS // max(rows, ends)
-    return max(FEWEST_BLOCKS, min(in_memory, MOST_LOSSES // (own.updates * own.lanes)))
+    in_memory = min(BLOCK_NUMBERS // rows, ENDS_NUMBERS // ends)
+    return min(in_memory, MOST_LOSSES // (own.updates * own.lanes))
 
 
 def _by_epochs(blocks: Blocks, call: _Call) -> Iterator[Stretch]:

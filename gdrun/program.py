@@ -7,7 +7,7 @@ ends of epochs in a block.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
 from typing import Any
@@ -66,7 +66,7 @@ class Program:
     @property
     def lanes_last(self) -> bool:
         """Whether the lanes are the innermost axis in memory."""
-        return self.lanes >= MANY_LANES and self.written_out
+        return self.lanes >= MANY_LANES and self.batch_size > 1 and self.written_out
 
     @property
     def written_out(self) -> bool:
@@ -94,7 +94,7 @@ def program_for(problem: Problem, plan: Plan) -> Program:
     else:  # of blocks as many as are needed anyway, with as few updates left out as can be
         updates = -(-an_epoch // -(-an_epoch // most))
         ends = (updates,)
-    return Program(
+    program = Program(
         network=problem.network,
         loss_name=problem.loss_name,
         rule=plan.rule,
@@ -108,6 +108,8 @@ def program_for(problem: Problem, plan: Plan) -> Program:
         constant=plan.sampling == "sequential" and an_epoch == 1,
         ragged=not plan.drop_last and rows % plan.batch_size != 0,
     )
+    # Numbers that are the same in all lanes would be read one by one beside those that aren't.
+    return replace(program, shared=program.shared and not program.lanes_last)
 
 
 def most_updates(work: int) -> int:
@@ -119,9 +121,9 @@ def block(program: Program) -> Callable[..., Any]:
     """The updates of a block as a function of the state before and of the rows.
 
     It takes the weights and momentum buffers, the learning rates (R,), the rows ([K,] [R,] B, D)
-    and ([K,] [R,] B, O), their weights in the mean (K, B) and whether each update counts (K,); it
-    returns weights and buffers after the block, the losses (K, R), and weights and buffers at the
-    `ends`. Updates that don't count leave everything as it is.
+    and ([K,] [R,] B, O), if ragged their weights in the mean (K, B), and whether each update counts
+    (K,); it returns weights and buffers after the block, the losses (K, R), and weights and buffers
+    at the `ends`. Updates that don't count leave everything as it is.
     """
     losses_of = partial(mean_losses, program.network, program.loss_name)
 
@@ -131,9 +133,9 @@ def block(program: Program) -> Callable[..., Any]:
         lr: Tensor,
         x: Tensor,
         y: Tensor,
-        rows: Tensor,
-        counts: Tensor,
+        *more: Tensor,
     ) -> tuple[Any, ...]:
+        *rows, counts = more
         params, velocity = (
             tuple(program.recall(t).clone() for t in tensors) for tensors in (params, velocity)
         )
@@ -144,7 +146,7 @@ def block(program: Program) -> Callable[..., Any]:
         for k in range(program.updates):
             before = [tensor.clone() for tensor in moved]
             xk, yk = (t if program.constant else t[k] for t in (x, y))
-            own = rows[k] if program.ragged else None
+            own = rows[0][k] if program.ragged else None
             for first in range(0, program.batch_size, program.chunk):
                 piece = slice(first, min(first + program.chunk, program.batch_size))
                 share = (piece.stop - first) / program.batch_size
@@ -184,15 +186,17 @@ def example(program: Program, blocks: int) -> tuple[Any, ...]:
     )
     velocity = tuple(map(torch.zeros_like, params)) if program.rule.momentum else ()
     lead = (blocks, program.updates)
-    across = (1,) if program.shared else (program.lanes,)
+    across = () if program.shared else (program.lanes,)
     x, y = (
         torch.zeros(*lead, *across, program.batch_size, width) for width in (sizes[0], sizes[-1])
     )
-    x, y = (t.squeeze(2) if program.shared else program.store(t) for t in (x, y))
+    if not program.shared:
+        x, y = program.store(x), program.store(y)
     if program.constant:
         x, y = x[0, 0], y[0, 0]
-    rows = torch.full((*lead, program.batch_size), 1 / program.batch_size)
-    return params, velocity, torch.ones(program.lanes), x, y, rows, torch.ones(lead) > 0
+    weights = [torch.full((*lead, program.batch_size), 1 / program.batch_size)]
+    more = (*(weights if program.ragged else []), torch.ones(lead) > 0)
+    return params, velocity, torch.ones(program.lanes), x, y, *more
 
 
 def traced(program: Program) -> torch.nn.Module:

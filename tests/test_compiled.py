@@ -34,7 +34,8 @@ from tests.conftest import Invoke, descend, make_plan, make_problem, slow
 from tests.test_resume import logs
 
 NO_PICTURES = ("--set", "plot.enabled=false")
-THREE = (Lane(0.05, 0), Lane(0.1, 1), Lane(0.02, 7))
+# Slow enough for differences in last digits to stay there.
+THREE = (Lane(0.01, 0), Lane(0.005, 1), Lane(0.002, 7))
 
 
 def interpreted(program: Program) -> Run:
@@ -49,8 +50,9 @@ def interpreted(program: Program) -> Run:
         assert all(tensor.is_contiguous() for tensor in inputs)
         found = []
         for scanned in zip(*rest[fixed:], strict=True):
+            own = (tensor.clone() for tensor in scanned)  # at the same place in any call
             moved, losses, ends = one(
-                tuple(moved[:weights]), tuple(moved[weights:]), lr, *rest[:fixed], *scanned
+                tuple(moved[:weights]), tuple(moved[weights:]), lr, *rest[:fixed], *own
             )
             found.append([losses, *ends])
         return [*moved, *(torch.stack(each) for each in zip(*found, strict=True))]
@@ -133,9 +135,9 @@ def test_a_state_goes_on_to_the_same_bits_wherever_it_was_left(
         first = list(islice(train(problem, plan, state, execute), stop))
         state = state.clone()
         rest = list(train(problem, plan, state, execute))
-    assert told([*first, *rest]) == told(whole)
-    assert all(map(torch.equal, state.params, end.params))
-    assert all(map(torch.equal, state.velocity, end.velocity))
+    assert repr(told([*first, *rest])) == repr(told(whole))  # losses that are no numbers, too
+    for found, expected in ((state.params, end.params), (state.velocity, end.velocity)):
+        torch.testing.assert_close(found, expected, rtol=0, atol=0, equal_nan=True)
 
 
 def test_lanes_that_diverge_leave_their_neighbours_alone() -> None:
@@ -175,16 +177,15 @@ def test_each_update_has_one_place(
     plan = make_plan(min(batch, rows), epochs=9, lanes=THREE[:lanes], drop_last=drop)
     blocks = Blocks(problem, plan, program_for(problem, plan))
     done = min(done, blocks.total - 1)
-    first = blocks.place(done) // blocks.program.updates
-    updates, counts = blocks.updates_at(first, number)
-    counts &= updates >= done
-    counted = updates[counts].tolist()
-    assert counted == list(range(done, done + len(counted)))
+    number = number // blocks.fewest * blocks.fewest or blocks.fewest
+    first = blocks.first(done) * blocks.program.updates
+    _, counts = blocks.inputs(done, number)
+    assert len(counts) == number * blocks.program.updates
+    counted = [first + place for place, count in enumerate(counts.tolist()) if count]
     assert counted
-    assert int(updates.max()) < blocks.total
-    for place, update in enumerate(updates.tolist(), first * blocks.program.updates):
-        if update in counted and counts[place - first * blocks.program.updates]:
-            assert blocks.place(update) == place
+    assert counted == [blocks.place(done + k) for k in range(len(counted))]
+    following = done + len(counted)
+    assert following == blocks.total or blocks.place(following) >= first + len(counts)
 
 
 def test_blocks_are_shorter_the_more_an_update_does() -> None:
@@ -246,9 +247,8 @@ def test_the_graph_of_a_block_is_the_block(name: str) -> None:
     blocks = Blocks(problem, plan, program)
     params = [program.store(tensor) for tensor in initial_state(problem, plan).params]
     velocity = [torch.full_like(tensor, 0.01) for tensor in params if program.rule.momentum]
-    updates, counts = blocks.updates_at(0, 2)
-    counts[1::3] = False
-    inputs = blocks.inputs(updates, counts)
+    inputs, _ = blocks.inputs(0, 2)
+    inputs[-1][:, 1::3] = False
     fixed = 2 if program.constant else 0
     own = [*inputs[:fixed], *(tensor[0] for tensor in inputs[fixed:])]
     arguments = tuple(params), tuple(velocity), plan.rates(torch.device("cpu")), *own
