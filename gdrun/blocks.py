@@ -67,7 +67,7 @@ class Blocks:
     @cached_property
     def a_period(self) -> int:
         """Updates of a period: those of an epoch, or of as many as fit a block."""
-        return self.an_epoch * len(self.program.ends)
+        return self.an_epoch * max(1, len(self.program.ends))
 
     @cached_property
     def blocks_a_period(self) -> int:
@@ -98,6 +98,16 @@ class Blocks:
         number = self.place(done) // self.program.updates
         return number if self.fewest == FEWEST else number // ALIGNED * ALIGNED
 
+    def rounded(self, done: int, number: int) -> int:
+        """About so many blocks after so many updates: to the end of a period if there is one."""
+        a_period = self.blocks_a_period
+        left = a_period - self.first(done) % a_period
+        if not self.program.ends:
+            number = min(number, left)
+        elif self.fewest == FEWEST and number > a_period:
+            number = left + (number - left) // a_period * a_period
+        return -(-max(1, number) // self.fewest) * self.fewest
+
     def inputs(self, done: int, number: int) -> tuple[list[Tensor], Tensor]:
         """What the program takes of so many blocks, the first of which is `first(done)`.
 
@@ -111,10 +121,15 @@ class Blocks:
         inputs = parts[0] if len(parts) == 1 else [torch.cat(t) for t in zip(*parts, strict=True)]
         counts = inputs[-1] = inputs[-1].clone()
         counts[: self.place(done) - first * size] = False
-        counts[max(0, self.place(self.total - 1) + 1 - first * size) :] = False
+        counts[max(0, self.place(self._stop(done) - 1) + 1 - first * size) :] = False
         # In the order of their axes in memory, which the program takes for granted.
         inputs = [tensor.contiguous().view(number, size, *tensor.shape[1:]) for tensor in inputs]
         return [*self._all_rows, *inputs], counts
+
+    def _stop(self, done: int) -> int:
+        """The updates after which a call ends that goes on after so many."""
+        epoch_ends = (done // self.an_epoch + 1) * self.an_epoch
+        return self.total if self.program.ends else min(epoch_ends, self.total)
 
     def _parts(self, first: int, number: int) -> Iterator[tuple[int, int, int, int]]:
         """Cut blocks at periods: a period, how many from it on, and from which block to which."""
@@ -169,10 +184,15 @@ class Blocks:
     ) -> list[Tensor]:
         """Rows that all lanes see, (P, [R,] B, …), the same in every period."""
         del period
-        if stop - start < self.blocks_a_period:
-            rows = [take(source, places.positions) for source in self._sources]
-        else:
+        size, updates = self.program.batch_size, self.program.updates
+        first, last = start * updates, stop * updates
+        if stop - start == self.blocks_a_period:
             rows = [rows.repeat(periods, 1, 1) for rows in self._a_period_of_rows]
+        elif last <= self.a_period and not self.program.ragged:  # as they lie in memory
+            rows = [source[first * size : last * size] for source in self._sources]
+            rows = [each.view(last - first, size, each.shape[1]) for each in rows]
+        else:
+            rows = [take(source, places.positions) for source in self._sources]
         return [self._for_all(each) for each in rows]
 
     def _for_all(self, rows: Tensor) -> Tensor:
@@ -192,7 +212,7 @@ class Blocks:
         """Rows that each lane sees in an order of its own: (P, R, B, …) as the program has them."""
         del start, stop
         rows, positions = self.problem.data.rows, places.positions
-        short = len(self.program.ends)  # epochs of a period
+        short = self.a_period // self.an_epoch
         if periods * short > 1:
             epochs = range(period * short + 1, (period + periods) * short + 1)
             orders = visiting_orders(self.plan.sampling, rows, self._seeds, epochs)

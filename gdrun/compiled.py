@@ -65,7 +65,7 @@ def _execute(run: Run, problem: Problem, plan: Plan, state: TrainState) -> Itera
         yield from _by_epochs(blocks, call)
         done += len(call.losses)
         in_time = int(stretches.SEGMENT_SECONDS * number / call.seconds)
-        number = max(1, min(in_time, number * GROWTH, most) // blocks.fewest) * blocks.fewest
+        number = blocks.rounded(done, min(in_time, number * GROWTH, most))
 
 
 def _call(
@@ -82,15 +82,16 @@ def _call(
     losses = losses.flatten(0, 1)
     if not counts.all():
         losses = losses[counts]
-    last = done + len(losses)
-    cuts = [*range((done // blocks.an_epoch + 1) * blocks.an_epoch, last + 1, blocks.an_epoch)]
-    ended = [blocks.end_of(cut // blocks.an_epoch) for cut in cuts]
-    at = torch.tensor(ended, dtype=torch.int64).view(-1, 2)
-    marks = [program.recall(tensor)[at[:, 0] - first, at[:, 1]].contiguous() for tensor in ends]
-    if last % blocks.an_epoch:
+    last, an_epoch = done + len(losses), blocks.an_epoch
+    cuts = [*range((done // an_epoch + 1) * an_epoch, last + 1, an_epoch)] if ends else []
+    at = [blocks.end_of(cut // an_epoch) for cut in cuts]
+    block, which = ([each[k] for each in at] for k in (0, 1))
+    marks = [program.recall(tensor)[[k - first for k in block], which] for tensor in ends]
+    if cuts[-1:] != [last]:
         cuts.append(last)
-        stands = (program.recall(tensor).contiguous() for tensor in stored)
-        marks = [torch.cat([mark, t.unsqueeze(0)]) for mark, t in zip(marks, stands, strict=True)]
+        stands = [program.recall(tensor).unsqueeze(0) for tensor in stored]
+        marks = [torch.cat(pair) for pair in zip(marks, stands, strict=True)] if ends else stands
+    marks = [mark.contiguous() for mark in marks]
     return _Call(done, losses, cuts, marks[:tensors], marks[tensors:], seconds), stored
 
 
@@ -117,7 +118,7 @@ def _most_blocks(blocks: Blocks, stored: Sequence[Tensor]) -> int:
     rows = own.updates * own.batch_size * (1 if own.shared else own.lanes) * columns
     rows = 1 if own.constant else rows
     ends = len(own.ends) * sum(tensor.numel() for tensor in stored)
-    in_memory = min(BLOCK_NUMBERS // rows, ENDS_NUMBERS // ends)
+    in_memory = min(BLOCK_NUMBERS // rows, ENDS_NUMBERS // max(1, ends))
     return min(in_memory, MOST_LOSSES // (own.updates * own.lanes))
 
 

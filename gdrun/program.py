@@ -24,6 +24,8 @@ from gdrun.threads import threads_of
 # of an update: twenty of the smallest, one of the largest.
 MOST_UPDATES = 20
 SMALL_WORK = 32
+# Where weights are more, and an epoch has many blocks, they aren't handed out after each.
+MUCH_TO_HAND_OUT, MANY_BLOCKS = 4096, 16
 # Up to so many multiply-adds of a lane, products are written out as sums, which the compiler fuses
 # with what comes before and after; above, libraries are faster.
 WRITTEN_OUT_WORK = 200_000
@@ -44,7 +46,7 @@ class Program:
         threads: how many processor threads compute.
         updates: K.
         ends: after which updates of the block (from 1) its weights are handed out: at the ends of
-            epochs.
+            epochs. None, where epochs are long and weights many: calls then end with the epoch.
         shared: whether all lanes see the same rows.
         constant: whether all updates see the same rows, too.
         ragged: whether a batch may have fewer rows than others.
@@ -93,7 +95,8 @@ def program_for(problem: Problem, plan: Plan) -> Program:
         ends = tuple(range(an_epoch, updates + 1, an_epoch))
     else:  # of blocks as many as are needed anyway, with as few updates left out as can be
         updates = -(-an_epoch // -(-an_epoch // most))
-        ends = (updates,)
+        large = lanes * problem.network.parameters > MUCH_TO_HAND_OUT
+        ends = () if large and an_epoch // updates >= MANY_BLOCKS else (updates,)
     program = Program(
         network=problem.network,
         loss_name=problem.loss_name,

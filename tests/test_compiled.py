@@ -107,24 +107,48 @@ plans = st.builds(
 )
 
 
-@given(plan=plans, chunk=st.sampled_from([None, 5]), hidden=st.sampled_from([(), (4,), (3, 2)]))
+@given(
+    plan=plans,
+    chunk=st.sampled_from([None, 5]),
+    hidden=st.sampled_from([(), (4,), (3, 2)]),
+    hand_out=st.sampled_from([0, 10**9]),
+)
 @settings(max_examples=40, deadline=None)
 def test_many_updates_at_a_time_are_the_same_as_one_by_one(
-    plan: Plan, chunk: int | None, hidden: tuple[int, ...]
+    plan: Plan, chunk: int | None, hidden: tuple[int, ...], hand_out: int
 ) -> None:
     problem = replace(make_problem(rows=12, features=2, hidden=hidden), chunk_rows=chunk)
-    segments, state = descend_in_blocks(problem, plan)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("gdrun.program.MUCH_TO_HAND_OUT", hand_out)
+        patch.setattr("gdrun.program.MANY_BLOCKS", 2)
+        patch.setattr("gdrun.program.MOST_UPDATES", 4)
+        segments, state = descend_in_blocks(problem, plan)
     expected, expected_state = descend(problem, plan)
     assert_alike(segments, expected)
     torch.testing.assert_close(state.params, expected_state.params, rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(state.velocity, expected_state.velocity, rtol=1e-4, atol=1e-5)
 
 
-@given(plan=plans, stop=st.integers(0, 60), nesterov=st.booleans())
-@settings(max_examples=25, deadline=None)
+@given(
+    plan=plans,
+    stop=st.integers(0, 60),
+    nesterov=st.booleans(),
+    hand_out=st.sampled_from([0, 10**9]),
+    write_out=st.sampled_from([0, 10**9]),
+)
+@settings(max_examples=50, deadline=None)
 def test_a_state_goes_on_to_the_same_bits_wherever_it_was_left(
-    plan: Plan, stop: int, nesterov: bool
+    plan: Plan, stop: int, nesterov: bool, hand_out: int, write_out: int
 ) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("gdrun.program.MUCH_TO_HAND_OUT", hand_out)
+        patch.setattr("gdrun.program.MANY_BLOCKS", 2)
+        patch.setattr("gdrun.program.WRITTEN_OUT_WORK", write_out)
+        patch.setattr("gdrun.program.MOST_UPDATES", 3)
+        goes_on_to_the_same_bits(plan, stop, nesterov)
+
+
+def goes_on_to_the_same_bits(plan: Plan, stop: int, nesterov: bool) -> None:
     problem = make_problem(rows=12)
     plan = replace(plan, nesterov=nesterov and plan.momentum > 0)
     whole, end = descend_in_blocks(problem, plan)
