@@ -18,16 +18,25 @@ from gdrun.stretches import Execute
 # What PyTorch spends between the operations of one layer in an update, and a program doesn't.
 LAYER_SECONDS = 25e-6
 # What it takes to build a program, and to load one.
-BUILD_SECONDS, LOAD_SECONDS = 15.0, 0.02
+BUILD_SECONDS, LOAD_SECONDS = 20.0, 0.02
 MARGIN = 1.5  # how many times as much is to be saved as it takes
+MOST_CHUNKS = 64  # of a batch, that a program can be built for in a reasonable time
 
 
 @dataclass(frozen=True)
 class Choice:
-    """How the updates of a run are to be executed, and why."""
+    """How the updates of a run are to be executed, and why.
+
+    Attributes:
+        engine: by which.
+        why: in words, or what of compiling is weighed against what it saves.
+        saves: the seconds that a program saves, where that was weighed.
+        builds: whether its program is to be built first.
+    """
 
     engine: Literal["eager", "compiled"]
     why: str
+    saves: float | None = None
     builds: bool = False
 
 
@@ -47,20 +56,23 @@ def choose(experiment: Experiment, member: Member) -> Choice:
     done = standing.state.updates if standing else 0
     updates = plan.epochs * plan.updates_per_epoch(problem.data.rows) - done
     saved = updates * LAYER_SECONDS * (len(problem.network.sizes) - 1)
-    saves = f"a program saves about {duration(saved)}"
     if problem.data.x.device.type != "cpu":
         return Choice("eager", "programs are compiled for the processor alone")
+    chunks = -(-plan.batch_size // problem.rows_at_once(len(plan.lanes)))
+    if chunks > (MOST_CHUNKS if asked == "compiled" else 1):
+        return Choice(
+            "eager", f"a program gains nothing where a batch is {chunks:,} chunks of rows"
+        )
     built = programs.find(program_for(problem, plan)) is not None
     if not built and (obstacle := programs.why_not()):
         return Choice("eager", obstacle)
     if asked == "compiled":
         return Choice("compiled", "as asked for", builds=not built)
-    if built:
-        enough = saved > MARGIN * LOAD_SECONDS
-        return Choice("compiled" if enough else "eager", f"{saves}, and was built before")
-    if saved > MARGIN * BUILD_SECONDS:
-        return Choice("compiled", f"{saves}, and takes {duration(BUILD_SECONDS)} to build", True)
-    return Choice("eager", f"{saves}, and would take {duration(BUILD_SECONDS)} to build")
+    takes = LOAD_SECONDS if built else BUILD_SECONDS
+    why = "was done before" if built else f"takes {duration(BUILD_SECONDS)} a program"
+    if saved > MARGIN * takes:
+        return Choice("compiled", why, saved, builds=not built)
+    return Choice("eager", why, saved)
 
 
 def choices(experiment: Experiment) -> dict[str, Choice]:
@@ -115,10 +127,13 @@ def with_engine(member: Member, engine: Engine) -> Member:
 
 def in_words(chosen: Mapping[str, Choice]) -> list[str]:
     """What was chosen and why: a line, or one for each choice where they differ."""
-    runs: dict[tuple[str, str], list[str]] = {}
+    alike: dict[tuple[str, str, bool], list[str]] = {}
     for name, choice in chosen.items():
-        runs.setdefault((choice.engine, choice.why), []).append(name)
-    return [
-        f"engine: {engine}" + (f" for {', '.join(names)}" if len(runs) > 1 else "") + f" ({why})"
-        for (engine, why), names in runs.items()
-    ]
+        alike.setdefault((choice.engine, choice.why, choice.saves is None), []).append(name)
+    lines = []
+    for (engine, why, plain), names in alike.items():
+        runs = f" for {', '.join(names)}" if len(alike) > 1 else ""
+        saves = sum(chosen[name].saves or 0.0 for name in names)
+        weighed = "" if plain else f"compiling saves about {duration(saves)}, and "
+        lines.append(f"engine: {engine}{runs} ({weighed}{why})")
+    return lines

@@ -416,10 +416,10 @@ def test_only_the_programs_used_last_are_kept(
 @pytest.mark.parametrize(
     ("epochs", "is_built", "engine", "builds", "why"),
     [
-        (10, False, "eager", False, "and would take 15 s to build"),
-        (10**6, False, "compiled", True, "and takes 15 s to build"),
-        (10, True, "eager", False, "saves about 0.5 ms, and was built before"),
-        (1000, True, "compiled", False, "saves about 50 ms, and was built before"),
+        (10, False, "eager", False, "compiling saves about 0.5 ms, and takes 20 s a program"),
+        (10**6, False, "compiled", True, "compiling saves about 50 s, and takes 20 s a program"),
+        (10, True, "eager", False, "compiling saves about 0.5 ms, and was done before"),
+        (1000, True, "compiled", False, "compiling saves about 50 ms, and was done before"),
     ],
 )
 def test_a_program_is_chosen_where_it_saves_more_than_it_takes(
@@ -434,7 +434,20 @@ def test_a_program_is_chosen_where_it_saves_more_than_it_takes(
     experiment = prepare("full", configure(None, {"epochs": epochs}))
     (choice,) = engines.choices(experiment).values()
     assert (choice.engine, choice.builds) == (engine, builds)
-    assert why in choice.why
+    assert engines.in_words({"full": choice}) == [f"engine: {engine} ({why})"]
+
+
+def test_batches_in_chunks_are_left_to_pytorch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(programs, "find", lambda _: str)
+    chunked = {"chunk_rows": 10, "epochs": 10**6}
+    for engine, rows, expected in (
+        ("auto", 100, "eager"),
+        ("compiled", 100, "compiled"),
+        ("compiled", 1000, "eager"),
+    ):
+        settings_ = {**chunked, "engine": engine, "data": {"rows": rows}}
+        (choice,) = engines.choices(prepare("full", configure(None, settings_))).values()
+        assert choice.engine == expected
 
 
 def test_the_compilers_private_parts_can_be_missing(monkeypatch: pytest.MonkeyPatch) -> None:
