@@ -9,6 +9,7 @@ Shapes: R lanes, N training rows, B batch rows, K updates of a block, S blocks, 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from math import gcd
 from typing import NamedTuple
 
 import torch
@@ -21,7 +22,7 @@ from gdrun.rows import Rows, take
 from gdrun.state import Plan
 
 FEWEST = 2  # blocks that a program takes
-ALIGNED = 16  # blocks, of numbers of four bytes: a cache line, whatever the blocks hold
+LINE = 64  # bytes of a cache line
 
 
 class _Places(NamedTuple):
@@ -60,11 +61,6 @@ class Blocks:
         return self.plan.epochs * self.an_epoch
 
     @cached_property
-    def work(self) -> int:
-        """Multiply-adds of one pass of a batch, or a chunk of it, through all lanes."""
-        return self.problem.work(len(self.plan.lanes), self.plan.batch_size)
-
-    @cached_property
     def a_period(self) -> int:
         """Updates of a period: those of an epoch, or of as many as fit a block."""
         return self.an_epoch * max(1, len(self.program.ends))
@@ -88,15 +84,21 @@ class Blocks:
     def fewest(self) -> int:
         """How many blocks a call has at least, and is counted in.
 
-        Where libraries multiply what is in the blocks, each is to lie in memory as it would in any
-        other call: that can move last digits.
+        Where libraries multiply what is in the blocks, each is to lie in cache lines as it would in
+        any other call: that can move last digits.
         """
-        return FEWEST if self.program.written_out or self.program.constant else ALIGNED
+        program = self.program
+        if program.written_out or program.constant:
+            return FEWEST
+        lanes = 1 if program.shared else program.lanes
+        numbers = program.updates * lanes * program.batch_size
+        in_line = (gcd(LINE, 4 * numbers * source.shape[1]) for source in self._sources)
+        return max(FEWEST, LINE // min(in_line))
 
     def first(self, done: int) -> int:
         """The block with which a call begins that goes on after so many updates."""
         number = self.place(done) // self.program.updates
-        return number if self.fewest == FEWEST else number // ALIGNED * ALIGNED
+        return number if self.fewest == FEWEST else number // self.fewest * self.fewest
 
     def rounded(self, done: int, number: int) -> int:
         """About so many blocks after so many updates: to the end of a period if there is one."""

@@ -21,14 +21,14 @@ def build(program: Program, package: Path) -> None:
     Raises:
         Exception: whatever PyTorch's compiler raises; there is no list.
     """
-    torch.set_num_threads(program.threads)
+    torch.set_num_threads(1)  # and the program will compute with one
     exported = _exported(program)
     with inductor.stack_buffers() as options:
         torch._inductor.aoti_compile_and_package(
             exported,
             package_path=str(package),
             inductor_configs={
-                "cpp.threads": program.threads,
+                "cpp.threads": 1,
                 # What the processor says it can do is believed, instead of compiled and tried.
                 "cpp.vec_isa_ok": True,
                 # They pay from the second program on only, and take longer than the first.

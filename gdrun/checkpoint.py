@@ -52,7 +52,9 @@ def save_checkpoint(directory: Path, checkpoint: Checkpoint, *, keep_last: bool 
     Raises:
         OSError: it can't be written; the last one stands.
     """
-    state = checkpoint.state
+    state = (
+        checkpoint.state.clone()
+    )  # tensors may be parts of larger ones, which aren't to be saved
     content = {
         "version": VERSION,
         "config": checkpoint.config,

@@ -24,6 +24,7 @@ from gdrun.threads import threads_for
 MOST_LOSSES = 2**18
 # Weights at ends of epochs that a call hands out (2 MB): new memory takes longer than they do.
 ENDS_NUMBERS = 2**19
+ONE_THREAD = 0  # multiply-adds: programs compute with one
 GROWTH = 8  # how many times as many blocks the next call may have
 
 
@@ -56,6 +57,8 @@ def _execute(run: Run, problem: Problem, plan: Plan, state: TrainState) -> Itera
     """The updates after a state, whose weights are replaced."""
     blocks = Blocks(problem, plan, program_for(problem, plan))
     done = state.updates
+    if done == (state.epoch + 1) * blocks.an_epoch:
+        yield from _by_epochs(blocks, _standing(state))
     stored = [blocks.program.store(tensor) for tensor in (*state.params, *state.velocity)]
     most = _most_blocks(blocks, stored)
     _warm_up(run, blocks, stored, done)
@@ -74,7 +77,7 @@ def _call(
     """Go on from weights after so many updates for so many blocks; and the weights after that."""
     program, tensors = blocks.program, 2 * (len(blocks.problem.network.sizes) - 1)
     start = time.perf_counter()
-    with threads_for(blocks.work):
+    with threads_for(ONE_THREAD):
         first = blocks.first(done)
         inputs, counts = blocks.inputs(done, number)
         stored, losses, ends = _run(run, blocks, stored, inputs)
@@ -104,9 +107,18 @@ def _run(
     return found[: len(stored)], found[len(stored)], found[len(stored) + 1 :]
 
 
+def _standing(state: TrainState) -> _Call:
+    """What a call came to that ended where a state is."""
+    params, velocity = (
+        [tensor.unsqueeze(0) for tensor in each] for each in (state.params, state.velocity)
+    )
+    losses = torch.empty(0, len(state.diverged_at))
+    return _Call(state.updates, losses, [state.updates], params, velocity, 0.0)
+
+
 def _warm_up(run: Run, blocks: Blocks, stored: list[Tensor], done: int) -> None:
     """Take blocks that don't count, so that those that are timed don't pay for the start."""
-    with threads_for(blocks.work):
+    with threads_for(ONE_THREAD):
         *inputs, counts = blocks.inputs(done, blocks.fewest)[0]
         _run(run, blocks, stored, [*inputs, torch.zeros_like(counts)])
 
@@ -129,7 +141,7 @@ def _by_epochs(blocks: Blocks, call: _Call) -> Iterator[Stretch]:
     done = call.done
     for cut, known in zip(call.cuts, _known(blocks, call), strict=True):
         losses = call.losses[done - call.done : cut - call.done]
-        seconds = call.seconds * len(losses) / len(call.losses)
+        seconds = call.seconds * len(losses) / max(1, len(call.losses))
         yield Stretch(losses, Weights(next(params), next(buffers, ())), seconds, known)
         done = cut
 

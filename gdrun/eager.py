@@ -25,9 +25,12 @@ def eagerly(problem: Problem, plan: Plan, state: TrainState) -> Iterator[Stretch
     step = _step(problem, plan, state)
     clock = make_clock(problem)
     work = problem.work(len(plan.lanes), plan.batch_size)
-    skip = state.updates - state.epoch * plan.updates_per_epoch(problem.data.rows)
-    for epoch in count(state.epoch + 1):
-        epoch_pieces = pieces(problem, plan, epoch, skip)
+    an_epoch = plan.updates_per_epoch(problem.data.rows)
+    skip = state.updates - state.epoch * an_epoch
+    if skip == an_epoch:
+        yield Stretch(torch.empty(0, len(plan.lanes)), Weights(state.params, state.velocity), 0.0)
+    for epoch in count(state.epoch + skip // an_epoch + 1):
+        epoch_pieces = pieces(problem, plan, epoch, skip % an_epoch)
         skip, left = 0, True
         while left:
             losses: list[Tensor] = []

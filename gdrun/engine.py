@@ -44,15 +44,12 @@ def train(
     stretches = execute(problem, plan, state)
     while not state.is_over(plan, an_epoch):
         started_at = state.epoch * an_epoch
-        losses: list[list[float]] = []
-        known = None
-        if state.updates < started_at + an_epoch:  # else only its evaluation is to come
-            stretch = next(stretches)
-            losses, known = _account(problem, plan, state, stretch), stretch.end
+        stretch = next(stretches)
+        losses = _account(problem, plan, state, stretch)
         if state.updates < started_at + an_epoch:
             yield _segment(state, state.epoch + 1, losses)
         else:
-            yield from _end_epoch(problem, plan, state, started_at, losses, known)
+            yield from _end_epoch(problem, plan, state, started_at, losses, stretch.end)
 
 
 def _account(

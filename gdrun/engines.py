@@ -8,12 +8,14 @@ from gdrun import programs
 from gdrun.compiled import compiled
 from gdrun.config import Engine
 from gdrun.eager import eagerly
+from gdrun.errors import OutputError
 from gdrun.experiment import Experiment, Member
 from gdrun.labels import seconds as duration
 from gdrun.models import Problem
 from gdrun.program import Program, program_for
 from gdrun.state import Plan
 from gdrun.stretches import Execute
+from gdrun.threads import SPLIT_WORK
 
 # What PyTorch spends between the operations of one layer in an update, and a program doesn't.
 LAYER_SECONDS = 25e-6
@@ -41,10 +43,20 @@ class Choice:
 
 
 def executor(problem: Problem, plan: Plan, engine: Engine) -> Execute:
-    """How updates are executed by an engine that was settled on; eagerly if its program is gone."""
-    if engine == "compiled" and (run := programs.find(program_for(problem, plan))):
-        return compiled(run)
-    return eagerly
+    """How updates are executed by an engine that was settled on.
+
+    Raises:
+        OutputError: the program that was built is gone.
+    """
+    if engine != "compiled":
+        return eagerly
+    run = programs.find(program_for(problem, plan))
+    if run is None:
+        raise OutputError(
+            f"engine: the compiled program is gone from {programs.cache_directory()}",
+            "run the command again, which builds it anew, or use engine: eager",
+        )
+    return compiled(run)
 
 
 def choose(experiment: Experiment, member: Member) -> Choice:
@@ -63,6 +75,8 @@ def choose(experiment: Experiment, member: Member) -> Choice:
         return Choice(
             "eager", f"a program gains nothing where a batch is {chunks:,} chunks of rows"
         )
+    if asked == "auto" and problem.work(len(plan.lanes), plan.batch_size) >= SPLIT_WORK:
+        return Choice("eager", "an update is work for several threads, and a program has one")
     built = programs.find(program_for(problem, plan)) is not None
     if not built and (obstacle := programs.why_not()):
         return Choice("eager", obstacle)
@@ -118,6 +132,24 @@ def settle(
         for member in experiment.members
     )
     return replace(experiment, members=members), in_words(chosen)
+
+
+def as_far_as_built(experiment: Experiment) -> tuple[Experiment, float]:
+    """The experiment by what was chosen for it, eagerly where a program would have to be built.
+
+    And how many seconds more it takes with those programs; less, below 0.
+    """
+    chosen = choices(experiment)
+    engines: dict[str, Engine] = {
+        name: "eager" if choice.builds else choice.engine for name, choice in chosen.items()
+    }
+    members = tuple(
+        with_engine(member, engines.get(member.series.name, "eager"))
+        for member in experiment.members
+    )
+    building = [choice for choice in chosen.values() if choice.builds]
+    more = sum(BUILD_SECONDS / programs.AT_ONCE - (choice.saves or 0.0) for choice in building)
+    return replace(experiment, members=members), more
 
 
 def with_engine(member: Member, engine: Engine) -> Member:

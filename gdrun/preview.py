@@ -68,9 +68,11 @@ def forecast(experiment: "Experiment", options: TrainingOptions) -> float | None
     """About how many seconds a sweep takes; None for what isn't one."""
     if experiment.command != "sweep":
         return None
+    from gdrun.engines import as_far_as_built
     from gdrun.estimate import estimate_seconds
 
-    return estimate_seconds(experiment, jobs_of(options))
+    settled, more = as_far_as_built(experiment)
+    return max(0.0, estimate_seconds(settled, jobs_of(options)) + more)
 
 
 def extent(experiment: "Experiment", seconds: float, jobs: int) -> Text:

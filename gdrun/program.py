@@ -18,7 +18,6 @@ from torch import Tensor
 from gdrun.models import Network, Params, Problem, mean_losses
 from gdrun.sgd import Rule, make_step
 from gdrun.state import Plan
-from gdrun.threads import threads_of
 
 # Blocks of more updates copy less between them, and take longer to compile. By the multiply-adds
 # of an update: twenty of the smallest, one of the largest.
@@ -43,7 +42,6 @@ class Program:
         rule: how a gradient moves the weights.
         lanes, batch_size: R and B.
         chunk: how many rows of a batch go through the network at a time.
-        threads: how many processor threads compute.
         updates: K.
         ends: after which updates of the block (from 1) its weights are handed out: at the ends of
             epochs. None, where epochs are long and weights many: calls then end with the epoch.
@@ -58,7 +56,6 @@ class Program:
     lanes: int
     batch_size: int
     chunk: int
-    threads: int
     updates: int
     ends: tuple[int, ...]
     shared: bool
@@ -104,7 +101,6 @@ def program_for(problem: Problem, plan: Plan) -> Program:
         lanes=lanes,
         batch_size=plan.batch_size,
         chunk=min(plan.batch_size, problem.rows_at_once(lanes)),
-        threads=threads_of(problem.work(lanes, plan.batch_size)),
         updates=updates,
         ends=ends,
         shared=plan.sampling == "sequential",

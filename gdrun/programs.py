@@ -5,6 +5,7 @@ by a hash of all that they depend on: the program, the code that it is traced fr
 PyTorch and the processor.
 """
 
+import errno
 import hashlib
 import os
 import pickle
@@ -14,6 +15,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from functools import cache
@@ -28,32 +30,31 @@ from gdrun.program import Program
 KEPT = 50  # packages, of two megabytes each
 AT_ONCE = 2  # compilers take half a gigabyte each
 POLL_SECONDS = 0.05
+A_DAY = 86_400  # seconds, longer than any build
 # What programs are made of.
 SOURCES = ("building", "gradients", "inductor", "models", "program", "sgd")
 
 
 def find(program: Program) -> Run | None:
     """The program, if it was built before and can be loaded."""
-    path = _path(program)
-    if not os.path.exists(path):  # noqa: PTH110 (a place that can't be read is none)
-        return None
-    try:
-        run = inductor.load(path)
-    except (RuntimeError, OSError):  # damaged, or of a system that was changed since
-        return None
-    with suppress(OSError):
-        path.touch()  # used lately
-    return run
+    with suppress(OSError, RuntimeError):  # there is no place, or it's of a system changed since
+        for path in cache_directory().glob(f"{_key(program)}-*.pt2"):
+            if path.name != _named(program, path.read_bytes()):
+                path.unlink()  # damaged: it might crash the process
+                continue
+            run = inductor.load(path)
+            with suppress(OSError):
+                path.touch()  # used lately
+            return run
+    return None
 
 
 def why_not() -> str | None:
     """Why no program can be built on this machine; None if nothing is known to be in the way."""
     if platform.system() not in ("Linux", "Darwin"):
         return f"programs are not compiled on {platform.system()}"
-    compilers = [os.environ.get("CXX") or "g++", "clang++"]
-    if not any(map(shutil.which, compilers)):
-        return f"there is no C++ compiler ({' or '.join(dict.fromkeys(compilers))})"
-    return None
+    compiler = os.environ.get("CXX") or ("clang++" if platform.system() == "Darwin" else "g++")
+    return None if shutil.which(compiler) else f"there is no C++ compiler {compiler}"
 
 
 def build(programs: Iterable[Program], stop: Callable[[], bool]) -> dict[Program, str]:
@@ -62,17 +63,18 @@ def build(programs: Iterable[Program], stop: Callable[[], bool]) -> dict[Program
     Raises:
         KeyboardInterrupt: `stop` said so, or the user did; nothing is left behind.
     """
-    waiting, failures = list(dict.fromkeys(programs)), {}
-    try:
-        cache_directory().mkdir(parents=True, exist_ok=True, mode=0o700)
-    except OSError as error:
-        reason = f"{error.filename}: can't be made: {error.strerror}"
-        return dict.fromkeys(waiting, reason)
+    waiting = list(dict.fromkeys(programs))
+    failures: dict[Program, str] = {}
     running: list[_Build] = []
     try:
         while waiting or running:
             while waiting and len(running) < AT_ONCE:
-                running.append(_Build(waiting.pop(0)))
+                program = waiting.pop(0)
+                try:
+                    cache_directory().mkdir(parents=True, exist_ok=True, mode=0o700)
+                    running.append(_Build(program))
+                except OSError as error:
+                    failures[program] = f"{error.filename}: {error.strerror}"
             if stop():
                 raise KeyboardInterrupt
             for each in list(running):
@@ -94,71 +96,98 @@ class _Build:
     def __init__(self, program: Program) -> None:
         self.program = program
         self._place = Path(tempfile.mkdtemp(prefix="build-", dir=cache_directory()))
-        package = Path(__file__).parent.parent
-        paths = [str(package), *filter(None, [os.environ.get("PYTHONPATH")])]
-        self._errors = (self._place / "errors").open("wb+")
-        self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "gdrun.building", str(self._place / "package.pt2")],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=self._errors,
-            env={
-                **os.environ,
-                "PYTHONPATH": os.pathsep.join(paths),
-                "TORCHINDUCTOR_CACHE_DIR": str(self._place / "inductor"),
-            },
-            start_new_session=True,  # Ctrl-C is for this process to act on
-        )
-        assert self._process.stdin
-        with self._process.stdin as stdin:
-            stdin.write(pickle.dumps(program))
+        self._process: subprocess.Popen[bytes] | None = None
+        try:
+            self._process = self._start()
+        except BaseException:
+            self.kill()
+            raise
+
+    def _start(self) -> "subprocess.Popen[bytes]":
+        paths = [str(Path(__file__).parent.parent), *filter(None, [os.environ.get("PYTHONPATH")])]
+        asked = self._place / "program"
+        asked.write_bytes(pickle.dumps(self.program))
+        with asked.open("rb") as stdin, self._errors.open("wb") as errors:
+            return subprocess.Popen(
+                [sys.executable, "-P", "-m", "gdrun.building", str(self._package)],
+                stdin=stdin,
+                stdout=subprocess.DEVNULL,
+                stderr=errors,
+                env={
+                    **os.environ,
+                    "PYTHONPATH": os.pathsep.join(paths),
+                    "TORCHINDUCTOR_CACHE_DIR": str(self._place / "inductor"),
+                },
+                start_new_session=True,  # Ctrl-C is for this process to act on
+            )
+
+    @property
+    def _package(self) -> Path:
+        return self._place / "package.pt2"
+
+    @property
+    def _errors(self) -> Path:
+        return self._place / "errors"
 
     def wait(self, seconds: float) -> str | None:
         """Wait so long for the end: None while it is to come, then what went wrong, or nothing."""
+        assert self._process
         try:
             code = self._process.wait(seconds)
         except subprocess.TimeoutExpired:
             return None
-        made = self._place / "package.pt2"
         try:
-            if code == 0 and made.exists():
-                made.replace(_path(self.program))
+            if code == 0 and self._package.exists():
+                named = _named(self.program, self._package.read_bytes())
+                self._package.replace(cache_directory() / named)
                 return ""
             return self._complaint(code)
+        except OSError as error:
+            return f"{error.filename}: {error.strerror}"
         finally:
             self._clear()
 
     def kill(self) -> None:
         """End it and the compilers that it started."""
-        with suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait()
+        if self._process:
+            with suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
         self._clear()
 
     def _complaint(self, code: int) -> str:
-        self._errors.seek(0)
-        lines = self._errors.read().decode(errors="replace").split("\n")
+        lines = self._errors.read_text(errors="replace").split("\n")
         said = [line.strip() for line in lines if "Error" in line and not line.startswith(" ")]
         return said[-1][:200] if said else f"PyTorch's compiler ended with code {code}"
 
     def _clear(self) -> None:
-        self._errors.close()
         shutil.rmtree(self._place, ignore_errors=True)
 
 
 def cache_directory() -> Path:
-    """Where programs are kept."""
-    if named := os.environ.get("GDRUN_CACHE"):
-        return Path(named).expanduser().absolute()
-    if platform.system() == "Darwin":
-        return Path.home() / "Library" / "Caches" / "gdrun"
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "gdrun"
+    """Where programs are kept.
+
+    Raises:
+        OSError: nobody knows where the user's files are.
+    """
+    try:
+        if named := os.environ.get("GDRUN_CACHE"):
+            return Path(named).expanduser().absolute()
+        if platform.system() == "Darwin":
+            return Path.home() / "Library" / "Caches" / "gdrun"
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "gdrun"
+    except RuntimeError:
+        raise OSError(errno.ENOENT, "is not known", "the home directory") from None
 
 
-def _path(program: Program) -> Path:
-    named = repr((program, _surroundings()))
-    return cache_directory() / f"{hashlib.sha256(named.encode()).hexdigest()[:32]}.pt2"
+def _key(program: Program) -> str:
+    """A hash of all that the program depends on."""
+    return hashlib.sha256(repr((program, _surroundings())).encode()).hexdigest()[:32]
+
+
+def _named(program: Program, package: bytes) -> str:
+    """The name of a program's file, which says what it holds, too."""
+    return f"{_key(program)}-{hashlib.sha256(package).hexdigest()[:32]}.pt2"
 
 
 @cache
@@ -175,8 +204,11 @@ def _surroundings() -> tuple[str, ...]:
 
 
 def _prune() -> None:
-    """Leave those that were used last."""
+    """Leave the programs that were used last, and what is being built."""
     with suppress(OSError):
         packages = sorted(cache_directory().glob("*.pt2"), key=lambda path: -path.stat().st_mtime)
         for old in packages[KEPT:]:
             old.unlink(missing_ok=True)
+        for left in cache_directory().glob("build-*"):  # by a process that was killed
+            if time.time() - left.stat().st_mtime > A_DAY:
+                shutil.rmtree(left, ignore_errors=True)

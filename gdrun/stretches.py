@@ -45,5 +45,6 @@ class Stretch:
 
 
 # How updates are executed: one by one, or many as one program. Stretches go on from where the state
-# is, epoch after epoch, for as long as they are asked for.
+# is, epoch after epoch, for as long as they are asked for; the first has no updates where that is
+# the end of an epoch that isn't closed yet.
 Execute = Callable[[Problem, Plan, TrainState], Iterator[Stretch]]

@@ -14,16 +14,11 @@ import torch
 SPLIT_WORK = 10_000_000
 
 
-def threads_of(work: int) -> int:
-    """One thread or, from `SPLIT_WORK` multiply-adds a pass on, all there are."""
-    return torch.get_num_threads() if work >= SPLIT_WORK else 1
-
-
 @contextmanager
 def threads_for(work: int) -> Iterator[None]:
-    """Compute with so many threads as pay for so many multiply-adds a pass."""
+    """Compute with one thread or, from `SPLIT_WORK` multiply-adds a pass on, with all there are."""
     all_threads = torch.get_num_threads()
-    torch.set_num_threads(threads_of(work))
+    torch.set_num_threads(all_threads if work >= SPLIT_WORK else 1)
     try:
         yield
     finally:

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import islice
@@ -24,6 +25,7 @@ from gdrun.blocks import Blocks
 from gdrun.compiled import compiled
 from gdrun.configfile import configure
 from gdrun.engine import train
+from gdrun.errors import OutputError
 from gdrun.experiment import Experiment, prepare
 from gdrun.inductor import Run
 from gdrun.models import Problem
@@ -164,6 +166,44 @@ def goes_on_to_the_same_bits(plan: Plan, stop: int, nesterov: bool) -> None:
         torch.testing.assert_close(found, expected, rtol=0, atol=0, equal_nan=True)
 
 
+@pytest.mark.parametrize("lanes", [THREE[:1], THREE])
+def test_a_longer_plan_goes_on_as_if_the_shorter_had_never_ended(lanes: tuple[Lane, ...]) -> None:
+    problem, longer = make_problem(rows=100, hidden=(10,)), make_plan(10, lanes=lanes, epochs=25)
+    execute = compiled(interpreted(program_for(problem, longer)))
+    _, ends = told(list(train(problem, longer, initial_state(problem, longer), execute)))
+    for epochs in range(1, 25):
+        state = initial_state(problem, longer)
+        for segment in train(problem, replace(longer, epochs=epochs), state, execute):
+            if segment.updates == 10 * epochs:  # before its closing evaluation
+                break
+        _, rest = told(list(train(problem, longer, state.clone(), execute)))
+        assert repr(rest) == repr(ends[epochs:])
+
+
+def test_a_program_that_is_gone_is_named() -> None:
+    problem, plan = make_problem(), make_plan(3)
+    assert engines.executor(problem, plan, "auto") is engines.executor(problem, plan, "eager")
+    with pytest.raises(OutputError, match="the compiled program is gone from"):
+        engines.executor(problem, plan, "compiled")
+
+
+def test_what_several_threads_would_share_is_left_to_pytorch() -> None:
+    wide = {"hidden_size": [100, 100], "batch_size": 1024, "data": {"rows": 4096}}
+    experiment = prepare("minibatch", configure(None, {**wide, "epochs": 10**6}))
+    assert [choice.engine for choice in engines.choices(experiment).values()] == ["eager"]
+
+
+def test_a_forecast_counts_what_is_still_to_be_built(monkeypatch: pytest.MonkeyPatch) -> None:
+    experiment = prepare("sgd", configure(None, {"epochs": 10**5}))
+    settled, more = engines.as_far_as_built(experiment)
+    assert [member.config.engine for member in settled.members] == ["eager"]
+    assert more == pytest.approx(engines.BUILD_SECONDS / programs.AT_ONCE - 500)
+    monkeypatch.setattr(programs, "find", lambda _: str)
+    settled, more = engines.as_far_as_built(experiment)
+    assert [member.config.engine for member in settled.members] == ["compiled"]
+    assert more == 0
+
+
 def test_lanes_that_diverge_leave_their_neighbours_alone() -> None:
     problem = make_problem(rows=12)
     wild = make_plan(3, lanes=(THREE[0], Lane(1e6, 0), THREE[1]), epochs=6, eval_every=4)
@@ -300,6 +340,11 @@ def built(experiment: Experiment) -> Run:
     return run
 
 
+def package_of(program: Program) -> Path:
+    (path,) = programs.cache_directory().glob(f"{programs._key(program)}-*.pt2")
+    return path
+
+
 @pytest.mark.usefixtures("cache")
 @pytest.mark.parametrize(
     "name", [name if name in ("sgd", "ragged") else slow(name) for name in PROGRAMS]
@@ -317,7 +362,7 @@ def test_a_package_does_the_same_by_the_public_loader() -> None:
     experiment = experiment_of("ragged")
     problem, plan = experiment.problem, experiment.members[0].plan
     built(experiment)
-    path = programs._path(program_for(problem, plan))
+    path = package_of(program_for(problem, plan))
     found = [
         told(list(train(problem, plan, initial_state(problem, plan), compiled(load(path)))))
         for load in (inductor.load, inductor.load_by_public_call)
@@ -344,12 +389,14 @@ def test_a_damaged_package_is_none() -> None:
     experiment = experiment_of("sgd")
     program = program_for(experiment.problem, experiment.members[0].plan)
     built(experiment)
-    path = programs._path(program)
+    path = package_of(program)
     whole = path.read_bytes()
+    flipped = bytes([*whole[:400_000], whole[400_000] ^ 1, *whole[400_001:]])
     try:
-        for content in (b"", b"nothing", whole[: len(whole) // 2]):
+        for content in (b"", b"nothing", whole[: len(whole) // 2], flipped):
             path.write_bytes(content)
             assert programs.find(program) is None
+            assert not path.exists()
     finally:
         path.write_bytes(whole)
     assert programs.find(program) is not None
@@ -366,7 +413,7 @@ def test_without_a_compiler_updates_are_executed_one_by_one(
         "sgd", "--epochs", "3", "--set", "engine=compiled", "--name", "b", *NO_PICTURES
     )
     assert outcome.code == 0
-    assert "engine: eager (there is no C++ compiler (g++ or clang++))" in outcome.err
+    assert "engine: eager (there is no C++ compiler g++)" in outcome.err
     assert "engine: eager" in Path("outputs/b/config.yaml").read_text()
     assert logs(Path("outputs/a")) == logs(Path("outputs/b"))
 
@@ -401,6 +448,31 @@ def test_a_build_that_is_stopped_leaves_nothing(
     assert list((tmp_path / "cache").iterdir()) == []
 
 
+@pytest.mark.parametrize("place", ["/proc", "~nobody-of-that-name/cache", "/dev/null/cache"])
+def test_where_programs_have_no_place_updates_are_executed_one_by_one(
+    place: str, invoke: Invoke, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GDRUN_CACHE", place)
+    assert "engine: eager (compiling" in invoke("full", "--epochs", "2", *NO_PICTURES).err
+    outcome = invoke("full", "--epochs", "2", "--set", "engine=compiled", *NO_PICTURES)
+    assert outcome.code == 0
+    assert "engine: eager (no program could be built: " in outcome.err
+
+
+def test_a_build_that_cannot_start_leaves_nothing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("GDRUN_CACHE", str(tmp_path))
+
+    def fail(*_args: Any, **_kwargs: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(subprocess, "Popen", fail)
+    with pytest.raises(KeyboardInterrupt):
+        programs.build([program_for(make_problem(), make_plan(3))], lambda: False)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_only_the_programs_used_last_are_kept(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -409,7 +481,11 @@ def test_only_the_programs_used_last_are_kept(
     for number in range(4):
         (tmp_path / f"{number}.pt2").touch()
         os.utime(tmp_path / f"{number}.pt2", (number, number))
+    for name, age in (("build-new", 0), ("build-old", 2 * programs.A_DAY)):
+        (tmp_path / name).mkdir()
+        os.utime(tmp_path / name, (time.time() - age,) * 2)
     programs._prune()
+    (tmp_path / "build-new").rmdir()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["2.pt2", "3.pt2"]
 
 
