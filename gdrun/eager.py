@@ -26,11 +26,12 @@ def eagerly(problem: Problem, plan: Plan, state: TrainState) -> Iterator[Stretch
     clock = make_clock(problem)
     work = problem.work(len(plan.lanes), plan.batch_size)
     an_epoch = plan.updates_per_epoch(problem.data.rows)
-    skip = state.updates - state.epoch * an_epoch
+    epoch, skip = state.epoch + 1, state.updates - state.epoch * an_epoch
     if skip == an_epoch:
         yield Stretch(torch.empty(0, len(plan.lanes)), Weights(state.params, state.velocity), 0.0)
-    for epoch in count(state.epoch + skip // an_epoch + 1):
-        epoch_pieces = pieces(problem, plan, epoch, skip % an_epoch)
+        epoch, skip = epoch + 1, 0
+    for number in count(epoch):
+        epoch_pieces = pieces(problem, plan, number, skip)
         skip, left = 0, True
         while left:
             losses: list[Tensor] = []
