@@ -75,27 +75,38 @@ def _call(
     run: Run, blocks: Blocks, stored: list[Tensor], done: int, number: int
 ) -> tuple[_Call, list[Tensor]]:
     """Go on from weights after so many updates for so many blocks; and the weights after that."""
-    program, tensors = blocks.program, 2 * (len(blocks.problem.network.sizes) - 1)
     start = time.perf_counter()
     with threads_for(ONE_THREAD):
-        first = blocks.first(done)
         inputs, counts = blocks.inputs(done, number)
         stored, losses, ends = _run(run, blocks, stored, inputs)
     seconds = time.perf_counter() - start
     losses = losses.flatten(0, 1)
     if not counts.all():
         losses = losses[counts]
-    last, an_epoch = done + len(losses), blocks.an_epoch
+    cuts, weights = _cut(blocks, done, done + len(losses), stored, ends)
+    layers = len(blocks.problem.network.sizes) - 1
+    params, velocity = weights[: 2 * layers], weights[2 * layers :]
+    return _Call(done, losses, cuts, params, velocity, seconds), stored
+
+
+def _cut(
+    blocks: Blocks, done: int, last: int, stored: list[Tensor], ends: list[Tensor]
+) -> tuple[list[int], list[Tensor]]:
+    """The ends of epochs within a call and its own end, and the weights there, (C, R, …) each.
+
+    It went on after `done` updates, to the `last`; `stored` are the weights after it, `ends` those
+    that its blocks handed out, (S, E, …) each.
+    """
+    recall, an_epoch = blocks.program.recall, blocks.an_epoch
     cuts = [*range((done // an_epoch + 1) * an_epoch, last + 1, an_epoch)] if ends else []
     at = [blocks.end_of(cut // an_epoch) for cut in cuts]
-    block, which = ([each[k] for each in at] for k in (0, 1))
-    marks = [program.recall(tensor)[[k - first for k in block], which] for tensor in ends]
+    block, which = [number - blocks.first(done) for number, _ in at], [end for _, end in at]
+    weights = [recall(tensor)[block, which] for tensor in ends]
     if cuts[-1:] != [last]:
         cuts.append(last)
-        stands = [program.recall(tensor).unsqueeze(0) for tensor in stored]
-        marks = [torch.cat(pair) for pair in zip(marks, stands, strict=True)] if ends else stands
-    marks = [mark.contiguous() for mark in marks]
-    return _Call(done, losses, cuts, marks[:tensors], marks[tensors:], seconds), stored
+        own = [recall(tensor).unsqueeze(0) for tensor in stored]
+        weights = [torch.cat(pair) for pair in zip(weights, own, strict=True)] if ends else own
+    return cuts, [tensor.contiguous() for tensor in weights]
 
 
 def _run(
