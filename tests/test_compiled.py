@@ -193,6 +193,7 @@ def test_what_several_threads_would_share_is_left_to_pytorch() -> None:
     assert [choice.engine for choice in engines.choices(experiment).values()] == ["eager"]
 
 
+@pytest.mark.usefixtures("_compiler")
 def test_a_forecast_counts_what_is_still_to_be_built(monkeypatch: pytest.MonkeyPatch) -> None:
     experiment = prepare("sgd", configure(None, {"epochs": 10**5}))
     settled, more = engines.as_far_as_built(experiment)
@@ -324,10 +325,18 @@ def test_the_graph_of_a_block_is_the_block(name: str) -> None:
 
 @pytest.fixture
 def cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A place for programs that all tests share."""
+    """A place for programs that all tests share; without a compiler, there are none."""
+    if obstacle := programs.why_not():
+        pytest.skip(obstacle)
     place = tmp_path_factory.getbasetemp() / "shared-programs"
     monkeypatch.setenv("GDRUN_CACHE", str(place))
     return place
+
+
+@pytest.fixture
+def _compiler(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a machine with a compiler."""
+    monkeypatch.setattr(programs, "why_not", lambda: None)
 
 
 def built(experiment: Experiment) -> Run:
@@ -418,6 +427,7 @@ def test_without_a_compiler_updates_are_executed_one_by_one(
     assert logs(Path("outputs/a")) == logs(Path("outputs/b"))
 
 
+@pytest.mark.usefixtures("_compiler")
 def test_where_compiling_fails_updates_are_executed_one_by_one(
     invoke: Invoke, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -448,6 +458,7 @@ def test_a_build_that_is_stopped_leaves_nothing(
     assert list((tmp_path / "cache").iterdir()) == []
 
 
+@pytest.mark.usefixtures("_compiler")
 @pytest.mark.parametrize("place", ["/proc", "~nobody-of-that-name/cache", "/dev/null/cache"])
 def test_where_programs_have_no_place_updates_are_executed_one_by_one(
     place: str, invoke: Invoke, monkeypatch: pytest.MonkeyPatch
@@ -489,6 +500,7 @@ def test_only_the_programs_used_last_are_kept(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["2.pt2", "3.pt2"]
 
 
+@pytest.mark.usefixtures("_compiler")
 @pytest.mark.parametrize(
     ("epochs", "is_built", "engine", "builds", "why"),
     [
