@@ -23,6 +23,13 @@ BLOCK_NUMBERS = 2**22
 Piece = tuple[Tensor, Tensor, float, bool]
 
 
+def chunks(first: int, end: int, chunk: int) -> Iterator[tuple[int, int, float, bool]]:
+    """Cut a batch: from which row to which, their share of it, and whether they complete it."""
+    for start in range(first, end, chunk):
+        stop = min(start + chunk, end)
+        yield start, stop, (stop - start) / (end - first), stop == end
+
+
 def pieces(problem: Problem, plan: Plan, epoch: int, skip: int = 0) -> Iterator[Piece]:
     """The batches of an epoch (from 1) after the first `skip`, in pieces."""
     x, y = problem.data.x, problem.data.y
@@ -38,11 +45,8 @@ def pieces(problem: Problem, plan: Plan, epoch: int, skip: int = 0) -> Iterator[
     chunk = problem.rows_at_once(lanes)
     if size > chunk:
         for first in range(skip * size, used, size):
-            end = min(first + size, used)
-            for start in range(first, end, chunk):
-                stop = min(start + chunk, end)
-                share = (stop - start) / (end - first)
-                yield rows(x, start, stop), rows(y, start, stop), share, stop == end
+            for start, stop, share, completes in chunks(first, min(first + size, used), chunk):
+                yield rows(x, start, stop), rows(y, start, stop), share, completes
         return
     numbers_per_batch = lanes * size * (x.shape[1] + y.shape[1])
     batches = max(1, min(1024, BLOCK_NUMBERS // numbers_per_batch))

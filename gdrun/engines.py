@@ -125,13 +125,8 @@ def settle(
     for name, program in wanted.items():
         if program in failed:
             chosen[name] = Choice("eager", f"no program could be built: {failed[program]}")
-    members = tuple(
-        with_engine(member, chosen[member.series.name].engine)
-        if member.series.name in chosen
-        else member
-        for member in experiment.members
-    )
-    return replace(experiment, members=members), in_words(chosen)
+    settled = with_engines(experiment, {name: each.engine for name, each in chosen.items()})
+    return settled, in_words(chosen)
 
 
 def as_far_as_built(experiment: Experiment) -> tuple[Experiment, float]:
@@ -143,18 +138,19 @@ def as_far_as_built(experiment: Experiment) -> tuple[Experiment, float]:
     engines: dict[str, Engine] = {
         name: "eager" if choice.builds else choice.engine for name, choice in chosen.items()
     }
-    members = tuple(
-        with_engine(member, engines.get(member.series.name, "eager"))
-        for member in experiment.members
-    )
     building = [choice for choice in chosen.values() if choice.builds]
     more = sum(BUILD_SECONDS / programs.AT_ONCE - (choice.saves or 0.0) for choice in building)
-    return replace(experiment, members=members), more
+    return with_engines(experiment, engines), more
 
 
-def with_engine(member: Member, engine: Engine) -> Member:
-    """The same run, its updates executed by an engine."""
-    return replace(member, config=member.config.model_copy(update={"engine": engine}))
+def with_engines(experiment: Experiment, engines: Mapping[str, Engine]) -> Experiment:
+    """The same experiment, the updates of runs executed by engines, by name; others stay."""
+    members = []
+    for member in experiment.members:
+        engine = engines.get(member.series.name, member.config.engine)
+        config = member.config.model_copy(update={"engine": engine})
+        members.append(replace(member, config=config))
+    return replace(experiment, members=tuple(members))
 
 
 def in_words(chosen: Mapping[str, Choice]) -> list[str]:

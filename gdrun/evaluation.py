@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import replace
 from typing import TypeVar
 
 import torch
@@ -66,21 +65,23 @@ def evaluated_together(problem: Problem, lanes: int) -> int:
     return max(1, TOGETHER_NUMBERS // (lanes * rows * sum(problem.network.sizes)))
 
 
+@torch.no_grad()
 def evaluate_together(problem: Problem, ends: Sequence[Tensor]) -> list[Losses]:
     """The losses of all lanes at E ends of epochs, as if all were lanes; weights (E, R, …)."""
     epochs, lanes = ends[0].shape[:2]
     # Of one lane alone the mean is taken in another order, which moves last digits.
     copies = 1 if epochs * lanes > 1 else 2
     params = tuple(torch.cat([tensor.flatten(0, 1)] * copies) for tensor in ends)
-    whole = replace(problem, chunk_rows=max(len(problem.data.x), len(problem.data.x_val)))
-    evaluation = evaluate_all(whole, params, lambda: None)
-    while True:
-        try:
-            next(evaluation)
-        except StopIteration as end:
-            train, val = end.value
-            break
-    return [
-        Losses(train[first : first + lanes], val[first : first + lanes])
-        for first in range(0, lanes * epochs, lanes)
-    ]
+    data, every = problem.data, len(params[0])
+
+    def losses(x: Rows, y: Rows) -> list[list[float]]:
+        with threads_for(every * len(x) * problem.network.parameters):
+            found = problem.losses(params, *(t[:].expand(every, -1, -1) for t in (x, y)))
+        return found.view(-1, lanes)[:epochs].tolist()
+
+    train = losses(data.x, data.y)
+    none: list[None] = [None] * lanes
+    val: Sequence[list[float] | list[None]] = [none] * epochs
+    if len(data.x_val):
+        val = losses(data.x_val, data.y_val)
+    return [Losses(*each) for each in zip(train, val, strict=True)]

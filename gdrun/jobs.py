@@ -17,7 +17,7 @@ from typing import Any
 import torch
 
 from gdrun.config import Engine, RunConfig
-from gdrun.engines import with_engine
+from gdrun.engines import with_engines
 from gdrun.experiment import Experiment, prepare
 from gdrun.interrupts import SIGNALS
 from gdrun.lock import locked
@@ -44,7 +44,7 @@ class _Task:
     @cached_property
     def experiment(self) -> Experiment:
         """The experiment, prepared once a process."""
-        return prepare(self.command, self.config)
+        return with_engines(prepare(self.command, self.config), self.engines)
 
 
 @dataclass
@@ -174,7 +174,6 @@ def _train(
     facts = {**task.facts, "pid": os.getpid(), "threads": task.threads}
     experiment = task.experiment
     (member,) = (member for member in experiment.members if member.series.name == name)
-    member = with_engine(member, task.engines[name])
     place = experiment.place(member, task.directory)
     place.mkdir(exist_ok=True)
     with locked(place):  # the group's is held by the parent, which may die first

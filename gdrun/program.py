@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from gdrun.batches import chunks
 from gdrun.models import Network, Params, Problem, mean_losses
 from gdrun.sgd import Rule, make_step
 from gdrun.state import Plan
@@ -146,16 +147,13 @@ def block(program: Program) -> Callable[..., Any]:
             before = [tensor.clone() for tensor in moved]
             xk, yk = (t if program.constant else t[k] for t in (x, y))
             own = rows[0][k] if program.ragged else None
-            for first in range(0, program.batch_size, program.chunk):
-                piece = slice(first, min(first + program.chunk, program.batch_size))
-                share = (piece.stop - first) / program.batch_size
-                loss = step(
-                    _batch(program, xk, piece),
-                    _batch(program, yk, piece),
-                    share if own is None else 1.0,
-                    piece.stop == program.batch_size,
-                    None if own is None else own[piece],
-                )
+            for start, stop, share, completes in chunks(0, program.batch_size, program.chunk):
+                piece = slice(start, stop)
+                xs, ys = _batch(program, xk, piece), _batch(program, yk, piece)
+                if own is None:
+                    loss = step(xs, ys, share, completes)
+                else:  # weighted by what they are of the batch already
+                    loss = step(xs, ys, 1.0, completes, own[piece])
             assert loss is not None  # the last piece completes the batch
             losses.append(loss)
             for tensor, old in zip(moved, before, strict=True):

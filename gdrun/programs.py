@@ -32,7 +32,7 @@ AT_ONCE = 2  # compilers take half a gigabyte each
 POLL_SECONDS = 0.05
 A_DAY = 86_400  # seconds, longer than any build
 # What programs are made of.
-SOURCES = ("building", "gradients", "inductor", "models", "program", "sgd")
+SOURCES = ("batches", "building", "gradients", "inductor", "models", "program", "sgd")
 
 
 def find(program: Program) -> Run | None:

@@ -10,7 +10,7 @@ import torch
 
 from gdrun.answer import SWEEP, Answer
 from gdrun.config import Engine
-from gdrun.engines import with_engine
+from gdrun.engines import with_engines
 from gdrun.experiment import Experiment
 from gdrun.files import output_errors, read_plain, replacing
 from gdrun.guards import memory_errors
@@ -51,13 +51,8 @@ def take_up(experiment: Experiment, directory: Path, keep: int | None = None) ->
         notes.append(
             f"went on with {elsewhere}: last digits may differ from those of a run never stopped"
         )
-    members = tuple(
-        with_engine(member, engines.get(member.series.name, member.config.engine))
-        for member in experiment.members
-    )
-    return replace(
-        experiment, members=members, saved=saved, standings=standings, notes=tuple(notes)
-    )
+    experiment = with_engines(experiment, engines)
+    return replace(experiment, saved=saved, standings=standings, notes=tuple(notes))
 
 
 def _engine_of(standing: Standing, asked: Engine) -> Engine:

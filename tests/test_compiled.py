@@ -167,6 +167,19 @@ def goes_on_to_the_same_bits(plan: Plan, stop: int, nesterov: bool) -> None:
 
 
 @pytest.mark.parametrize("lanes", [THREE[:1], THREE])
+def test_losses_over_held_out_rows_are_the_same_too(lanes: tuple[Lane, ...]) -> None:
+    problem = make_problem(rows=20)
+    x, y = problem.data.x[:], problem.data.y[:]
+    data = replace(problem.data, x=x[:12], y=y[:12], x_val=x[12:], y_val=y[12:])
+    problem, plan = replace(problem, data=data), make_plan(5, lanes=lanes, epochs=9, eval_every=2)
+    segments, _ = descend_in_blocks(problem, plan)
+    assert_alike(segments, descend(problem, plan)[0])
+    last = segments[-1].evaluations[0]
+    assert last
+    assert last.val_loss not in (None, last.train_loss)
+
+
+@pytest.mark.parametrize("lanes", [THREE[:1], THREE])
 def test_a_longer_plan_goes_on_as_if_the_shorter_had_never_ended(lanes: tuple[Lane, ...]) -> None:
     problem, longer = make_problem(rows=100, hidden=(10,)), make_plan(10, lanes=lanes, epochs=25)
     execute = compiled(interpreted(program_for(problem, longer)))
