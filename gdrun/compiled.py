@@ -1,7 +1,11 @@
-"""Many updates at a time, executed by a compiled program."""
+"""Many updates at a time, executed by a compiled program.
+
+A call takes U updates in each of L laps: whole epochs, or a part of one. Shapes: R lanes, computed
+in C groups of G, the last of which may be filled up; P weights and biases of a lane.
+"""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from itertools import compress
@@ -10,39 +14,60 @@ import torch
 from torch import Tensor
 
 from gdrun import stretches
-from gdrun.batches import BLOCK_NUMBERS
-from gdrun.blocks import Blocks
 from gdrun.evaluation import evaluate_together, evaluated_together
-from gdrun.inductor import Run
-from gdrun.models import Problem
+from gdrun.models import Params, Problem
 from gdrun.program import program_for
+from gdrun.programs import Run, Updates
 from gdrun.state import Plan, TrainState
 from gdrun.stretches import Execute, Losses, Stretch, Weights
 from gdrun.threads import threads_for
+from gdrun.visits import Laps, Visits
 
 # Losses of a call, which the logs have to take before anybody is listened to.
 MOST_LOSSES = 2**18
-# Weights at ends of epochs that a call hands out (2 MB): new memory takes longer than they do.
-ENDS_NUMBERS = 2**19
-ONE_THREAD = 0  # multiply-adds: programs compute with one
-GROWTH = 8  # how many times as many blocks the next call may have
+# Numbers of rows, and weights at ends of epochs, of a call: new memory takes longer than they do.
+MOST_NUMBERS, MOST_WEIGHTS = 2**20, 2**19
+FIRST, GROWTH = 64, 8  # updates of the first call, and how many times as many the next may have
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """How the weights of R lanes lie in memory, (C, P, G), and as what they are handed out."""
+
+    lanes: int
+    group: int
+    shapes: tuple[torch.Size, ...]
+
+    @property
+    def filled_up(self) -> int:
+        """C times G."""
+        return -(-self.lanes // self.group) * self.group
+
+    def pack(self, tensors: Params) -> Tensor:
+        """(R, …) each → (C, P, G), what is missing like the last lane."""
+        rows = torch.cat([tensor.flatten(1) for tensor in tensors], dim=1)
+        rows = torch.cat([rows, rows[-1:].expand(self.filled_up - self.lanes, -1)])
+        return rows.view(-1, self.group, rows.shape[1]).transpose(1, 2).contiguous()
+
+    def unpack(self, packed: Tensor) -> list[Tensor]:
+        """(L, C, P, G) → (L, R, …) each."""
+        rows = packed.transpose(2, 3).flatten(1, 2)[:, : self.lanes]
+        parts = torch.split(rows, [shape.numel() for shape in self.shapes], dim=2)
+        shaped = zip(parts, self.shapes, strict=True)
+        return [part.reshape(*part.shape[:2], *shape).contiguous() for part, shape in shaped]
 
 
 @dataclass(frozen=True)
 class _Call:
-    """What a call of the program came to.
+    """What a call came to.
 
     Attributes:
-        done: updates before it.
-        losses: (U, R) those of the updates that counted.
-        cuts: updates at the ends of epochs within, and at its own.
-        params, velocity: (C, R, …) each, weights and buffers at these C cuts.
+        losses: (L, U, R).
+        params, velocity: (L, R, …) each, after each lap.
         seconds: what it took.
     """
 
-    done: int
     losses: Tensor
-    cuts: list[int]
     params: list[Tensor]
     velocity: list[Tensor]
     seconds: float
@@ -55,67 +80,77 @@ def compiled(run: Run) -> Execute:
 
 def _execute(run: Run, problem: Problem, plan: Plan, state: TrainState) -> Iterator[Stretch]:
     """The updates after a state, whose weights are replaced."""
-    blocks = Blocks(problem, plan, program_for(problem, plan))
-    done = state.updates
-    if done == (state.epoch + 1) * blocks.an_epoch:
-        yield from _by_epochs(blocks, _standing(state))
-    stored = [blocks.program.store(tensor) for tensor in (*state.params, *state.velocity)]
-    most = _most_blocks(blocks, stored)
-    _warm_up(run, blocks, stored, done)
-    number = blocks.fewest
-    while done < blocks.total:
-        call, stored = _call(run, blocks, stored, done, number)
-        yield from _by_epochs(blocks, call)
-        done += len(call.losses)
-        in_time = int(stretches.SEGMENT_SECONDS * number / call.seconds)
-        number = blocks.rounded(done, min(in_time, number * GROWTH, most))
+    layout = _layout(problem, plan, state)
+    visits = Visits(problem.data, plan)
+    weights = layout.pack(state.params)
+    velocity = layout.pack(state.velocity) if state.velocity else None
+    done, an_epoch = state.updates, plan.updates_per_epoch(problem.data.rows)
+    if done == (state.epoch + 1) * an_epoch:
+        yield from _by_laps(problem, plan, done, _standing(state))
+    number, most = FIRST, _most_updates(problem, plan, layout)
+    while done < plan.epochs * an_epoch:
+        laps = visits.laps(done, number)
+        call = _call(run, visits, layout, laps, weights, velocity)
+        yield from _by_laps(problem, plan, done, call)
+        taken = laps.laps * laps.updates
+        done += taken
+        in_time = int(stretches.SEGMENT_SECONDS * taken / call.seconds)
+        number = max(1, min(in_time, number * GROWTH, most))
+
+
+def _layout(problem: Problem, plan: Plan, state: TrainState) -> _Layout:
+    shapes = tuple(tensor.shape[1:] for tensor in state.params)
+    return _Layout(len(plan.lanes), program_for(problem, plan).lanes, shapes)
+
+
+def _most_updates(problem: Problem, plan: Plan, layout: _Layout) -> int:
+    """How many updates a call may have by what it takes of memory, and gives to log."""
+    an_epoch = plan.updates_per_epoch(problem.data.rows)
+    ends = MOST_WEIGHTS // (layout.filled_up * problem.network.parameters)
+    rows = MOST_NUMBERS // (layout.lanes * plan.batch_size * problem.data.x.shape[1])
+    return min(max(1, ends) * an_epoch, rows, MOST_LOSSES // layout.filled_up)
 
 
 def _call(
-    run: Run, blocks: Blocks, stored: list[Tensor], done: int, number: int
-) -> tuple[_Call, list[Tensor]]:
-    """Go on from weights after so many updates for so many blocks; and the weights after that."""
+    run: Run,
+    visits: Visits,
+    layout: _Layout,
+    laps: Laps,
+    weights: Tensor,
+    velocity: Tensor | None,
+) -> _Call:
+    """Go on for some laps; weights and velocity, (C, P, G), are moved."""
     start = time.perf_counter()
-    with threads_for(ONE_THREAD):
-        inputs, counts = blocks.inputs(done, number)
-        stored, losses, ends = _run(run, blocks, stored, inputs)
+    plan = visits.plan
+    with threads_for(1):
+        x, y, rows = visits.rows(laps)
+    lr = torch.empty(layout.filled_up)
+    lr[:] = plan.rates(lr.device)[-1]
+    lr[: layout.lanes] = plan.rates(lr.device)
+    losses = torch.empty(laps.laps, laps.updates, layout.filled_up)
+    ends = [torch.empty(laps.laps, *t.shape) for t in (weights, velocity) if t is not None]
+    run(
+        Updates(
+            laps=laps.laps,
+            updates=laps.updates,
+            batch=plan.batch_size,
+            last=laps.last,
+            lanes=layout.filled_up,
+            visitors=layout.lanes,
+            x=x.data_ptr(),
+            y=y.data_ptr(),
+            rows=rows.data_ptr() if rows is not None else None,
+            weights=weights.data_ptr(),
+            velocity=velocity.data_ptr() if velocity is not None else None,
+            lr=lr.data_ptr(),
+            losses=losses.data_ptr(),
+            ends_w=ends[0].data_ptr(),
+            ends_v=ends[1].data_ptr() if velocity is not None else None,
+        )
+    )
     seconds = time.perf_counter() - start
-    losses = losses.flatten(0, 1)
-    if not counts.all():
-        losses = losses[counts]
-    cuts, weights = _cut(blocks, done, done + len(losses), stored, ends)
-    layers = len(blocks.problem.network.sizes) - 1
-    params, velocity = weights[: 2 * layers], weights[2 * layers :]
-    return _Call(done, losses, cuts, params, velocity, seconds), stored
-
-
-def _cut(
-    blocks: Blocks, done: int, last: int, stored: list[Tensor], ends: list[Tensor]
-) -> tuple[list[int], list[Tensor]]:
-    """The ends of epochs within a call and its own end, and the weights there, (C, R, …) each.
-
-    It went on after `done` updates, to the `last`; `stored` are the weights after it, `ends` those
-    that its blocks handed out, (S, E, …) each.
-    """
-    recall, an_epoch = blocks.program.recall, blocks.an_epoch
-    cuts = [*range((done // an_epoch + 1) * an_epoch, last + 1, an_epoch)] if ends else []
-    at = [blocks.end_of(cut // an_epoch) for cut in cuts]
-    block, which = [number - blocks.first(done) for number, _ in at], [end for _, end in at]
-    weights = [recall(tensor)[block, which] for tensor in ends]
-    if cuts[-1:] != [last]:
-        cuts.append(last)
-        own = [recall(tensor).unsqueeze(0) for tensor in stored]
-        weights = [torch.cat(pair) for pair in zip(weights, own, strict=True)] if ends else own
-    return cuts, [tensor.contiguous() for tensor in weights]
-
-
-def _run(
-    run: Run, blocks: Blocks, stored: list[Tensor], inputs: list[Tensor]
-) -> tuple[list[Tensor], Tensor, list[Tensor]]:
-    """Weights and buffers after blocks, losses (S, K, R), and both at the ends of epochs."""
-    lr = blocks.plan.rates(torch.device("cpu"))
-    found = run([*stored, lr, *inputs])
-    return found[: len(stored)], found[len(stored)], found[len(stored) + 1 :]
+    params, *buffers = map(layout.unpack, ends)
+    return _Call(losses[..., : layout.lanes], params, buffers[0] if buffers else [], seconds)
 
 
 def _standing(state: TrainState) -> _Call:
@@ -123,56 +158,37 @@ def _standing(state: TrainState) -> _Call:
     params, velocity = (
         [tensor.unsqueeze(0) for tensor in each] for each in (state.params, state.velocity)
     )
-    losses = torch.empty(0, len(state.diverged_at))
-    return _Call(state.updates, losses, [state.updates], params, velocity, 0.0)
+    return _Call(torch.empty(1, 0, len(state.diverged_at)), params, velocity, 0.0)
 
 
-def _warm_up(run: Run, blocks: Blocks, stored: list[Tensor], done: int) -> None:
-    """Take blocks that don't count, so that those that are timed don't pay for the start."""
-    with threads_for(ONE_THREAD):
-        *inputs, counts = blocks.inputs(done, blocks.fewest)[0]
-        _run(run, blocks, stored, [*inputs, torch.zeros_like(counts)])
-
-
-def _most_blocks(blocks: Blocks, stored: Sequence[Tensor]) -> int:
-    """How many blocks a call may have by what it takes of memory, and gives to log."""
-    own, data = blocks.program, blocks.problem.data
-    columns = data.x.shape[1] + data.y.shape[1]
-    rows = own.updates * own.batch_size * (1 if own.shared else own.lanes) * columns
-    rows = 1 if own.constant else rows
-    ends = len(own.ends) * sum(tensor.numel() for tensor in stored)
-    in_memory = min(BLOCK_NUMBERS // rows, ENDS_NUMBERS // max(1, ends))
-    return min(in_memory, MOST_LOSSES // (own.updates * own.lanes))
-
-
-def _by_epochs(blocks: Blocks, call: _Call) -> Iterator[Stretch]:
-    """What a call came to, epoch by epoch."""
+def _by_laps(problem: Problem, plan: Plan, done: int, call: _Call) -> Iterator[Stretch]:
+    """What a call came to, lap by lap."""
     params = zip(*(tensor.unbind() for tensor in call.params), strict=True)
     buffers = zip(*(tensor.unbind() for tensor in call.velocity), strict=True)
-    done = call.done
-    for cut, known in zip(call.cuts, _known(blocks, call), strict=True):
-        losses = call.losses[done - call.done : cut - call.done]
-        seconds = call.seconds * len(losses) / max(1, len(call.losses))
-        yield Stretch(losses, Weights(next(params), next(buffers, ())), seconds, known)
-        done = cut
+    seconds = call.seconds / len(call.losses)
+    known = _known(problem, plan, done, call)
+    for losses, end in zip(call.losses, known, strict=True):
+        yield Stretch(losses, Weights(next(params), next(buffers, ())), seconds, end)
 
 
-def _known(blocks: Blocks, call: _Call) -> Iterator[Losses | None]:
-    """The losses at the cuts of a call, or None where they aren't due.
+def _known(problem: Problem, plan: Plan, done: int, call: _Call) -> Iterator[Losses | None]:
+    """The losses after each lap, or None where they aren't due.
 
     Several are evaluated at once, where that can be done.
     """
-    plan, an_epoch = blocks.plan, blocks.an_epoch
+    an_epoch = plan.updates_per_epoch(problem.data.rows)
+    laps, updates, _ = call.losses.shape
+    epochs = [divmod(done + (lap + 1) * updates, an_epoch) for lap in range(laps)]
     due = [
-        cut % an_epoch == 0 and (cut // an_epoch % plan.eval_every == 0 or cut == blocks.total)
-        for cut in call.cuts
+        not rest and (epoch % plan.eval_every == 0 or epoch == plan.epochs)
+        for epoch, rest in epochs
     ]
-    together = evaluated_together(blocks.problem, len(plan.lanes))
-    left = list(compress(range(len(due)), due))
+    together = evaluated_together(problem, len(plan.lanes))
+    left = list(compress(range(laps), due))
     found: list[Losses] = []
     for is_due in due:
         if is_due and together > 1 and not found:
             group, left = left[:together], left[together:]
-            found = evaluate_together(blocks.problem, [tensor[group] for tensor in call.params])
+            found = evaluate_together(problem, [tensor[group] for tensor in call.params])
             found.reverse()
         yield found.pop() if is_due and found else None

@@ -15,14 +15,14 @@ from gdrun.models import Problem
 from gdrun.program import Program, program_for
 from gdrun.state import Plan
 from gdrun.stretches import Execute
-from gdrun.threads import SPLIT_WORK
 
 # What PyTorch spends between the operations of one layer in an update, and a program doesn't.
 LAYER_SECONDS = 25e-6
 # What it takes to build a program, and to load one.
-BUILD_SECONDS, LOAD_SECONDS = 20.0, 0.02
+BUILD_SECONDS, LOAD_SECONDS = 0.5, 0.01
 MARGIN = 1.5  # how many times as much is to be saved as it takes
-MOST_CHUNKS = 64  # of a batch, that a program can be built for in a reasonable time
+# Multiply-adds of an update, about a second's work, in which a program listens to nobody.
+LONG_WORK = 10_000_000_000
 
 
 @dataclass(frozen=True)
@@ -70,13 +70,8 @@ def choose(experiment: Experiment, member: Member) -> Choice:
     saved = updates * LAYER_SECONDS * (len(problem.network.sizes) - 1)
     if problem.data.x.device.type != "cpu":
         return Choice("eager", "programs are compiled for the processor alone")
-    chunks = -(-plan.batch_size // problem.rows_at_once(len(plan.lanes)))
-    if chunks > (MOST_CHUNKS if asked == "compiled" else 1):
-        return Choice(
-            "eager", f"a program gains nothing where a batch is {chunks:,} chunks of rows"
-        )
-    if asked == "auto" and problem.work(len(plan.lanes), plan.batch_size) >= SPLIT_WORK:
-        return Choice("eager", "an update is work for several threads, and a program has one")
+    if len(plan.lanes) * plan.batch_size * problem.network.parameters > LONG_WORK:
+        return Choice("eager", "an update is work for many seconds, and a program can't be stopped")
     built = programs.find(program_for(problem, plan)) is not None
     if not built and (obstacle := programs.why_not()):
         return Choice("eager", obstacle)
@@ -139,7 +134,7 @@ def as_far_as_built(experiment: Experiment) -> tuple[Experiment, float]:
         name: "eager" if choice.builds else choice.engine for name, choice in chosen.items()
     }
     building = [choice for choice in chosen.values() if choice.builds]
-    more = sum(BUILD_SECONDS / programs.AT_ONCE - (choice.saves or 0.0) for choice in building)
+    more = sum(BUILD_SECONDS - (choice.saves or 0.0) for choice in building)
     return with_engines(experiment, engines), more
 
 

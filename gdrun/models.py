@@ -93,20 +93,10 @@ class Network:
         return f"{layers} {name} network" if len(self.sizes) > 2 else f"{layers} linear model"
 
 
-def mean_losses(
-    network: Network,
-    loss_name: str,
-    params: Params,
-    x: Tensor,
-    y: Tensor,
-    rows: Tensor | None = None,
-) -> Tensor:
-    """Mean loss over the rows, (R,), of each lane at its own weights; x is (R, B, D).
-
-    `rows`, (B,), weight the mean and sum to 1; without them each row counts the same.
-    """
-    losses = LOSSES[loss_name](network(params, x), y, reduction="none")
-    return losses.mean((1, 2)) if rows is None else (losses.mean(2) * rows).sum(1)
+def mean_losses(network: Network, loss_name: str, params: Params, x: Tensor, y: Tensor) -> Tensor:
+    """Mean loss over the rows, (R,), of each lane at its own weights; x is (R, B, D)."""
+    losses: Tensor = LOSSES[loss_name](network(params, x), y, reduction="none")
+    return losses.mean((1, 2))
 
 
 @dataclass(frozen=True)
@@ -133,9 +123,9 @@ class Problem:
         """Multiply-adds of one pass of so many rows, or a chunk of them, through all lanes."""
         return lanes * min(rows, self.rows_at_once(lanes)) * self.network.parameters
 
-    def losses(self, params: Params, x: Tensor, y: Tensor, rows: Tensor | None = None) -> Tensor:
+    def losses(self, params: Params, x: Tensor, y: Tensor) -> Tensor:
         """Mean loss over the rows, as in `mean_losses`."""
-        return mean_losses(self.network, self.loss_name, params, x, y, rows)
+        return mean_losses(self.network, self.loss_name, params, x, y)
 
 
 def build_problem(config: RunConfig, data: Dataset) -> Problem:

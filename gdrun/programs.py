@@ -1,19 +1,17 @@
-"""Compiled programs on the disk: built once, by a process of its own, and found again.
+"""Compiled programs on the disk: built once by the machine's C compiler, and found again.
 
 They lie in the user's cache directory, or that which the environment variable GDRUN_CACHE names,
-by a hash of all that they depend on: the program, the code that it is traced from, the version of
+by a hash of all that they depend on: the program, the code that it is made by, the version of
 PyTorch and the processor.
 """
 
+import ctypes
 import errno
 import hashlib
 import os
-import pickle
 import platform
 import shutil
-import signal
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable
@@ -23,145 +21,128 @@ from pathlib import Path
 
 import torch
 
-from gdrun import inductor
-from gdrun.inductor import Run
-from gdrun.program import Program
+from gdrun.program import Program, functions
 
-KEPT = 50  # packages, of two megabytes each
-AT_ONCE = 2  # compilers take half a gigabyte each
-POLL_SECONDS = 0.05
+KEPT = 500  # programs, of some 20 kilobytes each
+POLL_SECONDS = 0.005
 A_DAY = 86_400  # seconds, longer than any build
-# What programs are made of.
-SOURCES = ("batches", "building", "gradients", "inductor", "models", "program", "sgd")
+HERE = Path(__file__).parent
+# What programs are made of and by.
+SOURCES = (
+    *("numbers.h", "updates.c"),
+    *("carrays.py", "ccode.py", "cfunctions.py", "cproducts.py", "gradients.py", "models.py"),
+    *("program.py", "programs.py", "recording.py", "sgd.py"),
+)
+# Sums in any order, but what isn't finite stays so: lanes that diverge are to be seen.
+OPTIONS = (
+    *("-O3", "-std=gnu11", "-shared", "-fPIC", "-w"),
+    *("-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math"),
+    *("-fassociative-math", "-fno-signed-zeros", "-freciprocal-math"),
+)
+
+
+class Updates(ctypes.Structure):
+    """The `struct updates` of updates.c."""
+
+    _fields_ = (
+        *((name, ctypes.c_int64) for name in ("laps", "updates", "batch", "last")),
+        *((name, ctypes.c_int64) for name in ("lanes", "visitors")),
+        *((name, ctypes.c_void_p) for name in ("x", "y", "rows", "weights", "velocity", "lr")),
+        *((name, ctypes.c_void_p) for name in ("losses", "ends_w", "ends_v")),
+    )
+
+
+# Takes the updates; whatever its pointers point to has to be kept until it returns.
+Run = Callable[[Updates], None]
 
 
 def find(program: Program) -> Run | None:
     """The program, if it was built before and can be loaded."""
-    with suppress(OSError, RuntimeError):  # there is no place, or it's of a system changed since
-        for path in cache_directory().glob(f"{_key(program)}-*.pt2"):
+    with suppress(OSError):  # there is no place, or it's of a system changed since
+        for path in cache_directory().glob(f"{_key(program)}-*.so"):
             if path.name != _named(program, path.read_bytes()):
                 path.unlink()  # damaged: it might crash the process
                 continue
-            run = inductor.load(path)
+            run = _load(path)
             with suppress(OSError):
                 path.touch()  # used lately
             return run
     return None
 
 
+def _load(path: Path) -> Run:
+    function = ctypes.CDLL(str(path)).run
+    function.argtypes, function.restype = [ctypes.POINTER(Updates)], ctypes.c_int
+
+    def run(updates: Updates) -> None:
+        if function(ctypes.byref(updates)):
+            raise MemoryError
+
+    return run
+
+
 def why_not() -> str | None:
     """Why no program can be built on this machine; None if nothing is known to be in the way."""
     if platform.system() not in ("Linux", "Darwin"):
         return f"programs are not compiled on {platform.system()}"
-    compiler = os.environ.get("CXX") or ("clang++" if platform.system() == "Darwin" else "g++")
-    return None if shutil.which(compiler) else f"there is no C++ compiler {compiler}"
+    return None if shutil.which(_compiler()) else f"there is no C compiler {_compiler()}"
+
+
+def _compiler() -> str:
+    return os.environ.get("CC") or "cc"
 
 
 def build(programs: Iterable[Program], stop: Callable[[], bool]) -> dict[Program, str]:
-    """Compile programs, some at once, and put them where `find` finds them; why some failed.
+    """Compile programs and put them where `find` finds them; why some failed.
 
     Raises:
         KeyboardInterrupt: `stop` said so, or the user did; nothing is left behind.
     """
-    waiting = list(dict.fromkeys(programs))
     failures: dict[Program, str] = {}
-    running: list[_Build] = []
-    try:
-        while waiting or running:
-            while waiting and len(running) < AT_ONCE:
-                program = waiting.pop(0)
-                try:
-                    cache_directory().mkdir(parents=True, exist_ok=True, mode=0o700)
-                    running.append(_Build(program))
-                except OSError as error:
-                    failures[program] = f"{error.filename}: {error.strerror}"
-            if stop():
-                raise KeyboardInterrupt
-            for each in list(running):
-                ended = each.wait(POLL_SECONDS)
-                if ended is not None:
-                    running.remove(each)
-                    if ended:
-                        failures[each.program] = ended
-    finally:
-        for each in running:
-            each.kill()
+    for program in dict.fromkeys(programs):
+        try:
+            cache_directory().mkdir(parents=True, exist_ok=True, mode=0o700)
+            with tempfile.TemporaryDirectory(prefix="build-", dir=cache_directory()) as place:
+                failed = _compile(program, Path(place), stop)
+        except OSError as error:
+            failed = f"{error.filename}: {error.strerror}"
+        if failed:
+            failures[program] = failed
     _prune()
     return failures
 
 
-class _Build:
-    """A process that compiles a program in a directory of its own."""
+def _compile(program: Program, place: Path, stop: Callable[[], bool]) -> str:
+    """Build a program in a directory of its own; what went wrong, or nothing."""
+    (place / "functions.h").write_text(functions(program))
+    built, errors = place / "program.so", place / "errors"
+    native = "-march=native" if platform.machine() in ("x86_64", "AMD64") else "-mcpu=native"
+    command = [_compiler(), *OPTIONS, native, f"-DLANES={program.lanes}", f"-I{place}", f"-I{HERE}"]
+    with errors.open("wb") as stderr:
+        process = subprocess.Popen(
+            [*command, str(HERE / "updates.c"), "-o", str(built), "-lm"],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=stderr,
+            start_new_session=True,  # Ctrl-C is for this process to act on
+        )
+    try:
+        while process.poll() is None:
+            if stop():
+                raise KeyboardInterrupt
+            time.sleep(POLL_SECONDS)
+    finally:
+        process.kill()
+        process.wait()
+    if process.returncode or not built.exists():
+        return _complaint(errors.read_text(errors="replace"), process.returncode)
+    built.replace(cache_directory() / _named(program, built.read_bytes()))
+    return ""
 
-    def __init__(self, program: Program) -> None:
-        self.program = program
-        self._place = Path(tempfile.mkdtemp(prefix="build-", dir=cache_directory()))
-        self._process: subprocess.Popen[bytes] | None = None
-        try:
-            self._process = self._start()
-        except BaseException:
-            self.kill()
-            raise
 
-    def _start(self) -> "subprocess.Popen[bytes]":
-        paths = [str(Path(__file__).parent.parent), *filter(None, [os.environ.get("PYTHONPATH")])]
-        asked = self._place / "program"
-        asked.write_bytes(pickle.dumps(self.program))
-        with asked.open("rb") as stdin, self._errors.open("wb") as errors:
-            return subprocess.Popen(
-                [sys.executable, "-P", "-m", "gdrun.building", str(self._package)],
-                stdin=stdin,
-                stdout=subprocess.DEVNULL,
-                stderr=errors,
-                env={
-                    **os.environ,
-                    "PYTHONPATH": os.pathsep.join(paths),
-                    "TORCHINDUCTOR_CACHE_DIR": str(self._place / "inductor"),
-                },
-                start_new_session=True,  # Ctrl-C is for this process to act on
-            )
-
-    @property
-    def _package(self) -> Path:
-        return self._place / "package.pt2"
-
-    @property
-    def _errors(self) -> Path:
-        return self._place / "errors"
-
-    def wait(self, seconds: float) -> str | None:
-        """Wait so long for the end: None while it is to come, then what went wrong, or nothing."""
-        assert self._process
-        try:
-            code = self._process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            return None
-        try:
-            if code == 0 and self._package.exists():
-                named = _named(self.program, self._package.read_bytes())
-                self._package.replace(cache_directory() / named)
-                return ""
-            return self._complaint(code)
-        except OSError as error:
-            return f"{error.filename}: {error.strerror}"
-        finally:
-            self._clear()
-
-    def kill(self) -> None:
-        """End it and the compilers that it started."""
-        if self._process:
-            with suppress(ProcessLookupError):
-                os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.wait()
-        self._clear()
-
-    def _complaint(self, code: int) -> str:
-        lines = self._errors.read_text(errors="replace").split("\n")
-        said = [line.strip() for line in lines if "Error" in line and not line.startswith(" ")]
-        return said[-1][:200] if said else f"PyTorch's compiler ended with code {code}"
-
-    def _clear(self) -> None:
-        shutil.rmtree(self._place, ignore_errors=True)
+def _complaint(said: str, code: int) -> str:
+    errors = [line.strip() for line in said.split("\n") if "error" in line.lower()]
+    return errors[0][:200] if errors else f"{_compiler()} ended with code {code}"
 
 
 def cache_directory() -> Path:
@@ -185,29 +166,27 @@ def _key(program: Program) -> str:
     return hashlib.sha256(repr((program, _surroundings())).encode()).hexdigest()[:32]
 
 
-def _named(program: Program, package: bytes) -> str:
+def _named(program: Program, built: bytes) -> str:
     """The name of a program's file, which says what it holds, too."""
-    return f"{_key(program)}-{hashlib.sha256(package).hexdigest()[:32]}.pt2"
+    return f"{_key(program)}-{hashlib.sha256(built).hexdigest()[:32]}.so"
 
 
 @cache
 def _surroundings() -> tuple[str, ...]:
     """What a program depends on beside itself."""
-    here = Path(__file__).parent
-    sources = hashlib.sha256(b"".join((here / f"{name}.py").read_bytes() for name in SOURCES))
+    sources = hashlib.sha256(b"".join((HERE / name).read_bytes() for name in SOURCES))
     features = ""
     with suppress(OSError):
         lines = Path("/proc/cpuinfo").read_text().split("\n")
         features = next((line for line in lines if line.startswith("flags")), "")
-    machine = platform.machine(), torch.backends.cpu.get_cpu_capability(), features
-    return (sources.hexdigest(), torch.__version__, *machine)
+    return (sources.hexdigest(), torch.__version__, platform.machine(), features)
 
 
 def _prune() -> None:
     """Leave the programs that were used last, and what is being built."""
     with suppress(OSError):
-        packages = sorted(cache_directory().glob("*.pt2"), key=lambda path: -path.stat().st_mtime)
-        for old in packages[KEPT:]:
+        built = sorted(cache_directory().glob("*.so"), key=lambda path: -path.stat().st_mtime)
+        for old in built[KEPT:]:
             old.unlink(missing_ok=True)
         for left in cache_directory().glob("build-*"):  # by a process that was killed
             if time.time() - left.stat().st_mtime > A_DAY:

@@ -35,8 +35,7 @@ def make_step(
 
     A batch may come in pieces: each with its share of the batch's rows, by which its gradient is
     weighted and added up. Only the piece that completes the batch moves the weights; for the others
-    None is returned. The mean over a batch can be weighted by `rows`, (B,), which sum to 1 over all
-    pieces; the share of each is then 1.
+    None is returned.
 
     Args:
         losses_of: the mean loss of each lane over a batch, as in `gdrun.models.mean_losses`.
@@ -47,21 +46,15 @@ def make_step(
     """
     # The same memory seen as leaves of the autograd graph: `weights` can then move unrecorded.
     leaves = tuple(w.detach().requires_grad_() for w in weights)
-    lrs = (lr.view(-1, 1, 1),) * len(weights)
+    lrs = lr.view(-1, 1, 1)
     ones = torch.ones_like(lr)
     summed: Params = ()
     loss = torch.zeros_like(lr)
 
-    def step(
-        x: Tensor,
-        y: Tensor,
-        share: float = 1.0,
-        completes: bool = True,
-        rows: Tensor | None = None,
-    ) -> Tensor | None:
-        losses = losses_of(leaves, x, y, rows)
+    def step(x: Tensor, y: Tensor, share: float = 1.0, completes: bool = True) -> Tensor | None:
+        losses = losses_of(leaves, x, y)
         if completes and not summed:
-            descend(lane_gradients(losses, leaves, ones))
+            descend(rule, weights, velocity, lrs, lane_gradients(losses, leaves, ones))
             return losses.detach()
         return accumulate(losses, share, completes)
 
@@ -76,16 +69,18 @@ def make_step(
         if not completes:
             return None
         g, summed = summed, ()
-        descend(g)
+        descend(rule, weights, velocity, lrs, g)
         return loss
 
-    def descend(g: Params) -> None:
-        if rule.weight_decay:
-            g = torch._foreach_add(g, weights, alpha=rule.weight_decay)
-        if rule.momentum:
-            torch._foreach_mul_(velocity, rule.momentum)
-            torch._foreach_add_(velocity, g)
-            g = torch._foreach_add(g, velocity, alpha=rule.momentum) if rule.nesterov else velocity
-        torch._foreach_addcmul_(weights, g, lrs, value=-1)
-
     return step
+
+
+def descend(rule: Rule, weights: Params, velocity: Params, lr: Tensor, g: Params) -> None:
+    """Move weights and velocity by the gradient g of their loss, each (R, …); lr is (R, 1, 1)."""
+    if rule.weight_decay:
+        g = torch._foreach_add(g, weights, alpha=rule.weight_decay)
+    if rule.momentum:
+        torch._foreach_mul_(velocity, rule.momentum)
+        torch._foreach_add_(velocity, g)
+        g = torch._foreach_add(g, velocity, alpha=rule.momentum) if rule.nesterov else velocity
+    torch._foreach_addcmul_(weights, g, (lr,) * len(weights), value=-1)

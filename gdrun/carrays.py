@@ -1,0 +1,95 @@
+"""Tensors as C code gets at their elements: in memory, or worked out where they are needed.
+
+An index is a C expression for each axis, "0" along axes of length one.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+Index = Sequence[str]
+
+
+@dataclass(frozen=True)
+class Array:
+    """A tensor.
+
+    Attributes:
+        shape: of it.
+        at: an index → the C expression of an element.
+        pointer: a C expression of where it begins, if it is in memory.
+        strides: how far apart its elements are there along each axis.
+    """
+
+    shape: tuple[int, ...]
+    at: Callable[[Index], str]
+    pointer: str | None = None
+    strides: tuple[int, ...] = ()
+
+    @property
+    def stored(self) -> bool:
+        """Whether it is in memory."""
+        return self.pointer is not None
+
+    def neighbours(self, axis: int) -> bool:
+        """Whether elements along an axis lie next to each other in memory."""
+        return self.stored and self.strides[axis] == 1
+
+
+def in_memory(pointer: str, shape: Sequence[int]) -> Array:
+    """An array from a pointer on, the last axis innermost."""
+    strides, step = [], 1
+    for length in reversed(shape):
+        strides.append(step)
+        step *= length
+    return strided(pointer, tuple(shape), tuple(reversed(strides)))
+
+
+def strided(pointer: str, shape: tuple[int, ...], strides: tuple[int, ...]) -> Array:
+    """An array from a pointer on, its elements so far apart along each axis."""
+
+    def at(index: Index) -> str:
+        terms = [
+            i if stride == 1 else f"({i}) * {stride}"
+            for i, stride in zip(index, strides, strict=True)
+            if i != "0" and stride
+        ]
+        return f"{pointer}[{' + '.join(terms) or '0'}]"
+
+    return Array(shape, at, pointer, strides)
+
+
+def transposed(array: Array, one: int, other: int) -> Array:
+    """The same with two axes exchanged."""
+    order = list(range(len(array.shape)))
+    order[one], order[other] = order[other], order[one]
+    shape = tuple(array.shape[axis] for axis in order)
+    if array.pointer is not None:
+        return strided(array.pointer, shape, tuple(array.strides[axis] for axis in order))
+    return Array(shape, lambda index: array.at([index[axis] for axis in order]))
+
+
+def unsqueezed(array: Array, axis: int) -> Array:
+    """The same with one more axis, of length one."""
+    axis %= len(array.shape) + 1
+    shape = (*array.shape[:axis], 1, *array.shape[axis:])
+    if array.pointer is not None:
+        strides = (*array.strides[:axis], 0, *array.strides[axis:])
+        return strided(array.pointer, shape, strides)
+    return Array(shape, lambda index: array.at([*index[:axis], *index[axis + 1 :]]))
+
+
+def expanded(array: Array, shape: Sequence[int]) -> Array:
+    """The same for each index along axes that it lacks, or has of length one; −1 leaves one."""
+    new = len(shape) - len(array.shape)
+    lengths = (1,) * new + array.shape
+    whole = tuple(own if n == -1 else n for n, own in zip(shape, lengths, strict=True))
+    if array.pointer is not None:
+        steps = (0,) * new + array.strides
+        strides = tuple(0 if n == 1 else step for n, step in zip(lengths, steps, strict=True))
+        return strided(array.pointer, whole, strides)
+
+    def at(index: Index) -> str:
+        pairs = zip(index[new:], array.shape, strict=True)
+        return array.at(["0" if length == 1 else i for i, length in pairs])
+
+    return Array(whole, at)
