@@ -107,7 +107,8 @@ def _most_updates(problem: Problem, plan: Plan, layout: _Layout) -> int:
     """How many updates a call may have by what it takes of memory, and gives to log."""
     an_epoch = plan.updates_per_epoch(problem.data.rows)
     ends = MOST_WEIGHTS // (layout.filled_up * problem.network.parameters)
-    rows = MOST_NUMBERS // (layout.lanes * plan.batch_size * problem.data.x.shape[1])
+    columns = max(1, problem.data.x.shape[1])
+    rows = MOST_NUMBERS // (layout.lanes * plan.batch_size * columns)
     return min(max(1, ends) * an_epoch, rows, MOST_LOSSES // layout.filled_up)
 
 

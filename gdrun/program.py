@@ -25,9 +25,10 @@ WIDTHS = {"AVX512": 16, "AVX2": 8}
 OTHER_WIDTH = 4
 # Up to so many units in a layer, vectors of lanes are faster than vectors of units.
 NARROW = 64
-# Numbers in flight of all lanes that are computed together (64 KB).
-PIECE_NUMBERS = 2**14
-SMALLEST_PIECE = 16  # rows
+# Numbers in flight when rows go through the network, of all lanes computed together; or as many as
+# there are weights, whose gradients are added up after each piece.
+PIECE_NUMBERS = 2**13
+ROUND = 4  # rows, that sums are in registers for at a time
 
 
 @dataclass(frozen=True)
@@ -37,8 +38,8 @@ class Program:
     Attributes:
         network, loss_name: what is minimised.
         rule: how a gradient moves the weights.
-        rows: go through the network at a time, at most.
-        pieces: how many rows do.
+        rows: how many go through the network at a time, at most.
+        pieces: how many do.
         lanes: are computed together, as one vector.
         width: floats in a vector.
     """
@@ -59,19 +60,27 @@ def program_for(problem: Problem, plan: Plan) -> Program:
     # A vector of lanes costs little more than one of them.
     together = 2 * len(plan.lanes) > width and max(network.sizes) <= NARROW
     lanes = width if together else 1
-    most = PIECE_NUMBERS // (lanes * sum(network.sizes))
-    most = problem.chunk_rows or max(SMALLEST_PIECE, most - most % SMALLEST_PIECE)
+    rows = _piece(problem, plan.batch_size, lanes)
     sizes = {plan.batch_size, last_batch(plan, problem.data.rows)}
-    pieces = {rows for size in sizes for rows in (min(size, most), size % most) if rows}
+    pieces = {piece for size in sizes for piece in (min(size, rows), size % rows) if piece}
     return Program(
         network=network,
         loss_name=problem.loss_name,
         rule=plan.rule,
-        rows=max(pieces),
+        rows=rows,
         pieces=tuple(sorted(pieces)),
         lanes=lanes,
         width=width,
     )
+
+
+def _piece(problem: Problem, batch: int, lanes: int) -> int:
+    """How many rows of a batch go through the network at a time, in pieces as equal as can be."""
+    numbers = max(PIECE_NUMBERS, lanes * problem.network.parameters)
+    most = problem.chunk_rows or numbers // (lanes * sum(problem.network.sizes))
+    pieces = -(-batch // max(ROUND, most))
+    rows = -(-batch // pieces)
+    return min(batch, rows + -rows % ROUND) if problem.chunk_rows is None else min(batch, most)
 
 
 def last_batch(plan: Plan, rows: int) -> int:
