@@ -1,10 +1,14 @@
 """`gdrun` and `python -m gdrun`: nothing is imported before Ctrl-C is taken care of."""
 
+import os
 import sys
 
 
 def main() -> None:
     """Run the command line."""
+    # PyTorch's idle threads would go on spinning, on processors that others could compute with; and
+    # where two of them share one, an operation of a millisecond takes a hundred.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         from gdrun import cli
 

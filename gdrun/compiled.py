@@ -20,13 +20,13 @@ from gdrun.program import program_for
 from gdrun.programs import Run, Updates
 from gdrun.state import Plan, TrainState
 from gdrun.stretches import Execute, Losses, Stretch, Weights
-from gdrun.threads import threads_for
+from gdrun.threads import SPLIT_WORK, threads_for
 from gdrun.visits import Laps, Visits
 
 # Losses of a call, which the logs have to take before anybody is listened to.
 MOST_LOSSES = 2**18
-# Numbers of rows, and weights at ends of epochs, of a call: new memory takes longer than they do.
-MOST_NUMBERS, MOST_WEIGHTS = 2**20, 2**19
+# Numbers of rows, and weights at ends of epochs, of a call.
+MOST_NUMBERS, MOST_WEIGHTS = 2**20, 2**21
 FIRST, GROWTH = 64, 8  # updates of the first call, and how many times as many the next may have
 
 
@@ -54,7 +54,7 @@ class _Layout:
         rows = packed.transpose(2, 3).flatten(1, 2)[:, : self.lanes]
         parts = torch.split(rows, [shape.numel() for shape in self.shapes], dim=2)
         shaped = zip(parts, self.shapes, strict=True)
-        return [part.reshape(*part.shape[:2], *shape).contiguous() for part, shape in shaped]
+        return [part.reshape(*part.shape[:2], *shape).clone() for part, shape in shaped]
 
 
 @dataclass(frozen=True)
@@ -80,78 +80,96 @@ def compiled(run: Run) -> Execute:
 
 def _execute(run: Run, problem: Problem, plan: Plan, state: TrainState) -> Iterator[Stretch]:
     """The updates after a state, whose weights are replaced."""
-    layout = _layout(problem, plan, state)
-    visits = Visits(problem.data, plan)
-    weights = layout.pack(state.params)
-    velocity = layout.pack(state.velocity) if state.velocity else None
+    calls = _Calls(run, problem, plan, state)
     done, an_epoch = state.updates, plan.updates_per_epoch(problem.data.rows)
     if done == (state.epoch + 1) * an_epoch:
         yield from _by_laps(problem, plan, done, _standing(state))
-    number, most = FIRST, _most_updates(problem, plan, layout)
+    number = FIRST
     while done < plan.epochs * an_epoch:
-        laps = visits.laps(done, number)
-        call = _call(run, visits, layout, laps, weights, velocity)
+        laps = calls.visits.laps(done, number)
+        threads = calls.threads(laps)
+        with threads_for(1):  # PyTorch's own would go on to wait for work where the program's are
+            call = calls.take(laps, threads)
         yield from _by_laps(problem, plan, done, call)
         taken = laps.laps * laps.updates
         done += taken
         in_time = int(stretches.SEGMENT_SECONDS * taken / call.seconds)
-        number = max(1, min(in_time, number * GROWTH, most))
+        number = max(1, min(in_time, number * GROWTH, calls.most))
 
 
-def _layout(problem: Problem, plan: Plan, state: TrainState) -> _Layout:
-    shapes = tuple(tensor.shape[1:] for tensor in state.params)
-    return _Layout(len(plan.lanes), program_for(problem, plan).lanes, shapes)
+class _Calls:
+    """The calls of a program, one after the other."""
 
+    def __init__(self, run: Run, problem: Problem, plan: Plan, state: TrainState) -> None:
+        self.visits = Visits(problem.data, plan)
+        self._run, self._plan = run, plan
+        shapes = tuple(tensor.shape[1:] for tensor in state.params)
+        self._layout = _Layout(len(plan.lanes), program_for(problem, plan).lanes, shapes)
+        moved = [state.params, state.velocity] if state.velocity else [state.params]
+        self._moved = [self._layout.pack(tensors) for tensors in moved]
+        lr = plan.rates(torch.device("cpu"))
+        self._lr = torch.cat([lr, lr[-1:].expand(self._layout.filled_up - len(lr))])
+        self._memory: dict[str, Tensor] = {}
 
-def _most_updates(problem: Problem, plan: Plan, layout: _Layout) -> int:
-    """How many updates a call may have by what it takes of memory, and gives to log."""
-    an_epoch = plan.updates_per_epoch(problem.data.rows)
-    ends = MOST_WEIGHTS // (layout.filled_up * problem.network.parameters)
-    columns = max(1, problem.data.x.shape[1])
-    rows = MOST_NUMBERS // (layout.lanes * plan.batch_size * columns)
-    return min(max(1, ends) * an_epoch, rows, MOST_LOSSES // layout.filled_up)
+    @property
+    def most(self) -> int:
+        """Updates that a call may have by what it takes of memory, and gives to log."""
+        data, plan, lanes = self.visits.data, self._plan, self._layout.filled_up
+        ends = MOST_WEIGHTS // self._moved[0].numel() * plan.updates_per_epoch(data.rows)
+        numbers = MOST_NUMBERS // (lanes * plan.batch_size * max(1, data.x.shape[1]))
+        return max(1, min(max(1, ends), numbers, MOST_LOSSES // lanes))
 
-
-def _call(
-    run: Run,
-    visits: Visits,
-    layout: _Layout,
-    laps: Laps,
-    weights: Tensor,
-    velocity: Tensor | None,
-) -> _Call:
-    """Go on for some laps; weights and velocity, (C, P, G), are moved."""
-    start = time.perf_counter()
-    plan = visits.plan
-    with threads_for(1):
-        x, y, rows = visits.rows(laps)
-    lr = torch.empty(layout.filled_up)
-    lr[:] = plan.rates(lr.device)[-1]
-    lr[: layout.lanes] = plan.rates(lr.device)
-    losses = torch.empty(laps.laps, laps.updates, layout.filled_up)
-    ends = [torch.empty(laps.laps, *t.shape) for t in (weights, velocity) if t is not None]
-    run(
-        Updates(
-            laps=laps.laps,
-            updates=laps.updates,
-            batch=plan.batch_size,
-            last=laps.last,
-            lanes=layout.filled_up,
-            visitors=layout.lanes,
-            x=x.data_ptr(),
-            y=y.data_ptr(),
-            rows=rows.data_ptr() if rows is not None else None,
-            weights=weights.data_ptr(),
-            velocity=velocity.data_ptr() if velocity is not None else None,
-            lr=lr.data_ptr(),
-            losses=losses.data_ptr(),
-            ends_w=ends[0].data_ptr(),
-            ends_v=ends[1].data_ptr() if velocity is not None else None,
+    def take(self, laps: Laps, threads: int) -> _Call:
+        """Go on for some laps."""
+        start = time.perf_counter()
+        x, y, rows = self.visits.rows(laps)
+        losses = self._own("losses", laps.laps, laps.updates, self._layout.filled_up)
+        ends = [self._own(f"{k}", laps.laps, *t.shape) for k, t in enumerate(self._moved)]
+        weights, velocity, *_ = *self._moved, None
+        ends_w, ends_v, *_ = *ends, None
+        self._run(
+            Updates(
+                laps=laps.laps,
+                updates=laps.updates,
+                batch=self._plan.batch_size,
+                last=laps.last,
+                lanes=self._layout.filled_up,
+                visitors=self._layout.lanes,
+                threads=threads,
+                x=_pointer(x),
+                y=_pointer(y),
+                rows=_pointer(rows),
+                weights=_pointer(weights),
+                velocity=_pointer(velocity),
+                lr=_pointer(self._lr),
+                losses=_pointer(losses),
+                ends_w=_pointer(ends_w),
+                ends_v=_pointer(ends_v),
+            )
         )
-    )
-    seconds = time.perf_counter() - start
-    params, *buffers = map(layout.unpack, ends)
-    return _Call(losses[..., : layout.lanes], params, buffers[0] if buffers else [], seconds)
+        seconds = time.perf_counter() - start
+        params, *buffers = map(self._layout.unpack, ends)
+        own = losses[..., : self._layout.lanes].clone()
+        return _Call(own, params, buffers[0] if buffers else [], seconds)
+
+    def threads(self, laps: Laps) -> int:
+        """As many as there are, where starting them is little beside what they have to do."""
+        plan = self._plan
+        work = self._moved[0].numel() * plan.batch_size  # of an update
+        alone = self._layout.filled_up == self._layout.group  # threads share each update
+        updates = 1 if alone else laps.laps * laps.updates
+        return torch.get_num_threads() if updates * work >= SPLIT_WORK else 1
+
+    def _own(self, name: str, *shape: int) -> Tensor:
+        """Memory that is used by all calls, since new takes longer to get than to fill."""
+        size = torch.Size(shape).numel()
+        if name not in self._memory or self._memory[name].numel() < size:
+            self._memory[name] = torch.empty(size)
+        return self._memory[name][:size].view(shape)
+
+
+def _pointer(tensor: Tensor | None) -> int | None:
+    return None if tensor is None else tensor.data_ptr()
 
 
 def _standing(state: TrainState) -> _Call:

@@ -44,11 +44,8 @@ static inline real absolute(real x) { return of_bits(bits(x) & 0x7fffffff); }
 
 static inline real rectified(real x) { return pick(x < 0, R(0), x); }
 
-/* -1, 0 or 1; not a number of what isn't one. */
-static inline real sign(real x)
-{
-    return pick(x > 0, R(1), pick(x < 0, R(-1), x));
-}
+/* -1, 0 or 1, as it is for PyTorch: 0 of what isn't a number. */
+static inline real sign(real x) { return pick(x > 0, R(1), pick(x < 0, R(-1), R(0))); }
 
 /* e^x to 2e-7 relative: 2^n · e^r, |r| ≤ ln 2 / 2, with the polynomial of Cephes (expf.c). */
 static inline real exponential(real x)
@@ -81,7 +78,7 @@ static inline real hyperbolic_tangent(real x)
     return pick(a < 0.625f, p * z * x + x, pick(x < 0, -far, far));
 }
 
-/* erf x, to 2e-7 absolute (Abramowitz & Stegun 1964, 7.1.26). */
+/* erf x, to 5e-7 absolute (Abramowitz & Stegun 1964, 7.1.26). */
 static inline real error_function(real x)
 {
     real a = absolute(x), t = 1 / (1 + 0.3275911f * a);

@@ -27,7 +27,7 @@ OTHER_WIDTH = 4
 NARROW = 64
 # Numbers in flight when rows go through the network, of all lanes computed together; or as many as
 # there are weights, whose gradients are added up after each piece.
-PIECE_NUMBERS = 2**13
+PIECE_NUMBERS = 2**12
 ROUND = 4  # rows, that sums are in registers for at a time
 
 

@@ -35,7 +35,7 @@ SOURCES = (
 )
 # Sums in any order, but what isn't finite stays so: lanes that diverge are to be seen.
 OPTIONS = (
-    *("-O3", "-std=gnu11", "-shared", "-fPIC", "-w"),
+    *("-O3", "-std=gnu11", "-shared", "-fPIC", "-pthread", "-w"),
     *("-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math"),
     *("-fassociative-math", "-fno-signed-zeros", "-freciprocal-math"),
 )
@@ -46,7 +46,7 @@ class Updates(ctypes.Structure):
 
     _fields_ = (
         *((name, ctypes.c_int64) for name in ("laps", "updates", "batch", "last")),
-        *((name, ctypes.c_int64) for name in ("lanes", "visitors")),
+        *((name, ctypes.c_int64) for name in ("lanes", "visitors", "threads")),
         *((name, ctypes.c_void_p) for name in ("x", "y", "rows", "weights", "velocity", "lr")),
         *((name, ctypes.c_void_p) for name in ("losses", "ends_w", "ends_v")),
     )

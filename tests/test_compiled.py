@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from gdrun import engines, programs, stretches
 from gdrun.batches import pieces
-from gdrun.compiled import compiled
+from gdrun.compiled import _Calls, compiled
 from gdrun.configfile import configure
 from gdrun.engine import train
 from gdrun.errors import OutputError
@@ -330,6 +330,20 @@ def test_compiled_the_losses_are_those_of_updates_one_by_one(name: str) -> None:
     experiment = experiment_of(name)
     problem, plan = experiment.problem, experiment.members[0].plan
     assert_alike(descend_compiled(problem, plan)[0], descend(problem, plan)[0])
+
+
+@pytest.mark.usefixtures("cache")
+@pytest.mark.parametrize(("lanes", "batch"), [(THREE[:1], 150), (THREE, 150), (MANY * 2, 5)])
+def test_what_comes_out_does_not_depend_on_the_number_of_threads(
+    lanes: tuple[Lane, ...], batch: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    problem = replace(make_problem(rows=200), chunk_rows=2)
+    plan = make_plan(batch, lanes=lanes, sampling="reshuffle", momentum=0.5)
+    found = descend_compiled(problem, plan)[0]
+    assert_alike(found, descend(problem, plan)[0])
+    for threads in (2, 5):
+        monkeypatch.setattr(_Calls, "threads", lambda *_, threads=threads: threads)
+        assert told(descend_compiled(problem, plan)[0]) == told(found)
 
 
 @pytest.mark.usefixtures("cache")
