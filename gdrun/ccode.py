@@ -6,8 +6,8 @@ from contextlib import contextmanager
 
 from gdrun.carrays import Array, in_memory
 
-# Numbers of a lane that are kept on the stack; more are put where the caller says (256 KB).
-STACK_NUMBERS = 2**16
+# Numbers of a lane that are kept on the stack; more are put where the caller says (64 KB).
+STACK_NUMBERS = 2**14
 
 
 class Code:

@@ -19,7 +19,7 @@ from gdrun.stretches import Execute
 # What PyTorch spends between the operations of one layer in an update, and a program doesn't.
 LAYER_SECONDS = 25e-6
 # What it takes to build a program, and to load one.
-BUILD_SECONDS, LOAD_SECONDS = 0.5, 0.01
+BUILD_SECONDS, LOAD_SECONDS = 0.4, 0.01
 MARGIN = 1.5  # how many times as much is to be saved as it takes
 # Multiply-adds of an update, about a second's work, in which a program listens to nobody.
 LONG_WORK = 10_000_000_000

@@ -21,7 +21,7 @@ from pathlib import Path
 
 import torch
 
-from gdrun.program import Program, functions
+from gdrun.program import Program
 
 KEPT = 500  # programs, of some 20 kilobytes each
 POLL_SECONDS = 0.005
@@ -31,7 +31,7 @@ HERE = Path(__file__).parent
 SOURCES = (
     *("numbers.h", "updates.c"),
     *("carrays.py", "ccode.py", "cfunctions.py", "cproducts.py", "gradients.py", "models.py"),
-    *("program.py", "programs.py", "recording.py", "sgd.py"),
+    *("program.py", "programs.py", "recording.py", "sgd.py", "translation.py"),
 )
 # Sums in any order, but what isn't finite stays so: lanes that diverge are to be seen.
 OPTIONS = (
@@ -114,7 +114,12 @@ def build(programs: Iterable[Program], stop: Callable[[], bool]) -> dict[Program
 
 def _compile(program: Program, place: Path, stop: Callable[[], bool]) -> str:
     """Build a program in a directory of its own; what went wrong, or nothing."""
-    (place / "functions.h").write_text(functions(program))
+    try:
+        from gdrun.translation import functions
+
+        (place / "functions.h").write_text(functions(program))
+    except Exception as error:  # updates one by one need nothing that is private to PyTorch
+        return f"{type(error).__name__}: {error}"
     built, errors = place / "program.so", place / "errors"
     native = "-march=native" if platform.machine() in ("x86_64", "AMD64") else "-mcpu=native"
     command = [_compiler(), *OPTIONS, native, f"-DLANES={program.lanes}", f"-I{place}", f"-I{HERE}"]

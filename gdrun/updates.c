@@ -3,10 +3,10 @@
  * What an update does is in functions.h, which is made for each program:
  *
  *   gradient(rows, w, x, y, share, g, loss, work)   ∇ of the mean loss over rows, times their share
- *   descend(w, v, lr, g)                            how it moves the weights
+ *   descend(w, v, lr, g, work)                      how it moves the weights
  *
  * and the sizes: LANES that are computed together, PARAMETERS, FEATURES and OUTPUTS of a network,
- * ROWS that go through it at a time, and how many numbers gradient takes to WORK with.
+ * ROWS that go through it at a time, and how many numbers these take to WORK with.
  */
 
 #include <pthread.h>
@@ -165,7 +165,7 @@ static void train(const struct updates *u, int64_t group, real *memory, int64_t 
                 add_up(s);
             else
                 add_up_all(s);
-            descend(w, v, lr, s->sum);
+            descend(w, v, lr, s->sum, s->work);
             memcpy(u->losses + (lap * u->updates + k) * u->lanes + s->lane, &s->loss, sizeof lr);
         }
         int64_t place = (lap * (u->lanes / LANES) + group) * PARAMETERS;
