@@ -6,8 +6,10 @@ import sys
 def main() -> None:
     """Run the command line."""
     try:
-        from gdrun import cli
+        from gdrun.loading import loading
 
+        with loading():
+            from gdrun import cli
         cli.main()
     except KeyboardInterrupt:
         sys.exit(130)
