@@ -10,8 +10,10 @@ def main() -> None:
     # where two of them share one, an operation of a millisecond takes a hundred.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
-        from gdrun import cli
+        from gdrun.loading import loading
 
+        with loading():
+            from gdrun import cli
         cli.main()
     except KeyboardInterrupt:
         sys.exit(130)

@@ -23,7 +23,7 @@ from gdrun.looks import Look, Looks
 from gdrun.results import RunResult
 
 Array = NDArray[np.float64]
-# Points of a curve of several seeds: a picture is no wider.
+# Points of a noisy curve, or one of several seeds: a picture is no wider.
 SHOWN_POINTS = 5000
 # Above this many points a line is embedded as pixels in SVG and PDF files.
 RASTERIZE_ABOVE = 2000
@@ -50,7 +50,8 @@ def draw_steps(
         if len(lanes) > 1 and look.band:
             axes.fill_between(updates, low, high, **faint, alpha=0.3 / several, linewidth=0)
         elif len(lanes) == 1 and result.series.batch_size < result.description.rows:
-            axes.plot(updates, middle, **faint, alpha=0.3 / several, linewidth=0.7)
+            shown = _extremes(losses[0])
+            axes.plot(updates[shown], middle[shown], **faint, alpha=0.3 / several, linewidth=0.7)
         draw_band(axes, where, means, look, band=False, gid=MEAN)
     log_scale(axes, x=False)
 
@@ -206,7 +207,8 @@ def _quantiles(x: Array, curves: Array) -> tuple[Array, Array, Array, Array]:
 def _extremes(values: Array) -> NDArray[np.intp]:
     """Where at most about `SHOWN_POINTS` values are that have the lowest and highest of all parts.
 
-    Percentiles of many lanes at more points than a picture has would take seconds.
+    Percentiles of many lanes at more points than a picture has would take seconds, and so would
+    a noisy line through them.
     """
     if len(values) <= SHOWN_POINTS:
         return np.arange(len(values))

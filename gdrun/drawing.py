@@ -16,6 +16,7 @@ from gdrun.display import View
 from gdrun.errors import one_line
 from gdrun.interrupts import StopRequest
 from gdrun.labels import visible
+from gdrun.loading import loading
 from gdrun.results import RunResult
 
 EARLY_SECONDS = 2.0  # of training, after which drawing is prepared for
@@ -29,7 +30,7 @@ def load_early(config: PlotConfig, began: float) -> None:
         and time.monotonic() - began > EARLY_SECONDS
         and "gdrun.plots" not in sys.modules
     ):
-        with suppress(Exception):  # it is told of when there is something to draw
+        with suppress(Exception), loading():  # it is told of when there is something to draw
             import gdrun.plots  # noqa: F401
 
 
@@ -53,8 +54,8 @@ def draw(
     remarks: dict[str, None] = {}
     try:
         view.say("loading matplotlib")
-        from gdrun.plots import pictures
-
+        with loading():
+            from gdrun.plots import pictures
         planned = pictures(results, directory, config, answer)
     except Exception as error:
         planned = []

@@ -13,6 +13,8 @@ Shapes: R lanes, N training rows, B batch rows, D features, O outputs, U updates
 import math
 from collections.abc import Iterator, Sequence
 
+import numpy as np
+
 from gdrun.eager import eagerly
 from gdrun.evaluation import evaluate_all
 from gdrun.models import Problem
@@ -58,24 +60,26 @@ def _account(
     """Book a stretch in the state; its losses as (U, R) numbers."""
     state.params, state.velocity = stretch.weights
     state.seconds += stretch.seconds
-    seen = stretch.losses
+    seen = stretch.losses.numpy()  # which is faster at so little than PyTorch is
     if not len(seen):
         return []
-    finite = seen.isfinite()
-    if not finite.all():
-        for lane, diverged in enumerate(state.diverged_at):
-            if diverged is None and not finite[:, lane].all():
-                state.diverged_at[lane] = state.updates + 1 + int(finite[:, lane].int().argmin())
-    state.updates += len(seen)
+    before, state.updates = state.updates, state.updates + len(seen)
     samples = plan.samples_after(state.updates, problem.data.rows)
     # All batches hold B rows, but for what is left to the last one of an epoch.
-    weighted = seen.double().mul_(plan.batch_size)
-    weighted[-1] = seen[-1].double() * (samples - state.samples - plan.batch_size * (len(seen) - 1))
+    weighted = seen.astype(np.float64)
+    weighted[:-1] *= plan.batch_size
+    weighted[-1] *= samples - state.samples - plan.batch_size * (len(seen) - 1)
     # Added one after the other, so that the sum is the same however an epoch is cut into segments.
-    weighted[0] += state.loss_sum
-    state.loss_sum = weighted.cumsum(dim=0)[-1].clone()  # not the whole of it in checkpoints
+    loss_sum = state.loss_sum.numpy()
+    weighted[0] += loss_sum
+    loss_sum[:] = weighted.cumsum(axis=0)[-1]
     state.row_sum += samples - state.samples
     state.samples = samples
+    if not np.isfinite(loss_sum).all():
+        finite = np.isfinite(seen)
+        for lane, diverged in enumerate(state.diverged_at):
+            if diverged is None and not finite[:, lane].all():
+                state.diverged_at[lane] = before + 1 + int(finite[:, lane].argmin())
     numbers: list[list[float]] = seen.tolist()
     return numbers
 
@@ -115,7 +119,7 @@ def _end_epoch(
                 diverged_at[lane] = state.updates
     batch_loss: Sequence[float | None] = [None] * lanes
     if state.row_sum:
-        batch_loss = (state.loss_sum / state.row_sum).tolist()
+        batch_loss = (state.loss_sum.numpy() / state.row_sum).tolist()
     state.epoch, state.begun, state.diverged_at = epoch, True, diverged_at
     state.loss_sum.zero_()
     state.row_sum = 0

@@ -16,6 +16,7 @@ from gdrun.errors import OutputError
 from gdrun.history import KEPT_ROWS
 from gdrun.interrupts import stop_on_signals
 from gdrun.labels import visible
+from gdrun.loading import loading
 from gdrun.lock import locked
 from gdrun.options import TrainingOptions
 from gdrun.preview import extent, how, jobs_of, oddities, print_plan, tracks_of
@@ -65,10 +66,11 @@ def train_and_report(command: str, options: TrainingOptions, command_line: str) 
                     stack.enter_context(locked(root_of(options.resume)))
                 request = make_request(command, options)
                 view.say("loading PyTorch")
-                from gdrun.engines import settle
-                from gdrun.estimate import estimate_seconds, timed
-                from gdrun.experiment import prepare
-                from gdrun.runs import execute, take_up
+                with loading():
+                    from gdrun.engines import settle
+                    from gdrun.estimate import estimate_seconds, timed
+                    from gdrun.experiment import prepare
+                    from gdrun.runs import execute, take_up
 
                 if stop():
                     raise KeyboardInterrupt

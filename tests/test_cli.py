@@ -1,5 +1,6 @@
 """The command line as a user meets it: exit codes, messages, pipes, pseudo-terminals, Ctrl-C."""
 
+import gc
 import json
 import os
 import re
@@ -14,6 +15,7 @@ import pexpect
 import pytest
 
 import gdrun
+from gdrun.loading import loading
 from tests.conftest import Invoke, Outcome, slow
 
 COMMANDS = ("full", "sgd", "minibatch", "compare")
@@ -367,6 +369,24 @@ def test_help_imports_nothing_heavy(tmp_path: Path) -> None:
             },
         )
         assert done.returncode == 0, done.stderr
+
+
+def test_no_garbage_is_collected_while_libraries_are_loaded_and_is_afterwards() -> None:
+    def load(*, well: bool) -> None:
+        with loading():
+            assert not gc.isenabled()
+            if not well:
+                raise ImportError
+
+    try:
+        load(well=True)
+        assert gc.isenabled()
+        assert gc.get_freeze_count()
+        with pytest.raises(ImportError):
+            load(well=False)
+        assert gc.isenabled()
+    finally:
+        gc.unfreeze()
 
 
 def test_version_and_help() -> None:

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from gdrun.api import compare, train
 from gdrun.config import PlotConfig, RunConfig
-from gdrun.curves import running_mean
+from gdrun.curves import SHOWN_POINTS, running_mean
 from gdrun.experiment import prepare
 from gdrun.labels import METHOD_COLORS
 from gdrun.plots import compare_figure, fit_figure, loss_figure, pictures
@@ -67,6 +67,19 @@ def test_every_update_is_drawn_with_its_running_mean() -> None:
     losses = np.asarray(results[1].steps["loss"], dtype=float)
     np.testing.assert_allclose(np.asarray(mean.get_ydata())[0], losses[:100].mean())
     np.testing.assert_allclose(np.asarray(mean.get_ydata())[-1], losses[-100:].mean())
+
+
+def test_of_many_updates_those_are_drawn_that_stand_out() -> None:
+    result = train("sgd", epochs=200)
+    raw, _ = loss_figure(result).axes[0].get_lines()
+    losses = np.asarray(result.steps["loss"], dtype=float)
+    x, drawn = (np.asarray(data) for data in (raw.get_xdata(), raw.get_ydata()))
+    assert len(drawn) <= SHOWN_POINTS + 2
+    assert (drawn == losses[x.astype(int) - 1]).all()
+    assert (np.diff(x) > 0).all()
+    for first in range(0, len(losses), 40):  # 500 stretches: a panel has about as many pixels
+        stretch, there = losses[first : first + 40], (x > first) & (x <= first + 40)
+        assert (drawn[there].min(), drawn[there].max()) == (stretch.min(), stretch.max())
 
 
 def test_running_mean_sits_in_the_middle_of_its_window() -> None:
