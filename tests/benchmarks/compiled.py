@@ -24,13 +24,11 @@ from rich.table import Table
 from gdrun import programs
 from gdrun.compiled import compiled
 from gdrun.dataset import Dataset
-from gdrun.eager import eagerly
 from gdrun.engine import train
 from gdrun.models import Network, Problem
 from gdrun.program import program_for
 from gdrun.records import Lane
 from gdrun.state import Plan, initial_state
-from gdrun.stretches import Execute
 from tests.benchmarks import article
 from tests.benchmarks.bench import process, seconds
 from tests.benchmarks.peers import jax_scan
@@ -54,19 +52,16 @@ def posed(job: Job) -> tuple[Problem, Plan]:
     return Problem(data, Network((job.features, job.hidden, 1), "relu"), "mse"), plan
 
 
-def gdrun(job: Job, *, eager: bool = False) -> float:
-    """Training seconds of an update of all lanes, compiled unless it is to be `eager`."""
+def gdrun(job: Job) -> float:
+    """Training seconds of an update of all lanes, compiled."""
     problem, plan = posed(job)
-    execute: Execute = eagerly
-    if not eager:
-        program = program_for(problem, plan)
-        if programs.find(program) is None and programs.build([program], lambda: False):
-            raise RuntimeError("no program could be built")
-        run = programs.find(program)
-        assert run
-        execute = compiled(run)
+    program = program_for(problem, plan)
+    if programs.find(program) is None and programs.build([program], lambda: False):
+        raise RuntimeError("no program could be built")
+    run = programs.find(program)
+    assert run
     state = initial_state(problem, plan)
-    for _ in train(problem, plan, state, execute):
+    for _ in train(problem, plan, state, compiled(run)):
         pass
     return state.seconds / state.updates
 
@@ -90,7 +85,7 @@ def by_hand(batch_size: int) -> Callable[[], float]:
 def products(*, at_once: bool = False) -> float:
     """Seconds of the matrix products alone of a full batch of the large size.
 
-    In the chunks that gdrun has, unless all rows are to be multiplied `at_once`.
+    In chunks that the cache holds, unless all rows are to be multiplied `at_once`.
     """
     rows, features, hidden = LARGE.rows, LARGE.features, LARGE.hidden
     x, h, o = (torch.randn(rows, width) for width in (features, hidden, 1))
@@ -168,25 +163,20 @@ STEADY: list[Pair] = [
         0.001,
     ),
     against_jax("10,000 × 16, 64 hidden, batch 32", lasting(MEDIUM, 50_000), 1.0),
-    against_jax("50,000 × 32, 256 hidden, batch 128", lasting(LARGE, 4_000), 2.3),
+    against_jax("50,000 × 32, 256 hidden, batch 128", lasting(LARGE, 4_000), 1.0),
     (
-        "50,000 × 32, 256 hidden, full batch: eager / bare products at once",
-        lambda: gdrun(LARGE_FULL, eager=True),
+        "50,000 × 32, 256 hidden, full batch: program / bare products at once",
+        lambda: gdrun(LARGE_FULL),
         lambda: products(at_once=True),
         1.4,
     ),
     (
-        "50,000 × 32, 256 hidden, full batch: eager / bare products in the same chunks",
-        lambda: gdrun(LARGE_FULL, eager=True),
+        "50,000 × 32, 256 hidden, full batch: program / bare products in chunks",
+        lambda: gdrun(LARGE_FULL),
         products,
         1.4,
     ),
-    (
-        "50,000 × 32, 256 hidden, full batch: eager / JAX",
-        lambda: gdrun(LARGE_FULL, eager=True),
-        lambda: jax(LARGE_FULL),
-        1.0,
-    ),
+    against_jax("50,000 × 32, 256 hidden, full batch", LARGE_FULL, 1.0),
 ]
 PROCESSES: list[Pair] = [
     (
