@@ -67,9 +67,9 @@ def _piece(problem: Problem, batch: int, lanes: int) -> int:
     if problem.chunk_rows:
         return min(batch, problem.chunk_rows)
     numbers = max(PIECE_NUMBERS, lanes * problem.network.parameters)
-    most = max(ROUND, numbers // (lanes * sum(problem.network.sizes)))
+    most = -(-numbers // (lanes * sum(problem.network.sizes) * ROUND)) * ROUND
     equal = -(-batch // -(-batch // most))
-    return min(batch, equal + -equal % ROUND)
+    return min(batch, -(-equal // ROUND) * ROUND)
 
 
 def _last_batch(plan: Plan, rows: int) -> int:
