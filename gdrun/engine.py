@@ -11,6 +11,7 @@ Shapes: R lanes, N training rows, B batch rows, D features, O outputs, U updates
 """
 
 import math
+from array import array
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -56,8 +57,8 @@ def train(
 
 def _account(
     problem: Problem, plan: Plan, state: TrainState, stretch: Stretch
-) -> list[list[float]]:
-    """Book a stretch in the state; its losses as (U, R) numbers."""
+) -> list["array[float]"]:
+    """Book a stretch in the state; its losses, lane by lane."""
     state.params, state.velocity = stretch.weights
     state.seconds += stretch.seconds
     seen = stretch.losses.numpy()  # which is faster at so little than PyTorch is
@@ -67,6 +68,7 @@ def _account(
     samples = plan.samples_after(state.updates, problem.data.rows)
     # All batches hold B rows, but for what is left to the last one of an epoch.
     weighted = seen.astype(np.float64)
+    columns = [array("d", column.tobytes()) for column in weighted.T]
     weighted[:-1] *= plan.batch_size
     weighted[-1] *= samples - state.samples - plan.batch_size * (len(seen) - 1)
     # Added one after the other, so that the sum is the same however an epoch is cut into segments.
@@ -80,8 +82,7 @@ def _account(
         for lane, diverged in enumerate(state.diverged_at):
             if diverged is None and not finite[:, lane].all():
                 state.diverged_at[lane] = before + 1 + int(finite[:, lane].argmin())
-    numbers: list[list[float]] = seen.tolist()
-    return numbers
+    return columns
 
 
 def _end_epoch(
@@ -89,7 +90,7 @@ def _end_epoch(
     plan: Plan,
     state: TrainState,
     started_at: int,
-    losses: list[list[float]],
+    losses: list["array[float]"],
     known: Losses | None = None,
 ) -> Iterator[Segment]:
     """Evaluate where it is due, start the next epoch's sums, and report.
@@ -133,7 +134,7 @@ def _end_epoch(
 def _segment(
     state: TrainState,
     epoch: int,
-    losses: list[list[float]],
+    losses: list["array[float]"],
     evaluations: tuple[Evaluation | None, ...] = (),
 ) -> Segment:
     return Segment(

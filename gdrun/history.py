@@ -74,7 +74,7 @@ class Recorder:
             self._add_epoch(segment)
 
     def _add_steps(
-        self, segment: Segment, numbers: range, losses: Sequence[Sequence[float]]
+        self, segment: Segment, numbers: range, losses: Sequence["array[float]"]
     ) -> None:
         updates, epochs = array("q", numbers), array("q", [segment.epoch]) * len(numbers)
         for lane, diverged in enumerate(segment.diverged_at):
@@ -82,7 +82,7 @@ class Recorder:
             steps = self.histories[lane].steps
             steps["epoch"].extend(epochs[:kept])
             steps["update"].extend(updates[:kept])
-            steps["loss"].extend(array("d", [row[lane] for row in losses[:kept]]))
+            steps["loss"].extend(losses[lane][:kept])
             if diverged is not None and kept and math.isnan(steps["loss"][-1]):
                 steps["loss"][-1] = math.inf
         self._thin_steps()

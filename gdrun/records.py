@@ -4,6 +4,7 @@ The engine yields a `Segment` at a time; `epoch_lines` and `step_lines` turn it 
 `epochs.csv` and `steps.csv`.
 """
 
+from array import array
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -47,7 +48,7 @@ class Segment:
         updates: updates so far, these included.
         samples: training rows consumed so far.
         seconds: training time so far, of all lanes together.
-        losses: (updates of this segment, R) the batch loss before each update.
+        losses: per lane, the batch loss before each update of this segment; empty if it has none.
         diverged_at: per lane, the update that first saw a non-finite loss, or None.
         evaluations: per lane, at the end of an epoch; None for a lane that diverged before it.
     """
@@ -56,7 +57,7 @@ class Segment:
     updates: int
     samples: int
     seconds: float
-    losses: Sequence[Sequence[float]]
+    losses: Sequence["array[float]"]
     diverged_at: tuple[int | None, ...]
     evaluations: tuple[Evaluation | None, ...] = ()
 
@@ -65,11 +66,12 @@ class Segment:
         """Whether this is the last segment of its epoch."""
         return bool(self.evaluations)
 
-    def logged(self, every: int) -> tuple[range, Sequence[Sequence[float]]]:
-        """The updates whose number is a multiple of `every`, and their losses, (R,) each."""
-        first = self.updates - len(self.losses) + 1
+    def logged(self, every: int) -> tuple[range, Sequence["array[float]"]]:
+        """The updates whose number is a multiple of `every`, and for each lane their losses."""
+        first = self.updates - len(self.losses[0]) + 1 if self.losses else self.updates + 1
         skip = -first % every
-        return range(first + skip, self.updates + 1, every), self.losses[skip::every]
+        columns = self.losses if every == 1 else [column[skip::every] for column in self.losses]
+        return range(first + skip, self.updates + 1, every), columns
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +170,7 @@ def step_lines(series: Series, segment: Segment, every: int) -> str:
         cells: list[float] = [0] * (width * (end - start))
         for place, lane in enumerate(left):
             cells[2 * place :: width] = numbers[start:end]
-            cells[2 * place + 1 :: width] = [row[lane] for row in losses[start:end]]
+            cells[2 * place + 1 :: width] = losses[lane][start:end]
         texts.append(template * (end - start) % tuple(cells))
         start = end
     return "".join(texts)

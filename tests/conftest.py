@@ -117,7 +117,7 @@ def descend(problem: Problem, plan: Plan) -> tuple[list[Segment], TrainState]:
 
 def step_losses(segments: list[Segment], lane: int = 0) -> list[float]:
     """The losses that a lane's updates saw."""
-    return [row[lane] for segment in segments for row in segment.losses]
+    return [loss for segment in segments if segment.losses for loss in segment.losses[lane]]
 
 
 def train_losses(segments: list[Segment], lane: int = 0) -> list[float]:

@@ -42,7 +42,7 @@ def segments(epochs: int, seed: int, diverges: int | None = None) -> list[Segmen
                 updates=epoch,
                 samples=100 * epoch,
                 seconds=0.001 * epoch,
-                losses=[losses] if epoch else [],
+                losses=[array("d", [loss]) for loss in losses] if epoch else [],
                 diverged_at=(None, None, diverges if gone else None),
                 evaluations=(
                     *evaluations[:-1],
@@ -94,9 +94,8 @@ def test_every_stretch_of_a_long_history_keeps_its_lowest_and_highest_loss() -> 
     series = Series("sgd", 1, LANES[:1])
     recorder, losses = Recorder(series, 1, keep=2000), [draws.random() for _ in range(20_000)]
     for first in range(0, 20_000, 50):
-        recorder.add(
-            Segment(1, first + 50, 0, 0.0, [[loss] for loss in losses[first : first + 50]], (None,))
-        )
+        column = array("d", losses[first : first + 50])
+        recorder.add(Segment(1, first + 50, 0, 0.0, [column], (None,)))
     steps = recorder.histories[0].steps
     assert len(steps["loss"]) <= 2000
     kept = dict(zip(steps["update"], steps["loss"], strict=True))
@@ -210,8 +209,9 @@ def test_of_the_narrowest_blocks_that_fit_the_first_extremes_stay(
 def test_lanes_without_any_logged_update_leave_the_others_in_order() -> None:
     recorder = Recorder(Series("sgd", 1, LANES), log_every=10, keep=600)
     for first in range(0, 10_000, 50):
-        rows = [[1 / update, 2.0, math.nan] for update in range(first + 1, first + 51)]
-        recorder.add(Segment(1, first + 50, 0, 0.0, rows, (None, None, 3)))
+        falling = array("d", [1 / update for update in range(first + 1, first + 51)])
+        losses = [falling, array("d", [2.0] * 50), array("d", [math.nan] * 50)]
+        recorder.add(Segment(1, first + 50, 0, 0.0, losses, (None, None, 3)))
     one, _, gone = (history.steps for history in recorder.histories)
     assert list(one["update"]) == sorted(one["update"])
     assert (one["update"][0], one["update"][-1]) == (10, 10_000)
@@ -236,7 +236,8 @@ def test_a_row_a_lane_and_logged_update_until_it_diverged(
         [draws.choice([draws.random(), 1e-20, 3e7, math.nan, math.inf]) for _ in lanes]
         for _ in range(updates)
     ]
-    segment = Segment(4, before + updates, 0, 0.0, losses, tuple(diverged))
+    columns = [array("d", column) for column in zip(*losses, strict=True)]
+    segment = Segment(4, before + updates, 0, 0.0, columns, tuple(diverged))
     expected = [
         f"sgd,1,{lane.lr!r},{lane.seed},4,{update},{loss:.9g}\n"
         for update, row in enumerate(losses, before + 1)

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+from array import array
 from collections.abc import Mapping
 from dataclasses import replace
 from itertools import count
@@ -290,7 +291,7 @@ def test_a_run_that_nobody_listens_to_any_more_is_saved(segments: int, tmp_path:
 
 def test_a_resumed_run_has_no_more_time_for_checkpoints_than_it_trains() -> None:
     checkpoints = member._Checkpoints(1, seconds=1000.0)
-    one = Segment(5, 5, 500, 1000.1, [[0.1]], (None,), (Evaluation(0.1, 0.1, None),))
+    one = Segment(5, 5, 500, 1000.1, [array("d", [0.1])], (None,), (Evaluation(0.1, 0.1, None),))
     assert not checkpoints.is_due(one)
     assert checkpoints.is_due(replace(one, seconds=1001.0))
 

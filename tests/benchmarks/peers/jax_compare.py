@@ -8,6 +8,7 @@ PyTorch isn't loaded.
 import csv
 import sys
 import time
+from array import array
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -68,8 +69,8 @@ def train(method: str, x: Any, y: Any, start: Any) -> RunResult:
     for number, (end, row) in enumerate(zip(ends.tolist(), steps.tolist(), strict=True), 1):
         done, at = number * an_epoch, seconds * number / EPOCHS
         ended = (Evaluation(sum(row) / an_epoch, end, None),)
-        rows = [[value] for value in row]
-        recorder.add(Segment(number, done, number * used, at, rows, (None,), ended))
+        losses = [array("d", row)]
+        recorder.add(Segment(number, done, number * used, at, losses, (None,), ended))
     grid = jnp.linspace(-1, 1, 200)
     curve = outputs(w, grid[:, None])[:, 0]
     (history,) = recorder.histories
