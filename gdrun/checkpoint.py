@@ -115,7 +115,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
         DataError: it is damaged, or none of this version of gdrun.
     """
     payload, seal, digest = read_plain(path).rpartition(SEAL)
-    if not seal or digest.strip() != hashlib.sha256(payload).hexdigest().encode():
+    if not seal or digest != hashlib.sha256(payload).hexdigest().encode() + b"\n":
         raise DataError(f"{path}: is damaged, or no checkpoint of gdrun")
     try:
         content = torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)

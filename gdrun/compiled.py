@@ -4,8 +4,9 @@ A call takes U updates in each of L laps: whole epochs, or a part of one. Shapes
 in C groups of G, the last of which may be filled up; P weights and biases of a lane.
 """
 
+import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import compress
@@ -72,6 +73,11 @@ class _Call:
     velocity: list[Tensor]
     seconds: float
 
+    def weights(self, lap: int) -> Weights:
+        """Those after a lap, (R, …) each."""
+        params, velocity = ([t[lap] for t in tensors] for tensors in (self.params, self.velocity))
+        return Weights(tuple(params), tuple(velocity))
+
 
 def compiled(run: Run) -> Execute:
     """Execute updates by what `program_for` the same problem and plan was compiled to."""
@@ -83,14 +89,14 @@ def _execute(run: Run, problem: Problem, plan: Plan, state: TrainState) -> Itera
     calls = _Calls(run, problem, plan, state)
     done, an_epoch = state.updates, plan.updates_per_epoch(problem.data.rows)
     if done == (state.epoch + 1) * an_epoch:
-        yield from _by_laps(problem, plan, done, _standing(state))
+        yield from _by_laps(problem, plan, state, done, _standing(state))
     number = FIRST
     while done < plan.epochs * an_epoch:
         laps = calls.visits.laps(done, number)
         threads = calls.threads(laps)
         with threads_for(1):  # PyTorch's own would go on to wait for work where the program's are
             call = calls.take(laps, threads)
-        yield from _by_laps(problem, plan, done, call)
+        yield from _by_laps(problem, plan, state, done, call)
         taken = laps.laps * laps.updates
         done += taken
         in_time = int(stretches.SEGMENT_SECONDS * taken / call.seconds)
@@ -180,14 +186,39 @@ def _standing(state: TrainState) -> _Call:
     return _Call(torch.empty(1, 0, len(state.diverged_at)), params, velocity, 0.0)
 
 
-def _by_laps(problem: Problem, plan: Plan, done: int, call: _Call) -> Iterator[Stretch]:
-    """What a call came to, lap by lap."""
-    params = zip(*(tensor.unbind() for tensor in call.params), strict=True)
-    buffers = zip(*(tensor.unbind() for tensor in call.velocity), strict=True)
-    seconds = call.seconds / len(call.losses)
-    known = _known(problem, plan, done, call)
-    for losses, end in zip(call.losses, known, strict=True):
-        yield Stretch(losses, Weights(next(params), next(buffers, ())), seconds, end)
+def _by_laps(
+    problem: Problem, plan: Plan, state: TrainState, done: int, call: _Call
+) -> Iterator[Stretch]:
+    """What a call came to: laps that are nothing special at once, others one by one."""
+    laps, updates, _ = call.losses.shape
+    known = list(_known(problem, plan, done, call))
+    a_lap = call.seconds / laps
+    an_epoch = plan.updates_per_epoch(problem.data.rows)
+    plain = 0
+    if updates == an_epoch and state.diverged_at.count(None) == len(state.diverged_at):
+        plain = _plain(plan, done // an_epoch, call, known)
+    if plain > 1:
+        losses = call.losses[:plain].flatten(0, 1)
+        yield Stretch(losses, call.weights(plain - 1), plain * a_lap, known[:plain])
+    for lap in range(plain if plain > 1 else 0, laps):
+        ends = known[lap : lap + 1] if (done + (lap + 1) * updates) % an_epoch == 0 else ()
+        yield Stretch(call.losses[lap], call.weights(lap), a_lap, ends)
+
+
+def _plain(plan: Plan, epochs: int, call: _Call, known: Sequence[Losses | None]) -> int:
+    """How many laps from the first on are epochs with finite losses, evaluated where that is due.
+
+    None of them is the last of the plan.
+    """
+    finite = call.losses.isfinite().flatten(1).all(dim=1).tolist()
+    for lap, (is_finite, losses) in enumerate(zip(finite, known, strict=True)):
+        epoch = epochs + lap + 1
+        is_known = losses is not None or epoch % plan.eval_every != 0
+        if not is_finite or not is_known or epoch == plan.epochs:
+            return lap
+        if losses and not all(map(math.isfinite, losses.train)):
+            return lap
+    return len(finite)
 
 
 def _known(problem: Problem, plan: Plan, done: int, call: _Call) -> Iterator[Losses | None]:

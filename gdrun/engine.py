@@ -19,7 +19,7 @@ import numpy as np
 from gdrun.eager import eagerly
 from gdrun.evaluation import evaluate_all
 from gdrun.models import Problem
-from gdrun.records import Evaluation, Segment
+from gdrun.records import Epochs, Evaluation, Segment
 from gdrun.state import Plan, TrainState
 from gdrun.stretches import Execute, Losses, Stretch
 
@@ -48,11 +48,14 @@ def train(
     while not state.is_over(plan, an_epoch):
         started_at = state.epoch * an_epoch
         stretch = next(stretches)
+        if len(stretch.ends) > 1:
+            yield _whole_epochs(problem, plan, state, stretch)
+            continue
         losses = _account(problem, plan, state, stretch)
         if state.updates < started_at + an_epoch:
             yield _segment(state, state.epoch + 1, losses)
         else:
-            yield from _end_epoch(problem, plan, state, started_at, losses, stretch.end)
+            yield from _end_epoch(problem, plan, state, started_at, losses, *stretch.ends)
 
 
 def _account(
@@ -83,6 +86,40 @@ def _account(
             if diverged is None and not finite[:, lane].all():
                 state.diverged_at[lane] = before + 1 + int(finite[:, lane].argmin())
     return columns
+
+
+def _whole_epochs(problem: Problem, plan: Plan, state: TrainState, stretch: Stretch) -> Segment:
+    """Book a stretch of several whole epochs, and report."""
+    count, an_epoch = len(stretch.ends), plan.updates_per_epoch(problem.data.rows)
+    first, samples = state.epoch + 1, plan.samples_after(an_epoch, problem.data.rows)
+    epochs = range(first, first + count)
+    seen = stretch.losses.numpy().astype(np.float64)
+    sizes = np.full((an_epoch, 1), plan.batch_size)
+    sizes[-1] = samples - plan.batch_size * (an_epoch - 1)
+    weighted = seen.reshape(count, an_epoch, -1) * sizes
+    batch_loss = weighted.cumsum(axis=1)[:, -1] / samples
+    seconds = state.seconds + stretch.seconds / count * np.arange(1, count + 1)
+    none: list[None] = [None] * len(plan.lanes)
+    whole = Epochs(
+        epochs=epochs,
+        updates=_multiples(epochs, an_epoch),
+        samples=_multiples(epochs, samples),
+        seconds=seconds.tolist(),
+        batch_loss=batch_loss.T.tolist(),
+        train_loss=list(zip(*(end.train if end else none for end in stretch.ends), strict=True)),
+        val_loss=list(zip(*(end.val if end else none for end in stretch.ends), strict=True)),
+    )
+    state.params, state.velocity = stretch.weights
+    state.epoch, state.seconds = epochs[-1], whole.seconds[-1]
+    state.updates, state.samples = whole.updates[-1], whole.samples[-1]
+    lanes = zip(whole.batch_loss, whole.train_loss, whole.val_loss, strict=True)
+    evaluations = tuple(Evaluation(*(column[-1] for column in lane)) for lane in lanes)
+    columns = [array("d", column.tobytes()) for column in seen.T]
+    return _segment(state, state.epoch, columns, evaluations, whole)
+
+
+def _multiples(epochs: range, factor: int) -> range:
+    return range(epochs.start * factor, epochs.stop * factor, factor)
 
 
 def _end_epoch(
@@ -136,6 +173,7 @@ def _segment(
     epoch: int,
     losses: list["array[float]"],
     evaluations: tuple[Evaluation | None, ...] = (),
+    whole: Epochs | None = None,
 ) -> Segment:
     return Segment(
         epoch=epoch,
@@ -145,4 +183,5 @@ def _segment(
         losses=losses,
         diverged_at=tuple(state.diverged_at),
         evaluations=evaluations,
+        whole=whole,
     )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from gdrun.records import (
     EpochRecord,
+    Epochs,
     Lane,
     Segment,
     Series,
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 COUNTS = frozenset({"epoch", "update", "updates", "samples"})
 # Rows of a table that are kept of a lane for pictures and the table of results.
 KEPT_ROWS = 2**16
+LOSSES = ("batch_loss", "train_loss", "val_loss")
 READ_LINES = 2**14  # of a CSV file, between two looks at how many rows there are
 OCTAVES = 40  # doublings of the number of rows for which logarithmic axes stay filled
 
@@ -70,13 +72,15 @@ class Recorder:
         numbers, losses = segment.logged(self.log_every)
         if numbers:
             self._add_steps(segment, numbers, losses)
-        if segment.evaluations:
+        if segment.whole:
+            self._add_epochs(segment.whole)
+        elif segment.evaluations:
             self._add_epoch(segment)
 
     def _add_steps(
         self, segment: Segment, numbers: range, losses: Sequence["array[float]"]
     ) -> None:
-        updates, epochs = array("q", numbers), array("q", [segment.epoch]) * len(numbers)
+        updates, epochs = array("q", numbers), array("q", segment.epochs_of(numbers))
         for lane, diverged in enumerate(segment.diverged_at):
             kept = logged_of(numbers, diverged)
             steps = self.histories[lane].steps
@@ -86,6 +90,18 @@ class Recorder:
             if diverged is not None and kept and math.isnan(steps["loss"][-1]):
                 steps["loss"][-1] = math.inf
         self._thin_steps()
+
+    def _add_epochs(self, whole: Epochs) -> None:
+        by_lane = zip(whole.batch_loss, whole.train_loss, whole.val_loss, strict=True)
+        for history, losses in zip(self.histories, by_lane, strict=True):
+            named = zip(LOSSES, losses, strict=True)
+            for name, column in (
+                *((name, getattr(whole, name)) for name in ("updates", "samples", "seconds")),
+                *((name, map(_number, map(loss_cell, column))) for name, column in named),
+            ):
+                history.epochs[name].extend(column)
+            history.epochs["epoch"].extend(whole.epochs)
+        self._thin_epochs()
 
     def _add_epoch(self, segment: Segment) -> None:
         for history, evaluation in zip(self.histories, segment.evaluations, strict=True):
@@ -129,7 +145,7 @@ class Recorder:
     def _thin_epochs(self) -> None:
         if self.keep and any(len(h.epochs["epoch"]) > self.keep for h in self.histories):
             tables = [history.epochs for history in self.histories]
-            thin(tables, "epoch", ("train_loss", "batch_loss", "val_loss"), self.keep // 2)
+            thin(tables, "epoch", LOSSES, self.keep // 2)
 
     def _thin_steps(self) -> None:
         if self.keep and any(len(h.steps["epoch"]) > self.keep for h in self.histories):

@@ -184,7 +184,8 @@ class _Checkpoints:
 
     def is_due(self, segment: Segment) -> bool:
         """Whether to save: after so many epochs or seconds, unless training would wait too long."""
-        ends = self._every and segment.ends_epoch and segment.epoch % self._every == 0
+        ended = segment.whole.epochs if segment.whole else [segment.epoch][: segment.ends_epoch]
+        ends = self._every and any(epoch % self._every == 0 for epoch in ended)
         patience = min(CHECKPOINT_SECONDS, max(FIRST_SECONDS, self._saved - self._began))
         if not ends and time.monotonic() - self._saved <= patience:
             return False

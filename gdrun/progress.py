@@ -3,10 +3,11 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from statistics import median
 
 from gdrun.history import History
-from gdrun.records import Segment, Series
+from gdrun.records import Epochs, Segment, Series
 
 BLOCKS = "▁▂▃▄▅▆▇█"
 CURVE_POINTS = 512
@@ -89,6 +90,8 @@ class Track:
         self.diverged = len(segment.diverged_at) - segment.diverged_at.count(None)
         if not segment.ends_epoch:
             return
+        if segment.whole:
+            self._advance(segment.whole)
         self.epoch = segment.epoch
         losses = [e.train_loss if e else None for e in segment.evaluations]
         if losses.count(None) < len(losses):
@@ -98,6 +101,16 @@ class Track:
                 if loss is not None and loss < self._bests[lane]:
                     self._bests[lane] = loss
             self._remember()
+
+    def _advance(self, whole: Epochs) -> None:
+        """Take in all of several epochs but the last."""
+        for losses in islice(zip(*whole.train_loss, strict=True), len(whole.epochs) - 1):
+            if losses[0] is not None:
+                self._losses = losses
+                self._remember()
+        columns = [[x for x in column if x is not None] for column in whole.train_loss]
+        bests = self._bests or [math.inf] * len(columns)
+        self._bests = [min([best, *column]) for best, column in zip(bests, columns, strict=True)]
 
     def _best_rate(self, losses: Sequence[float | None]) -> float:
         """The lowest among learning rates of the medians over the lanes whose losses are finite."""

@@ -8,6 +8,7 @@ from array import array
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from itertools import chain, repeat
 from typing import Literal
 
 Status = Literal["running", "done", "diverged", "interrupted", "failed"]
@@ -40,17 +41,39 @@ class Evaluation:
 
 
 @dataclass(frozen=True, slots=True)
-class Segment:
-    """Consecutive updates of one epoch, of all lanes; the last of an epoch carries its evaluation.
+class Epochs:
+    """Several whole epochs after which no lane has diverged, in columns.
 
     Attributes:
-        epoch: the epoch that the updates belong to, from 1; 0 is the state before training.
+        epochs, updates, samples: as in `Segment`, at the end of each.
+        seconds: likewise.
+        batch_loss, train_loss, val_loss: per lane, as in `Evaluation`.
+    """
+
+    epochs: range
+    updates: range
+    samples: range
+    seconds: Sequence[float]
+    batch_loss: Sequence[Sequence[float]]
+    train_loss: Sequence[Sequence[float | None]]
+    val_loss: Sequence[Sequence[float | None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """Consecutive updates of all lanes: of one epoch, or of several whole ones.
+
+    The last of an epoch carries its evaluation.
+
+    Attributes:
+        epoch: the epoch that the last of them belongs to, from 1; 0 is before training.
         updates: updates so far, these included.
         samples: training rows consumed so far.
         seconds: training time so far, of all lanes together.
         losses: per lane, the batch loss before each update of this segment; empty if it has none.
         diverged_at: per lane, the update that first saw a non-finite loss, or None.
         evaluations: per lane, at the end of an epoch; None for a lane that diverged before it.
+        whole: the epochs that they make up, where these are several.
     """
 
     epoch: int
@@ -60,6 +83,7 @@ class Segment:
     losses: Sequence["array[float]"]
     diverged_at: tuple[int | None, ...]
     evaluations: tuple[Evaluation | None, ...] = ()
+    whole: Epochs | None = None
 
     @property
     def ends_epoch(self) -> bool:
@@ -72,6 +96,15 @@ class Segment:
         skip = -first % every
         columns = self.losses if every == 1 else [column[skip::every] for column in self.losses]
         return range(first + skip, self.updates + 1, every), columns
+
+    def epochs_of(self, updates: range) -> Sequence[int]:
+        """The epochs that some of its updates belong to."""
+        if not self.whole:
+            return [self.epoch] * len(updates)
+        an_epoch = self.whole.updates.step
+        if updates.step > 1:
+            return [(update - 1) // an_epoch + 1 for update in updates]
+        return list(chain.from_iterable(repeat(k, an_epoch) for k in self.whole.epochs))
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +170,8 @@ def header(record: type[EpochRecord] | type[StepRecord]) -> str:
 
 def epoch_lines(series: Series, segment: Segment) -> str:
     """The rows of `epochs.csv` that a segment completes: one a lane that hadn't diverged before."""
+    if segment.whole:
+        return _lines_of_epochs(series, segment.whole)
     at = f"{segment.epoch},{segment.updates},{segment.samples},{segment.seconds:.6f}"
     return "".join(
         [
@@ -148,12 +183,30 @@ def epoch_lines(series: Series, segment: Segment) -> str:
     )
 
 
+def _lines_of_epochs(series: Series, whole: Epochs) -> str:
+    at = [
+        f"{epoch},{updates},{samples},{seconds:.6f}"
+        for epoch, updates, samples, seconds in zip(
+            whole.epochs, whole.updates, whole.samples, whole.seconds, strict=True
+        )
+    ]
+    columns = []
+    for lane, *losses in zip(
+        series.lanes, whole.batch_loss, whole.train_loss, whole.val_loss, strict=True
+    ):
+        start = f"{series.method},{series.batch_size},{lane.lr!r},{lane.seed}"
+        cells = zip(at, *(map(loss_cell, column) for column in losses), strict=True)
+        columns.append([f"{start},{a},{b},{t},{v}\n" for a, b, t, v in cells])
+    return "".join(chain.from_iterable(zip(*columns, strict=True)))
+
+
 def step_lines(series: Series, segment: Segment, every: int) -> str:
     """The rows of `steps.csv` of a segment, as text: update by update, lane by lane.
 
     All updates that have the same lanes left are formatted at once, since there may be millions.
     """
     numbers, losses = segment.logged(every)
+    epochs = segment.epochs_of(numbers)
     ends = [logged_of(numbers, at) for at in segment.diverged_at]
     texts: list[str] = []
     start = 0
@@ -162,15 +215,16 @@ def step_lines(series: Series, segment: Segment, every: int) -> str:
         template = "".join(
             [
                 f"{series.method},{series.batch_size},{series.lanes[lane].lr!r},"
-                f"{series.lanes[lane].seed},{segment.epoch},%d,%.9g\n"
+                f"{series.lanes[lane].seed},%d,%d,%.9g\n"
                 for lane in left
             ]
         )
-        width = 2 * len(left)
+        width = 3 * len(left)
         cells: list[float] = [0] * (width * (end - start))
         for place, lane in enumerate(left):
-            cells[2 * place :: width] = numbers[start:end]
-            cells[2 * place + 1 :: width] = losses[lane][start:end]
+            cells[3 * place :: width] = epochs[start:end]
+            cells[3 * place + 1 :: width] = numbers[start:end]
+            cells[3 * place + 2 :: width] = losses[lane][start:end]
         texts.append(template * (end - start) % tuple(cells))
         start = end
     return "".join(texts)

@@ -1,6 +1,6 @@
 """What the ways of executing updates have in common: stretches of them, that the engine books."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -29,19 +29,20 @@ class Losses(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
-    """Consecutive updates of one epoch.
+    """Consecutive updates of one epoch, or of several whole ones.
 
     Attributes:
         losses: (U, R) the batch loss before each update, on the processor; U may be 0.
         weights: as they stand after them.
         seconds: training time.
-        end: the losses at the end of the epoch, where the stretch reaches it and they are known.
+        ends: the losses at the ends of the epochs that they end, where they are known; all that
+            are due of several epochs, none of which is the last, nor has a loss that isn't finite.
     """
 
     losses: Tensor
     weights: Weights
     seconds: float
-    end: Losses | None = None
+    ends: Sequence[Losses | None] = ()
 
 
 # How updates are executed: one by one, or many as one program. Stretches go on from where the state

@@ -23,9 +23,11 @@ from gdrun.configfile import configure
 from gdrun.engine import train
 from gdrun.errors import OutputError
 from gdrun.experiment import Experiment, prepare
+from gdrun.history import Recorder
 from gdrun.models import Network, Problem
 from gdrun.program import program_for
-from gdrun.records import Lane, Segment
+from gdrun.progress import Track
+from gdrun.records import Evaluation, Lane, Segment, Series, epoch_lines, step_lines
 from gdrun.state import Plan, TrainState, initial_state
 from gdrun.stretches import Execute
 from gdrun.visits import Visits
@@ -78,18 +80,28 @@ def descend_compiled(problem: Problem, plan: Plan) -> tuple[list[Segment], Train
 
 def told(segments: Sequence[Segment]) -> tuple[list[Any], list[Any]]:
     """Every loss of every update, and all of every epoch's end, however it was cut in segments."""
-    steps = [(s.epoch, row) for s in segments for row in zip(*s.losses, strict=True)]
-    ends = [(s.epoch, s.updates, s.samples, s.evaluations) for s in segments if s.ends_epoch]
+    steps: list[Any] = []
+    ends: list[Any] = []
+    for s in segments:
+        numbers, losses = s.logged(1)
+        steps += zip(s.epochs_of(numbers), numbers, *losses, strict=True)
+        if whole := s.whole:
+            lanes = zip(whole.batch_loss, whole.train_loss, whole.val_loss, strict=True)
+            by_lane = [[Evaluation(*e) for e in zip(*lane, strict=True)] for lane in lanes]
+            columns = (whole.epochs, whole.updates, whole.samples)
+            ends += zip(*columns, zip(*by_lane, strict=True), strict=True)
+        elif s.ends_epoch:
+            ends.append((s.epoch, s.updates, s.samples, s.evaluations))
     return steps, ends
 
 
 def assert_alike(found: Sequence[Segment], expected: Sequence[Segment]) -> None:
     """The losses are equal to 1e-4 relative, or to 1e-6; all else is equal."""
     (steps, ends), (steps_one_by_one, ends_one_by_one) = told(found), told(expected)
-    assert [epoch for epoch, _ in steps] == [epoch for epoch, _ in steps_one_by_one]
+    assert [row[:2] for row in steps] == [row[:2] for row in steps_one_by_one]
     torch.testing.assert_close(
-        torch.tensor([row for _, row in steps]),
-        torch.tensor([row for _, row in steps_one_by_one]),
+        torch.tensor([row[2:] for row in steps]),
+        torch.tensor([row[2:] for row in steps_one_by_one]),
         rtol=1e-4,
         atol=1e-6,
         equal_nan=True,
@@ -196,6 +208,45 @@ def test_a_longer_plan_goes_on_as_if_the_shorter_had_never_ended(lanes: tuple[La
                 break
         _, rest = told(list(train(problem, longer, state.clone(), execute)))
         assert repr(rest) == repr(ends[epochs:])
+
+
+@pytest.mark.usefixtures("cache")
+@pytest.mark.parametrize("lanes", [THREE[:1], THREE])
+@pytest.mark.parametrize(("batch", "every", "eval_every"), [(12, 1, 1), (5, 1, 3), (1, 7, 4)])
+def test_several_epochs_at_once_are_logged_as_one_by_one(
+    lanes: tuple[Lane, ...], batch: int, every: int, eval_every: int
+) -> None:
+    problem = make_problem(rows=12)
+    x, y = problem.data.x[:], problem.data.y[:]
+    problem = replace(problem, data=replace(problem.data, x_val=x[:5], y_val=y[:5]))
+    plan = make_plan(batch, lanes=lanes, epochs=50, eval_every=eval_every)
+    series = Series("minibatch", batch, lanes)
+
+    def logged(segments: Sequence[Segment]) -> Any:
+        segments = [_without_seconds(segment) for segment in segments]
+        recorder, track = Recorder(series, every), Track(series, 50, -(-12 // batch))
+        for segment in segments:
+            recorder.add(segment)
+            track.advance(segment)
+        return (
+            "".join(step_lines(series, segment, every) for segment in segments),
+            "".join(epoch_lines(series, segment) for segment in segments if segment.ends_epoch),
+            repr(recorder.histories),
+            repr(track),
+        )
+
+    at_once, _ = descend_compiled(problem, plan)
+    assert max(len(s.whole.epochs) for s in at_once if s.whole) > 5
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("gdrun.compiled._plain", lambda *_: 0)
+        one_by_one, _ = descend_compiled(problem, plan)
+    assert all(segment.whole is None for segment in one_by_one)
+    assert logged(at_once) == logged(one_by_one)
+
+
+def _without_seconds(segment: Segment) -> Segment:
+    whole = segment.whole and replace(segment.whole, seconds=[0.0] * len(segment.whole.epochs))
+    return replace(segment, seconds=0.0, whole=whole)
 
 
 def test_a_program_that_is_gone_is_named() -> None:
@@ -485,7 +536,13 @@ def test_only_the_programs_used_last_are_kept(
     ("epochs", "is_built", "engine", "builds", "why"),
     [
         (10, False, "eager", False, "compiling saves about 0.524 ms, and takes 400 ms a program"),
-        (10**6, False, "compiled", True, "compiling saves about 52.4 s, and takes 400 ms a program"),
+        (
+            10**6,
+            False,
+            "compiled",
+            True,
+            "compiling saves about 52.4 s, and takes 400 ms a program",
+        ),
         (10, True, "eager", False, "compiling saves about 0.524 ms, and was done before"),
         (1000, True, "compiled", False, "compiling saves about 52.4 ms, and was done before"),
     ],

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from gdrun import member
@@ -24,7 +24,7 @@ from gdrun.files import replacing
 from gdrun.member import Progress
 from gdrun.preview import tracks_of
 from gdrun.progress import Track
-from gdrun.records import Evaluation, Segment
+from gdrun.records import Epochs, Evaluation, Segment
 from gdrun.results import RunResult
 from gdrun.runs import execute, take_up
 from gdrun.saved import fingerprint, refuse_changes
@@ -296,6 +296,15 @@ def test_a_resumed_run_has_no_more_time_for_checkpoints_than_it_trains() -> None
     assert checkpoints.is_due(replace(one, seconds=1001.0))
 
 
+@pytest.mark.parametrize(("epochs", "due"), [(range(3, 6), False), (range(3, 9), True)])
+def test_a_checkpoint_is_due_after_any_of_several_epochs(epochs: range, *, due: bool) -> None:
+    whole = Epochs(epochs, epochs, epochs, [1.0], [[0.1]], [[0.1]], [[None]])
+    checkpoints = member._Checkpoints(7, seconds=0.0)
+    last = (Evaluation(0.1, 0.1, None),)
+    segment = Segment(epochs[-1], 5, 500, 100.0, [array("d", [0.1])], (None,), last, whole)
+    assert checkpoints.is_due(segment) == due
+
+
 @pytest.mark.parametrize(
     ("key", "value"),
     [
@@ -534,6 +543,7 @@ def test_without_a_good_checkpoint_nothing_is_touched(invoke: Invoke) -> None:
 
 
 @given(position=st.integers(0, 10**9), bit=st.integers(0, 7), cut=st.booleans())
+@example(position=-1, bit=0, cut=False)
 @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 def test_no_single_damage_goes_unnoticed(position: int, bit: int, cut: bool) -> None:
     content = bytearray(_some_checkpoint())
