@@ -40,6 +40,7 @@ class Visits:
         self.data, self.plan = data, plan
         self._seeds = [lane.seed for lane in plan.lanes]
         self._order: tuple[int, Order | None] = 0, None
+        self._read: tuple[slice, Tensor, Tensor] | None = None
 
     def laps(self, done: int, number: int) -> Laps:
         """About so many updates after those done: whole epochs, or what is left of one, or less."""
@@ -68,7 +69,9 @@ class Visits:
         x, y = self.data.x, self.data.y
         if self.plan.sampling == "sequential":
             visited = slice(laps.start, laps.start + laps.rows)
-            return x[visited].contiguous(), y[visited].contiguous(), None
+            if not self._read or self._read[0] != visited:  # else it may take longer than updates
+                self._read = visited, x[visited].contiguous(), y[visited].contiguous()
+            return *self._read[1:], None
         numbers = self._numbers(laps).contiguous()
         if isinstance(x, Tensor) and isinstance(y, Tensor):
             return x.contiguous(), y.contiguous(), numbers
