@@ -504,3 +504,15 @@ def test_a_program_is_chosen_where_it_saves_more_than_it_takes(
     (choice,) = engines.choices(experiment).values()
     assert (choice.engine, choice.builds) == (engine, builds)
     assert engines.in_words({"full": choice}) == [f"engine: {engine} ({why})"]
+
+
+@pytest.mark.parametrize(
+    ("rows", "hidden", "batch", "most"),
+    [(100, (1500, 1500), 100, 1), (20_000, (100,), 20_000, 16), (10**6, (4,), 5 * 10**5, 2)],
+)
+def test_the_first_call_takes_no_more_time_and_memory_than_others(
+    rows: int, hidden: tuple[int, ...], batch: int, most: int
+) -> None:
+    problem, plan = make_problem(rows=rows, hidden=hidden), make_plan(batch, epochs=99)
+    calls = _Calls(lambda _: None, problem, plan, initial_state(problem, plan))
+    assert calls.first <= most
