@@ -104,6 +104,8 @@ def build(programs: Iterable[Program], stop: Callable[[], bool]) -> dict[Program
             cache_directory().mkdir(parents=True, exist_ok=True, mode=0o700)
             with tempfile.TemporaryDirectory(prefix="build-", dir=cache_directory()) as place:
                 failed = _compile(program, Path(place), stop)
+            if not failed and find(program) is None:  # nothing may be executed from there
+                failed = f"what was built in {cache_directory()} can't be loaded"
         except OSError as error:
             failed = f"{error.filename}: {error.strerror}"
         if failed:

@@ -516,3 +516,18 @@ def test_the_first_call_takes_no_more_time_and_memory_than_others(
     problem, plan = make_problem(rows=rows, hidden=hidden), make_plan(batch, epochs=99)
     calls = _Calls(lambda _: None, problem, plan, initial_state(problem, plan))
     assert calls.first <= most
+
+
+def test_a_program_that_cannot_be_loaded_is_said_to_have_failed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compiler = tmp_path / "cc"
+    compiler.write_text(
+        '#!/bin/sh\nwhile [ $# -gt 1 ]; do [ "$1" = -o ] && echo no program > "$2"; shift; done\n'
+    )
+    compiler.chmod(0o700)
+    monkeypatch.setenv("CC", str(compiler))
+    monkeypatch.setenv("GDRUN_CACHE", str(tmp_path / "cache"))
+    program = program_for(make_problem(), make_plan(3))
+    (why,) = programs.build([program], lambda: False).values()
+    assert "can't be loaded" in why
