@@ -11,6 +11,7 @@ import hashlib
 import os
 import platform
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -131,6 +132,7 @@ def _compile(program: Program, place: Path, stop: Callable[[], bool]) -> str:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=stderr,
+            env={**os.environ, "TMPDIR": str(place)},  # which goes with all that is in it
             start_new_session=True,  # Ctrl-C is for this process to act on
         )
     try:
@@ -139,7 +141,8 @@ def _compile(program: Program, place: Path, stop: Callable[[], bool]) -> str:
                 raise KeyboardInterrupt
             time.sleep(POLL_SECONDS)
     finally:
-        process.kill()
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)  # what it has started, too
         process.wait()
     if process.returncode or not built.exists():
         return _complaint(errors.read_text(errors="replace"), process.returncode)

@@ -531,3 +531,24 @@ def test_a_program_that_cannot_be_loaded_is_said_to_have_failed(
     program = program_for(make_problem(), make_plan(3))
     (why,) = programs.build([program], lambda: False).values()
     assert "can't be loaded" in why
+
+
+def test_a_build_that_is_stopped_leaves_neither_files_nor_processes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compiler, began, went_on = (tmp_path / name for name in ("cc", "began", "went_on"))
+    compiler.write_text(
+        f'#!/bin/sh\n(touch "$TMPDIR/left" {began}; sleep 0.5; touch {went_on})\necho end\n'
+    )
+    compiler.chmod(0o700)
+    (tmp_path / "tmp").mkdir()
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "tmp"))
+    monkeypatch.setenv("CC", str(compiler))
+    monkeypatch.setenv("GDRUN_CACHE", str(tmp_path / "cache"))
+    program = program_for(make_problem(), make_plan(3))
+    with pytest.raises(KeyboardInterrupt):
+        programs.build([program], began.exists)
+    time.sleep(1)
+    assert not went_on.exists()
+    assert not any((tmp_path / "tmp").iterdir())
+    assert not any((tmp_path / "cache").iterdir())
