@@ -86,11 +86,12 @@ def why_not() -> str | None:
     """Why no program can be built on this machine; None if nothing is known to be in the way."""
     if platform.system() not in ("Linux", "Darwin"):
         return f"programs are not compiled on {platform.system()}"
-    return None if shutil.which(_compiler()) else f"there is no C compiler {_compiler()}"
+    return None if shutil.which(_compiler()[0]) else f"there is no C compiler {_compiler()[0]}"
 
 
-def _compiler() -> str:
-    return os.environ.get("CC") or "cc"
+def _compiler() -> list[str]:
+    """The command, which may have arguments, as make takes it."""
+    return os.environ.get("CC", "").split() or ["cc"]
 
 
 def build(programs: Iterable[Program], stop: Callable[[], bool]) -> dict[Program, str]:
@@ -125,7 +126,14 @@ def _compile(program: Program, place: Path, stop: Callable[[], bool]) -> str:
         return f"{type(error).__name__}: {error}"
     built, errors = place / "program.so", place / "errors"
     native = "-march=native" if platform.machine() in ("x86_64", "AMD64") else "-mcpu=native"
-    command = [_compiler(), *OPTIONS, native, f"-DLANES={program.lanes}", f"-I{place}", f"-I{HERE}"]
+    command = [
+        *_compiler(),
+        *OPTIONS,
+        native,
+        f"-DLANES={program.lanes}",
+        f"-I{place}",
+        f"-I{HERE}",
+    ]
     with errors.open("wb") as stderr:
         process = subprocess.Popen(
             [*command, str(HERE / "updates.c"), "-o", str(built), "-lm"],
@@ -152,7 +160,7 @@ def _compile(program: Program, place: Path, stop: Callable[[], bool]) -> str:
 
 def _complaint(said: str, code: int) -> str:
     errors = [line.strip() for line in said.split("\n") if "error" in line.lower()]
-    return errors[0][:200] if errors else f"{_compiler()} ended with code {code}"
+    return errors[0][:200] if errors else f"{_compiler()[0]} ended with code {code}"
 
 
 def cache_directory() -> Path:

@@ -552,3 +552,15 @@ def test_a_build_that_is_stopped_leaves_neither_files_nor_processes(
     assert not went_on.exists()
     assert not any((tmp_path / "tmp").iterdir())
     assert not any((tmp_path / "cache").iterdir())
+
+
+@pytest.mark.usefixtures("cache")
+def test_a_compiler_may_come_with_arguments(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CC", "cc -g")
+    monkeypatch.setenv("GDRUN_CACHE", str(tmp_path))
+    assert programs.why_not() is None
+    program = program_for(make_problem(), make_plan(3))
+    assert programs.build([program], lambda: False) == {}
+    assert programs.find(program)
