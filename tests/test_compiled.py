@@ -564,3 +564,11 @@ def test_a_compiler_may_come_with_arguments(
     program = program_for(make_problem(), make_plan(3))
     assert programs.build([program], lambda: False) == {}
     assert programs.find(program)
+
+
+@pytest.mark.usefixtures("cache")
+def test_gelu_diverges_where_it_does_one_by_one() -> None:
+    problem = make_problem(rows=13, hidden=(3, 2, 5), activation="gelu", loss="l1")
+    lanes = tuple(Lane(1e6, seed) for seed in range(18))
+    plan = make_plan(6, lanes=lanes, momentum=0.9, drop_last=False)
+    assert descend_compiled(problem, plan)[1].diverged_at == descend(problem, plan)[1].diverged_at
