@@ -29,6 +29,7 @@ MOST_LOSSES = 2**18
 # Numbers of rows, and weights at ends of epochs, of a call.
 MOST_NUMBERS, MOST_WEIGHTS = 2**20, 2**21
 FIRST, GROWTH = 64, 8  # updates of the first call, and how many times as many the next may have
+FIRST_WORK = 100_000_000  # multiply-adds of the first call, whose speed nobody knows yet
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,7 @@ def _execute(run: Run, problem: Problem, plan: Plan, state: TrainState) -> Itera
     done, an_epoch = state.updates, plan.updates_per_epoch(problem.data.rows)
     if done == (state.epoch + 1) * an_epoch:
         yield from _by_laps(problem, plan, state, done, _standing(state))
-    number = FIRST
+    number = calls.first
     while done < plan.epochs * an_epoch:
         laps = calls.visits.laps(done, number)
         threads = calls.threads(laps)
@@ -124,6 +125,12 @@ class _Calls:
         ends = MOST_WEIGHTS // self._moved[0].numel() * plan.updates_per_epoch(data.rows)
         numbers = MOST_NUMBERS // (lanes * plan.batch_size * max(1, data.x.shape[1]))
         return max(1, min(max(1, ends), numbers, MOST_LOSSES // lanes))
+
+    @property
+    def first(self) -> int:
+        """Updates of the first call: no more than any may have, nor than are soon done."""
+        work = self._moved[0].numel() * self._plan.batch_size
+        return max(1, min(FIRST, FIRST_WORK // work, self.most))
 
     def take(self, laps: Laps, threads: int) -> _Call:
         """Go on for some laps."""

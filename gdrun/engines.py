@@ -4,7 +4,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from torch import Tensor
+
 from gdrun import programs
+from gdrun.batches import BLOCK_NUMBERS
 from gdrun.compiled import compiled
 from gdrun.config import Engine
 from gdrun.eager import eagerly
@@ -75,6 +78,8 @@ def choose(experiment: Experiment, member: Member) -> Choice:
         return Choice("eager", "programs are compiled for the processor alone")
     if len(plan.lanes) * plan.batch_size * problem.network.parameters > LONG_WORK:
         return Choice("eager", "an update is work for many seconds, and a program can't be stopped")
+    if not _fits(problem, plan):
+        return Choice("eager", "a program would read too much of the file at a time")
     built = programs.find(program_for(problem, plan)) is not None
     if not built and (obstacle := programs.why_not()):
         return Choice("eager", obstacle)
@@ -85,6 +90,15 @@ def choose(experiment: Experiment, member: Member) -> Choice:
     if saved > MARGIN * takes:
         return Choice("compiled", why, saved, builds=not built)
     return Choice("eager", why, saved)
+
+
+def _fits(problem: Problem, plan: Plan) -> bool:
+    """Whether rows are in memory, or those of an update of all lanes may well be."""
+    data = problem.data
+    if isinstance(data.x, Tensor):
+        return True
+    visitors = 1 if plan.sampling == "sequential" else len(plan.lanes)
+    return visitors * plan.batch_size * (data.x.shape[1] + data.y.shape[1]) <= BLOCK_NUMBERS
 
 
 def choices(experiment: Experiment) -> dict[str, Choice]:

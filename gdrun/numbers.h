@@ -47,10 +47,12 @@ static inline real rectified(real x) { return pick(x < 0, R(0), x); }
 /* -1, 0 or 1, as it is for PyTorch: 0 of what isn't a number. */
 static inline real sign(real x) { return pick(x > 0, R(1), pick(x < 0, R(-1), R(0))); }
 
-/* e^x to 2e-7 relative: 2^n · e^r, |r| ≤ ln 2 / 2, with the polynomial of Cephes (expf.c). */
+/* e^x to 2e-7 relative, infinite from 88.4 on: 2^n · e^r, |r| ≤ ln 2 / 2, with the polynomial of
+ * Cephes (expf.c). */
 static inline real exponential(real x)
 {
-    x = pick(x > 88.7f, R(88.7), pick(x < -87.3f, R(-87.3), x));
+    whole none = x < -87.3f; /* what is below 1e-38 is nothing, times whatever */
+    x = pick(x > 88.7f, R(88.7), pick(none, R(-87.3), x));
     real y = x * 1.44269504f;
     whole n = WHOLE(y + pick(y < 0, R(-0.5), R(0.5)));
     real r = x - REAL(n) * 0.693359375f + REAL(n) * 2.12194440e-4f;
@@ -60,7 +62,7 @@ static inline real exponential(real x)
     p = p * r + 4.1665795894e-2f;
     p = p * r + 1.6666665459e-1f;
     p = p * r + 5.0000001201e-1f;
-    return (p * r * r + r + 1) * of_bits((n + 127) << 23);
+    return pick(none, R(0), (p * r * r + r + 1) * of_bits((n + 127) << 23));
 }
 
 static inline real sigmoid(real x) { return 1 / (1 + exponential(-x)); }

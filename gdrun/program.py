@@ -16,6 +16,7 @@ NARROW = 64
 # Numbers in flight when rows go through the network, of all lanes computed together; or as many as
 # there are weights, whose gradients are added up after each piece.
 PIECE_NUMBERS = 2**12
+MOST_NUMBERS = 2**26  # where rows at a time are asked for
 ROUND = 4  # rows, that sums are in registers for at a time
 
 
@@ -64,10 +65,11 @@ def program_for(problem: Problem, plan: Plan) -> Program:
 
 def _piece(problem: Problem, batch: int, lanes: int) -> int:
     """How many rows of a batch go through the network at a time: as asked for, or what pays."""
+    a_row = lanes * sum(problem.network.sizes)
     if problem.chunk_rows:
-        return min(batch, problem.chunk_rows)
+        return min(batch, problem.chunk_rows, max(1, MOST_NUMBERS // a_row))
     numbers = max(PIECE_NUMBERS, lanes * problem.network.parameters)
-    most = -(-numbers // (lanes * sum(problem.network.sizes) * ROUND)) * ROUND
+    most = -(-numbers // (a_row * ROUND)) * ROUND
     equal = -(-batch // -(-batch // most))
     return min(batch, -(-equal // ROUND) * ROUND)
 

@@ -2,7 +2,7 @@
 
 They lie in the user's cache directory, or that which the environment variable GDRUN_CACHE names,
 by a hash of all that they depend on: the program, the code that it is made by, the version of
-PyTorch and the processor.
+PyTorch, the compiler's name and the processor.
 """
 
 import ctypes
@@ -11,6 +11,7 @@ import hashlib
 import os
 import platform
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -24,6 +25,7 @@ import torch
 from gdrun.program import Program
 
 KEPT = 500  # programs, of some 20 kilobytes each
+FEATURES = ("flags", "Features", "CPU implementer", "CPU part")  # in /proc/cpuinfo
 POLL_SECONDS = 0.005
 A_DAY = 86_400  # seconds, longer than any build
 HERE = Path(__file__).parent
@@ -85,11 +87,17 @@ def why_not() -> str | None:
     """Why no program can be built on this machine; None if nothing is known to be in the way."""
     if platform.system() not in ("Linux", "Darwin"):
         return f"programs are not compiled on {platform.system()}"
-    return None if shutil.which(_compiler()) else f"there is no C compiler {_compiler()}"
+    return None if shutil.which(_compiler()[0]) else f"there is no C compiler {_compiler()[0]}"
 
 
-def _compiler() -> str:
-    return os.environ.get("CC") or "cc"
+def _compiler() -> list[str]:
+    """The command, which may have arguments, as make takes it."""
+    return os.environ.get("CC", "").split() or ["cc"]
+
+
+def native() -> str:
+    """The option for all that this processor can do."""
+    return "-march=native" if platform.machine() in ("x86_64", "AMD64") else "-mcpu=native"
 
 
 def build(programs: Iterable[Program], stop: Callable[[], bool]) -> dict[Program, str]:
@@ -104,6 +112,8 @@ def build(programs: Iterable[Program], stop: Callable[[], bool]) -> dict[Program
             cache_directory().mkdir(parents=True, exist_ok=True, mode=0o700)
             with tempfile.TemporaryDirectory(prefix="build-", dir=cache_directory()) as place:
                 failed = _compile(program, Path(place), stop)
+            if not failed and find(program) is None:  # nothing may be executed from there
+                failed = f"what was built in {cache_directory()} can't be loaded"
         except OSError as error:
             failed = f"{error.filename}: {error.strerror}"
         if failed:
@@ -121,14 +131,21 @@ def _compile(program: Program, place: Path, stop: Callable[[], bool]) -> str:
     except Exception as error:  # updates one by one need nothing that is private to PyTorch
         return f"{type(error).__name__}: {error}"
     built, errors = place / "program.so", place / "errors"
-    native = "-march=native" if platform.machine() in ("x86_64", "AMD64") else "-mcpu=native"
-    command = [_compiler(), *OPTIONS, native, f"-DLANES={program.lanes}", f"-I{place}", f"-I{HERE}"]
+    command = [
+        *_compiler(),
+        *OPTIONS,
+        native(),
+        f"-DLANES={program.lanes}",
+        f"-I{place}",
+        f"-I{HERE}",
+    ]
     with errors.open("wb") as stderr:
         process = subprocess.Popen(
             [*command, str(HERE / "updates.c"), "-o", str(built), "-lm"],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=stderr,
+            env={**os.environ, "TMPDIR": str(place)},  # which goes with all that is in it
             start_new_session=True,  # Ctrl-C is for this process to act on
         )
     try:
@@ -137,7 +154,8 @@ def _compile(program: Program, place: Path, stop: Callable[[], bool]) -> str:
                 raise KeyboardInterrupt
             time.sleep(POLL_SECONDS)
     finally:
-        process.kill()
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)  # what it has started, too
         process.wait()
     if process.returncode or not built.exists():
         return _complaint(errors.read_text(errors="replace"), process.returncode)
@@ -147,7 +165,7 @@ def _compile(program: Program, place: Path, stop: Callable[[], bool]) -> str:
 
 def _complaint(said: str, code: int) -> str:
     errors = [line.strip() for line in said.split("\n") if "error" in line.lower()]
-    return errors[0][:200] if errors else f"{_compiler()} ended with code {code}"
+    return errors[0][:200] if errors else f"{_compiler()[0]} ended with code {code}"
 
 
 def cache_directory() -> Path:
@@ -180,11 +198,11 @@ def _named(program: Program, built: bytes) -> str:
 def _surroundings() -> tuple[str, ...]:
     """What a program depends on beside itself."""
     sources = hashlib.sha256(b"".join((HERE / name).read_bytes() for name in SOURCES))
-    features = ""
+    features = [platform.machine(), platform.processor()]
     with suppress(OSError):
         lines = Path("/proc/cpuinfo").read_text().split("\n")
-        features = next((line for line in lines if line.startswith("flags")), "")
-    return (sources.hexdigest(), torch.__version__, platform.machine(), features)
+        features += sorted({line for line in lines if line.startswith(FEATURES)})
+    return (sources.hexdigest(), torch.__version__, *_compiler(), *features)
 
 
 def _prune() -> None:

@@ -133,7 +133,7 @@ static void add_up_all(struct slice *slices)
 }
 
 /* Numbers from one buffer to the next, so that each begins with a line of the cache. */
-#define ROOM(numbers) (((numbers) + 15) / 16 * 16)
+#define ROOM(numbers) (((int64_t)(numbers) + 15) / 16 * 16)
 #define OF_A_SLICE (ROOM(ROWS * FEATURES) + ROOM(ROWS * OUTPUTS) + 2 * ROOM(PARAMETERS) + ROOM(WORK))
 
 /* All updates of the lanes of a group. */

@@ -33,7 +33,7 @@ def compiled(place: Path, source: str, lanes: int) -> ctypes.CDLL:
     """A library from source that includes numbers.h."""
     number = len(list(place.glob("*.c")))
     (place / f"{number}.c").write_text(source)
-    command = [programs._compiler(), *programs.OPTIONS, "-march=native", f"-DLANES={lanes}"]
+    command = [*programs._compiler(), *programs.OPTIONS, programs.native(), f"-DLANES={lanes}"]
     paths = [f"-I{programs.HERE}", str(place / f"{number}.c"), "-o", str(place / f"{number}.so")]
     subprocess.run([*command, *paths, "-lm"], check=True)
     return ctypes.CDLL(str(place / f"{number}.so"))

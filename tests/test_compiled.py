@@ -11,6 +11,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -398,6 +399,41 @@ def test_what_comes_out_does_not_depend_on_the_number_of_threads(
 
 
 @pytest.mark.usefixtures("cache")
+@pytest.mark.parametrize("lanes", [THREE[:1], MANY])
+def test_what_was_handed_out_stays(
+    lanes: tuple[Lane, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gdrun.compiled.GROWTH", 1)
+    problem, plan = make_problem(rows=12), make_plan(5, lanes=lanes, epochs=300, momentum=0.5)
+    state = initial_state(problem, plan)
+    handed_out = []
+    for stretch in program_of(problem, plan)(problem, plan, state):
+        tensors = [stretch.losses, *stretch.weights.params, *stretch.weights.velocity]
+        handed_out.append((tensors, [tensor.clone() for tensor in tensors]))
+    assert len(handed_out) > 5
+    for tensors, copies in handed_out:
+        torch.testing.assert_close(tensors, copies, rtol=0, atol=0)
+
+
+@pytest.mark.usefixtures("_compiler")
+@pytest.mark.parametrize(("batch", "engine"), [(1000, "compiled"), (200_000, "eager")])
+def test_what_is_too_much_to_read_at_a_time_is_left_to_pytorch(
+    batch: int, engine: str, tmp_path: Path
+) -> None:
+    np.save(tmp_path / "x.npy", np.zeros((200_000, 30), np.float32))
+    np.save(tmp_path / "y.npy", np.zeros(200_000, np.float32))
+    data = {
+        "source": "npy",
+        "x": str(tmp_path / "x.npy"),
+        "y": str(tmp_path / "y.npy"),
+        "standardize": False,
+    }
+    config = configure(None, {"data": data, "batch_size": batch, "engine": "compiled"})
+    (choice,) = engines.choices(prepare("minibatch", config)).values()
+    assert choice.engine == engine
+
+
+@pytest.mark.usefixtures("cache")
 def test_a_compiled_run_goes_on_to_the_same_bytes(invoke: Invoke) -> None:
     args = ("sgd", "--set", "engine=compiled", *NO_PICTURES)
     assert invoke(*args, "--epochs", "30", "--name", "whole").code == 0
@@ -560,3 +596,71 @@ def test_a_program_is_chosen_where_it_saves_more_than_it_takes(
     (choice,) = engines.choices(experiment).values()
     assert (choice.engine, choice.builds) == (engine, builds)
     assert engines.in_words({"full": choice}) == [f"engine: {engine} ({why})"]
+
+
+@pytest.mark.parametrize(
+    ("rows", "hidden", "batch", "most"),
+    [(100, (1500, 1500), 100, 1), (20_000, (100,), 20_000, 16), (10**6, (4,), 5 * 10**5, 2)],
+)
+def test_the_first_call_takes_no_more_time_and_memory_than_others(
+    rows: int, hidden: tuple[int, ...], batch: int, most: int
+) -> None:
+    problem, plan = make_problem(rows=rows, hidden=hidden), make_plan(batch, epochs=99)
+    calls = _Calls(lambda _: None, problem, plan, initial_state(problem, plan))
+    assert calls.first <= most
+
+
+def test_a_program_that_cannot_be_loaded_is_said_to_have_failed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compiler = tmp_path / "cc"
+    compiler.write_text(
+        '#!/bin/sh\nwhile [ $# -gt 1 ]; do [ "$1" = -o ] && echo no program > "$2"; shift; done\n'
+    )
+    compiler.chmod(0o700)
+    monkeypatch.setenv("CC", str(compiler))
+    monkeypatch.setenv("GDRUN_CACHE", str(tmp_path / "cache"))
+    program = program_for(make_problem(), make_plan(3))
+    (why,) = programs.build([program], lambda: False).values()
+    assert "can't be loaded" in why
+
+
+def test_a_build_that_is_stopped_leaves_neither_files_nor_processes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compiler, began, went_on = (tmp_path / name for name in ("cc", "began", "went_on"))
+    compiler.write_text(
+        f'#!/bin/sh\n(touch "$TMPDIR/left" {began}; sleep 0.5; touch {went_on})\necho end\n'
+    )
+    compiler.chmod(0o700)
+    (tmp_path / "tmp").mkdir()
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "tmp"))
+    monkeypatch.setenv("CC", str(compiler))
+    monkeypatch.setenv("GDRUN_CACHE", str(tmp_path / "cache"))
+    program = program_for(make_problem(), make_plan(3))
+    with pytest.raises(KeyboardInterrupt):
+        programs.build([program], began.exists)
+    time.sleep(1)
+    assert not went_on.exists()
+    assert not any((tmp_path / "tmp").iterdir())
+    assert not any((tmp_path / "cache").iterdir())
+
+
+@pytest.mark.usefixtures("cache")
+def test_a_compiler_may_come_with_arguments(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CC", "cc -g")
+    monkeypatch.setenv("GDRUN_CACHE", str(tmp_path))
+    assert programs.why_not() is None
+    program = program_for(make_problem(), make_plan(3))
+    assert programs.build([program], lambda: False) == {}
+    assert programs.find(program)
+
+
+@pytest.mark.usefixtures("cache")
+def test_gelu_diverges_where_it_does_one_by_one() -> None:
+    problem = make_problem(rows=13, hidden=(3, 2, 5), activation="gelu", loss="l1")
+    lanes = tuple(Lane(1e6, seed) for seed in range(18))
+    plan = make_plan(6, lanes=lanes, momentum=0.9, drop_last=False)
+    assert descend_compiled(problem, plan)[1].diverged_at == descend(problem, plan)[1].diverged_at
