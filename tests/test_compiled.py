@@ -29,6 +29,7 @@ from gdrun.models import Network, Problem
 from gdrun.program import program_for
 from gdrun.progress import Track
 from gdrun.records import Evaluation, Lane, Segment, Series, epoch_lines, step_lines
+from gdrun.rows import MappedRows
 from gdrun.state import Plan, TrainState, initial_state
 from gdrun.stretches import Execute
 from gdrun.visits import Visits
@@ -415,22 +416,24 @@ def test_what_was_handed_out_stays(
         torch.testing.assert_close(tensors, copies, rtol=0, atol=0)
 
 
-@pytest.mark.usefixtures("_compiler")
-@pytest.mark.parametrize(("batch", "engine"), [(1000, "compiled"), (200_000, "eager")])
+@pytest.mark.parametrize(
+    ("batch", "lanes", "sampling", "fits"),
+    [
+        (1000, THREE, "reshuffle", True),
+        (10**6, THREE[:1], "sequential", True),
+        (10**6, THREE, "sequential", True),
+        (10**6, THREE, "reshuffle", False),
+        (4 * 10**6, THREE[:1], "sequential", False),
+    ],
+)
 def test_what_is_too_much_to_read_at_a_time_is_left_to_pytorch(
-    batch: int, engine: str, tmp_path: Path
+    batch: int, lanes: tuple[Lane, ...], sampling: Any, *, fits: bool
 ) -> None:
-    np.save(tmp_path / "x.npy", np.zeros((200_000, 30), np.float32))
-    np.save(tmp_path / "y.npy", np.zeros(200_000, np.float32))
-    data = {
-        "source": "npy",
-        "x": str(tmp_path / "x.npy"),
-        "y": str(tmp_path / "y.npy"),
-        "standardize": False,
-    }
-    config = configure(None, {"data": data, "batch_size": batch, "engine": "compiled"})
-    (choice,) = engines.choices(prepare("minibatch", config)).values()
-    assert choice.engine == engine
+    problem, plan = make_problem(), make_plan(batch, lanes=lanes, sampling=sampling)
+    assert engines._fits(problem, plan)
+    mapped = MappedRows(np.zeros((4 * 10**6, 1), np.float32))
+    problem = replace(problem, data=replace(problem.data, x=mapped, y=mapped))
+    assert engines._fits(problem, plan) == fits
 
 
 @pytest.mark.usefixtures("cache")
