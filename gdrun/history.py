@@ -13,8 +13,10 @@ from gdrun.records import (
     Segment,
     Series,
     StepRecord,
+    kept_in_memory,
     logged_of,
     loss_cell,
+    numbers_of,
 )
 
 if TYPE_CHECKING:
@@ -80,7 +82,7 @@ class Recorder:
     def _add_steps(
         self, segment: Segment, numbers: range, losses: Sequence["array[float]"]
     ) -> None:
-        updates, epochs = array("q", numbers), array("q", segment.epochs_of(numbers))
+        updates, epochs = kept_in_memory(numbers_of(numbers)), segment.epochs_of(numbers)
         for lane, diverged in enumerate(segment.diverged_at):
             kept = logged_of(numbers, diverged)
             steps = self.histories[lane].steps

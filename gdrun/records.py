@@ -8,8 +8,12 @@ from array import array
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from itertools import chain, repeat
-from typing import Literal
+from itertools import chain
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 Status = Literal["running", "done", "diverged", "interrupted", "failed"]
 ROWS_AT_ONCE = 2**12  # that are formatted, lest that take much memory
@@ -97,14 +101,12 @@ class Segment:
         columns = self.losses if every == 1 else [column[skip::every] for column in self.losses]
         return range(first + skip, self.updates + 1, every), columns
 
-    def epochs_of(self, updates: range) -> Sequence[int]:
+    def epochs_of(self, updates: range) -> "array[int]":
         """The epochs that some of its updates belong to."""
         if not self.whole:
-            return [self.epoch] * len(updates)
+            return array("q", [self.epoch]) * len(updates)
         an_epoch = self.whole.updates.step
-        if updates.step > 1:
-            return [(update - 1) // an_epoch + 1 for update in updates]
-        return list(chain.from_iterable(repeat(k, an_epoch) for k in self.whole.epochs))
+        return kept_in_memory((numbers_of(updates) - 1) // an_epoch + 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +163,18 @@ class Series:
     def lrs(self) -> list[float]:
         """The learning rates of the lanes, each once."""
         return list(dict.fromkeys(lane.lr for lane in self.lanes))
+
+
+def numbers_of(updates: range) -> "NDArray[np.int64]":
+    """A range as an array, of which there may be millions."""
+    import numpy as np
+
+    return np.arange(updates.start, updates.stop, updates.step, dtype=np.int64)
+
+
+def kept_in_memory(numbers: "NDArray[np.int64]") -> "array[int]":
+    """The same numbers as they are kept in memory."""
+    return array("q", numbers.tobytes())
 
 
 def header(record: type[EpochRecord] | type[StepRecord]) -> str:
