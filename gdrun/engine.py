@@ -30,10 +30,10 @@ def train(
     """Descend from a state to the plan's last epoch, or until every lane has diverged.
 
     Yields the untrained losses first (epoch 0), then a segment at least every `SEGMENT_SECONDS` (in
-    the middle of a long update or evaluation: an empty one) and at the end of each epoch. Whenever
-    it yields, `state` is complete: a copy of it goes on from there, with the same results. The
-    updates of the last epoch are yielded before its evaluation, which a longer training might not
-    make.
+    the middle of a long update or evaluation: an empty one) and at the end of each epoch, or of
+    several in which nothing happens but finite losses. Whenever it yields, `state` is complete: a
+    copy of it goes on from there, with the same results. The updates of the last epoch are yielded
+    before its evaluation, which a longer training might not make.
 
     Args:
         problem: what is minimised.
