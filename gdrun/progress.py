@@ -1,6 +1,7 @@
 """How far a run is, summed up from its segments as they come; bounded, however long the run."""
 
 import math
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -31,6 +32,9 @@ class Track:
     _losses: Sequence[float | None] = ()
     _bests: list[float] = field(default_factory=list)
     _gone: Sequence[int | None] = ()
+    # When it was seen first and last, and after which update.
+    _since: tuple[float, int] | None = field(default=None, repr=False)
+    _last: tuple[float, int] = field(default=(0.0, 0), repr=False)
     _stride: int = 1
     _seen: int = 0
 
@@ -46,8 +50,12 @@ class Track:
 
     @property
     def remaining(self) -> float | None:
-        """Seconds of training left, if the rest goes as fast."""
-        return (self.total - self.updates) / self.rate if self.rate else None
+        """Seconds left, logs and all, if the rest goes as fast as what was seen of it."""
+        if self._since is None:
+            return None
+        (began, updates), (now, last) = self._since, self._last
+        done = last - updates
+        return (self.total - last) * (now - began) / done if done else None
 
     @property
     def loss(self) -> float:
@@ -87,6 +95,8 @@ class Track:
     def advance(self, segment: Segment) -> None:
         """Take in a segment."""
         self.updates, self.seconds = segment.updates, segment.seconds
+        self._last = time.monotonic(), segment.updates
+        self._since = self._since or self._last
         self.diverged = len(segment.diverged_at) - segment.diverged_at.count(None)
         if not segment.ends_epoch:
             return

@@ -215,6 +215,17 @@ def test_curve_is_bounded_however_long_the_run() -> None:
     assert track.curve == sorted(track.curve)
 
 
+def test_what_is_left_counts_logs_and_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter([100.0, 130.0])
+    monkeypatch.setattr("gdrun.progress.time.monotonic", lambda: next(clock))
+    track = Track(series(), 100, 10)
+    assert track.remaining is None
+    track.advance(Segment(40, 400, 400, 0.1, [], (None,)))  # by an earlier process
+    assert track.remaining is None
+    track.advance(Segment(60, 600, 600, 0.2, [], (None,)))
+    assert track.remaining == pytest.approx(60)
+
+
 def test_track_shows_medians_of_the_lanes_left() -> None:
     track = Track(series(lanes=3), 10, 10)
     evaluations = tuple(Evaluation(None, loss, None) for loss in (0.1, 0.2, float("inf")))
