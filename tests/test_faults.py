@@ -4,6 +4,7 @@ import json
 import os
 import resource
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -518,9 +519,20 @@ def test_streams_that_are_closed_or_full(redirection: str, code: int, tmp_path: 
         assert read_manifest(tmp_path / "outputs/a")["status"] == "done"
 
 
+def _hear_of_terminals() -> None:
+    """Even if nohup runs the tests."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
 def test_a_terminal_that_is_closed_loses_nothing(tmp_path: Path) -> None:
     config = ("sgd", "--epochs", "1000000", "--name", "a", *NO_PICTURES)
-    child = pexpect.spawn(GDRUN[0], [*GDRUN[1:], *config], cwd=str(tmp_path), timeout=60)
+    child = pexpect.spawn(
+        GDRUN[0],
+        [*GDRUN[1:], *config],
+        cwd=str(tmp_path),
+        timeout=60,
+        preexec_fn=_hear_of_terminals,
+    )
     place = tmp_path / "outputs" / "a"
     deadline = time.monotonic() + 60
     while not (place / "steps.csv").exists() or (place / "steps.csv").stat().st_size < 100_000:
