@@ -63,8 +63,8 @@ def executor(problem: Problem, plan: Plan, engine: Engine) -> Execute:
     return compiled(run)
 
 
-def choose(experiment: Experiment, member: Member) -> Choice:
-    """How the updates of a run are to be executed; nothing is built yet."""
+def _possible(experiment: Experiment, member: Member) -> Choice:
+    """How the updates of a run can be executed; whether that pays is still to be weighed."""
     problem, plan, asked = experiment.problem, member.plan, member.config.engine
     if asked == "eager":
         return Choice("eager", "as asked for")
@@ -85,11 +85,7 @@ def choose(experiment: Experiment, member: Member) -> Choice:
         return Choice("eager", obstacle)
     if asked == "compiled":
         return Choice("compiled", "as asked for", builds=not built)
-    takes = LOAD_SECONDS if built else BUILD_SECONDS
-    why = "was done before" if built else f"takes {duration(BUILD_SECONDS)} a program"
-    if saved > MARGIN * takes:
-        return Choice("compiled", why, saved, builds=not built)
-    return Choice("eager", why, saved)
+    return Choice("compiled", "", saved, builds=not built)
 
 
 def _fits(problem: Problem, plan: Plan) -> bool:
@@ -102,8 +98,22 @@ def _fits(problem: Problem, plan: Plan) -> bool:
 
 
 def choices(experiment: Experiment) -> dict[str, Choice]:
-    """How the updates of each run that is left are to be executed, by name."""
-    return {member.series.name: choose(experiment, member) for member in experiment.left}
+    """How the updates of each run that is left are to be executed, by name.
+
+    What is weighed is weighed for all runs together: their times are to be compared.
+    """
+    chosen = {member.series.name: _possible(experiment, member) for member in experiment.left}
+    weighed = {name: choice for name, choice in chosen.items() if choice.saves is not None}
+    saved = sum(choice.saves or 0.0 for choice in weighed.values())
+    building = any(choice.builds for choice in weighed.values())
+    takes = sum(BUILD_SECONDS if choice.builds else LOAD_SECONDS for choice in weighed.values())
+    why = f"takes {duration(BUILD_SECONDS)} a program" if building else "was done before"
+    for name, choice in weighed.items():
+        if saved > MARGIN * takes:
+            chosen[name] = replace(choice, why=why)
+        else:
+            chosen[name] = Choice("eager", why, choice.saves)
+    return chosen
 
 
 def settle(

@@ -571,6 +571,20 @@ def test_only_the_programs_used_last_are_kept(
 
 
 @pytest.mark.usefixtures("_compiler")
+@pytest.mark.parametrize(("built", "engine"), [(1, "eager"), (3, "compiled")])
+def test_runs_whose_times_are_compared_have_one_engine(
+    built: int, engine: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes = (1, 16, 100)[:built]  # stochastic descent alone would be worth its program
+    found = lambda program: str if program.rows in sizes else None  # noqa: E731
+    monkeypatch.setattr(programs, "find", found)
+    chosen = engines.choices(prepare("compare", configure(None, {})))
+    assert [choice.engine for choice in chosen.values()] == [engine] * 3
+    assert not any(choice.builds for choice in chosen.values())
+    assert len(engines.in_words(chosen)) == 1
+
+
+@pytest.mark.usefixtures("_compiler")
 @pytest.mark.parametrize(
     ("epochs", "is_built", "engine", "builds", "why"),
     [
