@@ -39,7 +39,7 @@ def _dotted(code: Code, out: Array, a: Array, b: Array, first: Array | None) -> 
     (_, rows, inner), columns = a.shape, b.shape[2]
     for start, count, step in _groups(rows, ROWS):
         with code.loops((count, columns), "mn") as (m, n), code.block():
-            at = [_plus(_times(m, step), start + r) for r in range(step)]
+            at = _rows(m, step, start)
             for r, row in enumerate(at):
                 code.say(f"real s{r} = {first.at(['0', row, n]) if first else 'R(0)'};")
             with code.loops((inner,), "k") as (k,):

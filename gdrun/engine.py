@@ -95,7 +95,7 @@ def _whole_epochs(problem: Problem, plan: Plan, state: TrainState, stretch: Stre
     epochs = range(first, first + count)
     seen = stretch.losses.numpy().astype(np.float64)
     sizes = np.full((an_epoch, 1), plan.batch_size)
-    sizes[-1] = samples - plan.batch_size * (an_epoch - 1)
+    sizes[-1] = plan.last_batch(problem.data.rows)
     weighted = seen.reshape(count, an_epoch, -1) * sizes
     batch_loss = weighted.cumsum(axis=1)[:, -1] / samples
     seconds = state.seconds + stretch.seconds / count * np.arange(1, count + 1)

@@ -50,7 +50,7 @@ def program_for(problem: Problem, plan: Plan) -> Program:
     together = 2 * len(plan.lanes) > width and max(network.sizes) <= NARROW
     lanes = width if together else 1
     rows = _piece(problem, plan.batch_size, lanes)
-    sizes = {plan.batch_size, _last_batch(plan, problem.data.rows)}
+    sizes = {plan.batch_size, plan.last_batch(problem.data.rows)}
     pieces = {piece for size in sizes for piece in (min(size, rows), size % rows) if piece}
     return Program(
         network=network,
@@ -72,9 +72,3 @@ def _piece(problem: Problem, batch: int, lanes: int) -> int:
     most = -(-numbers // (a_row * ROUND)) * ROUND
     equal = -(-batch // -(-batch // most))
     return min(batch, -(-equal // ROUND) * ROUND)
-
-
-def _last_batch(plan: Plan, rows: int) -> int:
-    """How many rows the last batch of an epoch has."""
-    before = (plan.updates_per_epoch(rows) - 1) * plan.batch_size
-    return min(plan.batch_size, rows - before)

@@ -38,6 +38,11 @@ class Plan:
         """Updates in one pass over N rows: ⌈N/B⌉, or ⌊N/B⌋ with `drop_last`."""
         return rows // self.batch_size if self.drop_last else -(-rows // self.batch_size)
 
+    def last_batch(self, rows: int) -> int:
+        """Rows of an epoch's last update: B, or what is left."""
+        an_epoch = self.updates_per_epoch(rows)
+        return self.samples_after(an_epoch, rows) - self.samples_after(an_epoch - 1, rows)
+
     def samples_after(self, updates: int, rows: int) -> int:
         """Rows consumed by so many updates: whole batches, but for what is left at epochs' ends."""
         an_epoch = self.updates_per_epoch(rows)

@@ -5,7 +5,6 @@ executes it, for one lane, and turned into functions in C that updates.c calls.
 """
 
 from collections.abc import Sequence
-from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -62,11 +61,8 @@ def functions(program: Program) -> str:
 def _gradient(program: Program, rows: int) -> tuple[str, int]:
     """The gradient of the loss over some rows of one lane, times their share of the batch."""
     network = program.network
-    shapes = [
-        shape
-        for inputs, outputs in pairwise(network.sizes)
-        for shape in ((1, inputs, outputs), (1, 1, outputs))
-    ]
+    params = network.init([0])
+    shapes = [tensor.shape for tensor in params]
     x, y = torch.zeros(1, rows, network.sizes[0]), torch.zeros(1, rows, network.sizes[-1])
 
     def gradient(*given: Tensor) -> Sequence[Tensor]:
@@ -75,7 +71,7 @@ def _gradient(program: Program, rows: int) -> tuple[str, int]:
         losses = mean_losses(network, program.loss_name, leaves, x, y)
         return (losses.detach(), *lane_gradients(losses, leaves, share))
 
-    given = [*map(torch.zeros, shapes), x, y, torch.ones(1)]
+    given = [*params, x, y, torch.ones(1)]
     places = [in_memory("x", x.shape), in_memory("y", y.shape), Array((1,), lambda _: "share")]
     return function(
         Code(program.lanes, program.width),
@@ -86,12 +82,12 @@ def _gradient(program: Program, rows: int) -> tuple[str, int]:
     )
 
 
-def _side_by_side(pointer: str, shapes: Sequence[tuple[int, ...]]) -> list[Array]:
+def _side_by_side(pointer: str, shapes: Sequence[torch.Size]) -> list[Array]:
     """Arrays one after the other from a pointer on."""
     found, start = [], 0
     for shape in shapes:
         found.append(in_memory(f"({pointer} + {start})" if start else pointer, shape))
-        start += torch.Size(shape).numel()
+        start += shape.numel()
     return found
 
 

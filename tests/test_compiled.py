@@ -496,11 +496,11 @@ def test_where_compiling_fails_updates_are_executed_one_by_one(
     assert list((tmp_path / "cache").iterdir()) == []
 
 
+@pytest.mark.usefixtures("_compiler")
 def test_where_pytorchs_private_parts_are_gone_updates_are_executed_one_by_one(
     invoke: Invoke, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("GDRUN_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(programs, "why_not", lambda: None)
     for name in ("gdrun.translation", "gdrun.recording"):
         monkeypatch.delitem(sys.modules, name, raising=False)
     monkeypatch.setitem(sys.modules, "torch._decomp", None)
