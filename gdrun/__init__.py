@@ -10,40 +10,41 @@ What is listed below is imported when it is first used, so that `import gdrun` c
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from gdrun._version import __version__
 
 if TYPE_CHECKING:
-    from gdrun.answer import Answer as Answer
+    from gdrun.analysis.sweep_result import SweepResult as SweepResult
     from gdrun.api import compare as compare
     from gdrun.api import sweep as sweep
     from gdrun.api import train as train
-    from gdrun.axisplots import curves_figure as curves_figure
-    from gdrun.config import RunConfig as RunConfig
+    from gdrun.config.schema import RunConfig as RunConfig
     from gdrun.errors import ConfigError as ConfigError
     from gdrun.errors import DataError as DataError
     from gdrun.errors import GdrunError as GdrunError
     from gdrun.errors import OutputError as OutputError
-    from gdrun.heatmap import heatmap_figure as heatmap_figure
-    from gdrun.loaded import Saved as Saved
-    from gdrun.loaded import load as load
-    from gdrun.plots import compare_figure as compare_figure
-    from gdrun.plots import fit_figure as fit_figure
-    from gdrun.plots import loss_figure as loss_figure
-    from gdrun.results import RunResult as RunResult
-    from gdrun.results import compare_results as compare_results
-    from gdrun.scalingplot import scaling_figure as scaling_figure
+    from gdrun.loading import Saved as Saved
+    from gdrun.loading import load as load
+    from gdrun.plots.against import curves_figure as curves_figure
+    from gdrun.plots.batch_scaling import scaling_figure as scaling_figure
+    from gdrun.plots.figures import compare_figure as compare_figure
+    from gdrun.plots.figures import fit_figure as fit_figure
+    from gdrun.plots.figures import loss_figure as loss_figure
+    from gdrun.plots.heatmap import heatmap_figure as heatmap_figure
+    from gdrun.results.compare import compare_results as compare_results
+    from gdrun.results.run import RunResult as RunResult
 
 _HOMES = {
-    "gdrun.answer": ("Answer",),
+    "gdrun.analysis.sweep_result": ("SweepResult",),
     "gdrun.api": ("compare", "sweep", "train"),
-    "gdrun.axisplots": ("curves_figure",),
-    "gdrun.config": ("RunConfig",),
+    "gdrun.plots.against": ("curves_figure",),
+    "gdrun.config.schema": ("RunConfig",),
     "gdrun.errors": ("ConfigError", "DataError", "GdrunError", "OutputError"),
-    "gdrun.heatmap": ("heatmap_figure",),
-    "gdrun.loaded": ("Saved", "load"),
-    "gdrun.plots": ("compare_figure", "fit_figure", "loss_figure"),
-    "gdrun.results": ("RunResult", "compare_results"),
-    "gdrun.scalingplot": ("scaling_figure",),
+    "gdrun.plots.heatmap": ("heatmap_figure",),
+    "gdrun.loading": ("Saved", "load"),
+    "gdrun.plots.figures": ("compare_figure", "fit_figure", "loss_figure"),
+    "gdrun.results.compare": ("compare_results",),
+    "gdrun.results.run": ("RunResult",),
+    "gdrun.plots.batch_scaling": ("scaling_figure",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

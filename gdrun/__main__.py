@@ -10,11 +10,11 @@ def main() -> None:
     # where two of them share one, an operation of a millisecond takes a hundred.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
-        from gdrun.loading import loading
+        from gdrun.cli.startup import loading
 
         with loading():
-            from gdrun import cli
-        cli.main()
+            from gdrun.cli import app
+        app.main()
     except KeyboardInterrupt:
         sys.exit(130)
 

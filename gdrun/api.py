@@ -5,18 +5,18 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
-from gdrun.answer import Answer
-from gdrun.config import METHODS, Method, RunConfig
-from gdrun.configfile import configure
-from gdrun.engines import settle
+from gdrun.analysis.sweep_result import SweepResult
+from gdrun.config.read import configure
+from gdrun.config.schema import METHODS, Method, RunConfig
 from gdrun.errors import ConfigError, OutputError
-from gdrun.estimate import timed
-from gdrun.experiment import prepare
-from gdrun.lock import locked
-from gdrun.results import Failure, RunResult
-from gdrun.rundir import make_directory, plan_directory
-from gdrun.runs import execute
-from gdrun.saved import root_of
+from gdrun.experiment.backends import settle
+from gdrun.experiment.estimate import timed
+from gdrun.experiment.execute import execute
+from gdrun.experiment.plan import prepare
+from gdrun.results.run import Failure, RunResult
+from gdrun.storage.lock import locked
+from gdrun.storage.manifest import root_of
+from gdrun.storage.run_dir import make_directory, plan_directory
 
 
 def train(
@@ -70,7 +70,7 @@ def sweep(
     output_dir: str | Path | None = None,
     name: str | None = None,
     **settings: Any,
-) -> Answer:
+) -> SweepResult:
     """Train a grid of learning rates and batch sizes, and find out which to train with.
 
     >>> answer = sweep("shuffled", lr=[0.1, 0.2], batch_size=[8, "full"], epochs=20)
@@ -92,7 +92,7 @@ def sweep(
     given = {"lr": lr, "batch_size": batch_size, "target": target}
     grid = {key: value for key, value in given.items() if value is not None}
     events = _run("sweep", config, output_dir, name, {**settings, "sweep": grid})
-    (answer,) = (event for event in events if isinstance(event, Answer))
+    (answer,) = (event for event in events if isinstance(event, SweepResult))
     return answer
 
 
@@ -102,7 +102,7 @@ def _run(
     output_dir: str | Path | None,
     name: str | None,
     settings: Mapping[str, Any],
-) -> tuple[RunResult | Answer, ...]:
+) -> tuple[RunResult | SweepResult, ...]:
     """What a command comes to, run after run."""
     if name is not None and output_dir is None:
         raise ConfigError(f"name {name!r}: needs an output_dir to make that directory in")
@@ -119,7 +119,7 @@ def _run(
             directory = make_directory(planned, exact=name is not None)
             stack.enter_context(locked(root_of(directory)))
         events = stack.enter_context(closing(execute(experiment, directory, called)))
-        found = [event for event in events if isinstance(event, RunResult | Answer | Failure)]
+        found = [event for event in events if isinstance(event, RunResult | SweepResult | Failure)]
     failures = [event for event in found if isinstance(event, Failure)]
     if failures:
         lines = [line for failure in failures for line in failure.lines]
@@ -127,5 +127,5 @@ def _run(
     return tuple(event for event in found if not isinstance(event, Failure))
 
 
-def _results(events: Sequence[RunResult | Answer]) -> tuple[RunResult, ...]:
+def _results(events: Sequence[RunResult | SweepResult]) -> tuple[RunResult, ...]:
     return tuple(event for event in events if isinstance(event, RunResult))

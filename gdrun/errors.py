@@ -6,8 +6,8 @@
     └── OutputError    results can't be written where they were asked for
 
 A message says which key or line, what was expected and what came; `hints` say what to do. The
-command line turns any of them into text and an exit code in one place, `gdrun.cli.main`. That a
-lane diverged or a run was interrupted is no error but a status: see `gdrun.records`.
+command line turns any of them into text and an exit code in one place, `gdrun.cli.app.main`. That a
+lane diverged or a run was interrupted is no error but a status: see `gdrun.results.events`.
 """
 
 import difflib

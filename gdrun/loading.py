@@ -1,19 +1,133 @@
-"""Loading libraries without looking again and again for garbage in what they leave."""
+"""Saved runs from Python: `gdrun.load("latest")`, in a notebook or a script."""
 
-import gc
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from gdrun.analysis.sweep_result import SweepResult, Trial
+from gdrun.errors import ConfigError
+from gdrun.results.events import Status
+from gdrun.results.run import LaneResult, RunResult
+from gdrun.storage.atomic import output_errors
+from gdrun.storage.locate import OUTPUTS, find_run
+from gdrun.storage.reader import read_results, saved_sweep_result
+from gdrun.storage.saved_run import SavedRun, open_saved
+
+Columns = dict[str, list[Any]]
 
 
-@contextmanager
-def loading() -> Iterator[None]:
-    """Import large libraries in here: what they make is there to stay, and is set apart.
+@dataclass(frozen=True)
+class Saved:
+    """A run, or a group of runs, as its files hold it.
 
-    Python would go through all of it several times meanwhile, and whenever it collects later.
+    Columns are dicts of lists of the same length, as `pandas.DataFrame` takes them.
+
+    Attributes:
+        path: its directory.
+        kind: `run` or `group`.
+        command: `full`, `sgd`, `minibatch`, `compare` or `sweep`.
+        status: how it stands: `running`, `done`, `diverged`, `interrupted` or `failed`.
+        config: the config, as nested dicts.
+        manifest: all that `run.json` says.
+        results: of the runs that have logged anything, in their order.
     """
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.freeze()
-        gc.enable()
+
+    path: Path
+    kind: str
+    command: str
+    status: Status
+    config: Mapping[str, Any] = field(repr=False)
+    manifest: Mapping[str, Any] = field(repr=False)
+    results: tuple[RunResult, ...] = field(repr=False)
+    _stored: SavedRun = field(repr=False)
+
+    @cached_property
+    def epochs(self) -> Columns:
+        """The columns of `epochs.csv`, run after run, lane after lane."""
+        return _joined([result.epochs for result in self.results])
+
+    @cached_property
+    def steps(self) -> Columns:
+        """The columns of `steps.csv`, which is read when this is first asked for.
+
+        Raises:
+            DataError: it is damaged.
+            OutputError: it can't be read.
+        """
+        return _joined([result.steps for result in self.results])
+
+    @property
+    def lanes(self) -> Columns:
+        """How each lane ended: the name of its run, method, batch size, and as in `run.json`."""
+        rows = [
+            {
+                "run": result.series.name,
+                "method": result.series.method,
+                "batch_size": result.series.batch_size,
+                **asdict(lane),
+            }
+            for result in self.results
+            for lane in result.lanes
+        ]
+        names = ["run", "method", "batch_size", *(column.name for column in fields(LaneResult))]
+        return {name: [row[name] for row in rows] for name in names}
+
+    @cached_property
+    def answer(self) -> SweepResult | None:
+        """What a sweep has come to, as `heatmap_figure` draws it; None of what isn't one.
+
+        Raises:
+            DataError: its `run.json` is damaged.
+        """
+        return saved_sweep_result(self._stored, self.results)
+
+    @property
+    def trials(self) -> Columns:
+        """The columns of `sweep.csv`: every training of a sweep, and what took it to the target.
+
+        Raises:
+            ConfigError: it is no sweep.
+            DataError: its `run.json` is damaged.
+        """
+        if self.command != "sweep":
+            raise ConfigError(f"{self.path}: is no sweep, which alone has trials")
+        cells = self.answer.cells if self.answer else ()
+        trials = [trial for cell in cells for trial in cell.trials]
+        names = [column.name for column in fields(Trial)]
+        return {name: [getattr(trial, name) for trial in trials] for name in names}
+
+
+def load(run: str | Path, *, output_dir: str | Path = OUTPUTS) -> Saved:
+    """Load a saved run, or a group of runs; nothing of it is changed.
+
+    Args:
+        run: its directory, its name below `output_dir`, `GROUP/RUN`, or `latest`.
+        output_dir: where names are looked up.
+
+    Raises:
+        ConfigError: there is no such run.
+        DataError: a file of it is damaged.
+        OutputError: one can't be read.
+    """
+    path = find_run(str(run), Path(output_dir))
+    with output_errors(path, "read"):
+        stored = open_saved(path)
+        return Saved(
+            path=path,
+            kind=stored.manifest["kind"],
+            command=stored.experiment,
+            status=stored.status,
+            config=stored.config,
+            manifest=stored.manifest,
+            results=tuple(read_results(stored)),
+            _stored=stored,
+        )
+
+
+def _joined(tables: list[dict[str, list[float | str]]]) -> Columns:
+    """The rows of all tables, one after the other."""
+    if not tables:
+        return {}
+    return {name: [value for table in tables for value in table[name]] for name in tables[0]}

@@ -12,12 +12,12 @@ import torch
 from _pytest.mark import ParameterSet
 
 from gdrun.__main__ import main
-from gdrun.config import RunConfig
-from gdrun.dataset import Dataset
-from gdrun.engine import train
-from gdrun.models import Network, Problem
-from gdrun.records import Lane, Segment
-from gdrun.state import Plan, TrainState, initial_state
+from gdrun.config.schema import RunConfig
+from gdrun.data.dataset import Dataset
+from gdrun.results.events import Lane, Segment
+from gdrun.training.loop import train
+from gdrun.training.models import Network, Problem
+from gdrun.training.state import Plan, TrainState, initial_state
 
 
 @dataclass(frozen=True)

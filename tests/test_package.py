@@ -19,12 +19,12 @@ def test_wheel_holds_presets_types_and_licence_and_works_from_anywhere(tmp_path:
     presets = {"article.yaml", "shuffled.yaml", "diabetes.yaml", "mean_estimation.yaml"}
     for name in (*presets, "diabetes.csv", "diabetes.md"):
         assert f"gdrun/configs/{name}" in names
-    assert {"gdrun/py.typed", "gdrun/starter.yaml"} <= names
-    assert any(name.endswith("licenses/gdrun/LICENSE") for name in names)
+    assert {"gdrun/py.typed", "gdrun/config/starter.yaml"} <= names
+    assert any(name.endswith("licenses/gdrun/guide/LICENSE") for name in names)
     assert not [name for name in names if name.startswith(("tests", "outputs"))]
     script = (
         "import gdrun, sys; assert gdrun.__file__.startswith(sys.argv[1]), gdrun.__file__\n"
-        "from gdrun.configfile import load_config\n"
+        "from gdrun.config.read import load_config\n"
         "assert load_config('diabetes').data.path.is_file()"
     )
     command = [sys.executable, "-c", script, str(tmp_path / "site")]

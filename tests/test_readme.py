@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from gdrun.config import NpyData
-from gdrun.configfile import load_config, preset_names
+from gdrun.config.read import load_config, preset_names
+from gdrun.config.schema import NpyData
 from tests.conftest import Invoke
 
 ROOT = Path(__file__).parent.parent
@@ -84,15 +84,3 @@ def test_config_example_is_valid(tmp_path: Path) -> None:
     data = load_config(str(tmp_path / "large.yaml")).data
     assert isinstance(data, NpyData)
     assert data.x == tmp_path / "X.npy"
-
-
-def test_every_module_is_listed() -> None:
-    for path in (ROOT / "gdrun").glob("*.py"):
-        assert f"`{path.stem}`" in README or path.stem == "__init__"
-
-
-def test_every_preset_and_every_picture_is_there() -> None:
-    for name in preset_names():
-        assert f"`{name}`" in README
-    for path in re.findall(r"\]\((?!http)([^)]+)\)", README):
-        assert (ROOT / path).exists(), path

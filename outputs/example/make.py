@@ -6,17 +6,18 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
-from gdrun.answer import Answer
-from gdrun.configfile import load_config
-from gdrun.display import LiveView
-from gdrun.estimate import timed
-from gdrun.experiment import prepare
-from gdrun.member import Progress
-from gdrun.plots import pictures
-from gdrun.preview import how, tracks_of
-from gdrun.report import result_notes, result_table
-from gdrun.results import RunResult, compare_results
-from gdrun.runs import execute
+from gdrun.analysis.sweep_result import SweepResult
+from gdrun.cli.preview import how, tracks_of
+from gdrun.config.read import load_config
+from gdrun.experiment.estimate import timed
+from gdrun.experiment.execute import execute
+from gdrun.experiment.plan import prepare
+from gdrun.experiment.train_run import Progress
+from gdrun.plots.figures import pictures
+from gdrun.results.compare import compare_results
+from gdrun.results.run import RunResult
+from gdrun.terminal.live import LiveView
+from gdrun.terminal.tables import result_notes, result_table
 
 HERE = Path(__file__).parent
 
@@ -32,7 +33,7 @@ def sweep() -> None:
     config = load_config("diabetes", ["seeds=16"])
     found = list(execute(timed(prepare("sweep", config))))
     results = [event for event in found if isinstance(event, RunResult)]
-    (answer,) = (event for event in found if isinstance(event, Answer))
+    (answer,) = (event for event in found if isinstance(event, SweepResult))
     for picture in pictures(results, HERE, config.plot, answer):
         picture.draw().savefig(HERE / f"sweep-{picture.path.name}", dpi=110)
 

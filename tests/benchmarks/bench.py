@@ -24,16 +24,16 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from gdrun import member
-from gdrun.configfile import load_config
-from gdrun.dataset import Dataset
-from gdrun.engine import train
-from gdrun.experiment import prepare
-from gdrun.models import Network, Problem
-from gdrun.records import Lane
-from gdrun.results import RunResult
-from gdrun.runs import execute
-from gdrun.state import Plan, initial_state
+from gdrun.config.read import load_config
+from gdrun.data.dataset import Dataset
+from gdrun.experiment import train_run
+from gdrun.experiment.execute import execute
+from gdrun.experiment.plan import prepare
+from gdrun.results.events import Lane
+from gdrun.results.run import RunResult
+from gdrun.training.loop import train
+from gdrun.training.models import Network, Problem
+from gdrun.training.state import Plan, initial_state
 from tests.benchmarks import article
 
 ARTICLE = Path(article.__file__)
@@ -84,13 +84,13 @@ def full_batch(chunk_rows: int | None, updates: int = 5) -> float:
 def checkpoint_share() -> float:
     """Time spent on checkpoints as a part of the training time, one wanted after every epoch."""
     spent = 0.0
-    take = member._Checkpoints.take
+    take = train_run._Checkpoints.take
 
     def watched(self: Any, save: Callable[[], None]) -> None:
         nonlocal spent
         spent += seconds(lambda: take(self, save))
 
-    with patch.object(member._Checkpoints, "take", watched):
+    with patch.object(train_run._Checkpoints, "take", watched):
         trained = sgd("checkpoint_every=1", "epochs=1000").lanes[0].seconds
     return spent / trained
 

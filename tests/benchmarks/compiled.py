@@ -21,14 +21,14 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from gdrun import programs
-from gdrun.compiled import compiled
-from gdrun.dataset import Dataset
-from gdrun.engine import train
-from gdrun.models import Network, Problem
-from gdrun.program import program_for
-from gdrun.records import Lane
-from gdrun.state import Plan, initial_state
+from gdrun.compiler import program_cache
+from gdrun.compiler.executor import compiled
+from gdrun.compiler.spec import spec_for
+from gdrun.data.dataset import Dataset
+from gdrun.results.events import Lane
+from gdrun.training.loop import train
+from gdrun.training.models import Network, Problem
+from gdrun.training.state import Plan, initial_state
 from tests.benchmarks import article
 from tests.benchmarks.bench import process, seconds
 from tests.benchmarks.peers import jax_scan
@@ -55,10 +55,10 @@ def posed(job: Job) -> tuple[Problem, Plan]:
 def gdrun(job: Job) -> float:
     """Training seconds of an update of all lanes, compiled."""
     problem, plan = posed(job)
-    program = program_for(problem, plan)
-    if programs.find(program) is None and programs.build([program], lambda: False):
+    program = spec_for(problem, plan)
+    if program_cache.find(program) is None and program_cache.build([program], lambda: False):
         raise RuntimeError("no program could be built")
-    run = programs.find(program)
+    run = program_cache.find(program)
     assert run
     state = initial_state(problem, plan)
     for _ in train(problem, plan, state, compiled(run)):

@@ -10,10 +10,10 @@ from functools import partial
 from typing import Any
 
 from gdrun import train as gdrun_train
-from gdrun.config import Method
-from gdrun.configfile import configure
-from gdrun.engines import settle
-from gdrun.experiment import prepare
+from gdrun.config.read import configure
+from gdrun.config.schema import Method
+from gdrun.experiment.backends import settle
+from gdrun.experiment.plan import prepare
 from tests.benchmarks.peers.job import Job, Trained
 from tests.benchmarks.peers.measure import main, seconds
 from tests.benchmarks.peers.problem import data_files

@@ -17,11 +17,11 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from gdrun.config import PlotConfig
-from gdrun.history import Recorder
-from gdrun.plots import pictures
-from gdrun.records import Evaluation, Lane, Segment, Series
-from gdrun.results import Description, Fit, RunResult, lane_result
+from gdrun.config.schema import PlotConfig
+from gdrun.plots.figures import pictures
+from gdrun.results.events import Evaluation, Lane, Segment, Series
+from gdrun.results.history import Recorder
+from gdrun.results.run import Description, Fit, RunResult, lane_result
 
 ROWS, HIDDEN, EPOCHS, LR = 100, 10, 100, 0.2
 METHODS = {"full": ROWS, "sgd": 1, "minibatch": 16}

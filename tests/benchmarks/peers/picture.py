@@ -12,7 +12,7 @@ import matplotlib as mpl
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from gdrun.labels import short
+from gdrun.text import short
 from tests.benchmarks.peers.growth import AXES, EPOCHS, Costs, read
 
 # Okabe and Ito's colours, told apart by all common forms of colour vision, and a marker each.

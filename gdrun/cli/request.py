@@ -1,0 +1,72 @@
+"""What a command line asks for: the config and the directory of a run, new or to go on with."""
+
+import shlex
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TypeVar
+
+from gdrun.cli.options import TrainingOptions
+from gdrun.config.identity import refuse_changes
+from gdrun.config.read import load_config, validate
+from gdrun.config.schema import RunConfig
+from gdrun.errors import ConfigError
+from gdrun.storage.atomic import output_errors
+from gdrun.storage.locate import LATEST, OUTPUTS, find_run
+from gdrun.storage.manifest import saved_layer
+from gdrun.storage.run_dir import plan_directory
+
+Options = TypeVar("Options", bound=TrainingOptions)
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a command line asks for.
+
+    Attributes:
+        command: `compare` or a method.
+        config: the config that comes of it all.
+        directory: where it is to be written: to be made or, if `resumes`, gone on in.
+    """
+
+    command: str
+    config: RunConfig
+    directory: Path
+    resumes: bool
+
+    @property
+    def to_go_on(self) -> str:
+        """The command that goes on with it."""
+        return f"gdrun {self.command} --resume {shlex.quote(str(self.directory))}"
+
+
+def with_run_found(options: Options) -> Options:
+    """The same options, `--resume` a directory, which may be a name below the output directory."""
+    run = options.resume
+    if run is None or run.exists() or not (str(run) == LATEST or (OUTPUTS / run).is_dir()):
+        return options
+    return replace(options, resume=find_run(str(run), OUTPUTS))
+
+
+def make_request(command: str, options: TrainingOptions) -> Request:
+    """Read the config, or that of the run to go on with, and say where everything goes.
+
+    Raises:
+        ConfigError: the config or the run's name is wrong, or differs from the run to go on with.
+        DataError: what is left of that is damaged.
+        OutputError: it can't be read.
+    """
+    settings, flags = options.set or (), options.overrides()
+    directory = options.resume
+    if directory is None:
+        config = load_config(options.config, settings, flags)
+        planned = plan_directory(options.output_dir or OUTPUTS, options.name, command)
+        return Request(command, config, planned, resumes=False)
+    if options.name is not None or options.output_dir is not None:
+        raise ConfigError(
+            "--resume goes on in the run's own directory: leave out --name and --output-dir"
+        )
+    with output_errors(directory, "read"):
+        layer = saved_layer(directory, command)
+    asked = load_config(options.config, settings, flags, base=layer)
+    refuse_changes(validate(layer), asked)
+    return Request(command, asked, directory, resumes=True)

@@ -1,0 +1,262 @@
+"""The commands that look at saved runs: `list`, `show` and `plot`. They change no run."""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+import typer
+from rich.text import Text
+
+from gdrun.cli.options import complete_run_names
+from gdrun.config.schema import FORMATS
+from gdrun.errors import ConfigError, did_you_mean, excerpt
+from gdrun.results.axes import COSTS
+from gdrun.results.compare import BEST_RATES, legible
+from gdrun.results.run import SCHEMA_VERSION
+from gdrun.storage.atomic import output_errors
+from gdrun.storage.locate import OUTPUTS, find_run
+from gdrun.storage.run_dir import to_json
+from gdrun.terminal.console import console, table_console, write
+from gdrun.text import visible
+
+if TYPE_CHECKING:
+    from gdrun.analysis.sweep_result import SweepResult
+    from gdrun.results.run import RunResult
+    from gdrun.storage.saved_run import SavedRun
+
+Choice = TypeVar("Choice", bound=str)
+PANEL = "Saved runs"
+INTERRUPTED = 130
+
+
+OutputDir = Annotated[
+    Path,
+    typer.Option(
+        "--output-dir", "-o", metavar="DIR", help="Where the runs have their directories."
+    ),
+]
+Run = Annotated[
+    str,
+    typer.Argument(
+        metavar="RUN",
+        help="A run or group: its directory, its name below --output-dir, GROUP/RUN, or latest.",
+        autocompletion=complete_run_names,
+        show_default=False,
+    ),
+]
+
+
+def _choice(flag: str, known: Sequence[str], help: str, *, show_default: bool = False) -> Any:  # noqa: A002
+    """An option that takes one of a few words, which `_one_of` sees to."""
+    return typer.Option(
+        flag,
+        help=help,
+        metavar=f"[{'|'.join(known)}]",
+        autocompletion=lambda: [*known],
+        show_default=show_default,
+    )
+
+
+def _one_of(flag: str, value: str | None, known: Sequence[Choice]) -> Choice | None:
+    """The word that an option was given.
+
+    Raises:
+        ConfigError: it takes others.
+    """
+    found = next((word for word in known if word == value), None)
+    if value is not None and found is None:
+        raise ConfigError(
+            f"{flag} {excerpt(value)}: must be one of {', '.join(known)}",
+            *did_you_mean(value, known),
+        )
+    return found
+
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print it as JSON.")]
+
+
+def add_commands(app: typer.Typer) -> None:
+    """Add the commands to an app."""
+    for function, name, examples in (
+        (list_runs, "list", ['gdrun list --where "lr<0.1 and method=sgd" --sort train_loss']),
+        (show_run, "show", ["gdrun show latest", "gdrun show latest/sgd --x updates"]),
+        (plot_run, "plot", ["gdrun plot latest --format pdf", "gdrun plot latest --x samples"]),
+    ):
+        epilog = "\n\n".join(["[bold]Examples[/bold]", *examples])
+        app.command(name, rich_help_panel=PANEL, epilog=epilog)(_interruptible(function))
+
+
+def _interruptible(function: Callable[..., None]) -> Callable[..., None]:
+    """The same command, which Ctrl-C ends without a word."""
+
+    @wraps(function)
+    def run(*args: Any, **options: Any) -> None:
+        try:
+            function(*args, **options)
+        except KeyboardInterrupt:  # Typer would call it a failure
+            raise typer.Exit(INTERRUPTED) from None
+
+    return run
+
+
+def list_runs(
+    output_dir: OutputDir = OUTPUTS,
+    opened: Annotated[
+        bool, typer.Option("--all", "-a", help="A line for each run of a group.")
+    ] = False,
+    where: Annotated[
+        str | None,
+        typer.Option(
+            "--where",
+            metavar="EXPRESSION",
+            help='Only some, such as "lr<0.1 and (method=sgd or status!=done)"; = != < <= > >=, '
+            "and ~ for contains. Keys: those of --json, and of a config.",
+        ),
+    ] = None,
+    sort: Annotated[
+        str | None,
+        typer.Option("--sort", metavar="KEY", help="By a key; -KEY is largest first."),
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option("--limit", "-n", min=1, metavar="INTEGER", help="At most so many.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the runs of the output directory, the latest first."""
+    from gdrun.storage import listing
+    from gdrun.storage.where import parse_where
+
+    predicate = None if where is None else parse_where(where, listing.kind_of("--where"))
+    entries = listing.list_entries(output_dir, opened=opened)
+    chosen = listing.select(entries, predicate, sort, limit)
+    if as_json:
+        runs = [listing.as_json(entry, output_dir) for entry in chosen]
+        _print_json({"output_dir": str(output_dir), "runs": runs})
+        return
+    from gdrun.terminal.run_list import table_lines
+
+    out = console()
+    if chosen:
+        width = out.width if out.is_terminal else None  # a program's lines needn't be narrow
+        for line in table_lines(chosen, width):
+            out.print(line, soft_wrap=width is None)
+    elif entries:
+        _say(f"none of {len(entries):,} runs in {output_dir} matches --where")
+    else:
+        _say(f"no run in {output_dir} yet; gdrun compare makes some")
+    for entry in chosen:
+        if entry.problem:
+            _say(f"broken: {entry.problem}", "red")
+
+
+def show_run(
+    run: Run,
+    output_dir: OutputDir = OUTPUTS,
+    x: Annotated[
+        str, _choice("--x", COSTS, "What the curve is drawn against.", show_default=True)
+    ] = "epoch",
+    whole_config: Annotated[
+        bool,
+        typer.Option("--config", "-c", help="All of the config, not only what was changed in it."),
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show how a run was asked for, how it stands, its numbers and its curve."""
+    from gdrun.terminal import run_page
+
+    against = _one_of("--x", x, COSTS)
+    stored, results, answer = _read(run, output_dir)
+    with output_errors(stored.path, "read"):
+        if as_json:
+            _print_json(run_page.as_json(stored, results, answer))
+            return
+        out = table_console()
+        options: Any = {"x": against, "whole_config": whole_config}
+        for part in run_page.show(stored, results, answer, out, **options):
+            out.print(part, crop=False)  # a command line is to be copied in one piece
+
+
+def plot_run(
+    run: Run,
+    output_dir: OutputDir = OUTPUTS,
+    x: Annotated[
+        str | None,
+        _choice("--x", COSTS, "One picture instead: the losses of all runs against this."),
+    ] = None,
+    log_x: Annotated[
+        bool | None,
+        typer.Option(
+            "--log-x/--linear-x",
+            help="Whether that axis is logarithmic; without it, all are but that of epochs.",
+            show_default=False,
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            metavar="FILE",
+            help="Where that picture goes; train-AXIS in the run's directory.",
+        ),
+    ] = None,
+    format_: Annotated[
+        str | None, _choice("--format", FORMATS, "Of the pictures; that of the config.")
+    ] = None,
+    dpi: Annotated[
+        int | None,
+        typer.Option(
+            "--dpi",
+            min=30,
+            max=1200,
+            metavar="INTEGER",
+            help="Pixels an inch; those of the config.",
+        ),
+    ] = None,
+) -> None:
+    """Draw the pictures of a run again, from its CSV files."""
+    against, kind = _one_of("--x", x, COSTS), _one_of("--format", format_, FORMATS)
+    for flag, given in (("--output", output), ("--log-x/--linear-x", log_x)):
+        if given is not None and against is None:
+            raise ConfigError(
+                f"{flag}: is for one picture against an axis", "say which: --x updates"
+            )
+    from gdrun.plots.redraw import draw_against, place_of, plot_config, redraw
+
+    stored, results, answer = _read(run, output_dir)
+    if not results:
+        raise ConfigError(f"{stored.path}: has logged no row yet, so there is nothing to draw")
+    messages = console(stderr=True)
+    config = plot_config(stored, kind, dpi)
+    if against is None:
+        for path in redraw(results, stored.path, config, answer, messages):
+            write(visible(str(path)) + "\n")
+        return
+    usual = stored.path / f"train-{against}.{config.format}"
+    place = place_of(output, kind) if output else usual
+    shown, reduced = legible(results)
+    if reduced:
+        _say(BEST_RATES, "dim")
+    draw_against(shown, place, config.dpi, against, log_x, messages)
+    write(visible(str(place)) + "\n")
+
+
+def _read(run: str, output_dir: Path) -> "tuple[SavedRun, list[RunResult], SweepResult | None]":
+    """What lies in the directory of a run or group, with the answer of a sweep."""
+    from gdrun.results.history import KEPT_ROWS
+    from gdrun.storage.reader import read_results, saved_sweep_result
+    from gdrun.storage.saved_run import open_saved
+
+    path = find_run(run, output_dir)
+    with output_errors(path, "read"):
+        stored = open_saved(path)
+        results = read_results(stored, KEPT_ROWS)
+        return stored, results, saved_sweep_result(stored, results)
+
+
+def _print_json(content: Mapping[str, Any]) -> None:
+    write(to_json({"schema": SCHEMA_VERSION, **content}))
+
+
+def _say(line: str, style: str = "") -> None:
+    console(stderr=True).print(Text(visible(line), style), soft_wrap=True)

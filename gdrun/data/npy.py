@@ -1,0 +1,147 @@
+"""Data larger than memory: `.npy` files that are mapped, never loaded.
+
+Rows are converted, scaled and checked as they are read, block by block, so that memory holds a
+block and whatever the system keeps of the file because there is room. Files that fit a corner of
+memory are read once.
+"""
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from gdrun.config.schema import NpyData
+from gdrun.data.dataset import Dataset, rows_held_out
+from gdrun.data.rows import Holdout, MappedRows, Rows, blocks, original_blocks
+from gdrun.data.standardize import Scaling, fit_scaling, refuse_overflow
+from gdrun.errors import DataError, one_line, unreadable
+from gdrun.text import visible
+
+# Rows of at most so many numbers are kept in memory (64 MB).
+KEPT_NUMBERS = 2**24
+
+
+def load_npy(config: NpyData, say: Callable[[str], None]) -> Dataset:
+    """Map x and y, hold rows out, and take the means and deviations.
+
+    Args:
+        config: the files, and what to do with them.
+        say: told how far the reading is.
+
+    Raises:
+        DataError: a file can't be read, or doesn't hold finite numbers of the right shape.
+    """
+    x, y = _mapped(config.x, "data.x"), _mapped(config.y, "data.y")
+    if len(x) != len(y):
+        raise DataError(
+            f"data.x and data.y: {config.x} has {len(x):,} rows, {config.y} has {len(y):,}",
+            "both need a row for each sample",
+        )
+    if y.shape[1] != 1:
+        raise DataError(
+            f"data.y: {config.y} has {y.shape[1]} columns, expected one number a row",
+            "an array of shape (rows,) or (rows, 1)",
+        )
+    held = rows_held_out(len(x), config.val_fraction)
+    if len(x) * held >= 2**62:  # they are drawn in 64 bits
+        raise DataError(
+            f"data.val_fraction: {held:,} of {len(x):,} rows are too many to hold out",
+            "choose a smaller val_fraction",
+        )
+    holdout = Holdout(len(x), held, config.seed) if held else None
+    features = ("x",) if x.shape[1] == 1 else tuple(f"x{k}" for k in range(x.shape[1]))
+    read = partial(_read, config, holdout, say)
+    train_x, val_x, x_scaling = read(config.x, x, features)
+    train_y, val_y, y_scaling = read(config.y, y, ("y",))
+    return Dataset(
+        x=train_x,
+        y=train_y,
+        x_val=val_x,
+        y_val=val_y,
+        features=features,
+        target="y",
+        x_scaling=x_scaling,
+        y_scaling=y_scaling,
+        title=config.x.name,
+    )
+
+
+def _mapped(path: Path, key: str) -> NDArray[np.generic]:
+    """A file as a mapped array (rows, columns)."""
+    try:
+        if path.exists() and not path.is_file():
+            raise DataError(f"{key}: {path} is no regular file")
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except OSError as error:
+        raise unreadable(key, path, error.strerror or error) from None
+    except (ValueError, EOFError, TypeError, SyntaxError, OverflowError) as error:
+        if "mmap length" in str(error):
+            raise DataError(f"{key}: {path} is cut short", "copy or make it again") from None
+        raise DataError(
+            f"{key}: {path} is no .npy file of numbers: {one_line(error)}", "numpy.save writes one"
+        ) from None
+    if not isinstance(array, np.memmap) or array.dtype.kind not in "biuf" or array.ndim > 2:
+        held = f"{array.dtype} of shape {array.shape}" if hasattr(array, "dtype") else "several"
+        raise DataError(
+            f"{key}: {path} holds {held}, expected numbers of shape (rows, columns) or (rows,)"
+        )
+    if not array.size or not array.ndim:
+        raise DataError(f"{key}: {path} holds no rows")
+    return np.asarray(array).reshape(len(array), -1)
+
+
+def _read(
+    config: NpyData,
+    holdout: Holdout | None,
+    say: Callable[[str], None],
+    path: Path,
+    array: NDArray[np.generic],
+    names: tuple[str, ...],
+) -> tuple[Rows, Rows, Scaling | None]:
+    """Training rows, validation rows, and how they are scaled; every number is looked at."""
+    train = MappedRows(array, holdout)
+    val = replace(train, held=True)
+    scaling = None
+    if config.standardize:
+        # What is scaled by its own deviation is no larger than the root of its number.
+        scaling = fit_scaling(_checked(path, train, names, say), names)
+    else:
+        for block in _checked(path, train, names, say):
+            refuse_overflow(block.float(), names)
+    for block in _checked(path, val, names, say):
+        scaled = scaling.apply(block.double()) if scaling else block
+        refuse_overflow(scaled.float(), names)
+    train, val = replace(train, scaling=scaling), replace(val, scaling=scaling)
+    if array.size <= KEPT_NUMBERS:
+        train_rows, val_rows = (torch.cat([rows[:0], *blocks(rows)]) for rows in (train, val))
+        return train_rows, val_rows, scaling
+    return train, val, scaling
+
+
+def _checked(
+    path: Path, rows: MappedRows, names: tuple[str, ...], say: Callable[[str], None]
+) -> Iterator[Tensor]:
+    """The rows in original units, block by block, all of them finite."""
+    done, said = 0, -1
+    for block in original_blocks(rows):
+        percent = 100 * done // len(rows)
+        if percent > said:
+            say(f"reading {visible(path.name)}: {percent} %")
+            said = percent
+        # A sum is quick, and finite only if all its terms are.
+        if not math.isfinite(block.sum()) and len(bad := (~block.isfinite()).nonzero()):
+            row, column = bad[0].tolist()
+            number = int(rows.numbers(torch.tensor([done + row])))
+            raise DataError(
+                f"{path}, row {number} (from 0), column {names[column]!r}: expected a finite "
+                f"number, got {block[row, column].item():g}",
+                "correct or remove these rows",
+            )
+        done += len(block)
+        yield block

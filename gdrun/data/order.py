@@ -1,0 +1,120 @@
+"""The order in which an epoch visits the rows: a pure function of (seed, epoch), never a stream.
+
+Nothing has to be remembered to go on from any epoch, a lane visits the rows as it would alone, and
+every device agrees. Random numbers are those of SplitMix64 (Steele, Lea & Flood 2014, "Fast
+splittable pseudorandom number generators", fig. 14 and 15), whose finaliser also mixes seed and
+epoch into the key of the epoch's stream, so that neighbouring seeds and epochs are unrelated.
+"""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from gdrun.config.schema import Sampling
+
+# Python's integers as the signed 64 bits that torch multiplies modulo 2^64.
+GOLDEN_GAMMA = 0x9E3779B97F4A7C15 - 2**64
+MIX_1 = 0xBF58476D1CE4E5B9 - 2**64
+MIX_2 = 0x94D049BB133111EB - 2**64
+
+# Up to this many rows are sorted by random numbers; more are permuted one by one, in no memory.
+SORTED_ROWS = 2**20
+ROUNDS = 6
+
+Order = Callable[[int, int], Tensor]
+
+
+def visiting_order(sampling: Sampling, rows: int, seeds: Sequence[int], epoch: int) -> Order | None:
+    """Row numbers in the order of their visit, one lane a seed; None for 0, 1, …, N − 1.
+
+    What is returned gives the rows visited from one position to another: (start, stop) →
+    (R, stop − start). `reshuffle` gives each lane a random permutation, `replacement` N independent
+    draws.
+    """
+    if sampling == "sequential":
+        return None
+    if sampling == "replacement":
+        return lambda start, stop: _drawn(rows, _keys(seeds, [epoch]), start, stop)[0]
+    if rows <= SORTED_ROWS:
+        order = _shuffled(rows, _keys(seeds, [epoch]))[0]
+        return lambda start, stop: order[:, start:stop]
+    keys = random_numbers(seeds, epoch, torch.arange(ROUNDS))
+    return lambda start, stop: permuted(torch.arange(start, stop), rows, keys)
+
+
+def visiting_orders(
+    sampling: Sampling, rows: int, seeds: Sequence[int], epochs: Sequence[int]
+) -> Tensor | None:
+    """The orders of several epochs of at most `SORTED_ROWS` rows, whole: (E, R, N)."""
+    if sampling == "sequential":
+        return None
+    keys = _keys(seeds, epochs)
+    return _drawn(rows, keys) if sampling == "replacement" else _shuffled(rows, keys)
+
+
+def _drawn(rows: int, keys: Tensor, start: int = 0, stop: int | None = None) -> Tensor:
+    """Independent draws from one position to another: (…) → (…, stop − start)."""
+    positions = torch.arange(start, rows if stop is None else stop)
+    return (splitmix64(keys.unsqueeze(-1), positions) & (2**63 - 1)) % rows
+
+
+def _shuffled(rows: int, keys: Tensor) -> Tensor:
+    """Random permutations: (…) → (…, N)."""
+    return splitmix64(keys.unsqueeze(-1), torch.arange(rows)).argsort(dim=-1, stable=True)
+
+
+def permuted(positions: Tensor, rows: int, keys: Tensor) -> Tensor:
+    """Where keyed permutations of 0 … rows − 1 take positions: (P,), (R, rounds) → (R, P).
+
+    A Feistel network permutes the numbers of as many bits as `rows` has (Luby & Rackoff 1988, with
+    SplitMix64's finaliser as the round function); what it takes beyond `rows` is taken on until it
+    is inside (cycle walking: Black & Rogaway 2002, sec. 3).
+    """
+    bits = max(2, (rows - 1).bit_length())
+    numbers = positions.expand(len(keys), -1).clone()
+    lanes = torch.arange(len(keys)).unsqueeze(1).expand_as(numbers)
+    outside = torch.ones_like(numbers, dtype=torch.bool)
+    while outside.any():
+        numbers[outside] = _feistel(numbers[outside], keys[lanes[outside]].unbind(-1), bits)
+        outside = numbers >= rows
+    return numbers
+
+
+def _feistel(numbers: Tensor, keys: Sequence[Tensor], bits: int) -> Tensor:
+    """A permutation of the numbers of so many bits, for each number its own keys."""
+    low = bits // 2
+    for key in keys:
+        high = bits - low
+        left, right = numbers >> low, numbers & (2**low - 1)
+        left = left ^ (mix(right + key) & (2**high - 1))
+        numbers, low = right << high | left, high
+    return numbers
+
+
+def random_numbers(seeds: Sequence[int], epoch: int, positions: Tensor) -> Tensor:
+    """The 64 random bits of positions in an epoch: (P,) → (R, P) signed integers."""
+    return splitmix64(_keys(seeds, [epoch])[0].unsqueeze(1), positions)
+
+
+def _keys(seeds: Sequence[int], epochs: Sequence[int]) -> Tensor:
+    """Where the streams of random numbers of epochs begin, (E, R)."""
+    mixed = mix(torch.tensor(seeds, dtype=torch.int64) + GOLDEN_GAMMA)
+    return mix(mixed + torch.tensor(epochs, dtype=torch.int64).unsqueeze(1))
+
+
+def splitmix64(keys: Tensor, positions: Tensor) -> Tensor:
+    """SplitMix64 from each key at positions (from 0) of its stream: (…, 1), (P,) → (…, P)."""
+    return mix(keys + (positions + 1) * GOLDEN_GAMMA)
+
+
+def mix(z: Tensor) -> Tensor:
+    """SplitMix64's finaliser, a bijection of 64-bit words in which each bit moves all others."""
+    z = (z ^ _shift(z, 30)) * MIX_1
+    z = (z ^ _shift(z, 27)) * MIX_2
+    return z ^ _shift(z, 31)
+
+
+def _shift(z: Tensor, bits: int) -> Tensor:
+    """Logical shift to the right; torch's own keeps the sign."""
+    return torch.bitwise_and(z >> bits, 2 ** (64 - bits) - 1)

@@ -1,0 +1,144 @@
+"""Rows of numbers wherever they are: a tensor in memory, or a file that is read as it is visited.
+
+Shapes: N rows, C columns, R lanes.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from gdrun.data.order import random_numbers
+from gdrun.data.standardize import Scaling
+
+# Numbers that are read at once where all rows are passed through (1 MB).
+READ_NUMBERS = 2**18
+
+
+@dataclass(frozen=True)
+class Holdout:
+    """Which rows of a file are held out for validation, worked out row by row, in constant memory.
+
+    The N rows are cut into V strata of consecutive rows, as equal as can be, and one row of each
+    is drawn (stratified sampling: Cochran 1977, ch. 5A). So both parts keep the order of the file,
+    and a file that is sorted is held out evenly.
+
+    Attributes:
+        rows: N.
+        held: V < N, how many are held out; N · V < 2^62.
+        seed: of the draw.
+    """
+
+    rows: int
+    held: int
+    seed: int
+
+    def validation(self, numbers: Tensor) -> Tensor:
+        """The rows of the file that validation rows (0 … V − 1) are."""
+        start = numbers * self.rows // self.held
+        stop = (numbers + 1) * self.rows // self.held
+        drawn = random_numbers([self.seed], 0, numbers.flatten()).view(numbers.shape)
+        return start + (drawn & (2**63 - 1)) % (stop - start)
+
+    def training(self, numbers: Tensor) -> Tensor:
+        """The rows of the file that training rows (0 … N − V − 1) are.
+
+        ⌊jM/V⌋ training rows, M = N − V, lie before stratum j: row k is in the last with that ≤ k.
+        """
+        rest = self.rows - self.held
+        stratum = ((numbers + 1) * self.held + rest - 1) // rest - 1
+        row = stratum * self.rows // self.held + numbers - stratum * rest // self.held
+        return row + (row >= self.validation(stratum))
+
+
+@dataclass(frozen=True)
+class MappedRows:
+    """Rows of a memory-mapped file as a network takes them: converted, scaled and moved as read.
+
+    Indexed like a tensor (N, C) by a slice or by row numbers of any shape (…) → float32 (…, C).
+
+    Attributes:
+        array: (rows of the file, C), mapped.
+        holdout: which rows are held out; None if none are.
+        held: whether these are the rows held out.
+        scaling: how values are standardised; None leaves them as they are.
+        device: where rows are handed out.
+    """
+
+    array: NDArray[np.generic]
+    holdout: Holdout | None = None
+    held: bool = False
+    scaling: Scaling | None = None
+    device: torch.device = torch.device("cpu")  # noqa: RUF009 (immutable)
+
+    def __len__(self) -> int:
+        if self.holdout is None:
+            return 0 if self.held else len(self.array)
+        return self.holdout.held if self.held else self.holdout.rows - self.holdout.held
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(N, C)."""
+        return len(self), self.array.shape[1]
+
+    def __getitem__(self, index: slice | Tensor) -> Tensor:
+        values = self.original(index)
+        if self.scaling:
+            values = values.double().sub_(self.scaling.mean).div_(self.scaling.deviation)
+        return values.float().to(self.device)
+
+    def original(self, index: slice | Tensor) -> Tensor:
+        """Rows in original units, copied from the file: float32 where that is exact, or float64."""
+        if isinstance(index, slice):
+            start, stop, _ = index.indices(len(self))
+            if self.holdout is None:
+                return _as_tensor(self.array[start:stop])
+            index = torch.arange(start, stop)
+        return _as_tensor(self.array[self.numbers(index).numpy()])
+
+    def numbers(self, index: Tensor) -> Tensor:
+        """The rows of the file that these rows are."""
+        if self.holdout is None:
+            return index
+        return self.holdout.validation(index) if self.held else self.holdout.training(index)
+
+    def to(self, device: torch.device) -> "MappedRows":
+        """The same rows, handed out on a device."""
+        return replace(self, device=device)
+
+
+Rows = Tensor | MappedRows
+
+
+def take(rows: Rows, numbers: Tensor) -> Tensor:
+    """Rows by their numbers: (…) → (…, C), on the device of the rows."""
+    return rows[numbers.to(rows.device) if isinstance(rows, Tensor) else numbers]
+
+
+def blocks(rows: Rows, size: int | None = None) -> Iterator[Tensor]:
+    """All rows in order, so many at once (by default about `READ_NUMBERS` numbers)."""
+    for part in _slices(rows, size):
+        yield rows[part]
+
+
+def original_blocks(rows: MappedRows) -> Iterator[Tensor]:
+    """All rows of a file in order and in original units, about `READ_NUMBERS` numbers at once."""
+    for part in _slices(rows, None):
+        yield rows.original(part)
+
+
+def _slices(rows: Rows, size: int | None) -> Iterator[slice]:
+    # Of narrow rows, their numbers in the file are what takes room.
+    size = size or max(1, READ_NUMBERS // max(16, rows.shape[1]))
+    for start in range(0, len(rows), size):
+        yield slice(start, start + size)
+
+
+def _as_tensor(values: NDArray[np.generic]) -> Tensor:
+    """A copy as 32-bit floats where that loses nothing, else as 64-bit floats."""
+    exact = np.can_cast(values.dtype, np.float32)
+    # In memory of PyTorch's own, aligned as all of it is: that can move last bits, too.
+    return torch.tensor(values.astype(np.float32 if exact else np.float64, copy=False))

@@ -1,0 +1,117 @@
+"""Rows in, tensors out: the data sources, the validation split and standardisation.
+
+Shapes: N training rows, V validation rows, D features (none: 0), O = 1 target.
+"""
+
+import math
+from array import array
+from collections.abc import Callable
+from typing import assert_never
+
+import torch
+from torch import Tensor
+
+from gdrun.config.schema import CsvData, DataConfig, MeanEstimationData, NpyData, QuadraticData
+from gdrun.data.csv_table import read_table
+from gdrun.data.dataset import Dataset, rows_held_out
+from gdrun.data.npy import load_npy
+from gdrun.data.standardize import fit_scaling, refuse_overflow
+
+
+def load_data(config: DataConfig, say: Callable[[str], None] = lambda _: None) -> Dataset:
+    """Read or make the rows that a config asks for, split and scaled, on the CPU.
+
+    Args:
+        config: what rows.
+        say: told how far a long reading is.
+
+    Raises:
+        DataError: the file can't be read or used.
+    """
+    features: tuple[str, ...]
+    left_out: tuple[str, ...] = ()
+    match config:
+        case QuadraticData():
+            x, y = quadratic(config.rows, config.noise, config.seed)
+            features, target = ("x",), "y"
+            title = f"y = x² + {config.noise:g}·U[0, 1)" if config.noise else "y = x²"
+        case MeanEstimationData():
+            y = numbers(config.rows, config.mean, config.variance, config.seed)
+            x, features, target = y[:, :0], (), "x"
+            title = f"random numbers of mean {config.mean:g} and variance {config.variance:g}"
+        case CsvData():
+            table = read_table(config.path, config.target, config.features)
+            x = torch.stack([as_tensor(column) for column in table.x], dim=1)
+            y = as_tensor(table.y).unsqueeze(1)
+            features, target, left_out = table.features, config.target, table.left_out
+            title = config.path.name
+        case NpyData():
+            return load_npy(config, say)
+        case _:
+            assert_never(config)
+    train, held_out = split(len(x), config.val_fraction, config.seed)
+    x_scaling = y_scaling = None
+    if config.standardize:
+        if features:
+            x_scaling = fit_scaling([x[train]], features)
+            x = x_scaling.apply(x)
+        y_scaling = fit_scaling([y[train]], (target,))
+        y = y_scaling.apply(y)
+    x, y = x.float(), y.float()
+    for columns, names in ((x, features), (y, (target,))):
+        refuse_overflow(columns, names)
+    return Dataset(
+        x=x[train],
+        y=y[train],
+        x_val=x[held_out],
+        y_val=y[held_out],
+        features=features,
+        target=target,
+        x_scaling=x_scaling,
+        y_scaling=y_scaling,
+        title=title,
+        left_out=left_out,
+    )
+
+
+def as_tensor(column: "array[float]") -> Tensor:
+    """The numbers of a column, which is not copied."""
+    return torch.frombuffer(column, dtype=torch.float64)
+
+
+def quadratic(rows: int, noise: float, seed: int) -> tuple[Tensor, Tensor]:
+    """The article's data, (rows, 1) each: x = linspace(−1, 1), y = x² + noise · U[0, 1).
+
+    The noise is what `torch.manual_seed(seed); torch.rand(rows, 1)` gives.
+    """
+    x = torch.linspace(-1, 1, rows).unsqueeze(1)
+    uniform = torch.rand(x.shape, generator=torch.Generator().manual_seed(seed))
+    return x, x.pow(2) + noise * uniform
+
+
+def numbers(rows: int, mean: float, variance: float, seed: int) -> Tensor:
+    """Normal random numbers, (rows, 1), of exactly this mean and variance (with 1/N), in 64 bits.
+
+    They are those of `torch.manual_seed(seed); torch.randn(rows, 1, dtype=torch.float64)`, shifted
+    and scaled. One row has no variance.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    z = torch.randn(rows, 1, dtype=torch.float64, generator=generator)
+    z -= z.mean()
+    if rows > 1:
+        z *= math.sqrt(variance) / z.std(correction=0)
+    return z.add_(mean)
+
+
+def split(rows: int, val_fraction: float, seed: int) -> tuple[Tensor, Tensor]:
+    """Row numbers for training and validation, each in the order of the data.
+
+    The validation rows are the first of `torch.randperm` under `torch.manual_seed(seed)`; a
+    fraction above 0 holds out at least one row.
+
+    Raises:
+        DataError: no row is left to train on.
+    """
+    held_out = rows_held_out(rows, val_fraction)
+    shuffled = torch.randperm(rows, generator=torch.Generator().manual_seed(seed))
+    return shuffled[held_out:].sort().values, shuffled[:held_out].sort().values

@@ -1,0 +1,75 @@
+"""Whether a training fits the machine's memory, before the system has to find out.
+
+Linux promises memory that it doesn't have and kills whoever uses it, so that asking too much ends
+without a message unless it is refused here.
+"""
+
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from gdrun.config.schema import DataConfig, MeanEstimationData, QuadraticData, RunConfig
+from gdrun.data.order import SORTED_ROWS
+from gdrun.errors import ConfigError
+from gdrun.training.models import Problem
+
+# A process's share of a container's memory, in the second and the first version of control groups.
+LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
+LANE_BYTES = 4096  # what is noted about a lane, without its records
+ROW_BYTES = 48  # of data that is made: x, y, noise, and copies on the way
+
+
+def refuse_too_many_rows(config: DataConfig) -> None:
+    """Refuse to make more rows than fit.
+
+    Raises:
+        ConfigError: they don't fit.
+    """
+    if isinstance(config, QuadraticData | MeanEstimationData):
+        _refuse(config.rows * ROW_BYTES, "data.rows", "fewer rows need less")
+
+
+def refuse_too_many_numbers(problem: Problem, config: RunConfig) -> None:
+    """Refuse networks, lanes or batches that don't fit.
+
+    Counts weights with their copies (gradient, velocity, backup), the numbers in flight in a pass
+    of rows and its way back, and the visiting order.
+
+    Raises:
+        ConfigError: they don't fit.
+    """
+    lanes = len(config.lr) * config.seeds
+    rows = problem.data.rows
+    weights = 6 * problem.network.parameters
+    in_flight = 4 * min(rows, problem.rows_at_once(lanes)) * sum(problem.network.sizes)
+    order = 8 * min(rows, SORTED_ROWS)
+    _refuse(
+        lanes * (4 * (weights + in_flight + order) + LANE_BYTES),
+        "hidden_size, lr and seeds",
+        "fewer hidden units, learning rates or seeds need less",
+    )
+
+
+def _refuse(needed: int, keys: str, hint: str) -> None:
+    available = memory_bytes()
+    if available and needed > available:
+        raise ConfigError(
+            f"{keys}: would take about {_gigabytes(needed)} of memory, and there are "
+            f"{_gigabytes(available)}",
+            hint,
+        )
+
+
+def memory_bytes() -> int | None:
+    """The memory of the machine or container, in bytes; None where nobody says."""
+    found = []
+    with suppress(ValueError, OSError, AttributeError):  # Windows has no sysconf
+        found.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+    for path in LIMITS:
+        with suppress(ValueError, OSError):  # "max" is no limit
+            found.append(int(Path(path).read_text()))
+    return min(found, default=None)
+
+
+def _gigabytes(count: int) -> str:
+    return f"{count / 2**30:,.3g} GiB" if count < 2**50 else f"{count / 2**30:.1e} GiB"

@@ -1,0 +1,135 @@
+"""What a training came to: its problem in words, the functions it fitted, and its result."""
+
+import math
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gdrun.data.dataset import spread
+from gdrun.data.rows import Rows, take
+from gdrun.data.standardize import Scaling
+from gdrun.results.events import Series, Status
+from gdrun.results.history import History
+from gdrun.results.run import Description, Fit, RunResult, lane_result, overall_status
+from gdrun.text import visible
+from gdrun.training.evaluate import evaluate
+from gdrun.training.models import Problem
+from gdrun.training.state import Plan, TrainState
+
+GRID_POINTS = 200
+FIT_ROWS = 10_000  # shown beside the fitted functions, at most
+PATIENCE_SECONDS = 0.2  # for the loss of a run that was stopped
+
+
+def describe(problem: Problem) -> Description:
+    """What is trained on what, its names as a terminal or a picture can show them."""
+    data, device = problem.data, problem.data.x.device
+    return Description(
+        network=str(problem.network),
+        parameters=problem.network.parameters,
+        data=visible(data.title),
+        rows=data.rows,
+        val_rows=len(data.x_val),
+        features=tuple(visible(name) for name in data.features),
+        target=visible(data.target),
+        loss=problem.loss_name,
+        standardized=data.y_scaling is not None,
+        device=torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+    )
+
+
+def run_result(
+    problem: Problem,
+    description: Description,
+    series: Series,
+    plan: Plan,
+    state: TrainState,
+    histories: Sequence[History],
+    directory: Path | None,
+) -> RunResult:
+    """The result of a run that has ended, or was stopped, in a state."""
+    finished = state.is_over(plan, plan.updates_per_epoch(description.rows))
+    ended: Status = "done" if finished else "interrupted"
+    # Stopped on the way, the weights that stand have not been evaluated yet.
+    standing = (not finished and _standing_losses(problem, state)) or [None] * len(histories)
+    lanes = []
+    for history, diverged_at, losses in zip(histories, state.diverged_at, standing, strict=True):
+        updates = state.updates if diverged_at is None else diverged_at
+        lanes.append(
+            lane_result(
+                history,
+                ended if diverged_at is None else "diverged",
+                diverged_at,
+                updates=updates,
+                samples=plan.samples_after(updates, description.rows),
+                seconds=state.seconds,
+                stopped_at=losses,
+            )
+        )
+    return RunResult(
+        series=series,
+        status=overall_status([lane.status for lane in lanes]),
+        description=description,
+        histories=tuple(histories),
+        lanes=tuple(lanes),
+        fit=fit(problem, state) if len(problem.data.features) == 1 else None,
+        directory=directory,
+    )
+
+
+def _standing_losses(
+    problem: Problem, state: TrainState
+) -> Sequence[tuple[float, float] | None] | None:
+    """Train and validation loss (NaN where there are no such rows) of each lane as it stands.
+
+    None if that would take long: whoever stops a run doesn't want to wait.
+    """
+    data = problem.data
+    deadline = time.monotonic() + PATIENCE_SECONDS
+
+    def losses_over(x: Rows, y: Rows) -> list[float] | None:
+        evaluation = evaluate(problem, state.params, x, y, pulse=time.monotonic)
+        while True:
+            try:
+                if next(evaluation) > deadline:
+                    return None
+            except StopIteration as end:
+                losses: list[float] = end.value
+                return losses
+
+    train_losses = losses_over(data.x, data.y)
+    val_losses = losses_over(data.x_val, data.y_val) if len(data.x_val) else None
+    if train_losses is None or (val_losses is None and len(data.x_val)):
+        return None
+    return list(zip(train_losses, val_losses or [math.nan] * len(train_losses), strict=True))
+
+
+@torch.no_grad()
+def fit(problem: Problem, state: TrainState) -> Fit:
+    """The functions that the lanes have learned of their one feature, in original units.
+
+    Of many rows an even sample is shown.
+    """
+    data = problem.data
+    x, x_val = (take(rows, spread(len(rows), FIT_ROWS)) for rows in (data.x, data.x_val))
+    y, y_val = (take(rows, spread(len(rows), FIT_ROWS)) for rows in (data.y, data.y_val))
+    both = torch.cat([x, x_val])
+    grid = torch.linspace(both.min().item(), both.max().item(), GRID_POINTS).to(both).unsqueeze(1)
+    outputs = problem.network(state.params, grid.expand(len(state.diverged_at), -1, -1))
+
+    def original(values: Tensor, scaling: Scaling | None) -> Any:
+        values = values.cpu().double()
+        return (scaling.invert(values) if scaling else values).squeeze(-1).tolist()
+
+    return Fit(
+        x=original(x, data.x_scaling),
+        y=original(y, data.y_scaling),
+        x_val=original(x_val, data.x_scaling),
+        y_val=original(y_val, data.y_scaling),
+        grid=original(grid, data.x_scaling),
+        curves=original(outputs, data.y_scaling),
+    )

@@ -1,0 +1,200 @@
+"""What a run came to: the outcome of each lane, and the table that compares runs.
+
+Everything here is plain Python, so that results can be shown, saved and compared without torch.
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+
+from gdrun.results.events import Series, Status
+from gdrun.results.history import History, columns
+from gdrun.results.log_rows import EpochRecord, StepRecord
+
+# Of `run.json` and of what `--json` prints; grows when a key changes its meaning.
+SCHEMA_VERSION = 1
+
+
+# The losses in words: as they come, and of a standardised target.
+LOSS_NAMES = {
+    "mse": ("MSE", "MSE ÷ variance of {target}; 1 = predicting the mean"),
+    "half_mse": ("half MSE", "half MSE ÷ variance of {target}; 0.5 = predicting the mean"),
+    "l1": ("mean absolute error", "mean absolute error ÷ deviation of {target}"),
+    "huber": ("Huber loss", "Huber loss of the standardised {target}"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """What is trained on what, in the words of captions, headers and logs."""
+
+    network: str
+    parameters: int
+    data: str
+    rows: int
+    val_rows: int
+    features: tuple[str, ...]
+    target: str
+    loss: str
+    standardized: bool
+    device: str
+
+    @property
+    def loss_name(self) -> str:
+        """The loss in words, with its unit where the target was scaled."""
+        return LOSS_NAMES[self.loss][self.standardized].format(target=self.target)
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """The fitted functions of one feature, in original units, with the data they were fitted to.
+
+    Attributes:
+        x, y: the training rows; `x_val`, `y_val` the validation rows.
+        grid: where the functions are drawn.
+        curves: for each lane, the network's output on the grid.
+    """
+
+    x: Sequence[float]
+    y: Sequence[float]
+    x_val: Sequence[float]
+    y_val: Sequence[float]
+    grid: Sequence[float]
+    curves: Sequence[Sequence[float]]
+
+
+@dataclass(frozen=True, slots=True)
+class LaneResult:
+    """How one lane ended. Losses that are missing or not finite are None.
+
+    A lane that diverged counts up to `diverged_at`, the update that showed it (0: the untrained
+    loss).
+    """
+
+    lr: float
+    seed: int
+    status: Status
+    diverged_at: int | None
+    epochs: int
+    updates: int
+    samples: int
+    seconds: float
+    train_loss: float | None
+    best_train_loss: float | None
+    val_loss: float | None
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """How one run ended, with everything that it recorded.
+
+    Attributes:
+        series: method, batch size and lanes.
+        status: `done`, `interrupted`, or `diverged` if every lane did.
+        description: what was trained on what.
+        histories: the records of each lane, as columns.
+        lanes: how each lane ended.
+        fit: the fitted functions, for one feature.
+        directory: where the run was written, if it was.
+    """
+
+    series: Series
+    status: Status
+    description: Description
+    histories: tuple[History, ...]
+    lanes: tuple[LaneResult, ...]
+    fit: Fit | None
+    directory: Path | None
+
+    @property
+    def epochs(self) -> dict[str, list[float | str]]:
+        """The columns of `epochs.csv`, as `pandas.DataFrame` takes them."""
+        return columns(EpochRecord, self.histories)
+
+    @property
+    def steps(self) -> dict[str, list[float | str]]:
+        """The columns of `steps.csv`, lane after lane, as `pandas.DataFrame` takes them."""
+        return columns(StepRecord, self.histories)
+
+
+@dataclass(frozen=True)
+class Failure:
+    """That a run of a group broke, by its name; the others went on."""
+
+    name: str
+    problems: tuple[str, ...]
+    hints: tuple[str, ...] = ()
+
+    @property
+    def lines(self) -> list[str]:
+        """What went wrong, with the run that it happened to."""
+        return [f"{self.name}: {problem}" for problem in self.problems]
+
+
+def lane_result(
+    history: History,
+    status: Status,
+    diverged_at: int | None,
+    *,
+    updates: int,
+    samples: int,
+    seconds: float,
+    stopped_at: tuple[float, float] | None,
+) -> LaneResult:
+    """Sum up one lane, which took so many updates and samples until it ended or diverged.
+
+    Where it was stopped on the way, `stopped_at` are the train and validation loss (or NaN) of the
+    weights that stand; they come after what the history holds.
+    """
+    epochs = history.epochs
+    if stopped_at:
+        train_loss, val_loss = stopped_at
+    else:  # the last that were evaluated
+        at = history.last_evaluated()
+        train_loss, val_loss = epochs["train_loss"][at], epochs["val_loss"][at]
+    seen = chain(epochs["train_loss"], [train_loss])
+    return LaneResult(
+        lr=history.lane.lr,
+        seed=history.lane.seed,
+        status=status,
+        diverged_at=diverged_at,
+        epochs=int(epochs["epoch"][-1]),
+        updates=updates,
+        samples=samples,
+        seconds=seconds,
+        train_loss=None if diverged_at is not None else finite(train_loss),
+        best_train_loss=min((loss for loss in seen if math.isfinite(loss)), default=None),
+        val_loss=None if diverged_at is not None else finite(val_loss),
+    )
+
+
+def overall_status(statuses: Iterable[Status]) -> Status:
+    """The status of a whole from those of its parts: diverged only if all are."""
+    found = set(statuses)
+    for status in ("failed", "interrupted", "running", "done"):
+        if status in found:
+            return status
+    return "diverged"
+
+
+def group_status(
+    results: Sequence[RunResult], planned: int, failures: Sequence[Failure] = ()
+) -> Status:
+    """The status of a group of so many runs: interrupted as long as some haven't ended."""
+    if failures:
+        return "failed"
+    if len(results) < planned:
+        return "interrupted"
+    return overall_status([result.status for result in results])
+
+
+def or_inf(value: float | None) -> float:
+    """The same number; infinite if it is missing."""
+    return math.inf if value is None else value
+
+
+def finite(value: float) -> float | None:
+    """The same number; None if it isn't finite."""
+    return value if math.isfinite(value) else None

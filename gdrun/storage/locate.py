@@ -1,0 +1,118 @@
+"""From what a user calls a run to its directory: a path, a name, `NAME/MEMBER` or `latest`."""
+
+import os
+from pathlib import Path
+
+from gdrun.errors import ConfigError, DataError, OutputError, did_you_mean
+from gdrun.results.file_names import MANIFEST
+from gdrun.storage.manifest import read_manifest
+
+OUTPUTS = Path("outputs")
+LATEST = "latest"
+
+
+def run_directories(output_dir: Path) -> list[Path]:
+    """The directories of an output directory that hold a `run.json`, by name.
+
+    Raises:
+        ConfigError: there is no such directory.
+        OutputError: it can't be read.
+    """
+    try:
+        with os.scandir(output_dir) as entries:
+            names = sorted(entry.name for entry in entries if entry.is_dir())
+    except (FileNotFoundError, NotADirectoryError):
+        what = "is no directory" if output_dir.exists() else "no such directory"
+        raise ConfigError(
+            f"{output_dir}: {what}", "name the directory that holds your runs: --output-dir DIR"
+        ) from None
+    except OSError as error:
+        raise OutputError(f"{output_dir}: can't be read: {error.strerror}") from None
+    return [output_dir / name for name in names if os.path.lexists(output_dir / name / MANIFEST)]
+
+
+def find_run(name: str, output_dir: Path) -> Path:
+    """The directory of the run or group that a user means.
+
+    Raises:
+        ConfigError: there is none.
+        OutputError: the output directory can't be read.
+    """
+    if _is_run(Path(name)):
+        return Path(name)
+    if name and _is_run(output_dir / name):
+        return output_dir / name
+    first, _, member = name.partition("/")
+    if first == LATEST:
+        found = latest(output_dir)
+        if not member:
+            return found
+        if _is_run(found / member):
+            return found / member
+        raise ConfigError(f"{name}: {found} has no run {member}", *_hints(member, _names_in(found)))
+    if _is_file(Path(name)):
+        raise ConfigError(f"{name}: is a file", f"name its directory: {Path(name).parent}")
+    if name and Path(name).is_dir():
+        raise ConfigError(
+            f"{name}: holds no {MANIFEST}, and so no run", *_hints(name, _names_in(output_dir))
+        )
+    if member and _is_run(output_dir / first):
+        names = [f"{first}/{own}" for own in _names_in(output_dir / first)]
+    else:
+        names = _names_in(output_dir)
+    raise ConfigError(f"{name or repr(name)}: no such run in {output_dir}", *_hints(name, names))
+
+
+def latest(output_dir: Path) -> Path:
+    """The run or group of an output directory that was started last.
+
+    Raises:
+        ConfigError: there is none.
+        OutputError: it can't be read.
+    """
+    found = []
+    for path in run_directories(output_dir):
+        try:
+            found.append((str(read_manifest(path).get("started")), path))
+        except (ConfigError, DataError, OSError):  # a broken one can't be told to be the last
+            continue
+    if not found:
+        raise ConfigError(f"{LATEST}: there is no run in {output_dir}")
+    return max(found)[1]
+
+
+def complete_runs(output_dir: Path, incomplete: str) -> list[str]:
+    """The names that a half-typed one may become: of runs and, after a slash, of a group's runs."""
+    first, slash, _ = incomplete.partition("/")
+    if slash:
+        names = [f"{first}/{own}" for own in _names_in(output_dir / first)]
+    else:
+        names = [*_names_in(output_dir), LATEST]
+    return [name for name in names if name.startswith(incomplete)]
+
+
+def _is_run(path: Path) -> bool:
+    try:
+        return os.path.lexists(path / MANIFEST)
+    except ValueError:  # a null character
+        return False
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except ValueError:
+        return False
+
+
+def _names_in(directory: Path) -> list[str]:
+    try:
+        return [path.name for path in run_directories(directory)]
+    except (ConfigError, OutputError):
+        return []
+
+
+def _hints(name: str, known: list[str]) -> list[str]:
+    return did_you_mean(name, known) or [
+        "name a directory, a run in --output-dir, GROUP/RUN, or latest; `gdrun list` shows them"
+    ]

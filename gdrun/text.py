@@ -1,0 +1,112 @@
+"""Names, colours and numbers as people see them, the same on the screen and in pictures."""
+
+import math
+import unicodedata
+from collections.abc import Iterable, Sequence
+
+MOST_RATES = 8  # that are listed
+NAMED = 6  # batch sizes that a sentence lists
+
+METHOD_NAMES = {
+    "full": "full batch",
+    "sgd": "stochastic",
+    "minibatch": "mini-batch",
+}
+
+# Unicode's categories of characters that steer a terminal or a layout instead of being seen:
+# control, format (bidirectional, zero width), lone surrogates, separators of lines.
+UNSEEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}
+
+
+def number(value: float | None, missing: str = "–") -> str:
+    """Three significant digits: 0.00512, 1.23e-05, 18,900."""
+    if value is None or value != value:
+        return missing
+    if value and not 1e-4 <= abs(value) < 1e6:
+        return f"{value:.2e}"
+    digits = f"{value:.3g}"
+    return f"{float(digits):,.0f}" if abs(value) >= 100 else digits
+
+
+def digits(value: float) -> str:
+    """Three significant digits, zeros too: 0.500, 12.0."""
+    return f"{value:#.3g}" if 1e-4 <= abs(value) < 100 else number(value)
+
+
+def short(value: float) -> str:
+    """A rate or count in at most five characters: 950, 18.9k, 1.20M."""
+    for factor, suffix in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if value >= 0.9995 * factor:
+            return f"{value / factor:.3g}{suffix}"
+    return f"{value:.0f}"
+
+
+def duration(value: float | None, missing: str = "–") -> str:
+    """A duration with its unit: 19 ms, 1.25 s, 12:04, 3:20:00."""
+    if value is None:
+        return missing
+    if value < 0.9995:
+        return f"{1000 * value:.3g} ms"
+    return f"{value:.3g} s" if value < 60 else clock(value)
+
+
+def clock(value: float) -> str:
+    """Whole seconds as m:ss or h:mm:ss."""
+    minutes, rest = divmod(int(value), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def rates_in_words(rates: Sequence[float]) -> str:
+    """The learning rates, or how many there are."""
+    if not rates:
+        return "no lane begun"
+    if len(rates) > MOST_RATES:
+        return f"{len(rates)} learning rates from {min(rates):g} to {max(rates):g}"
+    return f"lr {', '.join(f'{rate:g}' for rate in rates)}"
+
+
+def count(number: int, noun: str) -> str:
+    """A number of things: 1 row, 1,000 rows."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def span(numbers: Iterable[int]) -> str:
+    """A number, or the least and the largest of several: 3, 1 to 3."""
+    low, high = min(found := [*numbers]), max(found)
+    return f"{low:,}" if low == high else f"{low:,} to {high:,}"
+
+
+def exact(lr: float) -> str:
+    """A learning rate as a command line has to have it."""
+    short = f"{lr:g}"
+    return short if float(short) == lr else repr(lr)
+
+
+def percent(share: float) -> str:
+    """A share: 15 %."""
+    return f"{100 * share:.0f} %"
+
+
+def batches(sizes: Sequence[int]) -> str:
+    """Batch sizes in a sentence."""
+    listed = [f"{size:,}" for size in sizes[:NAMED]]
+    if len(sizes) > NAMED:
+        listed[-1] = f"{len(sizes) - NAMED + 1} more"
+    together = " and ".join([*([", ".join(listed[:-1])] if listed[1:] else []), listed[-1]])
+    return f"batch{'es' if len(sizes) > 1 else ''} {together}"
+
+
+def visible(text: str) -> str:
+    r"""Text from outside, with what steers instead of being seen as escapes: \x1b, \n."""
+    if text.isprintable():
+        return text
+    return "".join(
+        char.encode("unicode_escape").decode() if unicodedata.category(char) in UNSEEN else char
+        for char in text
+    )
+
+
+def rounded(size: float) -> str:
+    """A fitted batch size with the two digits that it deserves."""
+    return "∞" if math.isinf(size) else f"{float(f'{size:.2g}'):,g}"

@@ -1,0 +1,116 @@
+"""How to descend, and how far a descent is: the plan of a training and its state."""
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from gdrun.config.schema import Sampling
+from gdrun.results.events import Lane
+from gdrun.training.models import Params, Problem
+from gdrun.training.sgd import SGD
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How to descend: everything about a training but the problem."""
+
+    lanes: tuple[Lane, ...]
+    batch_size: int
+    epochs: int
+    sampling: Sampling = "reshuffle"
+    drop_last: bool = False
+    momentum: float = 0.0
+    nesterov: bool = False
+    weight_decay: float = 0.0
+    eval_every: int = 1
+
+    @property
+    def rule(self) -> SGD:
+        """How a gradient moves the weights."""
+        return SGD(self.momentum, self.nesterov, self.weight_decay)
+
+    def rates(self, device: torch.device) -> Tensor:
+        """The learning rates of the lanes, (R,)."""
+        return torch.tensor([lane.lr for lane in self.lanes], device=device)
+
+    def updates_per_epoch(self, rows: int) -> int:
+        """Updates in one pass over N rows: ⌈N/B⌉, or ⌊N/B⌋ with `drop_last`."""
+        return rows // self.batch_size if self.drop_last else -(-rows // self.batch_size)
+
+    def last_batch(self, rows: int) -> int:
+        """Rows of an epoch's last update: B, or what is left."""
+        an_epoch = self.updates_per_epoch(rows)
+        return self.samples_after(an_epoch, rows) - self.samples_after(an_epoch - 1, rows)
+
+    def samples_after(self, updates: int, rows: int) -> int:
+        """Rows consumed by so many updates: whole batches, but for what is left at epochs' ends."""
+        an_epoch = self.updates_per_epoch(rows)
+        epochs, rest = divmod(updates, an_epoch)
+        return epochs * min(rows, an_epoch * self.batch_size) + rest * self.batch_size
+
+
+@dataclass
+class TrainState:
+    """Everything that the next update depends on, and nothing else; `train` moves it in place.
+
+    Attributes:
+        params: stacked weights, (R, …) each.
+        velocity: momentum buffers, shaped like `params`; empty without momentum.
+        begun: whether the untrained losses have been reported.
+        epoch: finished epochs.
+        updates, samples: so far.
+        seconds: training time so far.
+        loss_sum: (R,) batch losses times rows, summed over the unfinished epoch so far.
+        row_sum: the rows in that sum.
+        diverged_at: per lane, the update that first saw a non-finite loss, or None.
+    """
+
+    params: Params
+    velocity: Params
+    begun: bool
+    epoch: int
+    updates: int
+    samples: int
+    seconds: float
+    loss_sum: Tensor
+    row_sum: int
+    diverged_at: list[int | None]
+
+    def is_over(self, plan: Plan, updates_per_epoch: int) -> bool:
+        """Whether nothing is left to do: all epochs are done, or one in which every lane diverged.
+
+        An epoch is always closed, so that files don't depend on where a run was stopped.
+        """
+        if self.epoch >= plan.epochs:
+            return True
+        return None not in self.diverged_at and self.updates == self.epoch * updates_per_epoch
+
+    def clone(self) -> "TrainState":
+        """A copy that shares nothing."""
+        return replace(
+            self,
+            params=tuple(p.clone() for p in self.params),
+            velocity=tuple(v.clone() for v in self.velocity),
+            loss_sum=self.loss_sum.clone(),
+            diverged_at=list(self.diverged_at),
+        )
+
+
+def initial_state(problem: Problem, plan: Plan) -> TrainState:
+    """The state before the first update, on the device of the problem's data."""
+    device = problem.data.x.device
+    seeds = [lane.seed for lane in plan.lanes]
+    params = tuple(p.to(device) for p in problem.network.init(seeds))
+    return TrainState(
+        params=params,
+        velocity=tuple(torch.zeros_like(p) for p in params) if plan.momentum else (),
+        begun=False,
+        epoch=0,
+        updates=0,
+        samples=0,
+        seconds=0.0,
+        loss_sum=torch.zeros(len(plan.lanes), dtype=torch.float64),
+        row_sum=0,
+        diverged_at=[None] * len(plan.lanes),
+    )

@@ -1,0 +1,239 @@
+"""C made from recorded computations computes what PyTorch does; and so do the functions of C."""
+
+import ctypes
+import subprocess
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from gdrun.compiler import program_cache
+from gdrun.compiler.arrays import in_memory
+from gdrun.compiler.codegen import function
+from gdrun.compiler.trace import Recording, Value, record
+from gdrun.compiler.writer import Code
+from gdrun.training.gradients import lane_gradients
+from gdrun.training.models import ACTIVATIONS, LOSSES, Network, mean_losses
+
+Computation = Callable[..., Sequence[Tensor]]
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    if obstacle := program_cache.why_not():
+        pytest.skip(obstacle)
+    return tmp_path_factory.mktemp("c")
+
+
+def compiled(place: Path, source: str, lanes: int) -> ctypes.CDLL:
+    """A library from source that includes numbers.h."""
+    number = len(list(place.glob("*.c")))
+    (place / f"{number}.c").write_text(source)
+    command = [
+        *program_cache._compiler(),
+        *program_cache.OPTIONS,
+        program_cache.native(),
+        f"-DLANES={lanes}",
+    ]
+    paths = [
+        f"-I{program_cache.HERE}",
+        str(place / f"{number}.c"),
+        "-o",
+        str(place / f"{number}.so"),
+    ]
+    subprocess.run([*command, *paths, "-lm"], check=True)
+    return ctypes.CDLL(str(place / f"{number}.so"))
+
+
+def in_c(
+    place: Path, computation: Computation, inputs: Sequence[Tensor], lanes: int, width: int
+) -> list[Tensor]:
+    """What the computation comes to in C, for each lane; inputs are (G, …), recorded as (1, …)."""
+    one = [tensor[:1] for tensor in inputs]
+    outputs = computation(*one)
+    names = [f"in{k}" for k in range(len(inputs))]
+    results = [f"out{k}" for k in range(len(outputs))]
+    parameters = [
+        *(f"const real *{name}" for name in names),
+        *(f"real *{name}" for name in results),
+    ]
+    code, numbers = function(
+        Code(lanes, width),
+        f"f({', '.join(parameters)}, real *work)",
+        record(computation, one),
+        [in_memory(name, tensor.shape) for name, tensor in zip(names, one, strict=True)],
+        [in_memory(name, tensor.shape) for name, tensor in zip(results, outputs, strict=True)],
+    )
+    call = ", ".join(f"(real *)p[{k}]" for k in range(len(names) + len(results)))
+    library = compiled(
+        place,
+        f'#include "numbers.h"\n{code}\n'
+        f"real work[{numbers + 1}];\nvoid run(float **p) {{ f({call}, work); }}\n",
+        lanes,
+    )
+    given = [t.flatten(1).t().contiguous() for t in inputs]  # lanes innermost
+    found = [torch.zeros(t.numel(), lanes) for t in outputs]
+    pointers = [t.data_ptr() for t in (*given, *found)]
+    library.run((ctypes.c_void_p * len(pointers))(*pointers))
+    return [t.t().reshape(lanes, *out.shape[1:]) for t, out in zip(found, outputs, strict=True)]
+
+
+sizes = st.integers(1, 37)
+
+
+@given(
+    shape=st.tuples(sizes, sizes, sizes),
+    turned=st.tuples(st.booleans(), st.booleans()),
+    bias=st.sampled_from([None, "row", "number", "all"]),
+    lanes=st.sampled_from([1, 4]),
+    width=st.sampled_from([4, 8, 16]),
+)
+@settings(max_examples=60, deadline=None)
+def test_products_of_matrices(
+    place: Path,
+    shape: tuple[int, int, int],
+    turned: tuple[bool, bool],
+    bias: str | None,
+    lanes: int,
+    width: int,
+) -> None:
+    m, k, n = shape
+    torch.manual_seed(m * k * n)
+    a = torch.randn(lanes, k, m) if turned[0] else torch.randn(lanes, m, k)
+    b = torch.randn(lanes, n, k) if turned[1] else torch.randn(lanes, k, n)
+    first = {
+        None: [],
+        "row": [torch.randn(lanes, 1, n)],
+        "number": [torch.randn(lanes, 1, 1)],
+        "all": [torch.randn(lanes, m, n)],
+    }[bias]
+
+    def computation(a: Tensor, b: Tensor, *first: Tensor) -> Sequence[Tensor]:
+        a = a.transpose(1, 2) if turned[0] else a
+        b = b.transpose(1, 2) if turned[1] else b
+        return [torch.baddbmm(first[0], a, b) if first else torch.bmm(a, b)]
+
+    inputs = [a, b, *first]
+    (found,), (expected,) = in_c(place, computation, inputs, lanes, width), computation(*inputs)
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("lanes", [1, 4])
+@pytest.mark.parametrize("keepdim", [True, False])
+@pytest.mark.parametrize("axes", [[1], [2], [1, 2], [-1]])
+def test_sums_and_means(place: Path, axes: list[int], keepdim: bool, lanes: int) -> None:
+    x = torch.randn(lanes, 7, 5)
+
+    def computation(x: Tensor) -> Sequence[Tensor]:
+        return [(x * 2).sum(axes, keepdim), x.mean(axes, keepdim), x.relu().sum(axes, keepdim) + 1]
+
+    for found, expected in zip(
+        in_c(place, computation, [x], lanes, 8), computation(x), strict=True
+    ):
+        torch.testing.assert_close(found, expected)
+
+
+NOT_FINITE = [float("inf"), -float("inf"), float("nan")]
+# What each is, and its largest relative error; or minus its largest absolute one.
+FUNCTIONS: dict[str, tuple[Callable[[Tensor], Tensor], float]] = {
+    "absolute": (torch.abs, 0),
+    "exponential": (torch.exp, 3e-7),
+    "error_function": (torch.erf, -5e-7),
+    "hyperbolic_tangent": (torch.tanh, 3e-7),
+    "rectified": (torch.relu, 0),
+    "sigmoid": (torch.sigmoid, 3e-7),
+    "sign": (torch.sgn, 0),
+}
+
+
+@pytest.mark.parametrize("lanes", [1, 4])
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_functions_of_a_number(place: Path, name: str, lanes: int) -> None:
+    exact, error = FUNCTIONS[name]
+    edges = [0.0, -0.0, 1e-30, -1e-30, 0.625, -0.625, 80.0, -80.0, *NOT_FINITE]
+    x = torch.cat([torch.linspace(-20, 20, 4001), torch.tensor(edges)])
+    x = torch.cat([x, x[: -len(x) % lanes]])
+    library = compiled(
+        place,
+        '#include "numbers.h"\n'
+        "void run(real *y, const real *x, int64_t n)\n"
+        f"{{ for (int64_t i = 0; i < n; i++) y[i] = {name}(x[i]); }}\n",
+        lanes,
+    )
+    found = torch.empty_like(x)
+    library.run(
+        *(ctypes.c_void_p(t.data_ptr()) for t in (found, x)), ctypes.c_int64(len(x) // lanes)
+    )
+    expected = exact(x.double())
+    if name == "exponential":  # finite, where floats end
+        found, expected = (t[x.isnan() | (x.abs() < 80)] for t in (found, expected))
+    torch.testing.assert_close(
+        found.double(), expected, rtol=max(0, error), atol=max(0, -error), equal_nan=True
+    )
+
+
+def again(recording: Recording, inputs: Sequence[Tensor]) -> list[Tensor]:
+    """Do once more what was recorded."""
+    values = dict(zip(recording.inputs, inputs, strict=True))
+    for operation in recording.operations:
+        arguments = [values[a] if isinstance(a, Value) else a for a in operation.arguments]
+        result = getattr(torch.ops.aten, operation.name)(*arguments)
+        assert result.shape == operation.shape
+        values[operation.result] = result
+    return [values[value] for value in recording.outputs]
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("loss", LOSSES)
+def test_what_is_recorded_of_a_gradient_gives_it_again(loss: str, activation: str) -> None:
+    network = Network((3, 5, 4, 2), activation)
+
+    def gradient(x: Tensor, y: Tensor, share: Tensor, *params: Tensor) -> Sequence[Tensor]:
+        leaves = tuple(tensor.requires_grad_() for tensor in params)
+        losses = mean_losses(network, loss, leaves, x, y)
+        return (losses.detach(), *lane_gradients(losses, leaves, share))
+
+    def any_inputs() -> list[Tensor]:
+        shapes = [(1, 7, 3), (1, 7, 2), (1,)]
+        return [*(torch.randn(shape) for shape in shapes), *network.init([torch.seed()])]
+
+    recording = record(gradient, any_inputs())
+    inputs = any_inputs()
+    found = again(recording, [tensor.clone() for tensor in inputs])
+    for one, expected in zip(found, gradient(*inputs), strict=True):
+        torch.testing.assert_close(one, expected)
+    # Nothing that comes to nothing, and only what has a counterpart in C.
+    assert all(recording.uses().get(operation.result) for operation in recording.operations)
+    names = [f"p{k}" for k in range(len(inputs))]
+    function(
+        Code(1, 8),
+        "f()",
+        recording,
+        [in_memory(name, tensor.shape) for name, tensor in zip(names, inputs, strict=True)],
+        [in_memory("r", tensor.shape) for tensor in found],
+    )
+
+
+def test_what_has_no_counterpart_in_c_is_named() -> None:
+    recording = record(lambda x: [torch.cumsum(x, 1)], [torch.zeros(1, 3)])
+    array = in_memory("x", (1, 3))
+    with pytest.raises(KeyError, match="cumsum"):
+        function(Code(1, 8), "f()", recording, [array], [array])
+
+
+def test_large_buffers_are_not_on_the_stack(place: Path) -> None:
+    x = torch.randn(1, 300, 300)
+
+    def computation(x: Tensor) -> Sequence[Tensor]:
+        return [torch.bmm((x * 2).relu(), (x + 1).relu())]
+
+    recording = record(computation, [x])
+    array = in_memory("x", x.shape)
+    _, numbers = function(Code(1, 8), "f()", recording, [array], [in_memory("y", x.shape)])
+    assert numbers >= 2 * 300 * 300
+    (found,), (expected,) = in_c(place, computation, [x], 1, 8), computation(x)
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-3)

@@ -1,0 +1,274 @@
+"""Processes that are really killed, at random moments, and what they leave; and many at once.
+
+Processes are forked from one that has imported PyTorch already, so that a test can afford many.
+"""
+
+import json
+import multiprocessing
+import os
+import random
+import shutil
+import signal
+import sys
+import time
+from contextlib import suppress
+from multiprocessing.connection import Connection
+from multiprocessing.context import ForkServerContext
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+
+import pytest
+
+from gdrun.config.read import load_config
+from gdrun.storage.lock import is_locked
+from gdrun.storage.manifest import current_status, read_manifest
+from tests.conftest import slow
+from tests.experiment.test_resume import logs, run
+
+# Set to repeat a failure; printed by every test that draws.
+SEED = int(os.environ.get("GDRUN_TEST_SEED", random.SystemRandom().randrange(10**9)))
+NO_PICTURES = ("--set", "plot.enabled=false")
+
+
+def gdrun(directory: str, out: str, args: tuple[str, ...], ready: Connection) -> None:
+    """The command line in a process of its own; checkpoints are taken every few milliseconds."""
+    # A signal before this one is met by what started the process, and no business of gdrun.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    ready.send_bytes(b"ready")
+    os.chdir(directory)
+    descriptor = os.open(out, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.dup2(descriptor, 1)
+    os.dup2(descriptor, 2)
+    from gdrun.__main__ import main
+    from gdrun.experiment import train_run
+    from gdrun.storage import run_log
+
+    train_run.CHECKPOINT_SHARE = 0.5
+    train_run.CHECKPOINT_SECONDS = 0.02
+    run_log.FLUSH_SECONDS = 0.02
+    sys.argv = ["gdrun", *args]
+    main()
+
+
+@pytest.fixture(scope="module")
+def processes() -> ForkServerContext:
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(
+        ["gdrun.experiment.execute", "gdrun.cli.train", "gdrun.plots.figures", "gdrun.storage.lock"]
+    )
+    return context
+
+
+def start(context: ForkServerContext, place: Path, *args: str) -> BaseProcess:
+    begun, ready = context.Pipe(duplex=False)
+    process = context.Process(target=gdrun, args=(str(place), str(place / "out"), args, ready))
+    process.start()
+    begun.recv_bytes()
+    return process
+
+
+def finish(context: ForkServerContext, place: Path, *args: str) -> int | None:
+    process = start(context, place, *args)
+    process.join(120)
+    return process.exitcode
+
+
+def whole_rows(path: Path) -> int:
+    """How many rows a file holds, all of them whole but for one that is being written."""
+    rows = path.read_text().split("\n")
+    assert {row.count(",") for row in rows[:-1]} == {rows[0].count(",")}
+    return len(rows) - 1
+
+
+RUNS = {
+    "sgd": ("--epochs", "100", "--seeds", "3"),
+    "minibatch": ("-c", "diabetes", "--epochs", "200", "--set", "momentum=0.9", "--lr", "0.01,9"),
+    "full": ("--epochs", "3000", "--set", "eval_every=7", "--lr", "0.1,1e6"),
+    "compare": ("--epochs", "40", "--set", "sampling=replacement", "--seeds", "2"),
+}
+
+
+def kill_until_done(
+    context: ForkServerContext, tmp_path: Path, command: str, draws: random.Random, kills: int
+) -> int:
+    """Kill a run so often at random moments, resume it each time, and compare; kills that hit."""
+    args, hits = RUNS[command], 0
+    assert finish(context, tmp_path, command, *args, *NO_PICTURES, "--name", "whole") == 0
+    seconds = 0.3
+    place = tmp_path / "outputs" / "a"
+    go_on = (command, *args, *NO_PICTURES, "--name", "a")
+    for _ in range(kills):
+        process = start(context, tmp_path, *go_on)
+        time.sleep(draws.uniform(0, seconds))
+        process.kill()
+        process.join()
+        if process.exitcode == 0:  # it was quicker; to be gone on with all the same
+            go_on = (command, "--resume", "outputs/a")
+            break
+        assert process.exitcode == -signal.SIGKILL, (tmp_path / "out").read_text()
+        hits += 1
+        if not (place / "run.json").exists():
+            assert not list(place.rglob("*.csv"))  # nothing was lost: nothing had begun
+            shutil.rmtree(place, ignore_errors=True)
+            continue
+        for path in place.rglob("*.csv"):
+            whole_rows(path)
+        assert not is_locked(place)
+        manifest = read_manifest(place)
+        assert manifest["status"] in ("running", "done")
+        if manifest["status"] == "running":
+            assert current_status(manifest, at_work=is_locked(place)) == "interrupted"
+        go_on = (command, "--resume", "outputs/a")
+    code = finish(context, tmp_path, *go_on)
+    assert code == 0, (tmp_path / "out").read_text()
+    assert logs(place) == logs(tmp_path / "outputs" / "whole")
+    assert read_manifest(place)["status"] == "done"
+    assert "Traceback" not in (tmp_path / "out").read_text()
+    return hits
+
+
+def kill_runs(
+    context: ForkServerContext,
+    tmp_path: Path,
+    command: str,
+    draws: random.Random,
+    runs: int,
+    kills: int,
+    hits: int,
+) -> None:
+    """Kill so many runs up to so many times each, and more runs until so many kills have hit.
+
+    How many hit depends on how fast the machine is.
+    """
+    print(f"GDRUN_TEST_SEED={SEED}")
+    hit = made = 0
+    while made < runs or hit < hits:
+        place = tmp_path / str(made)
+        place.mkdir()
+        hit += kill_until_done(context, place, command, draws, kills)
+        made += 1
+
+
+@pytest.mark.parametrize("command", [slow("full"), "sgd", slow("minibatch"), "compare"])
+def test_killed_at_random_moments_a_run_loses_nothing(
+    command: str, tmp_path: Path, processes: ForkServerContext
+) -> None:
+    draws = random.Random(f"{SEED} {command}")
+    kill_runs(processes, tmp_path, command, draws, runs=1, kills=4, hits=1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", list(RUNS))
+def test_killed_very_often_a_run_loses_nothing(
+    command: str, tmp_path: Path, processes: ForkServerContext
+) -> None:
+    draws = random.Random(f"{SEED} {command} often")
+    kill_runs(processes, tmp_path, command, draws, runs=6, kills=12, hits=21)
+
+
+@pytest.mark.parametrize("second", ["SIGINT", slow("SIGKILL")])
+def test_a_second_signal_stops_at_once_and_leaves_files_to_go_on_with(
+    second: str, tmp_path: Path, processes: ForkServerContext
+) -> None:
+    print(f"GDRUN_TEST_SEED={SEED}")
+    draws = random.Random(f"{SEED} {second}")
+    args = ("sgd", "--epochs", "200", "--set", "plot.dpi=40")
+    assert finish(processes, tmp_path, *args, "--name", "whole") == 0
+    go_on: tuple[str, ...] = (*args, "--name", "a")
+    for _ in range(3):
+        process = start(processes, tmp_path, *go_on)
+        assert process.pid
+        time.sleep(draws.uniform(0.1, 0.6))
+        with suppress(ProcessLookupError):  # it may have ended by then
+            os.kill(process.pid, signal.SIGINT)
+            time.sleep(draws.uniform(0, 0.05))
+            os.kill(process.pid, getattr(signal, second))
+        process.join(20)
+        expected = (0, 130, -signal.SIGKILL, -signal.SIGINT)
+        assert process.exitcode in expected, (tmp_path / "out").read_text()
+        if Path(tmp_path, "outputs", "a", "run.json").exists():
+            go_on = ("sgd", "--resume", "outputs/a")
+        else:
+            shutil.rmtree(tmp_path / "outputs" / "a", ignore_errors=True)
+    assert finish(processes, tmp_path, *go_on) == 0, (tmp_path / "out").read_text()
+    assert logs(tmp_path / "outputs" / "a") == logs(tmp_path / "outputs" / "whole")
+    assert "Traceback" not in (tmp_path / "out").read_text()
+
+
+def test_rows_of_a_killed_run_are_there_up_to_the_last_flush(
+    tmp_path: Path, processes: ForkServerContext
+) -> None:
+    process = start(processes, tmp_path, "full", "--epochs", "1000000", "--name", "a", *NO_PICTURES)
+    place = tmp_path / "outputs" / "a"
+    deadline = time.monotonic() + 60
+    while not (place / "epochs.csv").exists() or whole_rows(place / "epochs.csv") < 200:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    seen = whole_rows(place / "epochs.csv")
+    assert is_locked(place)
+    assert current_status(read_manifest(place), at_work=is_locked(place)) == "running"
+    process.kill()
+    process.join()
+    assert whole_rows(place / "epochs.csv") >= seen
+    manifest = read_manifest(place)
+    assert manifest["status"] == "running"
+    with pytest.raises(ProcessLookupError):
+        os.kill(manifest["pid"], 0)
+    assert current_status(manifest, at_work=is_locked(place)) == "interrupted"
+
+
+@pytest.mark.slow
+def test_fifty_runs_at_once_get_fifty_directories(
+    tmp_path: Path, processes: ForkServerContext
+) -> None:
+    args = ("full", "--epochs", "2", *NO_PICTURES, "-q")
+    started = [start(processes, tmp_path, *args, "--seed", str(seed)) for seed in range(50)]
+    for process in started:
+        process.join(120)
+    assert {process.exitcode for process in started} == {0}
+    made = sorted((tmp_path / "outputs").iterdir())
+    assert len(made) == 50
+    seeds = set()
+    for place in made:
+        rows = [line.split(",") for line in (place / "epochs.csv").read_text().splitlines()[1:]]
+        assert [row[4] for row in rows] == ["0", "1", "2"]
+        (seed,) = {row[3] for row in rows}
+        assert load_config(str(place / "config.yaml")).seed == int(seed)
+        assert read_manifest(place)["lanes"][0]["seed"] == int(seed)
+        seeds.add(int(seed))
+    assert seeds == set(range(50))
+    assert sorted((tmp_path / "out").read_text().split()) == [f"outputs/{p.name}" for p in made]
+
+
+def test_two_at_once_in_one_run_are_refused(tmp_path: Path, processes: ForkServerContext) -> None:
+    assert finish(processes, tmp_path, "compare", "--epochs", "2", *NO_PICTURES, "--name", "a") == 0
+    place = tmp_path / "outputs" / "a"
+    long = ("compare", "--resume", "outputs/a", "--epochs", "1000000")
+    first = start(processes, tmp_path, *long)
+    deadline = time.monotonic() + 60
+    while read_manifest(place / "full")["status"] != "running":
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    try:
+        for args in (long, ("sgd", "--resume", "outputs/a/sgd", "--epochs", "5")):
+            before = (place / "sgd" / "epochs.csv").read_bytes()
+            assert finish(processes, tmp_path, *args) == 2
+            assert "another process is training it" in (tmp_path / "out").read_text()
+            assert (place / "sgd" / "epochs.csv").read_bytes() == before
+        assert first.is_alive()
+    finally:
+        first.kill()
+        first.join()
+    # The lock died with its process.
+    assert finish(processes, tmp_path, "sgd", "--resume", "outputs/a/sgd", "--epochs", "5") == 0
+
+
+def test_the_same_rows_come_from_a_process_of_its_own(
+    tmp_path: Path, processes: ForkServerContext
+) -> None:
+    args = ("minibatch", "-c", "diabetes", "--epochs", "5", "--name", "a", *NO_PICTURES)
+    assert finish(processes, tmp_path, *args) == 0
+    config = load_config(str(tmp_path / "outputs" / "a" / "config.yaml"))
+    run("minibatch", config, tmp_path / "here")
+    assert logs(tmp_path / "here") == logs(tmp_path / "outputs" / "a")
+    assert json.loads((tmp_path / "here" / "run.json").read_text())["status"] == "done"
