@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gdrun.config.read import load_config, preset_names
+from gdrun.config.read import load_config
 from gdrun.config.schema import NpyData
 from tests.conftest import Invoke
 
