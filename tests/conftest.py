@@ -1,40 +1,26 @@
-"""What the tests share: small experiments, and the command line run in this process."""
+"""The fixtures that the tests share."""
 
 import gc
+import multiprocessing
+import shutil
 import signal
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
+from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
-from _pytest.mark import ParameterSet
 
 from gdrun.__main__ import main
+from gdrun.api import compare, train
+from gdrun.compiler import program_cache
 from gdrun.config.schema import RunConfig
-from gdrun.data.dataset import Dataset
-from gdrun.results.events import Lane, Segment
-from gdrun.training.loop import train
-from gdrun.training.models import Network, Problem
-from gdrun.training.state import Plan, TrainState, initial_state
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What a command left behind."""
-
-    code: int
-    out: str
-    err: str
-
-
-Invoke = Callable[..., Outcome]
-
-
-def slow(*values: Any, **more: Any) -> ParameterSet:
-    """The parameters of a test that only `pytest -m slow` runs, where others show as much."""
-    return pytest.param(*values, marks=pytest.mark.slow, **more)
+from gdrun.experiment.execute import execute
+from gdrun.experiment.plan import prepare
+from gdrun.results.run import RunResult
+from tests.command_line import Invoke, Outcome
+from tests.run_files import edit
+from tests.training_runs import small_config
 
 
 @pytest.fixture
@@ -78,54 +64,83 @@ def _leave_the_process_as_it_was() -> Iterator[None]:
     signal.signal(signal.SIGINT, handler)
 
 
-def make_problem(
-    rows: int = 12,
-    features: int = 1,
-    hidden: tuple[int, ...] = (5,),
-    loss: str = "mse",
-    activation: str = "relu",
-) -> Problem:
-    """A small problem with random rows."""
-    generator = torch.Generator().manual_seed(7)
-    x = torch.randn(rows, features, generator=generator)
-    y = torch.randn(rows, 1, generator=generator)
-    data = Dataset(
-        x=x,
-        y=y,
-        x_val=x[:0],
-        y_val=y[:0],
-        features=tuple(f"x{k}" for k in range(features)),
-        target="y",
-        x_scaling=None,
-        y_scaling=None,
-        title="random",
+@pytest.fixture
+def _many_segments(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every update ends a segment, so that a run can be stopped anywhere."""
+    monkeypatch.setattr("gdrun.training.backend.SEGMENT_SECONDS", 0.0)
+
+
+@pytest.fixture(scope="session")
+def processes() -> ForkServerContext:
+    """Processes that are forked from one that has imported PyTorch already."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(
+        ["gdrun.experiment.execute", "gdrun.cli.train", "gdrun.plots.figures", "gdrun.storage.lock"]
     )
-    return Problem(data, Network((features, *hidden, 1), activation), loss)
+    return context
 
 
-def make_plan(batch_size: int, epochs: int = 3, lr: float = 0.05, **more: object) -> Plan:
-    """A plan with one lane, unless `lanes` says otherwise."""
-    settings: dict[str, object] = {"lanes": (Lane(lr, 0),), **more}
-    return Plan(batch_size=batch_size, epochs=epochs, **settings)  # type: ignore[arg-type]
+@pytest.fixture(scope="session")
+def swept(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, RunConfig, list[Any]]:
+    """A sweep with seeds that diverge, pairs that don't come to the target, and validation."""
+    place = tmp_path_factory.mktemp("sweep")
+    config = small_config(
+        epochs=12,
+        seeds=5,
+        eval_every=2,
+        data={"rows": 40, "val_fraction": 0.2},
+        sampling="reshuffle",
+        sweep={"lr": [0.01, 0.1, 0.9, 1e5], "batch_size": [2, 5, "full"]},
+    )
+    return place, config, list(execute(prepare("sweep", config), place))
 
 
-def descend(problem: Problem, plan: Plan) -> tuple[list[Segment], TrainState]:
-    """Train from the start to the end."""
-    state = initial_state(problem, plan)
-    return list(train(problem, plan, state)), state
+DATA = {"rows": 12, "val_fraction": 0.25}
 
 
-def step_losses(segments: list[Segment], lane: int = 0) -> list[float]:
-    """The losses that a lane's updates saw."""
-    return [loss for segment in segments if segment.losses for loss in segment.losses[lane]]
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, list[RunResult]]]:
+    """A directory of runs, and what training gave."""
+    place = tmp_path_factory.mktemp("runs")
+    common: dict[str, Any] = {"epochs": 3, "output_dir": place, "plot": {"enabled": False}}
+    results = {
+        "both": [*compare(name="both", lr=[0.05, 1e9], seeds=2, batch_size=4, data=DATA, **common)],
+        "one": [train("sgd", name="one", data={"rows": 9}, **common)],
+        "worst": [train("full", name="worst", lr=1e30, data={"rows": 9}, **common)],
+    }
+    grid = {"lr": [0.05, 0.1], "batch_size": [2, "full"]}
+    config = small_config(seeds=2, sweep=grid, data={"rows": 9}, plot={"enabled": False})
+    (place / "grid").mkdir()
+    events = execute(prepare("sweep", config), place / "grid", "gdrun sweep")
+    results["grid"] = [event for event in events if isinstance(event, RunResult)]
+    for k, name in enumerate(results):
+        edit(place / name, started=f"2026-11-0{k + 1}T12:00:00+00:00")
+    return place, results
 
 
-def train_losses(segments: list[Segment], lane: int = 0) -> list[float]:
-    """The losses of a lane over all rows, at the ends of epochs."""
-    evaluations = [segment.evaluations[lane] for segment in segments if segment.ends_epoch]
-    return [e.train_loss for e in evaluations if e and e.train_loss is not None]
+@pytest.fixture
+def outputs(trained: tuple[Path, object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of it, as `outputs` where commands run, which is where the test is, too."""
+    monkeypatch.chdir(tmp_path)
+    return Path(shutil.copytree(trained[0], tmp_path / "outputs"))
 
 
-def small_config(**settings: object) -> RunConfig:
-    """The schema's defaults, short."""
-    return RunConfig.model_validate({"epochs": 3, **settings})
+@pytest.fixture(scope="session")
+def shared_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A place for programs that all tests share; without a compiler, there are none."""
+    if obstacle := program_cache.why_not():
+        pytest.skip(obstacle)
+    return tmp_path_factory.mktemp("programs")
+
+
+@pytest.fixture
+def cache(shared_cache: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The same, used."""
+    monkeypatch.setenv("GDRUN_CACHE", str(shared_cache))
+    return shared_cache
+
+
+@pytest.fixture
+def _compiler(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a machine with a compiler."""
+    monkeypatch.setattr(program_cache, "why_not", lambda: None)

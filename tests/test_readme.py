@@ -9,7 +9,7 @@ import pytest
 
 from gdrun.config.read import load_config
 from gdrun.config.schema import NpyData
-from tests.conftest import Invoke
+from tests.command_line import Invoke
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -22,7 +22,7 @@ from gdrun.data.csv_table import read_table
 from gdrun.data.sources import load_data
 from gdrun.errors import ConfigError, DataError, GdrunError
 from gdrun.text import UNSEEN, visible
-from tests.conftest import Outcome
+from tests.command_line import Outcome
 
 SECONDS = 2.0  # of the processor, for one input
 # Each input replaces the one before it in the directory of the test.

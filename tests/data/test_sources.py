@@ -13,7 +13,7 @@ from gdrun.config.schema import CsvData, MeanEstimationData, NpyData, QuadraticD
 from gdrun.data.csv_table import read_table
 from gdrun.data.sources import load_data, numbers, split
 from gdrun.errors import DataError
-from tests.conftest import slow
+from tests.marks import slow
 
 TABLE = "area,rooms,city,price\n50,2,Oslo,100\n80,3,Bergen,180\n60,2,Oslo,120\n90,5,Moss,210\n"
 

@@ -1,20 +1,13 @@
-"""Processes that are really killed, at random moments, and what they leave; and many at once.
-
-Processes are forked from one that has imported PyTorch already, so that a test can afford many.
-"""
+"""Processes that are really killed, at random moments, and what they leave; and many at once."""
 
 import json
-import multiprocessing
 import os
 import random
 import shutil
 import signal
-import sys
 import time
 from contextlib import suppress
-from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerContext
-from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import pytest
@@ -22,62 +15,14 @@ import pytest
 from gdrun.config.read import load_config
 from gdrun.storage.lock import is_locked
 from gdrun.storage.manifest import current_status, read_manifest
-from tests.conftest import slow
-from tests.experiment.test_resume import logs, run
+from tests.command_line import NO_PICTURES
+from tests.marks import slow
+from tests.processes import finish, start
+from tests.run_files import logs, whole_rows
+from tests.training_runs import run
 
 # Set to repeat a failure; printed by every test that draws.
 SEED = int(os.environ.get("GDRUN_TEST_SEED", random.SystemRandom().randrange(10**9)))
-NO_PICTURES = ("--set", "plot.enabled=false")
-
-
-def gdrun(directory: str, out: str, args: tuple[str, ...], ready: Connection) -> None:
-    """The command line in a process of its own; checkpoints are taken every few milliseconds."""
-    # A signal before this one is met by what started the process, and no business of gdrun.
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    ready.send_bytes(b"ready")
-    os.chdir(directory)
-    descriptor = os.open(out, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    os.dup2(descriptor, 1)
-    os.dup2(descriptor, 2)
-    from gdrun.__main__ import main
-    from gdrun.experiment import train_run
-    from gdrun.storage import run_log
-
-    train_run.CHECKPOINT_SHARE = 0.5
-    train_run.CHECKPOINT_SECONDS = 0.02
-    run_log.FLUSH_SECONDS = 0.02
-    sys.argv = ["gdrun", *args]
-    main()
-
-
-@pytest.fixture(scope="module")
-def processes() -> ForkServerContext:
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(
-        ["gdrun.experiment.execute", "gdrun.cli.train", "gdrun.plots.figures", "gdrun.storage.lock"]
-    )
-    return context
-
-
-def start(context: ForkServerContext, place: Path, *args: str) -> BaseProcess:
-    begun, ready = context.Pipe(duplex=False)
-    process = context.Process(target=gdrun, args=(str(place), str(place / "out"), args, ready))
-    process.start()
-    begun.recv_bytes()
-    return process
-
-
-def finish(context: ForkServerContext, place: Path, *args: str) -> int | None:
-    process = start(context, place, *args)
-    process.join(120)
-    return process.exitcode
-
-
-def whole_rows(path: Path) -> int:
-    """How many rows a file holds, all of them whole but for one that is being written."""
-    rows = path.read_text().split("\n")
-    assert {row.count(",") for row in rows[:-1]} == {rows[0].count(",")}
-    return len(rows) - 1
 
 
 RUNS = {

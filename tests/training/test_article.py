@@ -7,7 +7,7 @@ from torch import nn
 from gdrun.config.read import load_config
 from gdrun.experiment.plan import prepare
 from gdrun.results.events import Lane
-from tests.conftest import descend, step_losses
+from tests.problems import descend, step_losses
 
 
 def article(batch_size: int, seed: int = 0, epochs: int = 100) -> list[float]:

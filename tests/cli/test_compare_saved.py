@@ -1,0 +1,122 @@
+"""`gdrun compare` with saved runs."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.command_line import Invoke, listed_names
+from tests.run_files import edit
+
+
+def test_compare_lays_saved_runs_side_by_side(outputs: Path, invoke: Invoke) -> None:
+    before = {path: path.stat().st_mtime_ns for path in outputs.rglob("*") if path.is_file()}
+    outcome = invoke(
+        "compare", "one", "grid", "grid/batch-2", "--name", "n", "--set", "plot.dpi=40"
+    )
+    assert outcome.code == 0
+    assert "written to outputs/n\n  compared.json  compare.png\n" in outcome.out
+    record = json.loads((outputs / "n/compared.json").read_text())
+    assert [run["name"] for run in record["runs"]] == ["one", "grid/batch-2", "grid/batch-9"]
+    assert [Path(run["directory"]) for run in record["runs"]] == [
+        outputs / "one",
+        outputs / "grid/batch-2",
+        outputs / "grid/batch-9",
+    ]
+    assert (outputs / "n/compare.png").stat().st_size > 1000
+    assert "times are not comparable: lanes trained together: 1 in one, 4 in grid/b" in outcome.err
+    assert "n" not in listed_names(invoke("list").out)
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+
+
+def test_compare_within_a_group_uses_the_names_there(outputs: Path, invoke: Invoke) -> None:
+    no_picture = ("--set", "plot.enabled=false")
+    content = json.loads(invoke("compare", "both", "both/sgd", "--json", *no_picture).out)
+    assert [run["name"] for run in content["runs"]] == ["full", "sgd", "minibatch"]
+    shutil.copytree(outputs / "one", Path("elsewhere/one"))
+    two = invoke("compare", "one", "elsewhere/one", "--quiet", *no_picture)
+    assert two.code == 0
+    runs = json.loads((Path(two.out.strip()) / "compared.json").read_text())["runs"]
+    assert [run["name"] for run in runs] == ["outputs/one", "elsewhere/one"]
+    plan = invoke("compare", "one", "-n")
+    assert "would be written to outputs/" in plan.out
+
+
+def test_compare_refuses_different_problems_unless_forced(outputs: Path, invoke: Invoke) -> None:
+    before = sorted(outputs.iterdir())
+    outcome = invoke("compare", "one", "both/sgd")
+    assert (outcome.code, outcome.out) == (2, "")
+    for part in (
+        "data.rows: 9 in one, 12 in both/sgd",
+        "validation rows: 0 in one, 3 in",
+        "--force",
+    ):
+        assert part in outcome.err
+    assert sorted(outputs.iterdir()) == before
+    forced = invoke(
+        "compare", "one", "both/sgd", "--force", "--name", "f", "--set", "plot.format=svg"
+    )
+    assert forced.code == 0
+    assert "different problems: data.rows: 9 in one, 12 in both/sgd" in forced.err
+    assert "to target" not in forced.out
+    assert "different problems" in (outputs / "f/compare.svg").read_text()
+
+
+def test_data_is_known_by_what_it_holds(outputs: Path, invoke: Invoke) -> None:
+    shutil.copytree(outputs / "one", outputs / "two")
+    config = json.loads((outputs / "one/run.json").read_text())["config"]
+    args = ("compare", "one", "two", "-n")
+    edit(outputs / "two", config={**config, "data": {**config["data"], "noise": 0.3}})
+    assert invoke(*args).code == 0  # the rows are the same
+    edit(outputs / "two", data_fingerprint="0" * 64)
+    assert "data.noise: 0.2 in one, 0.3 in two" in invoke(*args).err
+    edit(outputs / "two", config=config)
+    assert "the configs say the same, but the rows differ" in invoke(*args).err
+    edit(outputs / "two", data_fingerprint=None)
+    assert invoke(*args).code == 0
+    edit(outputs / "one", data_fingerprint=None)
+    edit(outputs / "two", config={**config, "data": {**config["data"], "seed": 7}})
+    assert "data.seed: 0 in one, 7 in two" in invoke(*args).err
+    edit(outputs / "two", config={**config, "loss": "l1"}, data_fingerprint=None)
+    assert invoke(*args).code == 0  # its description is what counts
+    edit(outputs / "two", host="other", threads=77)
+    assert "threads" in invoke(*args).err
+
+
+@pytest.mark.parametrize(
+    ("args", "part"),
+    [
+        (["one", "--lr", "0.1"], "--lr 0.1: is for training"),
+        (["one", "-c", "article"], "--config article: is for training"),
+        (["one", "--set", "momentum=0"], "--set momentum=0: is for training"),
+        (["one", "--resume", "x"], "--resume x: is for training"),
+        (["one", "--set", "plot.dpi=1"], "plot.dpi"),
+        (["one", "none"], "none: no such run"),
+        (["--force"], "--force: is for saved runs"),
+    ],
+)
+def test_compare_says_what_is_wrong(
+    args: list[str], part: str, outputs: Path, invoke: Invoke
+) -> None:
+    outcome = invoke("compare", *args)
+    assert (outcome.code, outcome.out) == (2, "")
+    assert part in outcome.err
+    assert len(list(outputs.iterdir())) == 4
+
+
+def test_runs_of_several_numbers_of_seeds_and_lanes_are_compared_with_all_of_them_named(
+    invoke: Invoke,
+) -> None:
+    flags = ("--epochs", "2", "--set", "plot.enabled=false")
+    for name, more in (("a", ["--seeds", "3", "--lr", "0.1,0.2"]), ("b", []), ("c", [])):
+        assert invoke("full", *flags, *more, "--name", name).code == 0
+    out = invoke("compare", "a", "b").out
+    assert "are medians of 1 to 3 seeds\n" in out
+    assert "times are those of all lanes of a run (1 to 6), which are trained together\n" in out
+    out = invoke("compare", "a").out
+    assert "are medians of 3 seeds\n" in out
+    assert "times are those of all lanes of a run (6), which" in out
+    out = invoke("compare", "b", "c").out
+    assert "medians" not in out
+    assert "lanes" not in out

@@ -1,0 +1,41 @@
+"""What tests of the command line share: how a command is run, what it left, and its words."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+COMMANDS = ("full", "sgd", "minibatch", "compare")
+SHORT = ("--epochs", "3", "-o", "out", "--name", "run")
+NO_PICTURES = ("--set", "plot.enabled=false")
+GDRUN = [sys.executable, "-m", "gdrun"]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a command left behind."""
+
+    code: int
+    out: str
+    err: str
+
+
+Invoke = Callable[..., Outcome]  # the fixture `invoke`
+
+
+def listed_names(out: str) -> list[str]:
+    """The names in the first column of `gdrun list`."""
+    return [line.split()[0] for line in out.splitlines()[1:]]
+
+
+def python(*args: str, cwd: Path, **more: Any) -> subprocess.CompletedProcess[str]:
+    """`python -m gdrun ARGS` in a process of its own, its output piped."""
+    return subprocess.run(
+        [sys.executable, "-W", "error", "-m", "gdrun", *args],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        **more,
+    )

@@ -1,0 +1,248 @@
+"""Many updates as one program: the same as one by one, whatever it is and wherever it stops."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gdrun.compiler.executor import _Calls
+from gdrun.results.events import Lane, Segment, Series
+from gdrun.results.history import Recorder
+from gdrun.results.log_rows import epoch_lines, step_lines
+from gdrun.results.progress import RunProgress
+from gdrun.training import backend
+from gdrun.training.loop import train
+from gdrun.training.models import Network
+from gdrun.training.state import Plan, initial_state
+from tests.compiler.compiled_runs import (
+    MANY,
+    PROGRAMS,
+    THREE,
+    assert_alike,
+    descend_compiled,
+    experiment_of,
+    program_of,
+    told,
+)
+from tests.problems import descend, make_plan, make_problem, step_losses
+
+plans = st.builds(
+    lambda batch_size, **more: make_plan(batch_size, **more),
+    batch_size=st.integers(1, 12),
+    epochs=st.integers(1, 7),
+    lanes=st.sampled_from([THREE[:1], THREE, MANY]),
+    sampling=st.sampled_from(["sequential", "reshuffle", "replacement"]),
+    drop_last=st.booleans(),
+    momentum=st.sampled_from([0.0, 0.8]),
+    weight_decay=st.sampled_from([0.0, 0.1]),
+    eval_every=st.integers(1, 3),
+)
+
+
+@given(
+    plan=plans,
+    nesterov=st.booleans(),
+    chunk=st.sampled_from([None, 5]),
+    hidden=st.sampled_from([(), (4,), (3, 2), (5, 6, 18)]),
+    activation=st.sampled_from(["relu", "tanh", "sigmoid", "gelu"]),
+    loss=st.sampled_from(["mse", "half_mse", "l1", "huber"]),
+)
+@settings(max_examples=60, deadline=None)
+def test_many_updates_at_a_time_are_the_same_as_one_by_one(
+    shared_cache: Path,
+    plan: Plan,
+    nesterov: bool,
+    chunk: int | None,
+    hidden: tuple[int, ...],
+    activation: str,
+    loss: str,
+) -> None:
+    problem = replace(make_problem(rows=12, features=2, hidden=hidden), chunk_rows=chunk)
+    network = Network(problem.network.sizes, activation)
+    problem = replace(problem, network=network, loss_name=loss)
+    plan = replace(plan, nesterov=nesterov and plan.momentum > 0)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GDRUN_CACHE", str(shared_cache))
+        segments, state = descend_compiled(problem, plan)
+    expected, expected_state = descend(problem, plan)
+    assert_alike(segments, expected)
+    torch.testing.assert_close(state.params, expected_state.params, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(state.velocity, expected_state.velocity, rtol=1e-4, atol=1e-5)
+
+
+@given(plan=plans, stop=st.integers(0, 60), nesterov=st.booleans())
+@settings(max_examples=40, deadline=None)
+def test_a_state_goes_on_to_the_same_bits_wherever_it_was_left(
+    shared_cache: Path, plan: Plan, stop: int, nesterov: bool
+) -> None:
+    problem = make_problem(rows=12)
+    plan = replace(plan, nesterov=nesterov and plan.momentum > 0)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GDRUN_CACHE", str(shared_cache))
+        whole, end = descend_compiled(problem, plan)
+        execute = program_of(problem, plan)
+        patch.setattr("gdrun.compiler.executor.FIRST", 1)
+        patch.setattr(backend, "SEGMENT_SECONDS", 0.0)  # as few updates at a time as can be
+        state = initial_state(problem, plan)
+        first = list(islice(train(problem, plan, state, execute), stop))
+        state = state.clone()
+        rest = list(train(problem, plan, state, execute))
+    assert repr(told([*first, *rest])) == repr(told(whole))  # losses that are no numbers, too
+    for found, expected in ((state.params, end.params), (state.velocity, end.velocity)):
+        torch.testing.assert_close(found, expected, rtol=0, atol=0, equal_nan=True)
+
+
+@pytest.mark.usefixtures("cache")
+@pytest.mark.parametrize("lanes", [THREE[:1], THREE, MANY])
+def test_losses_over_held_out_rows_are_the_same_too(lanes: tuple[Lane, ...]) -> None:
+    problem = make_problem(rows=20)
+    x, y = problem.data.x[:], problem.data.y[:]
+    data = replace(problem.data, x=x[:12], y=y[:12], x_val=x[12:], y_val=y[12:])
+    problem, plan = replace(problem, data=data), make_plan(5, lanes=lanes, epochs=9, eval_every=2)
+    segments, _ = descend_compiled(problem, plan)
+    assert_alike(segments, descend(problem, plan)[0])
+    last = segments[-1].evaluations[0]
+    assert last
+    assert last.val_loss not in (None, last.train_loss)
+
+
+@pytest.mark.usefixtures("cache")
+@pytest.mark.parametrize("lanes", [THREE[:1], THREE])
+def test_a_longer_plan_goes_on_as_if_the_shorter_had_never_ended(lanes: tuple[Lane, ...]) -> None:
+    problem, longer = make_problem(rows=100, hidden=(10,)), make_plan(10, lanes=lanes, epochs=25)
+    execute = program_of(problem, longer)
+    _, ends = told(list(train(problem, longer, initial_state(problem, longer), execute)))
+    for epochs in range(1, 25):
+        state = initial_state(problem, longer)
+        for segment in train(problem, replace(longer, epochs=epochs), state, execute):
+            if segment.updates == 10 * epochs:  # before its closing evaluation
+                break
+        _, rest = told(list(train(problem, longer, state.clone(), execute)))
+        assert repr(rest) == repr(ends[epochs:])
+
+
+@pytest.mark.usefixtures("cache")
+@pytest.mark.parametrize("lanes", [THREE[:1], THREE])
+@pytest.mark.parametrize(("batch", "every", "eval_every"), [(12, 1, 1), (5, 1, 3), (1, 7, 4)])
+def test_several_epochs_at_once_are_logged_as_one_by_one(
+    lanes: tuple[Lane, ...], batch: int, every: int, eval_every: int
+) -> None:
+    problem = make_problem(rows=12)
+    x, y = problem.data.x[:], problem.data.y[:]
+    problem = replace(problem, data=replace(problem.data, x_val=x[:5], y_val=y[:5]))
+    plan = make_plan(batch, lanes=lanes, epochs=50, eval_every=eval_every)
+    series = Series("minibatch", batch, lanes)
+
+    def logged(segments: Sequence[Segment]) -> Any:
+        segments = [_without_seconds(segment) for segment in segments]
+        recorder, track = Recorder(series, every), RunProgress(series, 50, -(-12 // batch))
+        for segment in segments:
+            recorder.add(segment)
+            track.advance(segment)
+        return (
+            "".join(step_lines(series, segment, every) for segment in segments),
+            "".join(epoch_lines(series, segment) for segment in segments if segment.ends_epoch),
+            repr(recorder.histories),
+            repr(track),
+        )
+
+    at_once, _ = descend_compiled(problem, plan)
+    assert max(len(s.whole.epochs) for s in at_once if s.whole) > 5
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("gdrun.compiler.executor._plain", lambda *_: 0)
+        one_by_one, _ = descend_compiled(problem, plan)
+    assert all(segment.whole is None for segment in one_by_one)
+    assert logged(at_once) == logged(one_by_one)
+
+
+def _without_seconds(segment: Segment) -> Segment:
+    whole = segment.whole and replace(segment.whole, seconds=[0.0] * len(segment.whole.epochs))
+    return replace(segment, seconds=0.0, whole=whole)
+
+
+@pytest.mark.usefixtures("cache")
+def test_lanes_that_diverge_leave_their_neighbours_alone() -> None:
+    problem = make_problem(rows=12)
+    wild = make_plan(3, lanes=(THREE[0], Lane(1e6, 0), THREE[1]), epochs=6, eval_every=4)
+    segments, state = descend_compiled(problem, wild)
+    expected, expected_state = descend(problem, wild)
+    assert_alike(segments, expected)
+    assert state.diverged_at == expected_state.diverged_at
+    assert state.diverged_at[1] is not None
+    calm, _ = descend_compiled(problem, replace(wild, lanes=(THREE[0], THREE[0], THREE[1])))
+    for lane in (0, 2):
+        assert step_losses(segments, lane) == step_losses(calm, lane)
+
+
+@pytest.mark.usefixtures("cache")
+def test_training_ends_with_the_epoch_in_which_all_lanes_have_diverged() -> None:
+    plan = make_plan(3, lanes=(Lane(1e8, 0), Lane(1e9, 1)), epochs=50)
+    segments, state = descend_compiled(make_problem(rows=12), plan)
+    expected, expected_state = descend(make_problem(rows=12), plan)
+    assert_alike(segments, expected)
+    assert state.epoch == expected_state.epoch < 50
+
+
+@pytest.mark.usefixtures("cache")
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_compiled_the_losses_are_those_of_updates_one_by_one(name: str) -> None:
+    experiment = experiment_of(name)
+    problem, plan = experiment.problem, experiment.members[0].plan
+    assert_alike(descend_compiled(problem, plan)[0], descend(problem, plan)[0])
+
+
+@pytest.mark.usefixtures("cache")
+@pytest.mark.parametrize(("lanes", "batch"), [(THREE[:1], 150), (THREE, 150), (MANY * 2, 5)])
+def test_what_comes_out_does_not_depend_on_the_number_of_threads(
+    lanes: tuple[Lane, ...], batch: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    problem = replace(make_problem(rows=200), chunk_rows=2)
+    plan = make_plan(batch, lanes=lanes, sampling="reshuffle", momentum=0.5)
+    found = descend_compiled(problem, plan)[0]
+    assert_alike(found, descend(problem, plan)[0])
+    for threads in (2, 5):
+        monkeypatch.setattr(_Calls, "threads", lambda *_, threads=threads: threads)
+        assert told(descend_compiled(problem, plan)[0]) == told(found)
+
+
+@pytest.mark.usefixtures("cache")
+@pytest.mark.parametrize("lanes", [THREE[:1], MANY])
+def test_what_was_handed_out_stays(
+    lanes: tuple[Lane, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gdrun.compiler.executor.GROWTH", 1)
+    problem, plan = make_problem(rows=12), make_plan(5, lanes=lanes, epochs=300, momentum=0.5)
+    state = initial_state(problem, plan)
+    handed_out = []
+    for stretch in program_of(problem, plan)(problem, plan, state):
+        tensors = [stretch.losses, *stretch.weights.params, *stretch.weights.velocity]
+        handed_out.append((tensors, [tensor.clone() for tensor in tensors]))
+    assert len(handed_out) > 5
+    for tensors, copies in handed_out:
+        torch.testing.assert_close(tensors, copies, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize(
+    ("rows", "hidden", "batch", "most"),
+    [(100, (1500, 1500), 100, 1), (20_000, (100,), 20_000, 16), (10**6, (4,), 5 * 10**5, 2)],
+)
+def test_the_first_call_takes_no_more_time_and_memory_than_others(
+    rows: int, hidden: tuple[int, ...], batch: int, most: int
+) -> None:
+    problem, plan = make_problem(rows=rows, hidden=hidden), make_plan(batch, epochs=99)
+    calls = _Calls(lambda _: None, problem, plan, initial_state(problem, plan))
+    assert calls.first <= most
+
+
+@pytest.mark.usefixtures("cache")
+def test_gelu_diverges_where_it_does_one_by_one() -> None:
+    problem = make_problem(rows=13, hidden=(3, 2, 5), activation="gelu", loss="l1")
+    lanes = tuple(Lane(1e6, seed) for seed in range(18))
+    plan = make_plan(6, lanes=lanes, momentum=0.9, drop_last=False)
+    assert descend_compiled(problem, plan)[1].diverged_at == descend(problem, plan)[1].diverged_at

@@ -1,0 +1,173 @@
+"""Configs: presets, precedence, files and paths."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from gdrun.config.read import configure, dump_config, load_config, preset_directory, preset_names
+from gdrun.config.schema import CsvData, QuadraticData, RunConfig
+from gdrun.errors import ConfigError
+from gdrun.experiment.plan import prepare
+from tests.config.config_files import write
+
+
+@pytest.mark.parametrize("name", preset_names())
+def test_every_preset_loads_and_can_be_trained(name: str) -> None:
+    assert prepare("compare", load_config(name)).members
+
+
+def test_shipped_presets() -> None:
+    assert preset_names() == ["article", "diabetes", "mean_estimation", "shuffled"]
+    article, shuffled = load_config("article"), load_config("shuffled")
+    assert shuffled == article.model_copy(update={"sampling": "reshuffle", "drop_last": False})
+
+
+def test_mean_estimation_is_a_constant_model_on_numbers() -> None:
+    experiment = prepare("compare", load_config("mean_estimation"))
+    description = experiment.description
+    assert (description.network, description.parameters) == ("constant model", 1)
+    assert description.data == "random numbers of mean 1 and variance 1"
+    assert experiment.members[2].plan.samples_after(5, 100) == 100  # whole batches alone
+
+
+def test_hidden_units_need_features() -> None:
+    with pytest.raises(ConfigError, match="no features that hidden units could work on") as caught:
+        prepare("full", load_config(settings=["data.source=mean_estimation"]))
+    (hint,) = caught.value.hints
+    assert "hidden_size to []" in hint
+    settings = ["data.source=mean_estimation", "hidden_size=[]"]
+    assert prepare("full", load_config(settings=settings)).problem.network.sizes == (0, 1)
+
+
+def test_diabetes_is_the_data_of_efron_et_al() -> None:
+    data = prepare("full", load_config("diabetes")).problem.data
+    assert (data.rows, len(data.x_val)) == (354, 88)
+    assert data.features == ("age", "sex", "bmi", "bp", "s1", "s2", "s3", "s4", "s5", "s6")
+    rows = (preset_directory() / "diabetes.csv").read_text().splitlines()[1:]
+    target = [float(row.rsplit(",", 1)[1]) for row in rows]
+    assert len(rows) == 442
+    # Efron et al. 2004, table 1: the first patients; the mean is known from many textbooks.
+    assert rows[0] == "59,2,32.1,101,157,93.2,38,4,4.8598,87,151"
+    assert sum(target) / 442 == pytest.approx(152.13, abs=0.01)
+
+
+def test_starter_holds_the_schemas_defaults() -> None:
+    import gdrun
+
+    starter = Path(gdrun.__file__).parent / "config" / "starter.yaml"
+    assert load_config(str(starter)) == RunConfig()
+    assert set(yaml.safe_load(starter.read_text())) == set(RunConfig.model_fields)
+
+
+def test_starters_csv_example_is_valid_once_uncommented(tmp_path: Path) -> None:
+    import gdrun
+
+    text = (Path(gdrun.__file__).parent / "config" / "starter.yaml").read_text()
+    example = text[text.index("# data:") : text.index("# Data larger")].replace("\n# ", "\n")[2:]
+    config = load_config(write(tmp_path / "mine.yaml", example))
+    assert isinstance(config.data, CsvData)
+    assert config.data.path == tmp_path / "houses.csv"
+
+
+def test_schemas_defaults_follow_good_practice() -> None:
+    config = RunConfig()
+    assert (config.sampling, config.drop_last) == ("reshuffle", False)
+
+
+def test_flags_win_over_settings_over_the_file_over_defaults(tmp_path: Path) -> None:
+    path = write(tmp_path / "c.yaml", "lr: 0.1\nepochs: 7\nseed: 1\n")
+    config = load_config(path, ["epochs=8", "seed=2"], {"seed": ("--seed 3", "3")})
+    assert (config.lr, config.epochs, config.seed, config.batch_size) == ((0.1,), 8, 3, 16)
+
+
+@pytest.mark.parametrize("text", ["1e-3", "0.001", "1E-3", "1.0e-3", "+1e-3"])
+def test_scientific_notation_is_a_number(text: str, tmp_path: Path) -> None:
+    assert load_config(write(tmp_path / "c.yaml", f"lr: {text}")).lr == (1e-3,)
+    assert load_config(settings=[f"lr={text}"]).lr == (1e-3,)
+    assert load_config(flags={"lr": ("--lr", text)}).lr == (1e-3,)
+
+
+def test_a_comma_in_a_flag_makes_a_list() -> None:
+    config = load_config(flags={"lr": ("--lr", "0.1,0.2"), "hidden_size": ("--hidden-size", "8,4")})
+    assert config.lr == (0.1, 0.2)
+    assert config.hidden_size == (8, 4)
+
+
+def test_another_data_source_starts_afresh() -> None:
+    config = load_config(settings=["data.source=csv", "data.path=a.csv", "data.target=y"])
+    assert config.data == CsvData(path=Path("a.csv"), target="y")
+    config = load_config(settings=["data.rows=7"])
+    assert config.data == QuadraticData(rows=7)
+
+
+@pytest.mark.parametrize("name", preset_names())
+def test_dumped_config_reads_back_equal(name: str, tmp_path: Path) -> None:
+    config = load_config(name, ["lr=[0.1,1e-5]", "hidden_size=[3,2]", "momentum=0.5"])
+    path = tmp_path / "config.yaml"
+    path.write_text(dump_config(config), encoding="utf-8")
+    assert load_config(str(path)) == config
+
+
+def test_from_python() -> None:
+    base = RunConfig(epochs=4)
+    config = configure(base, {"lr": [0.1, 0.3], "data": {"rows": 5}})
+    assert config == RunConfig(epochs=4, lr=(0.1, 0.3), data=QuadraticData(rows=5))
+    with pytest.raises(ConfigError, match="argument lr"):
+        configure(None, {"lr": 0})
+
+
+def test_empty_file_means_the_defaults(tmp_path: Path) -> None:
+    assert load_config(write(tmp_path / "c.yaml", "# nothing\n")) == RunConfig()
+
+
+def test_files_that_cannot_be_read(tmp_path: Path) -> None:
+    for name, expected in (("nowhere.yaml", "no such file"), (str(tmp_path), "can't be read")):
+        with pytest.raises(ConfigError, match=expected):
+            load_config(name)
+    (tmp_path / "latin.yaml").write_bytes(b"lr: 0.1 # \xe9\n")
+    with pytest.raises(ConfigError, match="not UTF-8"):
+        load_config(str(tmp_path / "latin.yaml"))
+
+
+def test_misspelt_preset_gets_a_hint() -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_config("diabetis")
+    assert "diabetis: did you mean diabetes?" in caught.value.hints
+
+
+@pytest.mark.parametrize("setting", ["lr", "=3", "lr.=3", "lr=[1,"])
+def test_malformed_settings(setting: str) -> None:
+    with pytest.raises(ConfigError, match="--set"):
+        load_config(settings=[setting])
+
+
+def test_relative_data_path_is_relative_to_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "deep").mkdir()
+    text = "data: {source: csv, path: a.csv, target: y}\n"
+    write(tmp_path / "deep" / "c.yaml", text)
+    monkeypatch.chdir(tmp_path)
+    data = load_config("deep/c.yaml").data
+    assert isinstance(data, CsvData)
+    assert data.path == tmp_path / "deep" / "a.csv"
+
+
+def test_home_directories_are_found_or_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    text = "data: {source: csv, path: ~/a.csv, target: y}\n"
+    data = load_config(write(tmp_path / "c.yaml", text)).data
+    assert isinstance(data, CsvData)
+    assert data.path == tmp_path / "a.csv"
+    with pytest.raises(ConfigError, match="path of a file of a known user"):
+        load_config(write(tmp_path / "d.yaml", text.replace("~", "~nobody-there")))
+
+
+def test_numbers_of_numpy_are_numbers() -> None:
+    import numpy as np
+
+    config = configure(None, {"epochs": np.int64(3), "lr": np.array([0.1, 0.2])})
+    assert (config.epochs, config.lr) == (3, (0.1, 0.2))

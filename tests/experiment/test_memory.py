@@ -1,0 +1,57 @@
+"""What doesn't fit into memory is refused before it is tried."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from gdrun.errors import ConfigError
+from gdrun.experiment.guards import memory_errors
+from gdrun.experiment.memory import memory_bytes
+from gdrun.experiment.plan import prepare
+from tests.training_runs import small_config
+
+
+def test_short_memory_is_reported_as_such() -> None:
+    with pytest.raises(MemoryError, match="can't allocate memory"), memory_errors():
+        torch.empty(10**15)
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({"data": {"rows": 10**12}}, "data.rows: would take about 4.47e+04 GiB of memory"),
+        ({"hidden_size": 10**9}, "hidden_size, lr and seeds: would take about"),
+        ({"hidden_size": [10**6, 10**6]}, "hidden_size, lr and seeds: would take about"),
+        ({"hidden_size": 10**15}, "GiB of memory, and there are"),
+        ({"seeds": 100_000, "lr": [k / 1000 for k in range(1, 1000)]}, "fewer hidden units"),
+    ],
+)
+def test_more_than_fits_is_refused_before_it_is_tried(
+    settings: dict[str, Any], expected: str
+) -> None:
+    with pytest.raises(ConfigError, match=re.escape(expected)):
+        prepare("compare", small_config(**settings))
+
+
+def test_what_goes_through_in_chunks_takes_no_more_than_a_chunk() -> None:
+    million = {"rows": 2_000_000}
+    wide = {"hidden_size": 4000, "chunk_rows": 100, "data": million, "sampling": "sequential"}
+    assert prepare("full", small_config(**wide)).members
+    with pytest.raises(ConfigError, match="hidden_size, lr and seeds"):
+        prepare("full", small_config(**{**wide, "chunk_rows": 10**6, "hidden_size": 40_000}))
+
+
+def test_memory_is_that_of_the_container(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    machine = memory_bytes()
+    assert machine
+    assert machine > 2**28
+    limit = tmp_path / "memory.max"
+    monkeypatch.setattr("gdrun.experiment.memory.LIMITS", (str(limit), str(tmp_path / "none")))
+    for text, expected in (("max\n", machine), (f"{2**29}\n", 2**29)):
+        limit.write_text(text)
+        assert memory_bytes() == expected
+    with pytest.raises(ConfigError, match=r"and there are 0\.5 GiB"):
+        prepare("full", small_config(hidden_size=10**8))

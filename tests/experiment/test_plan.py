@@ -1,0 +1,67 @@
+"""From a config to what is trained; what can't be trained is refused."""
+
+import pytest
+import torch
+
+from gdrun.config.schema import RunConfig
+from gdrun.errors import ConfigError
+from gdrun.experiment.plan import prepare
+from gdrun.results.events import Lane
+from gdrun.training.models import Network
+from gdrun.training.state import Plan
+from tests.training_runs import small_config
+
+
+def test_a_batch_larger_than_the_data_is_refused() -> None:
+    with pytest.raises(ConfigError, match="batch_size: 101 is larger than the 100 training rows"):
+        prepare("minibatch", small_config(batch_size=101))
+    held_out = small_config(batch_size=81, data={"val_fraction": 0.2})
+    with pytest.raises(ConfigError, match="larger than the 80 training rows"):
+        prepare("compare", held_out)
+    assert prepare("sgd", small_config(batch_size=101)).members
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without a GPU")
+@pytest.mark.parametrize("device", ["cuda", "cuda:3"])
+def test_a_gpu_that_is_not_there_is_refused(device: str) -> None:
+    with pytest.raises(ConfigError, match=f"device: {device} is not there.*no CUDA device"):
+        prepare("sgd", small_config(device=device))
+
+
+def test_every_key_reaches_the_engine() -> None:
+    config = RunConfig(
+        lr=(0.1, 0.3),
+        batch_size=7,
+        epochs=9,
+        seed=4,
+        seeds=2,
+        sampling="replacement",
+        drop_last=True,
+        momentum=0.8,
+        nesterov=True,
+        weight_decay=0.01,
+        eval_every=3,
+        hidden_size=(3, 2),
+        activation="tanh",
+        loss="huber",
+    )
+    experiment = prepare("minibatch", config)
+    assert experiment.members[0].plan == Plan(
+        lanes=(Lane(0.1, 4), Lane(0.1, 5), Lane(0.3, 4), Lane(0.3, 5)),
+        batch_size=7,
+        epochs=9,
+        sampling="replacement",
+        drop_last=True,
+        momentum=0.8,
+        nesterov=True,
+        weight_decay=0.01,
+        eval_every=3,
+    )
+    assert experiment.problem.network == Network((1, 3, 2, 1), "tanh")
+    assert experiment.problem.loss_name == "huber"
+
+
+@pytest.mark.parametrize("sampling", ["reshuffle", "replacement"])
+def test_a_full_batch_is_every_row_in_order(sampling: str) -> None:
+    (member,) = prepare("full", small_config(sampling=sampling)).members
+    assert (member.plan.batch_size, member.plan.sampling) == (100, "sequential")

@@ -1,0 +1,62 @@
+"""Small problems, and training on them from the start to the end."""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from gdrun.data.dataset import Dataset
+from gdrun.results.events import Lane, Segment
+from gdrun.training.loop import train
+from gdrun.training.models import Network, Problem
+from gdrun.training.state import Plan, TrainState, initial_state
+
+
+def make_problem(
+    rows: int = 12,
+    features: int = 1,
+    hidden: tuple[int, ...] = (5,),
+    loss: str = "mse",
+    activation: str = "relu",
+) -> Problem:
+    """A small problem with random rows."""
+    generator = torch.Generator().manual_seed(7)
+    x = torch.randn(rows, features, generator=generator)
+    y = torch.randn(rows, 1, generator=generator)
+    data = Dataset(
+        x=x,
+        y=y,
+        x_val=x[:0],
+        y_val=y[:0],
+        features=tuple(f"x{k}" for k in range(features)),
+        target="y",
+        x_scaling=None,
+        y_scaling=None,
+        title="random",
+    )
+    return Problem(data, Network((features, *hidden, 1), activation), loss)
+
+
+def make_plan(batch_size: int, epochs: int = 3, lr: float = 0.05, **more: object) -> Plan:
+    """A plan with one lane, unless `lanes` says otherwise."""
+    settings: dict[str, object] = {"lanes": (Lane(lr, 0),), **more}
+    return Plan(batch_size=batch_size, epochs=epochs, **settings)  # type: ignore[arg-type]
+
+
+def descend(problem: Problem, plan: Plan) -> tuple[list[Segment], TrainState]:
+    """Train from the start to the end."""
+    state = initial_state(problem, plan)
+    return list(train(problem, plan, state)), state
+
+
+def step_losses(segments: list[Segment], lane: int = 0) -> list[float]:
+    """The losses that a lane's updates saw."""
+    return [loss for segment in segments if segment.losses for loss in segment.losses[lane]]
+
+
+def train_losses(segments: list[Segment], lane: int = 0) -> list[float]:
+    """The losses of a lane over all rows, at the ends of epochs."""
+    evaluations = [segment.evaluations[lane] for segment in segments if segment.ends_epoch]
+    return [e.train_loss for e in evaluations if e and e.train_loss is not None]
+
+
+Array = NDArray[np.float64]

@@ -1,0 +1,43 @@
+"""How many threads do the work."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor
+
+from gdrun.training.loop import train
+from gdrun.training.models import Params, Problem
+from gdrun.training.state import initial_state
+from tests.problems import make_plan, make_problem
+
+
+def test_small_work_is_done_by_one_thread_and_large_by_all(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen: list[int] = []
+    losses = Problem.losses
+
+    def count(self: Problem, params: Params, x: Tensor, y: Tensor, *rows: Tensor) -> Tensor:
+        seen.append(torch.get_num_threads())
+        return losses(self, params, x, y, *rows)
+
+    monkeypatch.setattr(Problem, "losses", count)
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        for least, expected in ((10**9, 1), (0, 3)):
+            monkeypatch.setattr("gdrun.training.threads.SPLIT_WORK", least)
+            seen.clear()
+            for segment in train(*(start := (make_problem(), make_plan(5))), initial_state(*start)):
+                assert segment.epoch <= 3
+                assert torch.get_num_threads() == 3
+            assert set(seen) == {expected}
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_work_is_counted_in_multiply_adds() -> None:
+    problem = make_problem(rows=50, features=3, hidden=(4,))  # 3 × 4 + 4 + 4 + 1 weights
+    assert problem.work(2, 10) == 2 * 10 * 21
+    assert replace(problem, chunk_rows=7).work(2, 10) == 2 * 7 * 21
