@@ -13,17 +13,9 @@ from tests.run_files import logs, manifest
 from tests.training_runs import small_config
 
 GRID: dict[str, Any] = {"lr": [0.1, 0.3], "batch_size": [4, 16, "full"]}
-
-
 FLAGS = ("--set", "data.rows=24", "--epochs", "3", "--seeds", "2", *NO_PICTURES)
-
-
 GRID_FLAGS = ("--lr", "0.1,0.3", "--batch-size", "4,16,full")
-
-
 SHUFFLED = ("--set", "sampling=reshuffle", "--set", "drop_last=false")
-
-
 SECONDS = ("seconds", "seconds_to_target")
 
 
@@ -52,6 +44,7 @@ def run_sweep(
 
 
 def nth(number: int) -> Callable[[Any], bool]:
+    """Whether an event is the one of this number, from 1."""
     events = count(1)
     return lambda _: next(events) == number
 
