@@ -6,7 +6,7 @@ config from YAML and flags is `gdrun.config.read`, saying what is wrong with it
 `gdrun.config.explain`.
 """
 
-from numbers import Integral, Real
+from numbers import Real
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
@@ -80,7 +80,8 @@ def _batch_sizes(value: Any) -> Any:
 def _batch_size(value: Any) -> int | Literal["full"]:
     if value == "full":
         return "full"
-    if isinstance(value, bool) or not isinstance(value, Integral) or not 1 <= int(value) <= 10**15:
+    is_number = isinstance(value, Real) and not isinstance(value, bool)
+    if not is_number or not 1 <= value <= 10**15 or value != int(value):
         raise ValueError("Input should be a whole number of at least 1, or full")
     return int(value)
 
@@ -235,16 +236,18 @@ class SweepConfig(Schema):
 class RunConfig(Schema):
     """Everything that decides a run, but for the method.
 
-    A list in `lr` makes one lane each, as do `seeds` consecutive seeds from `seed` on; `batch_size`
-    is what `minibatch` uses. `momentum`, `nesterov` and `weight_decay` mean what they mean in
-    `torch.optim.SGD`. `chunk_rows` rows of a larger batch go through the network at a time; None,
-    written `auto`, is as many as pay. `engine` executes updates one by one (`eager`) or many at a
-    time as one compiled program; `auto` is whichever is done sooner.
+    Each value in `lr` makes one lane, and so does each of the `seeds` consecutive seeds from `seed`
+    on. `batch_size` is what `minibatch` uses: a number of rows, or `full` for all of them.
+    `momentum`, `nesterov` and `weight_decay` mean what they mean in `torch.optim.SGD`.
+
+    At most `chunk_rows` rows of a batch go through the network at a time; None, written `auto`, is
+    as many as is fastest. `engine` executes updates one by one (`eager`) or many at a time in one
+    compiled program (`compiled`); `auto` is whichever is expected to finish first.
     """
 
     lr: Annotated[Rates, BeforeValidator(_rates), PlainSerializer(_one_or_several)] = (0.2,)
     hidden_size: Annotated[tuple[Count, ...], *Several] = (10,)
-    batch_size: Count = 16
+    batch_size: BatchSize = 16
     epochs: Count = 100
     device: Annotated[str, Field(pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")] = "auto"
     seed: Seed = 0

@@ -8,6 +8,7 @@ from typing import Any
 
 from gdrun.config.schema import METHODS, Method, RunConfig
 from gdrun.data.sources import load_data
+from gdrun.errors import ConfigError
 from gdrun.experiment.grid import refuse_large_batch, swept
 from gdrun.experiment.guards import memory_errors
 from gdrun.experiment.memory import refuse_too_many_numbers, refuse_too_many_rows
@@ -112,15 +113,13 @@ def prepare(
 
 
 def _member(method: Method, config: RunConfig, rows: int, name: str = "") -> RunPlan:
-    if method == "minibatch":
-        refuse_large_batch("batch_size", config.batch_size, rows)
     lanes = tuple(
         Lane(lr, seed)
         for lr, seed in product(config.lr, range(config.seed, config.seed + config.seeds))
     )
     plan = Plan(
         lanes=lanes,
-        batch_size={"full": rows, "sgd": 1, "minibatch": config.batch_size}[method],
+        batch_size=_batch_rows(method, config, rows),
         epochs=config.epochs,
         # A full batch holds every row: there is nothing to draw, and no order that matters.
         sampling="sequential" if method == "full" else config.sampling,
@@ -131,3 +130,20 @@ def _member(method: Method, config: RunConfig, rows: int, name: str = "") -> Run
         eval_every=config.eval_every,
     )
     return RunPlan(Series(method, plan.batch_size, lanes, name), plan, config)
+
+
+def _batch_rows(method: Method, config: RunConfig, rows: int) -> int:
+    """The rows of a batch.
+
+    Raises:
+        ConfigError: a mini-batch has no number of rows, or more than there are.
+    """
+    if method != "minibatch":
+        return rows if method == "full" else 1
+    if config.batch_size == "full":
+        raise ConfigError(
+            "batch_size: minibatch needs a number of rows, got full",
+            "gdrun full trains on all rows at once; or choose --batch-size 16",
+        )
+    refuse_large_batch("batch_size", config.batch_size, rows)
+    return config.batch_size

@@ -104,7 +104,9 @@ WORDS = (
 words = st.sampled_from(WORDS.split())
 # Sizes are small or absurd, so that a valid config asks for no more memory than there is.
 SIZES = {"rows", "seeds", "hidden_size", "epochs", "batch_size"}
-sizes = st.sampled_from([1, 7, 40, 3.0, 0, -1, 1.5, 10**16, 10**30, [2, 3], [], "x", None, True])
+sizes = st.sampled_from(
+    [1, 7, 40, 3.0, 0, -1, 1.5, 10**16, 10**30, [2, 3], [], "x", "full", None, True]
+)
 
 
 def value_of(key: str) -> st.SearchStrategy[Any]:

@@ -171,3 +171,16 @@ def test_numbers_of_numpy_are_numbers() -> None:
 
     config = configure(None, {"epochs": np.int64(3), "lr": np.array([0.1, 0.2])})
     assert (config.epochs, config.lr) == (3, (0.1, 0.2))
+
+
+def test_a_batch_size_is_a_number_of_rows_or_full(tmp_path: Path) -> None:
+    config = load_config(settings=["batch_size=full"])
+    assert config == configure(None, {"batch_size": "full"})
+    assert config.model_dump(mode="json")["batch_size"] == "full"
+    assert "batch_size: full\n" in dump_config(config)
+    assert load_config(write(tmp_path / "c.yaml", dump_config(config))) == config
+    assert load_config(settings=["batch_size=1e2"]).batch_size == 100
+    assert prepare("full", config).batch_sizes == [100]
+    for command in ("minibatch", "compare"):
+        with pytest.raises(ConfigError, match="minibatch needs a number of rows, got full"):
+            prepare(command, config)

@@ -11,7 +11,7 @@ from gdrun.experiment.plan import prepare
 from tests.training_runs import small_config
 
 
-def grid(rows: int, **settings: Any) -> list[tuple[str, int, tuple[float, ...]]]:
+def grid(rows: int, **settings: Any) -> list[tuple[str, int | str, tuple[float, ...]]]:
     runs = swept(small_config(**settings), rows)
     return [(method, config.batch_size, config.lr) for method, config in runs]
 
