@@ -13,7 +13,7 @@ import pytest
 
 from gdrun.__main__ import main
 from gdrun.api import compare, train
-from gdrun.compiler import program_cache
+from gdrun.compiler import build
 from gdrun.config.schema import RunConfig
 from gdrun.experiment.execute import execute
 from gdrun.experiment.plan import prepare
@@ -128,7 +128,7 @@ def outputs(trained: tuple[Path, object], tmp_path: Path, monkeypatch: pytest.Mo
 @pytest.fixture(scope="session")
 def shared_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A place for programs that all tests share; without a compiler, there are none."""
-    if obstacle := program_cache.why_not():
+    if obstacle := build.obstacle():
         pytest.skip(obstacle)
     return tmp_path_factory.mktemp("programs")
 
@@ -143,4 +143,4 @@ def cache(shared_cache: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def _compiler(monkeypatch: pytest.MonkeyPatch) -> None:
     """As on a machine with a compiler."""
-    monkeypatch.setattr(program_cache, "why_not", lambda: None)
+    monkeypatch.setattr(build, "obstacle", lambda: None)

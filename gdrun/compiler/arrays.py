@@ -1,6 +1,6 @@
-"""Tensors as C code gets at their elements: in memory, or worked out where they are needed.
+"""Tensors as C expressions: stored in memory, or computed where an element is used.
 
-An index is a C expression for each axis, "0" along axes of length one.
+An index holds one C expression per axis, "0" along axes of length one.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,13 +11,13 @@ Index = Sequence[str]
 
 @dataclass(frozen=True)
 class Array:
-    """A tensor.
+    """A tensor in the generated C.
 
     Attributes:
-        shape: of it.
-        at: an index → the C expression of an element.
-        pointer: a C expression of where it begins, if it is in memory.
-        strides: how far apart its elements are there along each axis.
+        shape: its lengths, outermost axis first.
+        at: an index → the C expression of that element.
+        pointer: the C expression of its first element's address; None: it isn't in memory.
+        strides: elements of memory from one index to the next along each axis.
     """
 
     shape: tuple[int, ...]
@@ -30,13 +30,13 @@ class Array:
         """Whether it is in memory."""
         return self.pointer is not None
 
-    def neighbours(self, axis: int) -> bool:
-        """Whether elements along an axis lie next to each other in memory."""
+    def contiguous_along(self, axis: int) -> bool:
+        """Whether consecutive elements along an axis are adjacent in memory."""
         return self.stored and self.strides[axis] == 1
 
 
 def in_memory(pointer: str, shape: Sequence[int]) -> Array:
-    """An array from a pointer on, the last axis innermost."""
+    """A row-major array that starts at a pointer."""
     strides, step = [], 1
     for length in reversed(shape):
         strides.append(step)
@@ -45,7 +45,7 @@ def in_memory(pointer: str, shape: Sequence[int]) -> Array:
 
 
 def strided(pointer: str, shape: tuple[int, ...], strides: tuple[int, ...]) -> Array:
-    """An array from a pointer on, its elements so far apart along each axis."""
+    """An array that starts at a pointer, with a stride for each axis."""
 
     def at(index: Index) -> str:
         terms = [
@@ -58,10 +58,10 @@ def strided(pointer: str, shape: tuple[int, ...], strides: tuple[int, ...]) -> A
     return Array(shape, at, pointer, strides)
 
 
-def transposed(array: Array, one: int, other: int) -> Array:
-    """The same with two axes exchanged."""
+def transposed(array: Array, first: int, second: int) -> Array:
+    """A view with two axes exchanged."""
     order = list(range(len(array.shape)))
-    order[one], order[other] = order[other], order[one]
+    order[first], order[second] = order[second], order[first]
     shape = tuple(array.shape[axis] for axis in order)
     if array.pointer is not None:
         return strided(array.pointer, shape, tuple(array.strides[axis] for axis in order))
@@ -69,7 +69,7 @@ def transposed(array: Array, one: int, other: int) -> Array:
 
 
 def unsqueezed(array: Array, axis: int) -> Array:
-    """The same with one more axis, of length one."""
+    """A view with one more axis, of length one."""
     axis %= len(array.shape) + 1
     shape = (*array.shape[:axis], 1, *array.shape[axis:])
     if array.pointer is not None:
@@ -79,17 +79,17 @@ def unsqueezed(array: Array, axis: int) -> Array:
 
 
 def expanded(array: Array, shape: Sequence[int]) -> Array:
-    """The same for each index along axes that it lacks, or has of length one; −1 leaves one."""
+    """A view repeated along new leading axes and axes of length one; −1 keeps a length."""
     new = len(shape) - len(array.shape)
     lengths = (1,) * new + array.shape
-    whole = tuple(own if n == -1 else n for n, own in zip(shape, lengths, strict=True))
+    result = tuple(own if n == -1 else n for n, own in zip(shape, lengths, strict=True))
     if array.pointer is not None:
         steps = (0,) * new + array.strides
         strides = tuple(0 if n == 1 else step for n, step in zip(lengths, steps, strict=True))
-        return strided(array.pointer, whole, strides)
+        return strided(array.pointer, result, strides)
 
     def at(index: Index) -> str:
         pairs = zip(index[new:], array.shape, strict=True)
         return array.at(["0" if length == 1 else i for i, length in pairs])
 
-    return Array(whole, at)
+    return Array(result, at)

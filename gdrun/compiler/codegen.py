@@ -1,7 +1,7 @@
-"""A recorded computation as a function in C.
+"""A traced computation as a C function.
 
-Operations number by number are worked out where their results are asked for, once or for each that
-asks; sums and products of matrices are put in memory.
+Elementwise results aren't stored: their expressions are inlined where they are used, unless they
+are used several times. Sums and matrix products are stored in memory.
 """
 
 import math
@@ -10,11 +10,11 @@ from typing import Any
 
 from gdrun.compiler.arrays import Array, Index, expanded, in_memory, transposed, unsqueezed
 from gdrun.compiler.matmul import product
-from gdrun.compiler.trace import Operation, Recording, Value
+from gdrun.compiler.trace import Operation, Trace, Value
 from gdrun.compiler.writer import Code
 
-# Number by number, in the words of numbers.h.
-NUMBERS = {
+# Elementwise operations by the operators and functions of numbers.h.
+ELEMENTWISE = {
     "abs": "absolute({0})",
     "add": "({0} + {1})",
     "div": "({0} / {1})",
@@ -45,80 +45,83 @@ VIEWS: dict[str, Callable[..., Array]] = {
 def function(
     code: Code,
     head: str,
-    recording: Recording,
+    trace: Trace,
     inputs: Sequence[Array],
     outputs: Sequence[Array],
 ) -> tuple[str, int]:
-    """What was recorded as a C function, and how many numbers it takes to `work` with.
+    """A trace as a C function, and how many `real` it needs at its parameter `work`.
 
     Args:
-        code: no lines yet.
-        head: its name and parameters.
-        recording: what it computes.
-        inputs: what it finds them by, in their order.
-        outputs: where it puts them.
+        code: empty.
+        head: the function's name and parameters.
+        trace: what it computes.
+        inputs: the arrays that it reads, in the order of the trace's inputs.
+        outputs: the arrays that it writes, in the order of the trace's outputs.
 
     Raises:
         KeyError: an operation has no counterpart in C.
     """
-    arrays = dict(zip(recording.inputs, inputs, strict=True))
-    places = dict(zip(recording.outputs, outputs, strict=True))
-    uses = recording.uses()
-    for operation in recording.operations:
+    arrays = dict(zip(trace.inputs, inputs, strict=True))
+    places = dict(zip(trace.outputs, outputs, strict=True))
+    uses = trace.uses()
+    for operation in trace.operations:
         place = places.get(operation.result)
-        found = _result(code, operation, arrays, place)
-        asked_for = uses.get(operation.result, 0)
-        if place and found is not place:
-            found = code.keep(found, place)
-        elif asked_for > 1 and not found.stored and math.prod(found.shape) > 1:
-            found = code.keep(found)
-        arrays[operation.result] = found
+        result = _result(code, operation, arrays, place)
+        if place and result is not place:
+            result = code.store(result, place)
+        elif (
+            uses.get(operation.result, 0) > 1 and not result.stored and math.prod(result.shape) > 1
+        ):
+            result = code.store(result)
+        arrays[operation.result] = result
     for value, place in places.items():
-        if value in recording.inputs:
-            code.keep(arrays[value], place)
+        if value in trace.inputs:
+            code.store(arrays[value], place)
     return code.function(head)
 
 
 def _result(
     code: Code, operation: Operation, arrays: Mapping[Value, Array], place: Array | None
 ) -> Array:
+    """The result of an operation, stored at its place only if it has to be stored anyway."""
     name, shape = operation.name, operation.shape
     arguments: list[Any] = [arrays[a] if isinstance(a, Value) else a for a in operation.arguments]
     if name in VIEWS:
         return VIEWS[name](*arguments)
     if name == "scalar_tensor":
-        return Array((), lambda _: _number(arguments[0]))
+        return Array((), lambda _: _constant(arguments[0]))
     if name in ("sum", "mean"):
-        return _summed(code, *arguments, mean=name == "mean", place=place)
+        return _sum(code, *arguments, mean=name == "mean", place=place)
     if name in ("bmm", "baddbmm"):
-        first, a, b = arguments if name == "baddbmm" else (None, *arguments)
-        return _product(code, a, b, first, place)
+        bias, a, b = arguments if name == "baddbmm" else (None, *arguments)
+        return _product(code, a, b, bias, place)
     if name == "pow" and arguments[1] == 2:
         name, arguments = "mul", [arguments[0]] * 2
-    return _numbers(NUMBERS[name], shape, arguments)
+    return _elementwise(ELEMENTWISE[name], shape, arguments)
 
 
-def _numbers(pattern: str, shape: tuple[int, ...], arguments: Sequence[Any]) -> Array:
-    """An operation number by number."""
-    wide = [expanded(a, shape) if isinstance(a, Array) else a for a in arguments]
+def _elementwise(pattern: str, shape: tuple[int, ...], arguments: Sequence[Any]) -> Array:
+    """An expression of the arguments' elements, which are broadcast to a shape."""
+    operands = [expanded(a, shape) if isinstance(a, Array) else a for a in arguments]
 
     def at(index: Index) -> str:
-        return pattern.format(*(a.at(index) if isinstance(a, Array) else _number(a) for a in wide))
+        elements = (a.at(index) if isinstance(a, Array) else _constant(a) for a in operands)
+        return pattern.format(*elements)
 
     return Array(shape, at)
 
 
-def _product(code: Code, a: Array, b: Array, first: Array | None, place: Array | None) -> Array:
-    """First + a b."""
+def _product(code: Code, a: Array, b: Array, bias: Array | None, place: Array | None) -> Array:
+    """Bias + a b: (1, M, K), (1, K, N) → (1, M, N)."""
     if a.shape[2] != 1:
-        a, b = (array if array.stored else code.keep(array) for array in (a, b))
-        return product(code, a, b, first, place)
-    shape = (1, a.shape[1], b.shape[2])  # a column times a row
-    numbers = _numbers("({0} * {1})", shape, [a, b])
-    return _numbers("({0} + {1})", shape, [first, numbers]) if first else numbers
+        a, b = (array if array.stored else code.store(array) for array in (a, b))
+        return product(code, a, b, bias, place)
+    shape = (1, a.shape[1], b.shape[2])  # a column times a row is elementwise
+    outer = _elementwise("({0} * {1})", shape, [a, b])
+    return _elementwise("({0} + {1})", shape, [bias, outer]) if bias else outer
 
 
-def _summed(
+def _sum(
     code: Code,
     array: Array,
     axes: Sequence[int],
@@ -128,37 +131,35 @@ def _summed(
     place: Array | None,
 ) -> Array:
     """Sums or means along axes."""
-    gone = [axis % len(array.shape) for axis in axes]
-    kept = [1 if axis in gone else n for axis, n in enumerate(array.shape)]
-    summed = [n if axis in gone else 1 for axis, n in enumerate(array.shape)]
-    shape = kept if keepdim else [n for axis, n in enumerate(kept) if axis not in gone]
+    reduced = [axis % len(array.shape) for axis in axes]
+    kept = [1 if axis in reduced else n for axis, n in enumerate(array.shape)]
+    summed = [n if axis in reduced else 1 for axis, n in enumerate(array.shape)]
+    shape = kept if keepdim else [n for axis, n in enumerate(kept) if axis not in reduced]
     out = place or code.buffer(shape)
     assert out.pointer is not None
     sums = in_memory(out.pointer, kept)
     scale = f" / {math.prod(summed)}" if mean else ""
-    # Where neighbours are summed each for itself, all of them at a time.
-    if kept[-1] > 1:
-        code.keep(_numbers("R(0)", tuple(kept), []), sums)
+    if kept[-1] > 1:  # sums that are adjacent in memory grow together, as vectors
+        code.store(_elementwise("R(0)", tuple(kept), []), sums)
         with code.loops(array.shape) as index:
-            own = ["0" if axis in gone else i for axis, i in enumerate(index)]
-            code.say(f"{sums.at(own)} += {array.at(index)};")
+            target = ["0" if axis in reduced else i for axis, i in enumerate(index)]
+            code.emit(f"{sums.at(target)} += {array.at(index)};")
         if mean:
-            code.keep(_numbers(f"{{0}}{scale}", tuple(kept), [sums]), sums)
+            code.store(_elementwise(f"{{0}}{scale}", tuple(kept), [sums]), sums)
     else:
-        with code.loops(kept) as own, code.block():
-            code.say("real sum = R(0);")
+        with code.loops(kept) as target, code.block():
+            code.emit("real sum = R(0);")
             with code.loops(summed, "uvwx") as along:
-                both = [
-                    a if axis in gone else o
-                    for axis, (a, o) in enumerate(zip(along, own, strict=True))
+                index = [
+                    a if axis in reduced else t
+                    for axis, (a, t) in enumerate(zip(along, target, strict=True))
                 ]
-                code.say(f"sum += {array.at(both)};")
-            code.say(f"{sums.at(own)} = sum{scale};")
+                code.emit(f"sum += {array.at(index)};")
+            code.emit(f"{sums.at(target)} = sum{scale};")
     return out
 
 
-def _number(value: float) -> str:
-    """A constant."""
+def _constant(value: float) -> str:
     if math.isinf(value):
         return "R(INFINITY)" if value > 0 else "R(-INFINITY)"
     return f"R({float(value)!r})"

@@ -1,6 +1,6 @@
-"""Which rows many updates visit: laps, of an epoch each or of a part of one.
+"""Blocks of consecutive updates, and the rows that they visit.
 
-Shapes: L laps, R lanes, N rows, D features, O outputs.
+Shapes: E epochs, R lanes, N rows, D features, O outputs.
 """
 
 from dataclasses import dataclass
@@ -14,80 +14,82 @@ from gdrun.training.state import Plan
 
 
 @dataclass(frozen=True)
-class Laps:
-    """Consecutive updates: as many in each of some laps.
+class EpochBlock:
+    """Consecutive updates: U in each of E whole epochs, or U in a part of one epoch.
 
     Attributes:
-        epoch: that of the first lap (from 1).
-        start: where in the order of its visits it begins.
-        laps, updates: how many laps, and updates in each.
-        rows: of a lap.
-        last: of its last update.
+        first_epoch: the number of the first epoch, from 1.
+        start: where in the visits of an epoch the block begins; 0 for whole epochs.
+        epochs: E.
+        updates: U.
+        rows: visits in an epoch, or in the part of one: those of all U updates.
+        last_batch: rows of the last of U updates.
     """
 
-    epoch: int
+    first_epoch: int
     start: int
-    laps: int
+    epochs: int
     updates: int
     rows: int
-    last: int
+    last_batch: int
 
 
-class Visits:
-    """Where the updates of a plan find their rows."""
+class EpochBlocks:
+    """Cuts the updates of a plan into blocks, and gathers the rows of each."""
 
     def __init__(self, data: Dataset, plan: Plan) -> None:
         self.data, self.plan = data, plan
         self._seeds = [lane.seed for lane in plan.lanes]
-        self._order: tuple[int, Order | None] = 0, None
+        self._order: tuple[int, Order | None] = 0, None  # of which epoch, and the order
         self._read: tuple[slice, Tensor, Tensor] | None = None
 
-    def laps(self, done: int, number: int) -> Laps:
-        """About so many updates after those done: whole epochs, or what is left of one, or less."""
+    def after(self, done: int, updates: int) -> EpochBlock:
+        """At most so many updates after those done: whole epochs, or what is left of one."""
         plan, rows = self.plan, self.data.rows
-        an_epoch, size = plan.updates_per_epoch(rows), plan.batch_size
-        epochs, skip = divmod(done, an_epoch)
-        laps = 1
-        updates = min(number, an_epoch - skip)
-        if updates == an_epoch and rows <= SORTED_ROWS:
-            laps = min(number // an_epoch, plan.epochs - epochs)
-        stop = min(rows, (skip + updates) * size)
-        return Laps(
-            epoch=epochs + 1,
+        per_epoch, size = plan.updates_per_epoch(rows), plan.batch_size
+        finished, skip = divmod(done, per_epoch)
+        epochs, taken = 1, min(updates, per_epoch - skip)
+        if taken == per_epoch and rows <= SORTED_ROWS:
+            epochs = min(updates // per_epoch, plan.epochs - finished)
+        stop = min(rows, (skip + taken) * size)
+        return EpochBlock(
+            first_epoch=finished + 1,
             start=skip * size,
-            laps=laps,
-            updates=updates,
+            epochs=epochs,
+            updates=taken,
             rows=stop - skip * size,
-            last=stop - (skip + updates - 1) * size,
+            last_batch=stop - (skip + taken - 1) * size,
         )
 
-    def rows(self, laps: Laps) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Rows, (…, D) and (…, O), and which of them each lane visits, (L, R, rows of a lap).
+    def rows(self, block: EpochBlock) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Rows, (…, D) and (…, O), and the index of each visit in them, (E, R, block.rows).
 
-        None: all visit them in order, in each lap.
+        None: all lanes visit them in order, in each epoch.
         """
         x, y = self.data.x, self.data.y
         if self.plan.sampling == "sequential":
-            visited = slice(laps.start, laps.start + laps.rows)
-            if not self._read or self._read[0] != visited:  # else it may take longer than updates
+            visited = slice(block.start, block.start + block.rows)
+            # Kept for the next block: reading and copying may take longer than the updates.
+            if not self._read or self._read[0] != visited:
                 self._read = visited, x[visited].contiguous(), y[visited].contiguous()
             return *self._read[1:], None
-        numbers = self._numbers(laps).contiguous()
+        indices = self._indices(block).contiguous()
         if isinstance(x, Tensor) and isinstance(y, Tensor):
-            return x.contiguous(), y.contiguous(), numbers
-        own = torch.arange(numbers.numel()).view(numbers.shape)
-        return x[numbers.flatten()], y[numbers.flatten()], own
+            return x.contiguous(), y.contiguous(), indices
+        in_order = torch.arange(indices.numel()).view(indices.shape)
+        return x[indices.flatten()], y[indices.flatten()], in_order
 
-    def _numbers(self, laps: Laps) -> Tensor:
+    def _indices(self, block: EpochBlock) -> Tensor:
+        """The rows of the data that are visited, (E, R, block.rows)."""
         plan, rows = self.plan, self.data.rows
-        start, stop = laps.start, laps.start + laps.rows
-        if laps.laps > 1:
-            epochs = range(laps.epoch, laps.epoch + laps.laps)
+        start, stop = block.start, block.start + block.rows
+        if block.epochs > 1:
+            epochs = range(block.first_epoch, block.first_epoch + block.epochs)
             orders = visiting_orders(plan.sampling, rows, self._seeds, epochs)
-            assert orders is not None  # the rows would be in order
+            assert orders is not None  # the sampling isn't sequential
             return orders[..., start:stop]
-        if self._order[0] != laps.epoch:
-            order = visiting_order(plan.sampling, rows, self._seeds, laps.epoch)
-            self._order = laps.epoch, order
+        if self._order[0] != block.first_epoch:
+            order = visiting_order(plan.sampling, rows, self._seeds, block.first_epoch)
+            self._order = block.first_epoch, order
         assert self._order[1]
         return self._order[1](start, stop).unsqueeze(0)

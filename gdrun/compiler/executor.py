@@ -1,7 +1,7 @@
 """Many updates at a time, executed by a compiled program.
 
-A call takes U updates in each of L laps: whole epochs, or a part of one. Shapes: R lanes, computed
-in C groups of G, the last of which may be filled up; P weights and biases of a lane.
+A call executes a block: U updates in each of E epochs, or in a part of one. Shapes: R lanes, padded
+to C groups of G that are computed together; P weights and biases of a lane.
 """
 
 import math
@@ -14,9 +14,8 @@ from itertools import compress
 import torch
 from torch import Tensor
 
-from gdrun.compiler.epoch_blocks import Laps, Visits
-from gdrun.compiler.program_cache import Run, Updates
-from gdrun.compiler.spec import spec_for
+from gdrun.compiler.epoch_blocks import EpochBlock, EpochBlocks
+from gdrun.compiler.program_cache import Program, UpdateArguments
 from gdrun.training import backend
 from gdrun.training.backend import Chunk, Execute, Losses, Weights
 from gdrun.training.evaluate import evaluate_together, evaluated_together
@@ -24,35 +23,46 @@ from gdrun.training.models import Params, Problem
 from gdrun.training.state import Plan, TrainState
 from gdrun.training.threads import SPLIT_WORK, threads_for
 
-# Losses of a call, which the logs have to take before anybody is listened to.
-MOST_LOSSES = 2**18
-# Numbers of rows, and weights at ends of epochs, of a call.
-MOST_NUMBERS, MOST_WEIGHTS = 2**20, 2**21
-FIRST, GROWTH = 64, 8  # updates of the first call, and how many times as many the next may have
-FIRST_WORK = 100_000_000  # multiply-adds of the first call, whose speed nobody knows yet
+# Losses of a call: all of them are logged before a request to stop is noticed.
+MAX_LOSSES = 2**18
+# Features of the rows that a call visits, and weights that it returns.
+MAX_FEATURES, MAX_WEIGHTS = 2**20, 2**21
+# Updates and multiply-adds of the first call, whose speed isn't known yet; and how many times as
+# many updates the next call may have.
+FIRST, FIRST_WORK, GROWTH = 64, 100_000_000, 8
 
 
 @dataclass(frozen=True)
 class _Layout:
-    """How the weights of R lanes lie in memory, (C, P, G), and as what they are handed out."""
+    """How the weights of all lanes lie in a program's memory: (C, P, G).
+
+    Attributes:
+        lanes: R.
+        group: G.
+        shapes: of the weights and biases of one lane.
+    """
 
     lanes: int
     group: int
     shapes: tuple[torch.Size, ...]
 
     @property
-    def filled_up(self) -> int:
+    def padded_lanes(self) -> int:
         """C times G."""
         return -(-self.lanes // self.group) * self.group
 
+    def pad(self, rows: Tensor) -> Tensor:
+        """(R, …) → (C·G, …), by copies of the last lane."""
+        missing = self.padded_lanes - self.lanes
+        return torch.cat([rows, rows[-1:].expand(missing, *rows.shape[1:])])
+
     def pack(self, tensors: Params) -> Tensor:
-        """(R, …) each → (C, P, G), what is missing like the last lane."""
-        rows = torch.cat([tensor.flatten(1) for tensor in tensors], dim=1)
-        rows = torch.cat([rows, rows[-1:].expand(self.filled_up - self.lanes, -1)])
+        """(R, …) each → (C, P, G)."""
+        rows = self.pad(torch.cat([tensor.flatten(1) for tensor in tensors], dim=1))
         return rows.view(-1, self.group, rows.shape[1]).transpose(1, 2).contiguous()
 
     def unpack(self, packed: Tensor) -> list[Tensor]:
-        """(L, C, P, G) → (L, R, …) each."""
+        """(E, C, P, G) → (E, R, …) each, copies."""
         rows = packed.transpose(2, 3).flatten(1, 2)[:, : self.lanes]
         parts = torch.split(rows, [shape.numel() for shape in self.shapes], dim=2)
         shaped = zip(parts, self.shapes, strict=True)
@@ -80,105 +90,111 @@ class _Call:
         return Weights(tuple(params), tuple(velocity))
 
 
-def compiled(run: Run) -> Execute:
-    """Execute updates by what `spec_for` the same problem and plan was compiled to."""
-    return partial(_execute, run)
+def compiled(program: Program) -> Execute:
+    """Execute updates by the program of `spec_for` the same problem and plan."""
+    return partial(_execute, program)
 
 
-def _execute(run: Run, problem: Problem, plan: Plan, state: TrainState) -> Iterator[Chunk]:
+def _execute(program: Program, problem: Problem, plan: Plan, state: TrainState) -> Iterator[Chunk]:
     """The updates after a state, whose weights are replaced."""
-    calls = _Calls(run, problem, plan, state)
+    calls = _Calls(program, problem, plan, state)
     done, an_epoch = state.updates, plan.updates_per_epoch(problem.data.rows)
     if done == (state.epoch + 1) * an_epoch:
         yield from _by_laps(problem, plan, state, done, _standing(state))
     number = calls.first
     while done < plan.epochs * an_epoch:
-        laps = calls.visits.laps(done, number)
-        threads = calls.threads(laps)
+        block = calls.blocks.after(done, number)
+        threads = calls.threads(block)
         with threads_for(1):  # PyTorch's own would go on to wait for work where the program's are
-            call = calls.take(laps, threads)
+            call = calls.execute(block, threads)
         yield from _by_laps(problem, plan, state, done, call)
-        taken = laps.laps * laps.updates
+        taken = block.epochs * block.updates
         done += taken
         in_time = int(backend.SEGMENT_SECONDS * taken / call.seconds)
         number = max(1, min(in_time, number * GROWTH, calls.most))
 
 
 class _Calls:
-    """The calls of a program, one after the other."""
+    """Successive calls of a program, which holds the weights between them."""
 
-    def __init__(self, run: Run, problem: Problem, plan: Plan, state: TrainState) -> None:
-        self.visits = Visits(problem.data, plan)
-        self._run, self._plan = run, plan
+    def __init__(self, program: Program, problem: Problem, plan: Plan, state: TrainState) -> None:
+        self.blocks = EpochBlocks(problem.data, plan)
+        self._program, self._plan = program, plan
         shapes = tuple(tensor.shape[1:] for tensor in state.params)
-        self._layout = _Layout(len(plan.lanes), spec_for(problem, plan).lanes, shapes)
-        moved = [state.params, state.velocity] if state.velocity else [state.params]
-        self._moved = [self._layout.pack(tensors) for tensors in moved]
-        lr = plan.rates(torch.device("cpu"))
-        self._lr = torch.cat([lr, lr[-1:].expand(self._layout.filled_up - len(lr))])
-        self._memory: dict[str, Tensor] = {}
+        self._layout = _Layout(len(plan.lanes), program.spec.lanes, shapes)
+        self._weights = self._layout.pack(state.params)
+        self._velocity = self._layout.pack(state.velocity) if state.velocity else None
+        self._lr = self._layout.pad(plan.rates(torch.device("cpu")))
+        self._buffers: dict[str, Tensor] = {}
 
     @property
     def most(self) -> int:
-        """Updates that a call may have by what it takes of memory, and gives to log."""
-        data, plan, lanes = self.visits.data, self._plan, self._layout.filled_up
-        ends = MOST_WEIGHTS // self._moved[0].numel() * plan.updates_per_epoch(data.rows)
-        numbers = MOST_NUMBERS // (lanes * plan.batch_size * max(1, data.x.shape[1]))
-        return max(1, min(max(1, ends), numbers, MOST_LOSSES // lanes))
+        """The most updates of a call, by the memory that it takes and the losses to be logged."""
+        data, plan, lanes = self.blocks.data, self._plan, self._layout.padded_lanes
+        epochs = MAX_WEIGHTS // self._weights.numel()
+        by_weights = max(1, epochs * plan.updates_per_epoch(data.rows))
+        by_rows = MAX_FEATURES // (lanes * plan.batch_size * max(1, data.x.shape[1]))
+        return max(1, min(by_weights, by_rows, MAX_LOSSES // lanes))
 
     @property
     def first(self) -> int:
-        """Updates of the first call: no more than any may have, nor than are soon done."""
-        work = self._moved[0].numel() * self._plan.batch_size
-        return max(1, min(FIRST, FIRST_WORK // work, self.most))
+        """The updates of the first call: few, so that it returns soon."""
+        return max(1, min(FIRST, FIRST_WORK // self._work, self.most))
 
-    def take(self, laps: Laps, threads: int) -> _Call:
-        """Go on for some laps."""
+    @property
+    def _work(self) -> int:
+        """Multiply-adds of an update, about."""
+        return self._weights.numel() * self._plan.batch_size
+
+    def execute(self, block: EpochBlock, threads: int) -> _Call:
+        """Execute the updates of a block."""
         start = time.perf_counter()
-        x, y, rows = self.visits.rows(laps)
-        losses = self._own("losses", laps.laps, laps.updates, self._layout.filled_up)
-        ends = [self._own(f"{k}", laps.laps, *t.shape) for k, t in enumerate(self._moved)]
-        weights, velocity, *_ = *self._moved, None
-        ends_w, ends_v, *_ = *ends, None
-        self._run(
-            Updates(
-                laps=laps.laps,
-                updates=laps.updates,
+        x, y, indices = self.blocks.rows(block)
+        losses = self._buffer("losses", block.epochs, block.updates, self._layout.padded_lanes)
+        weights = self._buffer("weights", block.epochs, *self._weights.shape)
+        velocity = None
+        if self._velocity is not None:
+            velocity = self._buffer("velocity", block.epochs, *self._velocity.shape)
+        self._program.execute(
+            UpdateArguments(
+                epochs=block.epochs,
+                updates=block.updates,
                 batch=self._plan.batch_size,
-                last=laps.last,
-                lanes=self._layout.filled_up,
-                visitors=self._layout.lanes,
+                last_batch=block.last_batch,
+                padded_lanes=self._layout.padded_lanes,
+                index_lanes=self._layout.lanes,
                 threads=threads,
                 x=_pointer(x),
                 y=_pointer(y),
-                rows=_pointer(rows),
-                weights=_pointer(weights),
-                velocity=_pointer(velocity),
+                indices=_pointer(indices),
+                weights=_pointer(self._weights),
+                velocity=_pointer(self._velocity),
                 lr=_pointer(self._lr),
                 losses=_pointer(losses),
-                ends_w=_pointer(ends_w),
-                ends_v=_pointer(ends_v),
+                epoch_weights=_pointer(weights),
+                epoch_velocity=_pointer(velocity),
             )
         )
         seconds = time.perf_counter() - start
-        params, *buffers = map(self._layout.unpack, ends)
-        own = losses[..., : self._layout.lanes].clone()
-        return _Call(own, params, buffers[0] if buffers else [], seconds)
+        return _Call(
+            losses[..., : self._layout.lanes].clone(),
+            self._layout.unpack(weights),
+            [] if velocity is None else self._layout.unpack(velocity),
+            seconds,
+        )
 
-    def threads(self, laps: Laps) -> int:
-        """As many as there are, where starting them is little beside what they have to do."""
-        plan = self._plan
-        work = self._moved[0].numel() * plan.batch_size  # of an update
-        alone = self._layout.filled_up == self._layout.group  # threads share each update
-        updates = 1 if alone else laps.laps * laps.updates
-        return torch.get_num_threads() if updates * work >= SPLIT_WORK else 1
+    def threads(self, block: EpochBlock) -> int:
+        """All of PyTorch's, where starting them takes little of the time of a call."""
+        only_group = self._layout.padded_lanes == self._layout.group  # threads share each update
+        updates = 1 if only_group else block.epochs * block.updates
+        return torch.get_num_threads() if updates * self._work >= SPLIT_WORK else 1
 
-    def _own(self, name: str, *shape: int) -> Tensor:
-        """Memory that is used by all calls, since new takes longer to get than to fill."""
+    def _buffer(self, name: str, *shape: int) -> Tensor:
+        """Memory that all calls use, since new memory takes longer to get than to fill."""
         size = torch.Size(shape).numel()
-        if name not in self._memory or self._memory[name].numel() < size:
-            self._memory[name] = torch.empty(size)
-        return self._memory[name][:size].view(shape)
+        if name not in self._buffers or self._buffers[name].numel() < size:
+            self._buffers[name] = torch.empty(size)
+        return self._buffers[name][:size].view(shape)
 
 
 def _pointer(tensor: Tensor | None) -> int | None:

@@ -1,7 +1,7 @@
-"""The update of a program in C.
+"""The update of a program as C functions, which updates.c calls.
 
-What an update does is written in `gdrun.training.sgd` and `gdrun.training.models` alone: it is
-recorded as PyTorch executes it, for one lane, and turned into functions in C that updates.c calls.
+What an update does is written in `gdrun.training.sgd` and `gdrun.training.models` alone. Here it is
+traced for one lane and turned into two functions: `gradient` of some rows, and `descend`.
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from torch import Tensor
 from gdrun.compiler.arrays import Array, in_memory
 from gdrun.compiler.codegen import function
 from gdrun.compiler.spec import ProgramSpec
-from gdrun.compiler.trace import record
+from gdrun.compiler.trace import trace
 from gdrun.compiler.writer import Code
 from gdrun.training.gradients import lane_gradients
 from gdrun.training.models import mean_losses
@@ -25,25 +25,25 @@ GRADIENT = (
 DESCEND = "real *restrict w, real *restrict v, real lr, const real *restrict g, real *restrict work"
 
 
-def functions(program: ProgramSpec) -> str:
-    """What is particular to a program, as updates.c includes it.
+def functions(spec: ProgramSpec) -> str:
+    """The text of functions.h: all C that is particular to a program.
 
     Raises:
-        Exception: PyTorch has changed what is private to it, or what it records of an update.
+        Exception: PyTorch has changed something private to it, or how it executes an update.
     """
-    gradients = [_gradient(program, rows) for rows in program.pieces]
-    descent = _descent(program)
+    gradients = [_gradient(spec, rows) for rows in spec.pieces]
+    descent = _descent(spec)
     cases = "".join(
         f"    case {rows}:\n        gradient_{rows}(w, x, y, share, g, loss, work);\n"
         "        break;\n"
-        for rows in program.pieces
+        for rows in spec.pieces
     )
-    sizes = program.network.sizes
+    sizes = spec.network.sizes
     constants = {
-        "PARAMETERS": program.network.parameters,
+        "PARAMETERS": spec.network.parameters,
         "FEATURES": sizes[0],
         "OUTPUTS": sizes[-1],
-        "ROWS": program.rows,
+        "ROWS": spec.rows,
         "WORK": max(work for _, work in (*gradients, descent)),
     }
     return "\n".join(
@@ -58,57 +58,57 @@ def functions(program: ProgramSpec) -> str:
     )
 
 
-def _gradient(program: ProgramSpec, rows: int) -> tuple[str, int]:
-    """The gradient of the loss over some rows of one lane, times their share of the batch."""
-    network = program.network
+def _gradient(spec: ProgramSpec, rows: int) -> tuple[str, int]:
+    """The mean loss over B rows of one lane, and its gradient times the rows' share of the batch.
+
+    Shapes: w and g (P,), x (B, D), y (B, O).
+    """
+    network = spec.network
     params = network.init([0])
     shapes = [tensor.shape for tensor in params]
     x, y = torch.zeros(1, rows, network.sizes[0]), torch.zeros(1, rows, network.sizes[-1])
 
-    def gradient(*given: Tensor) -> Sequence[Tensor]:
-        *params, x, y, share = given
+    def gradient(*inputs: Tensor) -> Sequence[Tensor]:
+        *params, x, y, share = inputs
         leaves = tuple(w.requires_grad_() for w in params)
-        losses = mean_losses(network, program.loss_name, leaves, x, y)
+        losses = mean_losses(network, spec.loss_name, leaves, x, y)
         return (losses.detach(), *lane_gradients(losses, leaves, share))
 
-    given = [*params, x, y, torch.ones(1)]
-    places = [in_memory("x", x.shape), in_memory("y", y.shape), Array((1,), lambda _: "share")]
+    share = Array((1,), lambda _: "share")
     return function(
-        Code(program.lanes, program.width),
+        Code(spec.lanes, spec.width),
         f"gradient_{rows}({GRADIENT})",
-        record(gradient, given),
-        [*_side_by_side("w", shapes), *places],
-        [in_memory("loss", (1,)), *_side_by_side("g", shapes)],
+        trace(gradient, [*params, x, y, torch.ones(1)]),
+        [*_consecutive("w", shapes), in_memory("x", x.shape), in_memory("y", y.shape), share],
+        [in_memory("loss", (1,)), *_consecutive("g", shapes)],
     )
 
 
-def _side_by_side(pointer: str, shapes: Sequence[torch.Size]) -> list[Array]:
-    """Arrays one after the other from a pointer on."""
-    found, start = [], 0
+def _consecutive(pointer: str, shapes: Sequence[torch.Size]) -> list[Array]:
+    """Arrays that lie one after the other in memory, the first at a pointer."""
+    arrays, start = [], 0
     for shape in shapes:
-        found.append(in_memory(f"({pointer} + {start})" if start else pointer, shape))
+        arrays.append(in_memory(f"({pointer} + {start})" if start else pointer, shape))
         start += shape.numel()
-    return found
+    return arrays
 
 
-def _descent(program: ProgramSpec) -> tuple[str, int]:
-    """How the gradient moves all weights of a lane, which are a row of numbers."""
-    rule, numbers = program.rule, (1, 1, program.network.parameters)
+def _descent(spec: ProgramSpec) -> tuple[str, int]:
+    """How the gradient moves the weights (and velocity) of one lane: w, v and g are (P,)."""
+    rule, shape = spec.rule, (1, 1, spec.network.parameters)
     names = ["w", "v"] if rule.momentum else ["w"]
 
-    def move(*given: Tensor) -> Sequence[Tensor]:
-        weights, *velocity, lr, g = given
+    def move(*inputs: Tensor) -> Sequence[Tensor]:
+        weights, *velocity, lr, g = inputs
         descend(rule, (weights,), tuple(velocity), lr, (g,))
         return weights, *velocity
 
-    rows = [in_memory(name, numbers) for name in names]
+    moved = [in_memory(name, shape) for name in names]
     return function(
-        Code(program.lanes, program.width),
+        Code(spec.lanes, spec.width),
         f"descend({DESCEND})",
-        record(
-            move, [*(torch.zeros(numbers) for _ in names), torch.ones(1, 1, 1), torch.ones(numbers)]
-        ),
-        [*rows, Array((1, 1, 1), lambda _: "lr"), in_memory("g", numbers)],
-        # Each is moved when all that it was needed for is worked out, as it was when recorded.
-        rows,
+        trace(move, [*(torch.zeros(shape) for _ in names), torch.ones(1, 1, 1), torch.ones(shape)]),
+        [*moved, Array((1, 1, 1), lambda _: "lr"), in_memory("g", shape)],
+        # Written in place: the trace has each new value after all uses of the old one.
+        moved,
     )

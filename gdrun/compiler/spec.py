@@ -1,4 +1,4 @@
-"""What a compiled program depends on, and so which one executes a plan's updates."""
+"""What a compiled program depends on: the specification of a plan's program."""
 
 from dataclasses import dataclass
 
@@ -8,29 +8,29 @@ from gdrun.training.models import Network, Problem
 from gdrun.training.sgd import SGD
 from gdrun.training.state import Plan
 
-# Floats in a vector, by what PyTorch calls the processor's capability.
+# Floats in a vector register, by PyTorch's name for the processor's capability.
 WIDTHS = {"AVX512": 16, "AVX2": 8}
 OTHER_WIDTH = 4
-# Up to so many units in a layer, vectors of lanes are faster than vectors of units.
-NARROW = 64
-# Numbers in flight when rows go through the network, of all lanes computed together; or as many as
-# there are weights, whose gradients are added up after each piece.
-PIECE_NUMBERS = 2**12
-MOST_NUMBERS = 2**26  # where rows at a time are asked for
-ROUND = 4  # rows, that sums are in registers for at a time
+# Vectors of lanes are faster than vectors of units up to this many units in a layer.
+MAX_UNITS_FOR_LANES = 64
+# Activations of all lanes of a vector while a piece of a batch goes through the network. More are
+# allowed where there are more weights than that, since their gradients are added after each piece.
+PIECE_ACTIVATIONS = 2**12
+MAX_ACTIVATIONS = 2**26  # where the config sets the rows of a piece
+ROUND = 4  # pieces are multiples of the rows whose sums are in registers together
 
 
 @dataclass(frozen=True)
 class ProgramSpec:
-    """Everything that a compiled program depends on.
+    """Everything about an update that its program depends on.
 
     Attributes:
         network, loss_name: what is minimised.
         rule: how a gradient moves the weights.
-        rows: how many go through the network at a time, at most.
-        pieces: how many do.
-        lanes: are computed together, as one vector.
-        width: floats in a vector.
+        rows: rows of the largest piece; a larger batch goes through the network in pieces.
+        pieces: all sizes of pieces, in rows.
+        lanes: lanes that are computed together, as one vector; 1: vectors are of units.
+        width: floats in a vector register.
     """
 
     network: Network
@@ -43,15 +43,15 @@ class ProgramSpec:
 
 
 def spec_for(problem: Problem, plan: Plan) -> ProgramSpec:
-    """The program that executes a plan's updates."""
+    """The specification of the program that executes a plan's updates."""
     network = problem.network
     width = WIDTHS.get(torch.backends.cpu.get_cpu_capability(), OTHER_WIDTH)
     # A vector of lanes costs little more than one of them.
-    together = 2 * len(plan.lanes) > width and max(network.sizes) <= NARROW
+    together = 2 * len(plan.lanes) > width and max(network.sizes) <= MAX_UNITS_FOR_LANES
     lanes = width if together else 1
-    rows = _piece(problem, plan.batch_size, lanes)
-    sizes = {plan.batch_size, plan.last_batch(problem.data.rows)}
-    pieces = {piece for size in sizes for piece in (min(size, rows), size % rows) if piece}
+    rows = _piece_rows(problem, plan.batch_size, lanes)
+    batches = {plan.batch_size, plan.last_batch(problem.data.rows)}
+    pieces = {piece for batch in batches for piece in (min(batch, rows), batch % rows) if piece}
     return ProgramSpec(
         network=network,
         loss_name=problem.loss_name,
@@ -63,12 +63,17 @@ def spec_for(problem: Problem, plan: Plan) -> ProgramSpec:
     )
 
 
-def _piece(problem: Problem, batch: int, lanes: int) -> int:
-    """How many rows of a batch go through the network at a time: as asked for, or what pays."""
-    a_row = lanes * sum(problem.network.sizes)
+def _piece_rows(problem: Problem, batch: int, lanes: int) -> int:
+    """How many rows go through the network at a time: as the config says, or what is fastest."""
+    activations_per_row = lanes * sum(problem.network.sizes)
     if problem.chunk_rows:
-        return min(batch, problem.chunk_rows, max(1, MOST_NUMBERS // a_row))
-    numbers = max(PIECE_NUMBERS, lanes * problem.network.parameters)
-    most = -(-numbers // (a_row * ROUND)) * ROUND
-    equal = -(-batch // -(-batch // most))
-    return min(batch, -(-equal // ROUND) * ROUND)
+        return min(batch, problem.chunk_rows, max(1, MAX_ACTIVATIONS // activations_per_row))
+    activations = max(PIECE_ACTIVATIONS, lanes * problem.network.parameters)
+    most = _ceil(activations, activations_per_row * ROUND) * ROUND
+    equal = _ceil(batch, _ceil(batch, most))  # pieces of about the same size
+    return min(batch, _ceil(equal, ROUND) * ROUND)
+
+
+def _ceil(a: int, b: int) -> int:
+    """⌈a / b⌉."""
+    return -(-a // b)

@@ -1,7 +1,7 @@
-"""The operations that a computation on tensors comes to, autograd's among them.
+"""The operations that a computation on tensors executes, those of its backward pass included.
 
-They are PyTorch's own (`aten`), with some of the larger replaced by what they are made of. In what
-is recorded nothing is changed in place: each operation gives something new.
+They are PyTorch's own (`torch.ops.aten`); some of the larger are replaced by smaller ones that
+they consist of. A trace is functional: an operation in place becomes one with a new result.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,8 +16,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 aten = torch.ops.aten
 
-# Made of operations that few others are made of.
-COMPOSED = (
+# Replaced by smaller operations, by PyTorch's own decompositions.
+DECOMPOSED = (
     aten.mse_loss,
     aten.mse_loss_backward,
     aten.huber_loss,
@@ -32,9 +32,9 @@ COMPOSED = (
 
 @dataclass(frozen=True)
 class Value:
-    """A tensor, by its place in a recording."""
+    """A tensor in a trace, by its number."""
 
-    place: int
+    number: int
 
 
 @dataclass(frozen=True)
@@ -43,8 +43,8 @@ class Operation:
 
     Attributes:
         name: as in `torch.ops.aten`.
-        arguments: values, numbers and sequences of numbers.
-        result: what it gives.
+        arguments: values, Python numbers and sequences of them.
+        result: the value that it computes.
         shape: of the result.
     """
 
@@ -55,15 +55,15 @@ class Operation:
 
 
 @dataclass(frozen=True)
-class Recording:
-    """A computation: from its inputs, by operations one after the other, to its outputs."""
+class Trace:
+    """A computation: its inputs, its operations in the order of execution, its outputs."""
 
     inputs: tuple[Value, ...]
     operations: tuple[Operation, ...]
     outputs: tuple[Value, ...]
 
     def uses(self) -> dict[Value, int]:
-        """How often each value is asked for."""
+        """How often each value is an argument or an output."""
         counts: dict[Value, int] = {}
         arguments = (a for operation in self.operations for a in operation.arguments)
         for value in (*arguments, *self.outputs):
@@ -72,17 +72,17 @@ class Recording:
         return counts
 
 
-def record(function: Callable[..., Sequence[Tensor]], inputs: Sequence[Tensor]) -> Recording:
-    """What a function does to tensors of these shapes, whatever they hold."""
-    recorder = _Recorder()
-    given = tuple(map(recorder.value, inputs))
-    with recorder:
-        found = function(*inputs)
-    outputs = tuple(map(recorder.value, found))
-    return _without_the_unused(Recording(given, tuple(recorder.operations), outputs))
+def trace(function: Callable[..., Sequence[Tensor]], inputs: Sequence[Tensor]) -> Trace:
+    """What a function does to tensors of these shapes, whatever their elements are."""
+    tracer = _Tracer()
+    input_values = tuple(map(tracer.value, inputs))
+    with tracer:
+        results = function(*inputs)
+    outputs = tuple(map(tracer.value, results))
+    return _without_unused(Trace(input_values, tuple(tracer.operations), outputs))
 
 
-class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class _Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Sees each operation below autograd."""
 
     def __init__(self) -> None:
@@ -97,7 +97,7 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return False
 
     def value(self, tensor: Tensor) -> Value:
-        """What a tensor holds now. Those that autograd keeps are others, of the same memory."""
+        """The present value of a tensor, found by its memory: autograd keeps tensors of its own."""
         return self._values.get(_memory(tensor)) or self._new(tensor)
 
     def _new(self, tensor: Tensor) -> Value:
@@ -108,17 +108,17 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
-        named = kwargs or {}
-        if func in _composed():
+        keywords = kwargs or {}
+        if func in _decompositions():
             with self:
-                found = _composed()[func](*args, **named)
+                found = _decompositions()[func](*args, **keywords)
             if func._schema.is_mutable:  # lists of tensors, the first of which are changed
                 for tensor, new in zip(args[0], found, strict=True):
                     self._values[_memory(tensor)] = self.value(new)
                 return None
             return found
         arguments = tuple(self.value(a) if isinstance(a, Tensor) else a for a in args)
-        found = func(*args, **named)
+        found = func(*args, **keywords)
         if not (func.is_view and _memory(found) in self._values):
             name = func.overloadpacket.__name__.removesuffix("_")
             shape = tuple(found.shape)
@@ -127,21 +127,21 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 
 def _memory(tensor: Tensor) -> tuple[Any, ...]:
-    """Where the numbers of a tensor are."""
+    """Where the elements of a tensor are."""
     start = tensor.untyped_storage().data_ptr()
     return start, tensor.storage_offset(), tuple(tensor.shape), tensor.stride()
 
 
 @cache
-def _composed() -> dict[Any, Callable[..., Any]]:
-    """What operations are made of."""
+def _decompositions() -> dict[Any, Callable[..., Any]]:
+    """Operations that are replaced, and functions that execute the smaller ones instead."""
 
-    def each(function: Callable[..., Tensor]) -> Callable[..., list[Tensor]]:
-        """The same for lists of tensors, one by one."""
+    def for_each(function: Callable[..., Tensor]) -> Callable[..., list[Tensor]]:
+        """The same function for lists of tensors; other arguments are common to all."""
 
-        def of_lists(first: list[Tensor], *more: Any, **named: Any) -> list[Tensor]:
+        def of_lists(first: list[Tensor], *more: Any, **keywords: Any) -> list[Tensor]:
             lists = (m if isinstance(m, (list, tuple)) else [m] * len(first) for m in more)
-            return [function(*one, **named) for one in zip(first, *lists, strict=True)]
+            return [function(*args, **keywords) for args in zip(first, *lists, strict=True)]
 
         return of_lists
 
@@ -152,20 +152,20 @@ def _composed() -> dict[Any, Callable[..., Any]]:
         return sums + value * (a * b)
 
     return {
-        **get_decompositions(COMPOSED),
-        aten._foreach_add.List: each(add),
-        aten._foreach_add_.List: each(add),
-        aten._foreach_mul_.Scalar: each(torch.mul),
-        aten._foreach_addcmul_.Scalar: each(addcmul),
+        **get_decompositions(DECOMPOSED),
+        aten._foreach_add.List: for_each(add),
+        aten._foreach_add_.List: for_each(add),
+        aten._foreach_mul_.Scalar: for_each(torch.mul),
+        aten._foreach_addcmul_.Scalar: for_each(addcmul),
     }
 
 
-def _without_the_unused(recording: Recording) -> Recording:
-    """The same without what comes to nothing."""
-    needed = set(recording.outputs)
+def _without_unused(traced: Trace) -> Trace:
+    """The same without operations that no output depends on."""
+    needed = set(traced.outputs)
     kept = []
-    for operation in reversed(recording.operations):
+    for operation in reversed(traced.operations):
         if operation.result in needed:
             needed.update(a for a in operation.arguments if isinstance(a, Value))
             kept.append(operation)
-    return replace(recording, operations=tuple(reversed(kept)))
+    return replace(traced, operations=tuple(reversed(kept)))

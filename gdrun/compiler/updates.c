@@ -1,12 +1,13 @@
 /* Updates of gradient descent, one after the other, for lanes that never interact.
  *
- * What an update does is in functions.h, which is made for each program:
+ * What an update computes is in functions.h, which is generated for each program:
  *
- *   gradient(rows, w, x, y, share, g, loss, work)   ∇ of the mean loss over rows, times their share
- *   descend(w, v, lr, g, work)                      how it moves the weights
+ *   gradient(rows, w, x, y, share, g, loss, work)   mean loss over rows, and its ∇ times their share
+ *   descend(w, v, lr, g, work)                      moves weights and velocity by the gradient
  *
- * and the sizes: LANES that are computed together, PARAMETERS, FEATURES and OUTPUTS of a network,
- * ROWS that go through it at a time, and how many numbers these take to WORK with.
+ * and constants: the number of PARAMETERS, FEATURES and OUTPUTS of the network, the ROWS of the
+ * largest piece of a batch that goes through it at a time, and the `real` at `work` (WORK).
+ * LANES, the number of lanes in a `real`, is defined on the compiler's command line.
  */
 
 #include <pthread.h>
@@ -15,88 +16,91 @@
 #include "numbers.h"
 #include "functions.h"
 
-/* What is to be done; laps are epochs, or the part of one. Lanes are counted up to a whole number
- * of LANES, C groups of them, and lie innermost in memory. */
-struct updates {
-    int64_t laps, updates;     /* so many updates in each of so many laps */
-    int64_t batch, last;       /* rows of an update, and of a lap's last one */
-    int64_t lanes, visitors;   /* lanes, and how many of them come with numbers of rows */
-    int64_t threads;           /* that compute; what comes out doesn't depend on it */
-    const float *x, *y;        /* (N, FEATURES), (N, OUTPUTS) */
-    const int64_t *rows;       /* (laps, visitors, rows of a lap), or NULL: 0, 1, … in each */
-    float *weights, *velocity; /* (C, PARAMETERS, LANES) each, moved */
-    const float *lr;           /* (C, LANES) */
-    float *losses;             /* (laps, updates, C, LANES), of the batches before each update */
-    float *ends_w, *ends_v;    /* (laps, C, PARAMETERS, LANES), weights and velocity after each */
+/* A block of updates: some in each of several epochs, or in a part of one epoch. Lanes are padded
+ * to C groups of LANES, and are the innermost axis of all arrays but the data. */
+struct update_arguments {
+    int64_t epochs, updates;                /* updates in each of the epochs */
+    int64_t batch, last_batch;              /* rows of an update, and of the last in an epoch */
+    int64_t padded_lanes, index_lanes;      /* C * LANES, and lanes that have indices of rows */
+    int64_t threads;                        /* at most; they don't change the result */
+    const float *x, *y;                     /* (N, FEATURES), (N, OUTPUTS) */
+    const int64_t *indices;                 /* (epochs, index_lanes, rows of an epoch), the rows
+                                             * that are visited; NULL: 0, 1, … in each epoch */
+    float *weights, *velocity;              /* (C, PARAMETERS, LANES), updated; velocity: or NULL */
+    const float *lr;                        /* (C, LANES) */
+    float *losses;                          /* (epochs, updates, C, LANES), before each update */
+    float *epoch_weights, *epoch_velocity;  /* (epochs, C, PARAMETERS, LANES), after each epoch */
 };
 
-/* A batch of very many pieces is cut into slices, which threads can share. */
+/* A batch of many pieces is cut into slices, whose gradients threads can compute in parallel. The
+ * sums are the same, whatever the number of threads. */
 #define MANY_PIECES 64
 #define SLICES 8
 
 struct slice {
-    const struct updates *u;
-    int64_t lap, lane;
-    int64_t first, size;        /* where in the lap the batch begins, and its rows */
-    int64_t start, stop;        /* rows of the batch that are the slice */
+    const struct update_arguments *args;
+    int64_t epoch, lane;         /* of the block; the first lane of the group */
+    int64_t first, batch;        /* the batch: its first visit in the epoch, and its rows */
+    int64_t start, stop;         /* the rows of the batch that are in the slice */
     const real *w;
-    real *x, *y, *g, *sum, *work;
+    real *x, *y, *g, *sum, *work; /* a piece's rows and gradient; the sum of gradients */
     real loss;
 };
 
-/* Tasks, and what they have in common. */
-struct team {
-    void (*task)(void *common, int64_t number);
-    void *common;
-    int64_t tasks, next;
+/* Calls of a function with 0, 1, …, count - 1. */
+struct task_queue {
+    void (*task)(void *context, int64_t number);
+    void *context;
+    int64_t count, next;
 };
 
-static void *work_through(void *given)
+static void *run_tasks(void *argument)
 {
-    struct team *team = given;
+    struct task_queue *queue = argument;
     int64_t number;
-    while ((number = __atomic_fetch_add(&team->next, 1, __ATOMIC_RELAXED)) < team->tasks)
-        team->task(team->common, number);
+    while ((number = __atomic_fetch_add(&queue->next, 1, __ATOMIC_RELAXED)) < queue->count)
+        queue->task(queue->context, number);
     return NULL;
 }
 
-/* Have tasks done by so many threads; this one does what is left where no others can be had. */
-static void share_out(struct team team, int64_t threads)
+/* Run all tasks by at most so many threads, this one included; fewer if no more can be created. */
+static void run_parallel(struct task_queue queue, int64_t threads)
 {
     pthread_t others[threads];
-    int64_t count = 0, most = threads < team.tasks ? threads : team.tasks;
-    while (count < most - 1 && !pthread_create(&others[count], NULL, work_through, &team))
-        count++;
-    work_through(&team);
-    for (int64_t k = 0; k < count; k++)
+    int64_t created = 0, most = threads < queue.count ? threads : queue.count;
+    while (created < most - 1 && !pthread_create(&others[created], NULL, run_tasks, &queue))
+        created++;
+    run_tasks(&queue);
+    for (int64_t k = 0; k < created; k++)
         pthread_join(others[k], NULL);
 }
 
-/* The rows of LANES lanes, from some position of the lap on, next to each other. */
-static inline void gather(const struct slice *s, int64_t at, int64_t rows)
+/* Copy the rows that a group's lanes visit from a visit of the epoch on, lanes innermost. */
+static inline void gather(const struct slice *s, int64_t visit, int64_t rows)
 {
-    const struct updates *u = s->u;
-    int64_t a_lap = (u->updates - 1) * u->batch + u->last;
+    const struct update_arguments *args = s->args;
+    int64_t epoch_rows = (args->updates - 1) * args->batch + args->last_batch;
     for (int64_t l = 0; l < LANES; l++) {
-        int64_t visitor = s->lane + l < u->visitors ? s->lane + l : u->visitors - 1;
-        const int64_t *visited = u->rows ? u->rows + (s->lap * u->visitors + visitor) * a_lap : NULL;
+        int64_t lane = s->lane + l < args->index_lanes ? s->lane + l : args->index_lanes - 1;
+        const int64_t *indices =
+            args->indices ? args->indices + (s->epoch * args->index_lanes + lane) * epoch_rows : NULL;
         for (int64_t k = 0; k < rows; k++) {
-            int64_t row = visited ? visited[at + k] : at + k;
+            int64_t row = indices ? indices[visit + k] : visit + k;
             for (int64_t d = 0; d < FEATURES; d++)
-                ((float *)s->x)[(k * FEATURES + d) * LANES + l] = u->x[row * FEATURES + d];
+                ((float *)s->x)[(k * FEATURES + d) * LANES + l] = args->x[row * FEATURES + d];
             for (int64_t d = 0; d < OUTPUTS; d++)
-                ((float *)s->y)[(k * OUTPUTS + d) * LANES + l] = u->y[row * OUTPUTS + d];
+                ((float *)s->y)[(k * OUTPUTS + d) * LANES + l] = args->y[row * OUTPUTS + d];
         }
     }
 }
 
-/* The sum of the gradients of a slice's pieces, each times its share of the batch. */
-static inline void add_up(struct slice *s)
+/* A slice's part of the batch's loss and gradient: the sum over its pieces. */
+static inline void slice_gradient(struct slice *s)
 {
     real loss = R(0);
     for (int64_t at = s->start; at < s->stop; at += ROWS) {
         int64_t rows = at + ROWS < s->stop ? ROWS : s->stop - at;
-        real piece, share = R((float)rows / s->size);
+        real piece, share = R((float)rows / s->batch);
         real *restrict g = at == s->start ? s->sum : s->g;
         gather(s, s->first + at, rows);
         gradient(rows, s->w, s->x, s->y, share, g, &piece, s->work);
@@ -108,23 +112,26 @@ static inline void add_up(struct slice *s)
     s->loss = loss;
 }
 
-static void add_up_one(void *slices, int64_t number) { add_up((struct slice *)slices + number); }
-
-/* The same of a whole batch, in the first slice. */
-static void add_up_all(struct slice *slices)
+static void slice_task(void *slices, int64_t number)
 {
-    int64_t pieces = (slices->size + ROWS - 1) / ROWS;
+    slice_gradient((struct slice *)slices + number);
+}
+
+/* Loss and gradient of a whole batch, computed slice by slice and left in the first slice. */
+static void sliced_gradient(struct slice *slices)
+{
+    int64_t pieces = (slices->batch + ROWS - 1) / ROWS;
     for (int64_t k = 1; k < SLICES; k++) {
-        slices[k].lap = slices->lap;
+        slices[k].epoch = slices->epoch;
         slices[k].first = slices->first;
-        slices[k].size = slices->size;
+        slices[k].batch = slices->batch;
     }
     for (int64_t k = 0; k < SLICES; k++) {
         slices[k].start = pieces * k / SLICES * ROWS;
-        slices[k].stop = k == SLICES - 1 ? slices->size : pieces * (k + 1) / SLICES * ROWS;
+        slices[k].stop = k == SLICES - 1 ? slices->batch : pieces * (k + 1) / SLICES * ROWS;
     }
-    struct team team = {add_up_one, slices, SLICES, 0};
-    share_out(team, slices->u->lanes > LANES ? 1 : slices->u->threads);
+    struct task_queue queue = {slice_task, slices, SLICES, 0};
+    run_parallel(queue, slices->args->padded_lanes > LANES ? 1 : slices->args->threads);
     for (int64_t k = 1; k < SLICES; k++) {
         slices->loss += slices[k].loss;
         for (int64_t i = 0; i < PARAMETERS; i++)
@@ -132,71 +139,75 @@ static void add_up_all(struct slice *slices)
     }
 }
 
-/* Numbers from one buffer to the next, so that each begins with a line of the cache. */
-#define ROOM(numbers) (((int64_t)(numbers) + 15) / 16 * 16)
-#define OF_A_SLICE (ROOM(ROWS * FEATURES) + ROOM(ROWS * OUTPUTS) + 2 * ROOM(PARAMETERS) + ROOM(WORK))
+/* The `real` from one buffer to the next, so that each begins with a cache line. */
+#define PADDED(count) (((int64_t)(count) + 15) / 16 * 16)
+#define SLICE_SIZE \
+    (PADDED(ROWS * FEATURES) + PADDED(ROWS * OUTPUTS) + 2 * PADDED(PARAMETERS) + PADDED(WORK))
 
-/* All updates of the lanes of a group. */
-static void train(const struct updates *u, int64_t group, real *memory, int64_t count)
+/* All updates of a group's lanes; there is memory for as many slices as a batch has. */
+static void train_group(
+    const struct update_arguments *args, int64_t group, real *memory, int64_t slice_count)
 {
     struct slice slices[SLICES];
-    real *w = (real *)u->weights + group * PARAMETERS;
-    real *v = u->velocity ? (real *)u->velocity + group * PARAMETERS : NULL;
+    real *w = (real *)args->weights + group * PARAMETERS;
+    real *v = args->velocity ? (real *)args->velocity + group * PARAMETERS : NULL;
     real lr;
-    memcpy(&lr, u->lr + group * LANES, sizeof lr);
-    for (int64_t k = 0; k < count; k++) {
+    memcpy(&lr, args->lr + group * LANES, sizeof lr);
+    for (int64_t k = 0; k < slice_count; k++) {
         struct slice *s = slices + k;
-        s->u = u, s->lane = group * LANES, s->w = w;
-        s->x = memory + k * OF_A_SLICE;
-        s->y = s->x + ROOM(ROWS * FEATURES);
-        s->g = s->y + ROOM(ROWS * OUTPUTS);
-        s->sum = s->g + ROOM(PARAMETERS);
-        s->work = s->sum + ROOM(PARAMETERS);
+        s->args = args, s->lane = group * LANES, s->w = w;
+        s->x = memory + k * SLICE_SIZE;
+        s->y = s->x + PADDED(ROWS * FEATURES);
+        s->g = s->y + PADDED(ROWS * OUTPUTS);
+        s->sum = s->g + PADDED(PARAMETERS);
+        s->work = s->sum + PADDED(PARAMETERS);
     }
-    for (int64_t lap = 0; lap < u->laps; lap++) {
-        for (int64_t k = 0; k < u->updates; k++) {
+    for (int64_t epoch = 0; epoch < args->epochs; epoch++) {
+        for (int64_t k = 0; k < args->updates; k++) {
             struct slice *s = slices;
-            s->lap = lap;
-            s->first = k * u->batch;
-            s->size = k == u->updates - 1 ? u->last : u->batch;
+            s->epoch = epoch;
+            s->first = k * args->batch;
+            s->batch = k == args->updates - 1 ? args->last_batch : args->batch;
             s->start = 0;
-            s->stop = s->size;
-            if (s->size < MANY_PIECES * ROWS)
-                add_up(s);
+            s->stop = s->batch;
+            if (s->batch < MANY_PIECES * ROWS)
+                slice_gradient(s);
             else
-                add_up_all(s);
+                sliced_gradient(s);
             descend(w, v, lr, s->sum, s->work);
-            memcpy(u->losses + (lap * u->updates + k) * u->lanes + s->lane, &s->loss, sizeof lr);
+            int64_t update = epoch * args->updates + k;
+            memcpy(args->losses + update * args->padded_lanes + s->lane, &s->loss, sizeof(real));
         }
-        int64_t place = (lap * (u->lanes / LANES) + group) * PARAMETERS;
-        memcpy((real *)u->ends_w + place, w, PARAMETERS * sizeof(real));
+        int64_t place = (epoch * (args->padded_lanes / LANES) + group) * PARAMETERS;
+        memcpy((real *)args->epoch_weights + place, w, PARAMETERS * sizeof(real));
         if (v)
-            memcpy((real *)u->ends_v + place, v, PARAMETERS * sizeof(real));
+            memcpy((real *)args->epoch_velocity + place, v, PARAMETERS * sizeof(real));
     }
 }
 
-struct groups {
-    const struct updates *u;
+struct training {
+    const struct update_arguments *args;
     int failed;
 };
 
-static void train_one(void *given, int64_t group)
+static void group_task(void *context, int64_t group)
 {
-    struct groups *groups = given;
-    int64_t count = groups->u->batch < MANY_PIECES * ROWS ? 1 : SLICES;
-    real *memory = aligned_alloc(64, (count * OF_A_SLICE * sizeof(real) + 63) / 64 * 64);
+    struct training *training = context;
+    int64_t slice_count = training->args->batch < MANY_PIECES * ROWS ? 1 : SLICES;
+    size_t bytes = (slice_count * SLICE_SIZE * sizeof(real) + 63) / 64 * 64;
+    real *memory = aligned_alloc(64, bytes);
     if (memory)
-        train(groups->u, group, memory, count);
+        train_group(training->args, group, memory, slice_count);
     else
-        groups->failed = 1;
+        training->failed = 1;
     free(memory);
 }
 
-/* 0, or 1 where memory is out. */
-int run(const struct updates *u)
+/* Execute a block of updates. Returns 0, or 1 if there was no memory for the computation. */
+int execute_updates(const struct update_arguments *args)
 {
-    struct groups groups = {u, 0};
-    struct team team = {train_one, &groups, u->lanes / LANES, 0};
-    share_out(team, u->lanes > LANES ? u->threads : 1);
-    return groups.failed;
+    struct training training = {args, 0};
+    struct task_queue queue = {group_task, &training, args->padded_lanes / LANES, 0};
+    run_parallel(queue, args->padded_lanes > LANES ? args->threads : 1);
+    return training.failed;
 }

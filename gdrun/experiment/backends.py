@@ -6,7 +6,7 @@ from typing import Literal
 
 from torch import Tensor
 
-from gdrun.compiler import program_cache
+from gdrun.compiler import build, program_cache
 from gdrun.compiler.executor import compiled
 from gdrun.compiler.spec import ProgramSpec, spec_for
 from gdrun.config.schema import Engine
@@ -54,13 +54,13 @@ def executor(problem: Problem, plan: Plan, engine: Engine) -> Execute:
     """
     if engine != "compiled":
         return eagerly
-    run = program_cache.find(spec_for(problem, plan))
-    if run is None:
+    program = program_cache.find(spec_for(problem, plan))
+    if program is None:
         raise OutputError(
             f"engine: the compiled program is gone from {program_cache.cache_directory()}",
             "run the command again, which builds it anew, or use engine: eager",
         )
-    return compiled(run)
+    return compiled(program)
 
 
 def _possible(experiment: ExperimentPlan, member: RunPlan) -> Choice:
@@ -81,7 +81,7 @@ def _possible(experiment: ExperimentPlan, member: RunPlan) -> Choice:
     if not _fits(problem, plan):
         return Choice("eager", "a program would read too much of the file at a time")
     built = program_cache.find(spec_for(problem, plan)) is not None
-    if not built and (obstacle := program_cache.why_not()):
+    if not built and (obstacle := build.obstacle()):
         return Choice("eager", obstacle)
     if asked == "compiled":
         return Choice("compiled", "as asked for", builds=not built)
@@ -93,8 +93,8 @@ def _fits(problem: Problem, plan: Plan) -> bool:
     data = problem.data
     if isinstance(data.x, Tensor):
         return True
-    visitors = 1 if plan.sampling == "sequential" else len(plan.lanes)
-    return visitors * plan.batch_size * (data.x.shape[1] + data.y.shape[1]) <= BLOCK_NUMBERS
+    index_lanes = 1 if plan.sampling == "sequential" else len(plan.lanes)
+    return index_lanes * plan.batch_size * (data.x.shape[1] + data.y.shape[1]) <= BLOCK_NUMBERS
 
 
 def choices(experiment: ExperimentPlan) -> dict[str, Choice]:

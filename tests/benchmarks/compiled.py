@@ -55,13 +55,13 @@ def posed(job: Job) -> tuple[Problem, Plan]:
 def gdrun(job: Job) -> float:
     """Training seconds of an update of all lanes, compiled."""
     problem, plan = posed(job)
-    program = spec_for(problem, plan)
-    if program_cache.find(program) is None and program_cache.build([program], lambda: False):
+    spec = spec_for(problem, plan)
+    if program_cache.find(spec) is None and program_cache.build([spec], lambda: False):
         raise RuntimeError("no program could be built")
-    run = program_cache.find(program)
-    assert run
+    program = program_cache.find(spec)
+    assert program
     state = initial_state(problem, plan)
-    for _ in train(problem, plan, state, compiled(run)):
+    for _ in train(problem, plan, state, compiled(program)):
         pass
     return state.seconds / state.updates
 

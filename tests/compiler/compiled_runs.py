@@ -27,12 +27,12 @@ MANY = tuple(Lane(0.01 / (1 + k), k) for k in range(17))
 
 def program_of(problem: Problem, plan: Plan) -> Execute:
     """Execute updates by their program, built if it isn't there."""
-    program = spec_for(problem, plan)
-    if program_cache.find(program) is None:
-        assert program_cache.build([program], lambda: False) == {}
-    run = program_cache.find(program)
-    assert run
-    return compiled(run)
+    spec = spec_for(problem, plan)
+    if program_cache.find(spec) is None:
+        assert program_cache.build([spec], lambda: False) == {}
+    program = program_cache.find(spec)
+    assert program
+    return compiled(program)
 
 
 def descend_compiled(problem: Problem, plan: Plan) -> tuple[list[Segment], TrainState]:

@@ -1,4 +1,4 @@
-"""C made from recorded computations computes what PyTorch does; and so do the functions of C."""
+"""C generated from traces computes what PyTorch does; and so do the functions of numbers.h."""
 
 import ctypes
 import subprocess
@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from gdrun.compiler import program_cache
+from gdrun.compiler import build
 from gdrun.compiler.arrays import in_memory
 from gdrun.compiler.codegen import function
-from gdrun.compiler.trace import Recording, Value, record
+from gdrun.compiler.trace import Trace, Value, trace
 from gdrun.compiler.writer import Code
 from gdrun.training.gradients import lane_gradients
 from gdrun.training.models import ACTIVATIONS, LOSSES, Network, mean_losses
@@ -24,7 +24,7 @@ Computation = Callable[..., Sequence[Tensor]]
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    if obstacle := program_cache.why_not():
+    if obstacle := build.obstacle():
         pytest.skip(obstacle)
     return tmp_path_factory.mktemp("c")
 
@@ -33,26 +33,15 @@ def compiled(place: Path, source: str, lanes: int) -> ctypes.CDLL:
     """A library from source that includes numbers.h."""
     number = len(list(place.glob("*.c")))
     (place / f"{number}.c").write_text(source)
-    command = [
-        *program_cache._compiler(),
-        *program_cache.OPTIONS,
-        program_cache.native(),
-        f"-DLANES={lanes}",
-    ]
-    paths = [
-        f"-I{program_cache.HERE}",
-        str(place / f"{number}.c"),
-        "-o",
-        str(place / f"{number}.so"),
-    ]
-    subprocess.run([*command, *paths, "-lm"], check=True)
+    paths = [str(place / f"{number}.c"), "-o", str(place / f"{number}.so")]
+    subprocess.run([*build.command(lanes), *paths, "-lm"], check=True)
     return ctypes.CDLL(str(place / f"{number}.so"))
 
 
 def in_c(
     place: Path, computation: Computation, inputs: Sequence[Tensor], lanes: int, width: int
 ) -> list[Tensor]:
-    """What the computation comes to in C, for each lane; inputs are (G, …), recorded as (1, …)."""
+    """What the computation comes to in C, for each lane; inputs are (G, …), traced as (1, …)."""
     one = [tensor[:1] for tensor in inputs]
     outputs = computation(*one)
     names = [f"in{k}" for k in range(len(inputs))]
@@ -64,7 +53,7 @@ def in_c(
     code, numbers = function(
         Code(lanes, width),
         f"f({', '.join(parameters)}, real *work)",
-        record(computation, one),
+        trace(computation, one),
         [in_memory(name, tensor.shape) for name, tensor in zip(names, one, strict=True)],
         [in_memory(name, tensor.shape) for name, tensor in zip(results, outputs, strict=True)],
     )
@@ -176,20 +165,20 @@ def test_functions_of_a_number(place: Path, name: str, lanes: int) -> None:
     )
 
 
-def again(recording: Recording, inputs: Sequence[Tensor]) -> list[Tensor]:
-    """Do once more what was recorded."""
-    values = dict(zip(recording.inputs, inputs, strict=True))
-    for operation in recording.operations:
+def execute(traced: Trace, inputs: Sequence[Tensor]) -> list[Tensor]:
+    """The outputs of a trace's operations, executed by PyTorch."""
+    values = dict(zip(traced.inputs, inputs, strict=True))
+    for operation in traced.operations:
         arguments = [values[a] if isinstance(a, Value) else a for a in operation.arguments]
         result = getattr(torch.ops.aten, operation.name)(*arguments)
         assert result.shape == operation.shape
         values[operation.result] = result
-    return [values[value] for value in recording.outputs]
+    return [values[value] for value in traced.outputs]
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize("loss", LOSSES)
-def test_what_is_recorded_of_a_gradient_gives_it_again(loss: str, activation: str) -> None:
+def test_the_trace_of_a_gradient_computes_it(loss: str, activation: str) -> None:
     network = Network((3, 5, 4, 2), activation)
 
     def gradient(x: Tensor, y: Tensor, share: Tensor, *params: Tensor) -> Sequence[Tensor]:
@@ -201,28 +190,28 @@ def test_what_is_recorded_of_a_gradient_gives_it_again(loss: str, activation: st
         shapes = [(1, 7, 3), (1, 7, 2), (1,)]
         return [*(torch.randn(shape) for shape in shapes), *network.init([torch.seed()])]
 
-    recording = record(gradient, any_inputs())
+    traced = trace(gradient, any_inputs())
     inputs = any_inputs()
-    found = again(recording, [tensor.clone() for tensor in inputs])
+    found = execute(traced, [tensor.clone() for tensor in inputs])
     for one, expected in zip(found, gradient(*inputs), strict=True):
         torch.testing.assert_close(one, expected)
-    # Nothing that comes to nothing, and only what has a counterpart in C.
-    assert all(recording.uses().get(operation.result) for operation in recording.operations)
+    # Each result is used, and each operation has a counterpart in C.
+    assert all(traced.uses().get(operation.result) for operation in traced.operations)
     names = [f"p{k}" for k in range(len(inputs))]
     function(
         Code(1, 8),
         "f()",
-        recording,
+        traced,
         [in_memory(name, tensor.shape) for name, tensor in zip(names, inputs, strict=True)],
         [in_memory("r", tensor.shape) for tensor in found],
     )
 
 
 def test_what_has_no_counterpart_in_c_is_named() -> None:
-    recording = record(lambda x: [torch.cumsum(x, 1)], [torch.zeros(1, 3)])
+    traced = trace(lambda x: [torch.cumsum(x, 1)], [torch.zeros(1, 3)])
     array = in_memory("x", (1, 3))
     with pytest.raises(KeyError, match="cumsum"):
-        function(Code(1, 8), "f()", recording, [array], [array])
+        function(Code(1, 8), "f()", traced, [array], [array])
 
 
 def test_large_buffers_are_not_on_the_stack(place: Path) -> None:
@@ -231,9 +220,9 @@ def test_large_buffers_are_not_on_the_stack(place: Path) -> None:
     def computation(x: Tensor) -> Sequence[Tensor]:
         return [torch.bmm((x * 2).relu(), (x + 1).relu())]
 
-    recording = record(computation, [x])
+    traced = trace(computation, [x])
     array = in_memory("x", x.shape)
-    _, numbers = function(Code(1, 8), "f()", recording, [array], [in_memory("y", x.shape)])
+    _, numbers = function(Code(1, 8), "f()", traced, [array], [in_memory("y", x.shape)])
     assert numbers >= 2 * 300 * 300
     (found,), (expected,) = in_c(place, computation, [x], 1, 8), computation(x)
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-3)

@@ -12,6 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gdrun.compiler.executor import _Calls
+from gdrun.compiler.program_cache import Program
+from gdrun.compiler.spec import spec_for
 from gdrun.results.events import Lane, Segment, Series
 from gdrun.results.history import Recorder
 from gdrun.results.log_rows import epoch_lines, step_lines
@@ -236,7 +238,8 @@ def test_the_first_call_takes_no_more_time_and_memory_than_others(
     rows: int, hidden: tuple[int, ...], batch: int, most: int
 ) -> None:
     problem, plan = make_problem(rows=rows, hidden=hidden), make_plan(batch, epochs=99)
-    calls = _Calls(lambda _: None, problem, plan, initial_state(problem, plan))
+    program = Program(spec_for(problem, plan), lambda _: None)
+    calls = _Calls(program, problem, plan, initial_state(problem, plan))
     assert calls.first <= most
 
 

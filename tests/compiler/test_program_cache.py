@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from gdrun.compiler import program_cache
+from gdrun.compiler import build, program_cache
 from gdrun.compiler.spec import spec_for
 from tests.compiler.compiled_runs import experiment_of, program_of
 from tests.problems import make_plan, make_problem
@@ -70,11 +70,11 @@ def test_only_the_programs_used_last_are_kept(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("GDRUN_CACHE", str(tmp_path))
-    monkeypatch.setattr(program_cache, "KEPT", 2)
+    monkeypatch.setattr(program_cache, "MAX_PROGRAMS", 2)
     for number in range(4):
         (tmp_path / f"{number}.so").touch()
         os.utime(tmp_path / f"{number}.so", (number, number))
-    for name, age in (("build-new", 0), ("build-old", 2 * program_cache.A_DAY)):
+    for name, age in (("build-new", 0), ("build-old", 2 * program_cache.DAY)):
         (tmp_path / name).mkdir()
         os.utime(tmp_path / name, (time.time() - age,) * 2)
     program_cache._prune()
@@ -124,7 +124,7 @@ def test_a_compiler_may_come_with_arguments(
 ) -> None:
     monkeypatch.setenv("CC", "cc -g")
     monkeypatch.setenv("GDRUN_CACHE", str(tmp_path))
-    assert program_cache.why_not() is None
+    assert build.obstacle() is None
     program = spec_for(make_problem(), make_plan(3))
     assert program_cache.build([program], lambda: False) == {}
     assert program_cache.find(program)
