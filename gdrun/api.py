@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from gdrun.analysis.sweep_result import SweepResult
+from gdrun.config import timing
+from gdrun.config.methods import with_method
 from gdrun.config.read import configure
 from gdrun.config.schema import METHODS, Method, RunConfig
 from gdrun.errors import ConfigError, OutputError
-from gdrun.experiment.backends import settle
-from gdrun.experiment.estimate import timed
 from gdrun.experiment.execute import execute
-from gdrun.experiment.plan import prepare
+from gdrun.experiment.prepare import prepare_command
+from gdrun.results.progress import RunProgress
 from gdrun.results.run import Failure, RunResult
 from gdrun.storage.lock import locked
 from gdrun.storage.manifest import root_of
@@ -91,9 +92,9 @@ def sweep(
     """
     given = {"lr": lr, "batch_size": batch_size, "target": target}
     grid = {key: value for key, value in given.items() if value is not None}
-    events = _run("sweep", config, output_dir, name, {**settings, "sweep": grid})
-    (answer,) = (event for event in events if isinstance(event, SweepResult))
-    return answer
+    results = _run("sweep", config, output_dir, name, {**settings, "sweep": grid})
+    (sweep,) = (event for event in results if isinstance(event, SweepResult))
+    return sweep
 
 
 def _run(
@@ -103,13 +104,11 @@ def _run(
     name: str | None,
     settings: Mapping[str, Any],
 ) -> tuple[RunResult | SweepResult, ...]:
-    """What a command comes to, run after run."""
+    """The results of a command, run after run."""
     if name is not None and output_dir is None:
         raise ConfigError(f"name {name!r}: needs an output_dir to make that directory in")
-    experiment = prepare(command, configure(config, settings))
-    experiment, _ = settle(experiment)
-    if command == "sweep":
-        experiment = timed(experiment)
+    requested = with_method(configure(config, settings), command)
+    experiment = prepare_command(command, requested, estimate=False).experiment
     arguments = f"{command!r}, …" if command in METHODS else "…"
     called = f"gdrun.{'train' if command in METHODS else command}({arguments})"
     with ExitStack() as stack:
@@ -118,13 +117,17 @@ def _run(
             planned = plan_directory(Path(output_dir), name, command)
             directory = make_directory(planned, exact=name is not None)
             stack.enter_context(locked(root_of(directory)))
-        events = stack.enter_context(closing(execute(experiment, directory, called)))
-        found = [event for event in events if isinstance(event, RunResult | SweepResult | Failure)]
-    failures = [event for event in found if isinstance(event, Failure)]
+        events = execute(experiment, directory, called, timing=timing.DEFAULT)
+        results = [
+            event
+            for event in stack.enter_context(closing(events))
+            if not isinstance(event, RunProgress)
+        ]
+    failures = [event for event in results if isinstance(event, Failure)]
     if failures:
         lines = [line for failure in failures for line in failure.lines]
         raise OutputError(lines, *(hint for failure in failures for hint in failure.hints))
-    return tuple(event for event in found if not isinstance(event, Failure))
+    return tuple(event for event in results if isinstance(event, RunResult | SweepResult))
 
 
 def _results(events: Sequence[RunResult | SweepResult]) -> tuple[RunResult, ...]:

@@ -14,9 +14,11 @@ import pytest
 from gdrun.__main__ import main
 from gdrun.api import compare, train
 from gdrun.compiler import build
+from gdrun.config import timing
 from gdrun.config.schema import RunConfig
+from gdrun.config.timing import Timing
 from gdrun.experiment.execute import execute
-from gdrun.experiment.plan import prepare
+from gdrun.experiment.plan import plan_experiment
 from gdrun.results.run import RunResult
 from tests.command_line import Invoke, Outcome
 from tests.run_files import edit
@@ -67,7 +69,7 @@ def _leave_the_process_as_it_was() -> Iterator[None]:
 @pytest.fixture
 def _many_segments(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every update ends a segment, so that a run can be stopped anywhere."""
-    monkeypatch.setattr("gdrun.training.backend.SEGMENT_SECONDS", 0.0)
+    monkeypatch.setattr(timing, "DEFAULT", Timing(segment=0.0))
 
 
 @pytest.fixture(scope="session")
@@ -92,7 +94,7 @@ def swept(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, RunConfig, li
         sampling="reshuffle",
         sweep={"lr": [0.01, 0.1, 0.9, 1e5], "batch_size": [2, 5, "full"]},
     )
-    return place, config, list(execute(prepare("sweep", config), place))
+    return place, config, list(execute(plan_experiment("sweep", config), place))
 
 
 DATA = {"rows": 12, "val_fraction": 0.25}
@@ -111,7 +113,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, l
     grid = {"lr": [0.05, 0.1], "batch_size": [2, "full"]}
     config = small_config(seeds=2, sweep=grid, data={"rows": 9}, plot={"enabled": False})
     (place / "grid").mkdir()
-    events = execute(prepare("sweep", config), place / "grid", "gdrun sweep")
+    events = execute(plan_experiment("sweep", config), place / "grid", "gdrun sweep")
     results["grid"] = [event for event in events if isinstance(event, RunResult)]
     for k, name in enumerate(results):
         edit(place / name, started=f"2026-11-0{k + 1}T12:00:00+00:00")

@@ -4,11 +4,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from gdrun.config.timing import DEFAULT, Timing
 from gdrun.data.dataset import Dataset
 from gdrun.results.events import Lane, Segment
 from gdrun.training.loop import train
 from gdrun.training.models import Network, Problem
+from gdrun.training.sgd import SGD
 from gdrun.training.state import Plan, TrainState, initial_state
+from tests.segments import ends_of_lane
+
+OPTIONS = ("momentum", "nesterov", "weight_decay")  # of the optimizer
 
 
 def make_problem(
@@ -39,13 +44,17 @@ def make_problem(
 def make_plan(batch_size: int, epochs: int = 3, lr: float = 0.05, **more: object) -> Plan:
     """A plan with one lane, unless `lanes` says otherwise."""
     settings: dict[str, object] = {"lanes": (Lane(lr, 0),), **more}
+    options = {name: settings.pop(name) for name in OPTIONS if name in settings}
+    settings["optimizer"] = SGD(**options)  # type: ignore[arg-type]
     return Plan(batch_size=batch_size, epochs=epochs, **settings)  # type: ignore[arg-type]
 
 
-def descend(problem: Problem, plan: Plan) -> tuple[list[Segment], TrainState]:
+def descend(
+    problem: Problem, plan: Plan, timing: Timing = DEFAULT
+) -> tuple[list[Segment], TrainState]:
     """Train from the start to the end."""
     state = initial_state(problem, plan)
-    return list(train(problem, plan, state)), state
+    return list(train(problem, plan, state, timing=timing)), state
 
 
 def step_losses(segments: list[Segment], lane: int = 0) -> list[float]:
@@ -55,8 +64,8 @@ def step_losses(segments: list[Segment], lane: int = 0) -> list[float]:
 
 def train_losses(segments: list[Segment], lane: int = 0) -> list[float]:
     """The losses of a lane over all rows, at the ends of epochs."""
-    evaluations = [segment.evaluations[lane] for segment in segments if segment.ends_epoch]
-    return [e.train_loss for e in evaluations if e and e.train_loss is not None]
+    ends = [ends_of_lane(segment.ends, lane) for segment in segments if segment.ends]
+    return [train for epochs in ends for _, train, _ in epochs if train is not None]
 
 
 Array = NDArray[np.float64]

@@ -19,12 +19,9 @@ def gdrun(directory: str, out: str, args: tuple[str, ...], ready: Connection) ->
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
     from gdrun.__main__ import main
-    from gdrun.experiment import train_run
-    from gdrun.storage import run_log
+    from gdrun.config import timing
 
-    train_run.CHECKPOINT_SHARE = 0.5
-    train_run.CHECKPOINT_SECONDS = 0.02
-    run_log.FLUSH_SECONDS = 0.02
+    timing.DEFAULT = timing.Timing(checkpoint_share=0.5, checkpoint=0.02, flush=0.02)
     sys.argv = ["gdrun", *args]
     main()
 

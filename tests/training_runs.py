@@ -3,9 +3,12 @@
 from itertools import count
 from pathlib import Path
 
+from gdrun.config import timing as intervals
 from gdrun.config.schema import RunConfig
-from gdrun.experiment.execute import execute, take_up
-from gdrun.experiment.plan import prepare
+from gdrun.config.timing import Timing
+from gdrun.experiment.execute import execute
+from gdrun.experiment.plan import plan_experiment
+from gdrun.experiment.resume import resume_experiment
 from gdrun.results.run import RunResult
 
 
@@ -15,17 +18,23 @@ def small_config(**settings: object) -> RunConfig:
 
 
 def run(
-    command: str, config: RunConfig, place: Path, stop_after: int | None = None
+    command: str,
+    config: RunConfig,
+    place: Path,
+    stop_after: int | None = None,
+    timing: Timing | None = None,
 ) -> list[RunResult]:
     """Train in a directory, from where it was left if it was; stop after so many segments."""
     place.mkdir(exist_ok=True)
-    experiment = prepare(command, config)
+    experiment = plan_experiment(command, config)
     if (place / "run.json").exists():
-        experiment = take_up(experiment, place)
+        experiment = resume_experiment(experiment, place)
     segments = count(1)
     stops = {"now": False}
     results = []
-    for event in execute(experiment, place, stop=lambda: stops["now"]):
+    for event in execute(
+        experiment, place, stop=lambda: stops["now"], timing=timing or intervals.DEFAULT
+    ):
         if isinstance(event, RunResult):
             results.append(event)
         else:

@@ -1,4 +1,4 @@
-"""What a command is about to do, in words: its plan, how long it will take, and what is odd."""
+"""What a command is about to do, in words: its plan, how long it will take, notes on its data."""
 
 from typing import TYPE_CHECKING
 
@@ -15,47 +15,50 @@ from gdrun.storage.lock import is_locked
 from gdrun.storage.manifest import root_of
 from gdrun.storage.run_dir import to_json
 from gdrun.terminal.console import console, write
-from gdrun.terminal.live import headline
+from gdrun.terminal.progress_table import headline
 from gdrun.terminal.tables import plan_as_json, plan_lines
 from gdrun.text import count, duration, rates_in_words, visible
 
 if TYPE_CHECKING:
     from gdrun.experiment.plan import ExperimentPlan
 
-NAMED = 20  # columns left out that are listed
+MAX_COLUMNS = 20  # columns left out that are listed
 
 
-def print_plan(command: str, options: TrainingOptions) -> None:
-    """What `--dry-run` shows: the config, and what it comes to.
+def preview(command: str, options: TrainingOptions) -> None:
+    """Print what `--dry-run` shows: the config, and what would be done with it.
 
     Raises:
         GdrunError: the request or the data is wrong.
     """
     request = make_request(command, options)
-    from gdrun.experiment import execute
-    from gdrun.experiment.plan import prepare
+    if request.resumes and is_locked(root_of(request.directory)):
+        raise ConfigError(f"{request.directory}: another process is training it")
+    from gdrun.experiment.prepare import prepare_command
 
-    experiment = prepare(command, request.config)
-    if request.resumes:
-        if is_locked(root_of(request.directory)):
-            raise ConfigError(f"{request.directory}: another process is training it")
-        experiment = execute.take_up(experiment, request.directory, KEPT_ROWS)
-    tracks = tracks_of(experiment)
-    seconds = forecast(experiment, options)
+    prepared = prepare_command(
+        command,
+        request.config,
+        resume=request.directory if request.resumes else None,
+        keep_rows=KEPT_ROWS,
+        jobs=jobs_of(options),
+        preview=True,
+    )
+    experiment = prepared.experiment
+    runs = progress_of_runs(experiment)
     if options.json:
-        write(to_json(plan_as_json(request.directory, request.config, tracks, seconds)))
+        plan = plan_as_json(request.directory, request.config, runs, prepared.seconds)
+        write(to_json(plan))
         return
     out = console(soft_wrap=True)
     out.print(Text("\n".join(visible(line) for line in dump_config(request.config).split("\n"))))
     out.print(headline(experiment.description, how(experiment)))
-    for note in oddities(experiment):
+    for note in data_notes(experiment):
         out.print(note)
-    from gdrun.experiment.backends import choices, in_words
-
-    out.print(*(Text(line, style="dim") for line in in_words(choices(experiment))), sep="\n")
-    out.print(*(Text(visible(line)) for line in plan_lines(request.directory, tracks)), sep="\n")
-    if seconds is not None:
-        out.print(extent(experiment, seconds, jobs_of(options)))
+    out.print(*(Text(line, style="dim") for line in prepared.engines), sep="\n")
+    out.print(*(Text(visible(line)) for line in plan_lines(request.directory, runs)), sep="\n")
+    if prepared.seconds is not None:
+        out.print(extent(experiment, prepared.seconds, jobs_of(options)))
 
 
 def jobs_of(options: TrainingOptions) -> int:
@@ -63,49 +66,34 @@ def jobs_of(options: TrainingOptions) -> int:
     return options.jobs if isinstance(options, SweepOptions) else 1
 
 
-def forecast(experiment: "ExperimentPlan", options: TrainingOptions) -> float | None:
-    """About how many seconds a sweep takes; None for what isn't one."""
-    if experiment.command != "sweep":
-        return None
-    from gdrun.experiment.backends import as_far_as_built
-    from gdrun.experiment.estimate import estimate_seconds
-
-    settled, more = as_far_as_built(experiment)
-    return max(0.0, estimate_seconds(settled, jobs_of(options)) + more)
-
-
 def extent(experiment: "ExperimentPlan", seconds: float, jobs: int) -> Text:
     """How much there is to train, and how long that will take."""
-    names = {member.series.name for member in experiment.left}
-    tracks = [track for track in tracks_of(experiment) if track.series.name in names]
-    left = sum(track.total - track.updates for track in tracks)
+    names = {run.name for run in experiment.left}
+    runs = [each for each in progress_of_runs(experiment) if each.series.name in names]
+    left = sum(progress.total - progress.updates for progress in runs)
     if not left:
         return Text("nothing is left to train")
-    lanes = experiment.members[0].series.lanes
-    lrs = len(experiment.members[0].series.lrs)
-    jobs = min(jobs, len(tracks))
-    side = f", {jobs} at a time" if jobs > 1 else ""
+    series = experiment.runs[0].series
+    lanes, lrs = len(series.lanes), len(series.lrs)
+    at_a_time = min(jobs, len(runs))
+    side_by_side = f", {at_a_time} at a time" if at_a_time > 1 else ""
     return Text(
-        f"{count(len(tracks), 'run')} of {count(len(lanes), 'lane')} "
-        f"({count(lrs, 'learning rate')} × {count(len(lanes) // lrs, 'seed')}), "
-        f"{count(left, 'update')}{side}: about {duration(seconds)}"
+        f"{count(len(runs), 'run')} of {count(lanes, 'lane')} "
+        f"({count(lrs, 'learning rate')} × {count(lanes // lrs, 'seed')}), "
+        f"{count(left, 'update')}{side_by_side}: about {duration(seconds)}"
     )
 
 
-def tracks_of(experiment: "ExperimentPlan") -> list[RunProgress]:
-    """Where each run of an experiment starts."""
-    from gdrun.experiment.train_run import track_of
+def progress_of_runs(experiment: "ExperimentPlan") -> list[RunProgress]:
+    """How far each run of an experiment is before it starts, or is resumed."""
+    from gdrun.experiment.train_run import progress_of
 
-    standings = experiment.standings or {}
-    return [
-        track_of(experiment, member, standings.get(member.series.name))
-        for member in experiment.members
-    ]
+    return [progress_of(experiment, run) for run in experiment.runs]
 
 
 def how(experiment: "ExperimentPlan") -> str:
-    """How the descent goes, in a few words."""
-    config: RunConfig = experiment.members[0].config  # that of the others but for the batch size
+    """How the training goes, in a few words."""
+    config: RunConfig = experiment.runs[0].config  # that of the others but for the batch size
     parts = [rates_in_words(config.lr), config.sampling]
     if config.momentum:
         parts.append(f"{'Nesterov ' if config.nesterov else ''}momentum {config.momentum:g}")
@@ -120,12 +108,12 @@ def how(experiment: "ExperimentPlan") -> str:
     return " · ".join(parts)
 
 
-def oddities(experiment: "ExperimentPlan") -> list[Text]:
-    """What is odd about the data, and about a run that is gone on with."""
+def data_notes(experiment: "ExperimentPlan") -> list[Text]:
+    """What the user should know about the data, and about a run that is resumed."""
     notes = list(experiment.notes)
     names = experiment.problem.data.left_out
     if names:
-        more = f" and {len(names) - NAMED:,} more" if len(names) > NAMED else ""
-        listed = ", ".join(excerpt(name) for name in names[:NAMED])
+        more = f" and {len(names) - MAX_COLUMNS:,} more" if len(names) > MAX_COLUMNS else ""
+        listed = ", ".join(excerpt(name) for name in names[:MAX_COLUMNS])
         notes.insert(0, f"no features, for want of numbers or a name: {listed}{more}")
     return [Text(f"note: {visible(note)}", style="yellow") for note in notes]

@@ -1,4 +1,4 @@
-"""What a command line asks for: the config and the directory of a run, new or to go on with."""
+"""What a command line requests: a config, and the directory of a run that is new or resumed."""
 
 import shlex
 from dataclasses import dataclass, replace
@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from gdrun.cli.options import TrainingOptions
 from gdrun.config.identity import refuse_changes
+from gdrun.config.methods import with_method
 from gdrun.config.read import load_config, validate
 from gdrun.config.schema import RunConfig
 from gdrun.errors import ConfigError
@@ -20,12 +21,13 @@ Options = TypeVar("Options", bound=TrainingOptions)
 
 @dataclass(frozen=True)
 class Request:
-    """What a command line asks for.
+    """What a command line requests.
 
     Attributes:
-        command: `compare` or a method.
-        config: the config that comes of it all.
-        directory: where it is to be written: to be made or, if `resumes`, gone on in.
+        command: `compare`, `sweep` or a method.
+        config: the config that results from file, settings and flags.
+        directory: where it is to be written: still to be made, unless it `resumes` what is there.
+        resumes: whether it does.
     """
 
     command: str
@@ -34,8 +36,8 @@ class Request:
     resumes: bool
 
     @property
-    def to_go_on(self) -> str:
-        """The command that goes on with it."""
+    def resume_command(self) -> str:
+        """The command that resumes it."""
         return f"gdrun {self.command} --resume {shlex.quote(str(self.directory))}"
 
 
@@ -48,25 +50,25 @@ def with_run_found(options: Options) -> Options:
 
 
 def make_request(command: str, options: TrainingOptions) -> Request:
-    """Read the config, or that of the run to go on with, and say where everything goes.
+    """Read the config, or that of the run to resume, and say where everything goes.
 
     Raises:
-        ConfigError: the config or the run's name is wrong, or differs from the run to go on with.
+        ConfigError: the config or the run's name is wrong, or differs from that of the resumed run.
         DataError: what is left of that is damaged.
         OutputError: it can't be read.
     """
     settings, flags = options.set or (), options.overrides()
     directory = options.resume
     if directory is None:
-        config = load_config(options.config, settings, flags)
+        config = with_method(load_config(options.config, settings, flags), command)
         planned = plan_directory(options.output_dir or OUTPUTS, options.name, command)
         return Request(command, config, planned, resumes=False)
     if options.name is not None or options.output_dir is not None:
         raise ConfigError(
-            "--resume goes on in the run's own directory: leave out --name and --output-dir"
+            "--resume writes to the run's own directory: leave out --name and --output-dir"
         )
     with output_errors(directory, "read"):
         layer = saved_layer(directory, command)
-    asked = load_config(options.config, settings, flags, base=layer)
-    refuse_changes(validate(layer), asked)
-    return Request(command, asked, directory, resumes=True)
+    config = with_method(load_config(options.config, settings, flags, base=layer), command)
+    refuse_changes(with_method(validate(layer), command), config)
+    return Request(command, config, directory, resumes=True)

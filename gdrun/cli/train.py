@@ -4,6 +4,7 @@ import time
 from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.text import Text
@@ -11,39 +12,53 @@ from rich.text import Text
 from gdrun.analysis.sweep_result import SweepResult
 from gdrun.cli.drawing import draw, load_early
 from gdrun.cli.options import TrainingOptions
-from gdrun.cli.preview import extent, how, jobs_of, oddities, print_plan, tracks_of
-from gdrun.cli.request import make_request, with_run_found
+from gdrun.cli.preview import data_notes, extent, how, jobs_of, preview, progress_of_runs
+from gdrun.cli.request import Request, make_request, with_run_found
 from gdrun.cli.startup import loading
+from gdrun.config import timing
 from gdrun.errors import OutputError
-from gdrun.experiment.signals import stop_on_signals
+from gdrun.experiment.signals import StopRequest, stop_on_signals
 from gdrun.results.compare import compare_results
 from gdrun.results.events import Status
 from gdrun.results.file_names import SWEEP
 from gdrun.results.history import KEPT_ROWS
-from gdrun.results.progress import RunProgress
 from gdrun.results.run import Failure, RunResult, group_status
 from gdrun.storage.lock import locked
 from gdrun.storage.manifest import read_manifest, root_of
 from gdrun.storage.run_dir import make_directory, to_json
 from gdrun.terminal.console import complain, console, table_console, write
-from gdrun.terminal.live import make_view
+from gdrun.terminal.live import View, make_view
 from gdrun.terminal.sweep_tables import sweep_report, sweep_result_as_json
 from gdrun.terminal.tables import result_notes, result_table, results_as_json, written
 from gdrun.text import visible
 
+if TYPE_CHECKING:
+    from gdrun.experiment.prepare import PreparedCommand
+
 
 @dataclass
 class Outcome:
-    """What a command has come to so far."""
+    """What a command has done so far.
 
+    Attributes:
+        request: what it was asked to do, with the directory that it writes to; None before there
+            is one.
+        runs: how many runs it trains.
+        results, failures: of the runs that have ended or were stopped.
+        sweep: the result of a sweep.
+        pictures: those drawn.
+    """
+
+    request: Request | None = None
+    runs: int = 0
     results: list[RunResult] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
-    answer: SweepResult | None = None
-    drawn: list[Path] = field(default_factory=list)
+    sweep: SweepResult | None = None
+    pictures: list[Path] = field(default_factory=list)
 
 
 def train_and_report(command: str, options: TrainingOptions, command_line: str) -> Status:
-    """Train what a command asks for, draw it, and print what came of it.
+    """Train what a command requests, draw it, and print the results.
 
     Results go to stdout, progress and messages to stderr.
 
@@ -55,124 +70,160 @@ def train_and_report(command: str, options: TrainingOptions, command_line: str) 
     progress = Console(quiet=True) if options.quiet else messages
     options = with_run_found(options)
     if options.dry_run:
-        print_plan(command, options)
+        preview(command, options)
         return "done"
-    jobs = jobs_of(options)
     outcome = Outcome()
-    directory = None
-    with stop_on_signals() as stop, ExitStack() as stack:
+    with stop_on_signals() as stop, ExitStack() as locks:
         try:
             with make_view(progress) as view:
-                if options.resume:  # before anything is read that another process may change
-                    read_manifest(options.resume)  # no lock is left where no run is
-                    stack.enter_context(locked(root_of(options.resume)))
-                request = make_request(command, options)
-                view.say("loading PyTorch")
-                with loading():
-                    from gdrun.experiment.backends import settle
-                    from gdrun.experiment.estimate import estimate_seconds, timed
-                    from gdrun.experiment.execute import execute, take_up
-                    from gdrun.experiment.plan import prepare
-
-                if stop():
-                    raise KeyboardInterrupt
-                stop.at_once = True
-                experiment = prepare(command, request.config, view.say)
-                if request.resumes:
-                    view.say("reading what was logged")
-                    experiment = take_up(experiment, request.directory, KEPT_ROWS)
-                remarks = oddities(experiment)
-                experiment, engines = settle(experiment, view.say, stop)
-                remarks += [Text(visible(line), style="dim") for line in engines]
-                if command == "sweep":
-                    view.say("timing a moment of each run")
-                    experiment = timed(experiment)
-                    remarks.append(extent(experiment, estimate_seconds(experiment, jobs), jobs))
-                stop.at_once = False
-                for remark in remarks:
-                    progress.print(remark, soft_wrap=True)
+                request, prepared = _prepare(command, options, view, stop, locks)
+                for note in _notes(prepared, jobs_of(options)):
+                    progress.print(note, soft_wrap=True)
                 if not request.resumes:
                     made = make_directory(request.directory, exact=options.name is not None)
                     request = replace(request, directory=made)
-                    stack.enter_context(locked(root_of(made)))
-                directory = request.directory
-                plot, began = request.config.plot, time.monotonic()
-                view.begin(experiment.description, how(experiment), tracks_of(experiment))
-                events = execute(experiment, directory, command_line, stop, KEPT_ROWS, jobs)
-                with closing(events):
-                    for event in events:
-                        match event:
-                            case RunResult():
-                                outcome.results.append(event)
-                            case Failure():
-                                outcome.failures.append(event)
-                            case SweepResult():
-                                outcome.answer = event
-                            case RunProgress():
-                                view.show(event)
-                            case _:
-                                view.update(event.series, event.segment)
-                        load_early(plot, began)
-                outcome.results = experiment.in_order(outcome.results)
-                found = outcome.results, outcome.answer
-                outcome.drawn.extend(draw(*found, directory, plot, view, messages, stop))
+                    locks.enter_context(locked(root_of(made)))
+                outcome.request = request
+                _train(request, prepared, command_line, jobs_of(options), view, stop, outcome)
+                plot, found = request.config.plot, (outcome.results, outcome.sweep)
+                outcome.pictures += draw(*found, request.directory, plot, view, messages, stop)
         except KeyboardInterrupt:
             stop.ask()
         except OutputError as error:
-            if directory is None:
+            if outcome.request is None:
                 raise
-            hint = f"what was written before is kept; to go on: {request.to_go_on}"
+            hint = f"what was written before is kept; to resume: {outcome.request.resume_command}"
             raise OutputError(error.problems, *error.hints, hint) from error
-    if directory is None:
+    if outcome.request is None:
         messages.print(Text("interrupted: nothing was begun", style="yellow"))
         return "interrupted"
-    status = group_status(outcome.results, len(experiment.members), outcome.failures)
-    _print_results(options, directory, status, outcome, interrupted=stop())
+    return _report(outcome.request, outcome, options, messages, interrupted=stop())
+
+
+def _prepare(
+    command: str, options: TrainingOptions, view: View, stop: StopRequest, locks: ExitStack
+) -> "tuple[Request, PreparedCommand]":
+    """Read the request and prepare what it trains, with the lock of what it resumes held."""
+    if options.resume:  # before anything is read that another process may change
+        read_manifest(options.resume)  # no lock is left where no run is
+        locks.enter_context(locked(root_of(options.resume)))
+    request = make_request(command, options)
+    view.say("loading PyTorch")
+    with loading():
+        from gdrun.experiment.prepare import prepare_command
+
+    if stop():
+        raise KeyboardInterrupt
+    stop.at_once = True
+    prepared = prepare_command(
+        command,
+        request.config,
+        resume=request.directory if request.resumes else None,
+        keep_rows=KEPT_ROWS,
+        jobs=jobs_of(options),
+        on_progress=view.say,
+        stop=stop,
+    )
+    stop.at_once = False
+    return request, prepared
+
+
+def _notes(prepared: "PreparedCommand", jobs: int) -> list[Text]:
+    """What is printed before the training begins."""
+    notes = data_notes(prepared.experiment)
+    notes += [Text(visible(line), style="dim") for line in prepared.engines]
+    if prepared.seconds is not None:
+        notes.append(extent(prepared.experiment, prepared.seconds, jobs))
+    return notes
+
+
+def _train(
+    request: Request,
+    prepared: "PreparedCommand",
+    command_line: str,
+    jobs: int,
+    view: View,
+    stop: StopRequest,
+    outcome: Outcome,
+) -> None:
+    """Train, show the progress, and note results in the outcome as they come."""
+    from gdrun.experiment.execute import execute
+
+    experiment = prepared.experiment
+    outcome.runs, began = len(experiment.runs), time.monotonic()
+    view.begin(experiment.description, how(experiment), progress_of_runs(experiment))
+    events = execute(
+        experiment, request.directory, command_line, stop, KEPT_ROWS, jobs, timing.DEFAULT
+    )
+    with closing(events):
+        for event in events:
+            match event:
+                case RunResult():
+                    outcome.results.append(event)
+                case Failure():
+                    outcome.failures.append(event)
+                case SweepResult():
+                    outcome.sweep = event
+                case progress:
+                    view.show(progress)
+            load_early(request.config.plot, began)
+    outcome.results = experiment.in_order(outcome.results)
+
+
+def _report(
+    request: Request,
+    outcome: Outcome,
+    options: TrainingOptions,
+    messages: Console,
+    *,
+    interrupted: bool,
+) -> Status:
+    """Print results, failures and how to resume; the status that the command ends with."""
+    status = group_status(outcome.results, outcome.runs, outcome.failures)
+    _print_results(request.directory, outcome, options, status, interrupted=interrupted)
     if outcome.failures:
         hints = [hint for failure in outcome.failures for hint in failure.hints]
-        go_on = f"what was written is kept; to go on: {request.to_go_on}"
-        complain(
-            [line for failure in outcome.failures for line in failure.lines],
-            dict.fromkeys([*hints, go_on]),
-        )
-    if not stop():
+        resume = f"what was written is kept; to resume: {request.resume_command}"
+        lines = [line for failure in outcome.failures for line in failure.lines]
+        complain(lines, dict.fromkeys([*hints, resume]))
+    if not interrupted:
         return status
     if not options.quiet:
         line = "interrupted: what was finished is saved"
         if status == "interrupted":
-            line += f"; to go on: {request.to_go_on}"
+            line += f"; to resume: {request.resume_command}"
         messages.print(Text(visible(line), style="yellow"), soft_wrap=True)
     return "interrupted"
 
 
 def _print_results(
-    options: TrainingOptions,
     directory: Path,
-    status: Status,
     outcome: Outcome,
+    options: TrainingOptions,
+    status: Status,
     *,
     interrupted: bool,
 ) -> None:
-    results, answer = outcome.results, outcome.answer
-    comparison = compare_results(results, answer.target if answer else None)
+    results, sweep = outcome.results, outcome.sweep
+    comparison = compare_results(results, sweep.target if sweep else None)
     if options.json:
         content = results_as_json(
-            directory, status, comparison, results, outcome.drawn, interrupted=interrupted
+            directory, status, comparison, results, outcome.pictures, interrupted=interrupted
         )
-        extra = {"answer": sweep_result_as_json(answer, directory)} if answer else {}
+        extra = {"answer": sweep_result_as_json(sweep, directory)} if sweep else {}
         failures = [asdict(failure) for failure in outcome.failures]
         write(to_json({**content, **extra, "failures": failures}))
     elif options.quiet:
         write(f"{directory}\n")
     else:
         out = table_console()
-        if answer:
-            for part in sweep_report(answer, directory, out):
+        if sweep:
+            for part in sweep_report(sweep, directory, out):
                 out.print(part, crop=False)  # a command line is to be copied in one piece
         elif results:
             out.print()
             out.print(result_table(comparison, out))
             notes = result_notes(comparison, results)
             out.print(*(Text(note, style="dim") for note in notes), sep="\n")
-        lines = written(directory, results, outcome.drawn, [SWEEP] if answer else [])
+        lines = written(directory, results, outcome.pictures, [SWEEP] if sweep else [])
         out.print(*(Text(visible(line)) for line in lines), sep="\n", soft_wrap=True)

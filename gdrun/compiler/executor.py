@@ -4,21 +4,17 @@ A call executes a block: U updates in each of E epochs, or in a part of one. Sha
 to C groups of G that are computed together; P weights and biases of a lane.
 """
 
-import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
-from itertools import compress
 
 import torch
 from torch import Tensor
 
 from gdrun.compiler.epoch_blocks import EpochBlock, EpochBlocks
 from gdrun.compiler.program_cache import Program, UpdateArguments
-from gdrun.training import backend
-from gdrun.training.backend import Chunk, Execute, Losses, Weights
-from gdrun.training.evaluate import evaluate_together, evaluated_together
+from gdrun.training.backend import Backend, Chunk, Weights
 from gdrun.training.models import Params, Problem
 from gdrun.training.state import Plan, TrainState
 from gdrun.training.threads import SPLIT_WORK, threads_for
@@ -69,49 +65,27 @@ class _Layout:
         return [part.reshape(*part.shape[:2], *shape).clone() for part, shape in shaped]
 
 
-@dataclass(frozen=True)
-class _Call:
-    """What a call came to.
-
-    Attributes:
-        losses: (L, U, R).
-        params, velocity: (L, R, …) each, after each lap.
-        seconds: what it took.
-    """
-
-    losses: Tensor
-    params: list[Tensor]
-    velocity: list[Tensor]
-    seconds: float
-
-    def weights(self, lap: int) -> Weights:
-        """Those after a lap, (R, …) each."""
-        params, velocity = ([t[lap] for t in tensors] for tensors in (self.params, self.velocity))
-        return Weights(tuple(params), tuple(velocity))
+def compiled(program: Program) -> Backend:
+    """The backend that executes updates by a program, built for the same problem and plan."""
+    return Backend(partial(_chunks, program), stacks_epochs=True)
 
 
-def compiled(program: Program) -> Execute:
-    """Execute updates by the program of `spec_for` the same problem and plan."""
-    return partial(_execute, program)
-
-
-def _execute(program: Program, problem: Problem, plan: Plan, state: TrainState) -> Iterator[Chunk]:
-    """The updates after a state, whose weights are replaced."""
+def _chunks(
+    program: Program, problem: Problem, plan: Plan, state: TrainState, chunk_seconds: float
+) -> Iterator[Chunk]:
+    """The updates that follow a state, a call of the program each; the state isn't moved."""
     calls = _Calls(program, problem, plan, state)
-    done, an_epoch = state.updates, plan.updates_per_epoch(problem.data.rows)
-    if done == (state.epoch + 1) * an_epoch:
-        yield from _by_laps(problem, plan, state, done, _standing(state))
-    number = calls.first
-    while done < plan.epochs * an_epoch:
-        block = calls.blocks.after(done, number)
+    done, updates = state.updates, calls.first
+    while done < plan.epochs * plan.updates_per_epoch(problem.data.rows):
+        block = calls.blocks.after(done, updates)
         threads = calls.threads(block)
-        with threads_for(1):  # PyTorch's own would go on to wait for work where the program's are
-            call = calls.execute(block, threads)
-        yield from _by_laps(problem, plan, state, done, call)
+        with threads_for(1):  # PyTorch's own would keep waiting for work, in the program's way
+            chunk = calls.execute(block, threads)
+        yield chunk
         taken = block.epochs * block.updates
         done += taken
-        in_time = int(backend.SEGMENT_SECONDS * taken / call.seconds)
-        number = max(1, min(in_time, number * GROWTH, calls.most))
+        in_time = int(chunk_seconds * taken / chunk.seconds)
+        updates = max(1, min(in_time, updates * GROWTH, calls.most))
 
 
 class _Calls:
@@ -124,7 +98,7 @@ class _Calls:
         self._layout = _Layout(len(plan.lanes), program.spec.lanes, shapes)
         self._weights = self._layout.pack(state.params)
         self._velocity = self._layout.pack(state.velocity) if state.velocity else None
-        self._lr = self._layout.pad(plan.rates(torch.device("cpu")))
+        self._lr = self._layout.pad(plan.learning_rates(torch.device("cpu")))
         self._buffers: dict[str, Tensor] = {}
 
     @property
@@ -146,7 +120,7 @@ class _Calls:
         """Multiply-adds of an update, about."""
         return self._weights.numel() * self._plan.batch_size
 
-    def execute(self, block: EpochBlock, threads: int) -> _Call:
+    def execute(self, block: EpochBlock, threads: int) -> Chunk:
         """Execute the updates of a block."""
         start = time.perf_counter()
         x, y, indices = self.blocks.rows(block)
@@ -176,12 +150,11 @@ class _Calls:
             )
         )
         seconds = time.perf_counter() - start
-        return _Call(
-            losses[..., : self._layout.lanes].clone(),
-            self._layout.unpack(weights),
-            [] if velocity is None else self._layout.unpack(velocity),
-            seconds,
+        ends = Weights(
+            tuple(self._layout.unpack(weights)),
+            () if velocity is None else tuple(self._layout.unpack(velocity)),
         )
+        return Chunk(losses[..., : self._layout.lanes].clone(), seconds, ends)
 
     def threads(self, block: EpochBlock) -> int:
         """All of PyTorch's, where starting them takes little of the time of a call."""
@@ -199,69 +172,3 @@ class _Calls:
 
 def _pointer(tensor: Tensor | None) -> int | None:
     return None if tensor is None else tensor.data_ptr()
-
-
-def _standing(state: TrainState) -> _Call:
-    """What a call came to that ended where a state is."""
-    params, velocity = (
-        [tensor.unsqueeze(0) for tensor in each] for each in (state.params, state.velocity)
-    )
-    return _Call(torch.empty(1, 0, len(state.diverged_at)), params, velocity, 0.0)
-
-
-def _by_laps(
-    problem: Problem, plan: Plan, state: TrainState, done: int, call: _Call
-) -> Iterator[Chunk]:
-    """What a call came to: laps that are nothing special at once, others one by one."""
-    laps, updates, _ = call.losses.shape
-    known = list(_known(problem, plan, done, call))
-    a_lap = call.seconds / laps
-    an_epoch = plan.updates_per_epoch(problem.data.rows)
-    plain = 0
-    if updates == an_epoch and state.diverged_at.count(None) == len(state.diverged_at):
-        plain = _plain(plan, done // an_epoch, call, known)
-    if plain > 1:
-        losses = call.losses[:plain].flatten(0, 1)
-        yield Chunk(losses, call.weights(plain - 1), plain * a_lap, known[:plain])
-    for lap in range(plain if plain > 1 else 0, laps):
-        ends = known[lap : lap + 1] if (done + (lap + 1) * updates) % an_epoch == 0 else ()
-        yield Chunk(call.losses[lap], call.weights(lap), a_lap, ends)
-
-
-def _plain(plan: Plan, epochs: int, call: _Call, known: Sequence[Losses | None]) -> int:
-    """How many laps from the first on are epochs with finite losses, evaluated where that is due.
-
-    None of them is the last of the plan.
-    """
-    finite = call.losses.isfinite().flatten(1).all(dim=1).tolist()
-    for lap, (is_finite, losses) in enumerate(zip(finite, known, strict=True)):
-        epoch = epochs + lap + 1
-        is_known = losses is not None or epoch % plan.eval_every != 0
-        if not is_finite or not is_known or epoch == plan.epochs:
-            return lap
-        if losses and not all(map(math.isfinite, losses.train)):
-            return lap
-    return len(finite)
-
-
-def _known(problem: Problem, plan: Plan, done: int, call: _Call) -> Iterator[Losses | None]:
-    """The losses after each lap, or None where they aren't due.
-
-    Several are evaluated at once, where that can be done.
-    """
-    an_epoch = plan.updates_per_epoch(problem.data.rows)
-    laps, updates, _ = call.losses.shape
-    epochs = [divmod(done + (lap + 1) * updates, an_epoch) for lap in range(laps)]
-    due = [
-        not rest and (epoch % plan.eval_every == 0 or epoch == plan.epochs)
-        for epoch, rest in epochs
-    ]
-    together = evaluated_together(problem, len(plan.lanes))
-    left = list(compress(range(laps), due))
-    found: list[Losses] = []
-    for is_due in due:
-        if is_due and together > 1 and not found:
-            group, left = left[:together], left[together:]
-            found = evaluate_together(problem, [tensor[group] for tensor in call.params])
-            found.reverse()
-        yield found.pop() if is_due and found else None

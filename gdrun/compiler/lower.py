@@ -14,9 +14,8 @@ from gdrun.compiler.codegen import function
 from gdrun.compiler.spec import ProgramSpec
 from gdrun.compiler.trace import trace
 from gdrun.compiler.writer import Code
-from gdrun.training.gradients import lane_gradients
 from gdrun.training.models import mean_losses
-from gdrun.training.sgd import descend
+from gdrun.training.sgd import descend, lane_gradients
 
 GRADIENT = (
     "const real *restrict w, const real *restrict x, const real *restrict y, real share, "
@@ -95,12 +94,12 @@ def _consecutive(pointer: str, shapes: Sequence[torch.Size]) -> list[Array]:
 
 def _descent(spec: ProgramSpec) -> tuple[str, int]:
     """How the gradient moves the weights (and velocity) of one lane: w, v and g are (P,)."""
-    rule, shape = spec.rule, (1, 1, spec.network.parameters)
-    names = ["w", "v"] if rule.momentum else ["w"]
+    optimizer, shape = spec.optimizer, (1, 1, spec.network.parameters)
+    names = ["w", "v"] if optimizer.momentum else ["w"]
 
     def move(*inputs: Tensor) -> Sequence[Tensor]:
         weights, *velocity, lr, g = inputs
-        descend(rule, (weights,), tuple(velocity), lr, (g,))
+        descend(optimizer, (weights,), tuple(velocity), lr, (g,))
         return weights, *velocity
 
     moved = [in_memory(name, shape) for name in names]

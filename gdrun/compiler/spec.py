@@ -26,7 +26,7 @@ class ProgramSpec:
 
     Attributes:
         network, loss_name: what is minimised.
-        rule: how a gradient moves the weights.
+        optimizer: how a gradient moves the weights.
         rows: rows of the largest piece; a larger batch goes through the network in pieces.
         pieces: all sizes of pieces, in rows.
         lanes: lanes that are computed together, as one vector; 1: vectors are of units.
@@ -35,7 +35,7 @@ class ProgramSpec:
 
     network: Network
     loss_name: str
-    rule: SGD
+    optimizer: SGD
     rows: int
     pieces: tuple[int, ...]
     lanes: int
@@ -55,7 +55,7 @@ def spec_for(problem: Problem, plan: Plan) -> ProgramSpec:
     return ProgramSpec(
         network=network,
         loss_name=problem.loss_name,
-        rule=plan.rule,
+        optimizer=plan.optimizer,
         rows=rows,
         pieces=tuple(sorted(pieces)),
         lanes=lanes,

@@ -1,47 +1,52 @@
-"""Checkpoints: what a run goes on from, written so that a good one is there at every moment.
+"""Checkpoints: what a run is resumed from, written so that a good one is there at every moment.
 
-A checkpoint is a file of `torch.save` with its SHA-256 behind it, so that what was cut short or
-lost a bit is known before anything is made of it. `torch.load` reads it too, without its last line.
+A checkpoint is a file of `torch.save` with its SHA-256 behind it, so that one that was cut short or
+lost a bit is recognised before it is used. Without its last line, `torch.load` reads it, too.
 """
 
 import hashlib
 import io
 import pickle
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from gdrun.config.timing import Timing
 from gdrun.errors import DataError
+from gdrun.results.events import Segment
 from gdrun.results.file_names import CHECKPOINT, PREVIOUS_CHECKPOINT
 from gdrun.storage.atomic import flush_to_disk, read_plain, replacing
 from gdrun.storage.row_file import FileDigest
 from gdrun.training.state import TrainState
 
-VERSION = 2
+VERSION = 3
+READABLE = (2, 3)  # a version 2 also holds sums that are worked out now
 SEAL = b"\ngdrun checkpoint, sha256 "
 
 
 class _OtherVersionError(DataError):
-    """A checkpoint is sound, but of another version of gdrun."""
+    """A checkpoint is undamaged, but of another version of gdrun."""
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Where a run stood.
+    """Where a run was, and what its files held.
 
     Attributes:
         state: everything that the next update depends on.
-        config, data: fingerprints of what was asked for and of the rows.
-        marks: what the CSV files held, by name.
+        config, data: fingerprints of the config and of the rows.
+        digests: what the CSV files held, by name.
     """
 
     state: TrainState
     config: str
     data: str
-    marks: Mapping[str, FileDigest]
+    digests: Mapping[str, FileDigest]
 
 
 def save_checkpoint(directory: Path, checkpoint: Checkpoint, *, keep_last: bool = True) -> None:
@@ -52,14 +57,12 @@ def save_checkpoint(directory: Path, checkpoint: Checkpoint, *, keep_last: bool 
     Raises:
         OSError: it can't be written; the last one stands.
     """
-    state = (
-        checkpoint.state.clone()
-    )  # tensors may be parts of larger ones, which aren't to be saved
+    state = checkpoint.state.clone()  # its tensors may be views of larger ones
     content = {
         "version": VERSION,
         "config": checkpoint.config,
         "data": checkpoint.data,
-        "marks": {name: asdict(mark) for name, mark in checkpoint.marks.items()},
+        "marks": {name: asdict(digest) for name, digest in checkpoint.digests.items()},
         "state": {field.name: getattr(state, field.name) for field in fields(TrainState)},
     }
     buffer = io.BytesIO()
@@ -77,7 +80,7 @@ def save_checkpoint(directory: Path, checkpoint: Checkpoint, *, keep_last: bool 
 
 
 def last_checkpoint(directory: Path) -> tuple[Checkpoint | None, list[str]]:
-    """The last good checkpoint of a run, if it has any, and what is wrong with a newer one.
+    """The last good checkpoint of a run, if it has one, and what is wrong with a newer one.
 
     Raises:
         OSError: a file can't be read.
@@ -100,7 +103,7 @@ def last_checkpoint(directory: Path) -> tuple[Checkpoint | None, list[str]]:
     if complaints:
         raise DataError(
             complaints,
-            "no good checkpoint is left to go on from; the logs are as they were",
+            "no good checkpoint is left to resume from; the logs are as they were",
             "to train it all again, start a new run with --config "
             f"{directory / 'config.yaml'}, which gives the same rows",
         )
@@ -120,20 +123,56 @@ def load_checkpoint(path: Path) -> Checkpoint:
     try:
         content = torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
         version = content["version"]
-        if version == VERSION:
+        if version in READABLE:
             return _checkpoint(content)
     except (pickle.UnpicklingError, RuntimeError, EOFError, TypeError, KeyError, AttributeError):
         raise DataError(f"{path}: is no checkpoint of gdrun") from None
     raise _OtherVersionError(
-        f"{path}: is a checkpoint of version {version}, this gdrun reads {VERSION}",
-        "go on with the version of gdrun that wrote it",
+        f"{path}: is a checkpoint of version {version}, this gdrun reads "
+        + " and ".join(map(str, READABLE)),
+        "resume it with the version of gdrun that wrote it",
     )
 
 
 def _checkpoint(content: Mapping[str, Any]) -> Checkpoint:
     return Checkpoint(
-        state=TrainState(**content["state"]),
+        state=TrainState(**{f.name: content["state"][f.name] for f in fields(TrainState)}),
         config=content["config"],
         data=content["data"],
-        marks={name: FileDigest(**mark) for name, mark in content["marks"].items()},
+        digests={name: FileDigest(**digest) for name, digest in content["marks"].items()},
     )
+
+
+class CheckpointSchedule:
+    """When to save between the start and the end of a run: early at first, then ever more rarely.
+
+    Args:
+        every: epochs after which a checkpoint is wanted, if any.
+        timing: seconds after which one is wanted, and the share of the time that they may take.
+        trained: seconds of training that the run has behind it already.
+    """
+
+    def __init__(self, every: int | None, timing: Timing, trained: float) -> None:
+        self._every, self._timing, self._trained_before = every, timing, trained
+        self._began = self._saved = time.monotonic()
+        self._spent, self._cost = 0.0, timing.checkpoint_cost
+
+    def is_due(self, segment: Segment) -> bool:
+        """Whether to save: after so many epochs or seconds, unless training would wait too long."""
+        timing = self._timing
+        ended = segment.ends.epochs if segment.ends else ()
+        wanted = self._every and any(epoch % self._every == 0 for epoch in ended)
+        patience = min(timing.checkpoint, max(timing.first_checkpoint, self._saved - self._began))
+        if not wanted and time.monotonic() - self._saved <= patience:
+            return False
+        trained = segment.seconds - self._trained_before
+        return self._spent + self._cost <= timing.checkpoint_share * trained
+
+    @contextmanager
+    def measured(self) -> Iterator[None]:
+        """Note what saving meanwhile takes, which the next checkpoint will take, too."""
+        start = time.monotonic()
+        yield
+        self._saved = time.monotonic()
+        self._cost = self._saved - start
+        self._spent += self._cost

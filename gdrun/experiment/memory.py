@@ -1,12 +1,15 @@
-"""Whether a training fits the machine's memory, before the system has to find out.
+"""Memory: whether a training fits, before the system has to find out, and what it raises if not.
 
 Linux promises memory that it doesn't have and kills whoever uses it, so that asking too much ends
 without a message unless it is refused here.
 """
 
 import os
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+import torch
 
 from gdrun.config.schema import DataConfig, MeanEstimationData, QuadraticData, RunConfig
 from gdrun.data.order import SORTED_ROWS
@@ -15,12 +18,12 @@ from gdrun.training.models import Problem
 
 # A process's share of a container's memory, in the second and the first version of control groups.
 LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
-LANE_BYTES = 4096  # what is noted about a lane, without its records
-ROW_BYTES = 48  # of data that is made: x, y, noise, and copies on the way
+LANE_BYTES = 4096  # of a lane, without its weights and records
+ROW_BYTES = 48  # of generated data: x, y, noise, and copies on the way
 
 
 def refuse_too_many_rows(config: DataConfig) -> None:
-    """Refuse to make more rows than fit.
+    """Refuse to generate more rows than fit.
 
     Raises:
         ConfigError: they don't fit.
@@ -32,8 +35,8 @@ def refuse_too_many_rows(config: DataConfig) -> None:
 def refuse_too_many_numbers(problem: Problem, config: RunConfig) -> None:
     """Refuse networks, lanes or batches that don't fit.
 
-    Counts weights with their copies (gradient, velocity, backup), the numbers in flight in a pass
-    of rows and its way back, and the visiting order.
+    Counts weights with their copies (gradient, velocity, backup), activations of a forward and
+    backward pass, and the visiting order.
 
     Raises:
         ConfigError: they don't fit.
@@ -41,10 +44,10 @@ def refuse_too_many_numbers(problem: Problem, config: RunConfig) -> None:
     lanes = len(config.lr) * config.seeds
     rows = problem.data.rows
     weights = 6 * problem.network.parameters
-    in_flight = 4 * min(rows, problem.rows_at_once(lanes)) * sum(problem.network.sizes)
+    activations = 4 * min(rows, problem.rows_at_once(lanes)) * sum(problem.network.sizes)
     order = 8 * min(rows, SORTED_ROWS)
     _refuse(
-        lanes * (4 * (weights + in_flight + order) + LANE_BYTES),
+        lanes * (4 * (weights + activations + order) + LANE_BYTES),
         "hidden_size, lr and seeds",
         "fewer hidden units, learning rates or seeds need less",
     )
@@ -61,7 +64,7 @@ def _refuse(needed: int, keys: str, hint: str) -> None:
 
 
 def memory_bytes() -> int | None:
-    """The memory of the machine or container, in bytes; None where nobody says."""
+    """The memory of the machine or container, in bytes; None if the system doesn't say."""
     found = []
     with suppress(ValueError, OSError, AttributeError):  # Windows has no sysconf
         found.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
@@ -73,3 +76,20 @@ def memory_bytes() -> int | None:
 
 def _gigabytes(count: int) -> str:
     return f"{count / 2**30:,.3g} GiB" if count < 2**50 else f"{count / 2**30:.1e} GiB"
+
+
+@contextmanager
+def memory_errors() -> Iterator[None]:
+    """Turn what PyTorch raises when memory is short into a `MemoryError`.
+
+    Raises:
+        MemoryError: memory is short.
+    """
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise MemoryError(str(error)) from error
+    except RuntimeError as error:
+        if "can't allocate memory" not in str(error):
+            raise
+        raise MemoryError("PyTorch " + str(error)[str(error).index("can't") :]) from error

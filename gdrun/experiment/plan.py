@@ -1,32 +1,82 @@
-"""What a command is about to do, from its config: one problem, and the runs to train on it."""
+"""The plan of a command: one problem, and the runs to train on it."""
 
+import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import product
 from pathlib import Path
 from typing import Any
 
-from gdrun.config.schema import METHODS, Method, RunConfig
+from gdrun.config.methods import method_of, with_method
+from gdrun.config.schema import METHODS, Engine, Method, RunConfig, SweepConfig
 from gdrun.data.sources import load_data
 from gdrun.errors import ConfigError
-from gdrun.experiment.grid import refuse_large_batch, swept
-from gdrun.experiment.guards import memory_errors
-from gdrun.experiment.memory import refuse_too_many_numbers, refuse_too_many_rows
-from gdrun.experiment.outcome import describe
-from gdrun.experiment.resume import ResumeState
+from gdrun.experiment.memory import memory_errors, refuse_too_many_numbers, refuse_too_many_rows
 from gdrun.results.events import Lane, Series
+from gdrun.results.history import Recorder
 from gdrun.results.run import Description, RunResult
+from gdrun.storage.row_file import FileDigest
 from gdrun.training.models import Problem, build_problem
-from gdrun.training.state import Plan
+from gdrun.training.outcome import describe
+from gdrun.training.sgd import SGD
+from gdrun.training.state import Plan, TrainState
+
+# The learning rates of a sweep for which none are given: half decades around that of the config.
+HALF_DECADES = range(-3, 4)
+# Its batch sizes if none are given: the powers of this below the number of rows, and all rows.
+BATCH_FACTOR = 4
+
+
+@dataclass(frozen=True)
+class ResumeState:
+    """Where a run starts: at its beginning, or where an earlier process left it.
+
+    Attributes:
+        state: of the training.
+        recorder: the records so far.
+        digests: what the CSV files hold of them, by name; empty for files that are begun.
+        manifest: the `run.json` of a run that is resumed.
+        is_complete: whether nothing is left to do but the closing evaluation, if that.
+        fell_back: whether the last checkpoint was damaged, and the one before it taken.
+        is_outdated: whether the checkpoint is an older gdrun's, and is to be written anew first.
+        notes: what the user should know of it.
+    """
+
+    state: TrainState
+    recorder: Recorder
+    digests: Mapping[str, FileDigest]
+    manifest: Mapping[str, Any] | None = None
+    is_complete: bool = False
+    fell_back: bool = False
+    is_outdated: bool = False
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class RunPlan:
-    """One run of an experiment: its name and lanes, how to descend, and the config for it alone."""
+    """One run of an experiment.
+
+    Attributes:
+        series: its name and lanes.
+        plan: how to train.
+        config: the config that gives this run alone.
+        resumed: where an earlier process left it; None of a run that is still to begin.
+    """
 
     series: Series
     plan: Plan
     config: RunConfig
+    resumed: ResumeState | None = None
+
+    @property
+    def name(self) -> str:
+        """What it is called among the runs of its experiment."""
+        return self.series.name
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether an earlier process has trained it to its end."""
+        return self.resumed is not None and self.resumed.is_complete
 
 
 @dataclass(frozen=True)
@@ -35,25 +85,23 @@ class ExperimentPlan:
 
     Attributes:
         command: `compare`, `sweep`, or the method of its one run.
-        config: what was asked for.
+        config: as requested.
         problem: what is minimised.
         description: the same in words.
-        members: the runs.
-        saved: the `run.json` of an experiment that is gone on with.
-        standings: where its runs stand, as far as they were begun, by name.
-        notes: what the user should know of that.
-        pace: seconds an update of one lane alone takes, by batch size, where that was measured.
+        runs: in their order, the first to be trained first.
+        manifest: the `run.json` of an experiment that is resumed.
+        notes: what the user should know of what is resumed.
+        seconds_per_update: of one lane alone, by batch size, where that was measured.
     """
 
     command: str
     config: RunConfig
     problem: Problem
     description: Description
-    members: tuple[RunPlan, ...]
-    saved: Mapping[str, Any] | None = None
-    standings: Mapping[str, ResumeState] | None = None
+    runs: tuple[RunPlan, ...]
+    manifest: Mapping[str, Any] | None = None
     notes: tuple[str, ...] = ()
-    pace: Mapping[int, float] = field(default_factory=dict)
+    seconds_per_update: Mapping[int, float] = field(default_factory=dict)
 
     @property
     def is_group(self) -> bool:
@@ -63,34 +111,42 @@ class ExperimentPlan:
     @property
     def batch_sizes(self) -> list[int]:
         """Those of its runs, in their order."""
-        return [member.series.batch_size for member in self.members]
+        return [run.plan.batch_size for run in self.runs]
 
     @property
     def left(self) -> list[RunPlan]:
         """Its runs that aren't complete."""
-        standings = self.standings or {}
-        complete = {name for name, standing in standings.items() if standing.is_complete}
-        return [member for member in self.members if member.series.name not in complete]
+        return [run for run in self.runs if not run.is_complete]
 
     def in_order(self, results: Iterable[RunResult]) -> list[RunResult]:
-        """Results of its runs in their order, in whichever they came."""
-        names = [member.series.name for member in self.members]
+        """Results of its runs, in the order of the runs."""
+        names = [run.name for run in self.runs]
         return sorted(results, key=lambda result: names.index(result.series.name))
 
-    def place(self, member: RunPlan, directory: Path) -> Path:
-        """The directory of a run of the experiment in a directory."""
-        return directory / member.series.name if self.is_group else directory
+    def directory_of(self, run: RunPlan, directory: Path) -> Path:
+        """The directory of one of its runs, where the experiment has a directory."""
+        return directory / run.name if self.is_group else directory
+
+    def with_engines(self, engines: Mapping[str, Engine]) -> "ExperimentPlan":
+        """The same with other engines for some of its runs, by name."""
+        runs = [
+            replace(run, config=run.config.model_copy(update={"engine": engines[run.name]}))
+            if run.name in engines
+            else run
+            for run in self.runs
+        ]
+        return replace(self, runs=tuple(runs))
 
 
-def prepare(
-    command: str, config: RunConfig, say: Callable[[str], None] = lambda _: None
+def plan_experiment(
+    command: str, config: RunConfig, on_progress: Callable[[str], None] = lambda _: None
 ) -> ExperimentPlan:
     """Load the data, build the network and plan the runs of a command.
 
     Args:
         command: `compare`, `sweep` or a method.
-        config: what is asked for.
-        say: told how far a long reading of data is.
+        config: as requested.
+        on_progress: called with what is being done, where that takes long.
 
     Raises:
         ConfigError: the device isn't there, a batch is larger than the data, or all of it larger
@@ -99,51 +155,92 @@ def prepare(
     """
     refuse_too_many_rows(config.data)
     with memory_errors():
-        problem = build_problem(config, load_data(config.data, say))
+        problem = build_problem(config, load_data(config.data, on_progress))
     rows = problem.data.rows
     if command == "sweep":
-        runs = swept(config, rows)
-        refuse_too_many_numbers(problem, runs[0][1])
-        members = [_member(m, own, rows, f"batch-{own.batch_size}") for m, own in runs]
+        wanted = _sweep_configs(config, rows)
     else:
-        refuse_too_many_numbers(problem, config)
         methods = [method for method in METHODS if command in (method, "compare")]
-        members = [_member(method, config, rows) for method in methods]
-    return ExperimentPlan(command, config, problem, describe(problem), tuple(members))
+        wanted = [(method, method, with_method(config, method)) for method in methods]
+    refuse_too_many_numbers(problem, wanted[0][2])
+    runs = tuple(_plan_run(name, method, own, rows) for name, method, own in wanted)
+    return ExperimentPlan(command, config, problem, describe(problem), runs)
 
 
-def _member(method: Method, config: RunConfig, rows: int, name: str = "") -> RunPlan:
-    lanes = tuple(
-        Lane(lr, seed)
-        for lr, seed in product(config.lr, range(config.seed, config.seed + config.seeds))
-    )
+def _plan_run(name: str, method: Method, config: RunConfig, rows: int) -> RunPlan:
+    seeds = range(config.seed, config.seed + config.seeds)
+    lanes = tuple(Lane(lr, seed) for lr, seed in product(config.lr, seeds))
     plan = Plan(
         lanes=lanes,
-        batch_size=_batch_rows(method, config, rows),
+        batch_size=_rows_per_update(method, config, rows),
         epochs=config.epochs,
         # A full batch holds every row: there is nothing to draw, and no order that matters.
-        sampling="sequential" if method == "full" else config.sampling,
+        sampling="sequential" if config.batch_size == "full" else config.sampling,
         drop_last=config.drop_last,
-        momentum=config.momentum,
-        nesterov=config.nesterov,
-        weight_decay=config.weight_decay,
+        optimizer=SGD(config.momentum, config.nesterov, config.weight_decay),
         eval_every=config.eval_every,
     )
     return RunPlan(Series(method, plan.batch_size, lanes, name), plan, config)
 
 
-def _batch_rows(method: Method, config: RunConfig, rows: int) -> int:
-    """The rows of a batch.
+def _rows_per_update(method: Method, config: RunConfig, rows: int) -> int:
+    """The batch size as a number of rows.
 
     Raises:
         ConfigError: a mini-batch has no number of rows, or more than there are.
     """
-    if method != "minibatch":
-        return rows if method == "full" else 1
     if config.batch_size == "full":
-        raise ConfigError(
-            "batch_size: minibatch needs a number of rows, got full",
-            "gdrun full trains on all rows at once; or choose --batch-size 16",
-        )
-    refuse_large_batch("batch_size", config.batch_size, rows)
+        if method == "minibatch":
+            raise ConfigError(
+                "batch_size: minibatch needs a number of rows, got full",
+                "gdrun full trains on all rows at once; or choose --batch-size 16",
+            )
+        return rows
+    _refuse_large_batch("batch_size", config.batch_size, rows)
     return config.batch_size
+
+
+def _refuse_large_batch(key: str, size: int, rows: int) -> None:
+    if size > rows:
+        raise ConfigError(
+            f"{key}: {size} is larger than the {rows} training rows",
+            f"choose at most {rows}; `gdrun full` trains on all rows at once",
+        )
+
+
+def _sweep_configs(config: RunConfig, rows: int) -> list[tuple[str, Method, RunConfig]]:
+    """The runs of a sweep over so many training rows: one per batch size, small ones first.
+
+    Each with its name, its method, and the config that gives it alone: with all learning rates, as
+    lanes.
+
+    Raises:
+        ConfigError: a batch size is larger than the data.
+    """
+    sizes = config.sweep.batch_size or (*_powers(rows), "full")
+    for size in sizes:
+        if size != "full":
+            _refuse_large_batch("sweep.batch_size", size, rows)
+    lrs = config.sweep.lr or _around(config.lr)
+    found = []
+    for size in sorted({rows if size == "full" else size for size in sizes}):
+        method = method_of(size, rows)
+        own = config.model_copy(update={"lr": lrs, "batch_size": size, "sweep": SweepConfig()})
+        found.append((f"batch-{size}", method, with_method(own, method)))
+    return found
+
+
+def _around(lrs: tuple[float, ...]) -> tuple[float, ...]:
+    """The learning rates of a config or, if it has but one, those around it."""
+    if len(lrs) > 1:
+        return lrs
+    (lr,) = lrs
+    around = (float(f"{lr * 10 ** (k / 2):.3g}") if k else lr for k in HALF_DECADES)
+    return tuple(dict.fromkeys(rate for rate in around if 0 < rate < math.inf))
+
+
+def _powers(rows: int) -> list[int]:
+    sizes = [1]
+    while sizes[-1] * BATCH_FACTOR < rows:
+        sizes.append(sizes[-1] * BATCH_FACTOR)
+    return sizes

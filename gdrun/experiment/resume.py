@@ -1,116 +1,168 @@
-"""Where a run stands: at its start, or where an earlier process left it."""
+"""Where runs start: at their beginning, or where an earlier process left them.
+
+Nothing on the disk is changed here.
+"""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from gdrun.config.identity import fingerprint
-from gdrun.config.schema import RunConfig
-from gdrun.errors import ConfigError, DataError
+from gdrun.config.schema import Engine
+from gdrun.errors import ConfigError, DataError, OutputError
 from gdrun.experiment.checkpoint import Checkpoint, last_checkpoint
-from gdrun.results.events import Series
-from gdrun.results.file_names import CHECKPOINT, EPOCHS, STEPS
+from gdrun.experiment.memory import memory_errors
+from gdrun.experiment.plan import ExperimentPlan, ResumeState, RunPlan
+from gdrun.results.file_names import CHECKPOINT, EPOCHS, MANIFEST, PREVIOUS_CHECKPOINT, STEPS
 from gdrun.results.history import Recorder
-from gdrun.storage.manifest import current_status, final_digests
-from gdrun.storage.row_file import FileDigest, check, kept_lines
+from gdrun.storage.atomic import output_errors
+from gdrun.storage.manifest import (
+    current_status,
+    final_digests,
+    read_manifest,
+    refuse_at_work,
+    root_of,
+)
+from gdrun.storage.row_file import check, kept_lines
+from gdrun.storage.run_dir import machine_facts
 from gdrun.training.models import Problem
-from gdrun.training.state import Plan, TrainState, initial_state
+from gdrun.training.state import TrainState, initial_state
 
 
-@dataclass(frozen=True)
-class ResumeState:
-    """Where a run stands.
-
-    Attributes:
-        state: of the training.
-        recorder: the records so far.
-        marks: what the CSV files hold of them; empty for files that are begun.
-        manifest: the `run.json` of a run that is gone on with.
-        is_complete: whether nothing is left to do but the closing evaluation, if that.
-        fell_back: whether the last checkpoint was damaged, and that before it taken.
-        notes: what the user should know of it.
-    """
-
-    state: TrainState
-    recorder: Recorder
-    marks: Mapping[str, FileDigest]
-    manifest: Mapping[str, Any] | None = None
-    is_complete: bool = False
-    fell_back: bool = False
-    notes: tuple[str, ...] = ()
+def fresh(problem: Problem, run: RunPlan, keep_rows: int | None = None) -> ResumeState:
+    """The beginning of a run; `keep_rows` as in `execute`."""
+    recorder = Recorder(run.series, run.config.log_every, keep_rows)
+    return ResumeState(initial_state(problem, run.plan), recorder, {})
 
 
-def at_start(problem: Problem, plan: Plan, recorder: Recorder) -> ResumeState:
-    """Where a new run stands."""
-    return ResumeState(initial_state(problem, plan), recorder, {})
+def resume_experiment(
+    experiment: ExperimentPlan, directory: Path, keep_rows: int | None = None
+) -> ExperimentPlan:
+    """The experiment from where an earlier process left it in a directory.
 
-
-def where_left(
-    problem: Problem,
-    series: Series,
-    plan: Plan,
-    config: RunConfig,
-    directory: Path,
-    manifest: Mapping[str, Any],
-    recorder: Recorder,
-) -> ResumeState:
-    """Where an earlier process left a run; nothing is changed.
+    `keep_rows` as in `execute`. The caller holds the directory's lock.
 
     Raises:
-        ConfigError: it has more epochs behind it than are asked for.
+        ConfigError, DataError: what is there can't be resumed.
+        OutputError: a file can't be read.
+    """
+    runs = []
+    with output_errors(directory, "read"), memory_errors():
+        manifest = read_manifest(directory)
+        for run in experiment.runs:
+            place = experiment.directory_of(run, directory)
+            if place != root_of(directory):  # whose lock the caller holds
+                refuse_at_work(place)
+            if place.is_symlink() and experiment.is_group:
+                raise OutputError(f"{place}: is a link, which isn't followed")
+            runs.append(load(experiment.problem, run, place, keep_rows))
+    notes = [note for run in runs if run.resumed for note in run.resumed.notes]
+    here = machine_facts(experiment.description, torch.get_num_threads())
+    if differences := _machine_differences(manifest, here):
+        notes.append(
+            f"resumed with {differences}: last digits may differ from those of a run never stopped"
+        )
+    return replace(experiment, runs=tuple(runs), manifest=manifest, notes=tuple(notes))
+
+
+def load(problem: Problem, run: RunPlan, directory: Path, keep_rows: int | None = None) -> RunPlan:
+    """A run with where an earlier process left it, and the engine that it was begun with.
+
+    The run as it is if none has begun it.
+
+    Raises:
+        ConfigError: it has more epochs behind it than are requested.
         DataError: its checkpoints are damaged, its files or its data were changed since, or it was
             begun with another config.
         OSError: a file can't be read.
     """
+    if not (directory / MANIFEST).exists():
+        left = (CHECKPOINT, PREVIOUS_CHECKPOINT, EPOCHS, STEPS)
+        if any((directory / name).exists() for name in left):
+            raise DataError(f"{directory / MANIFEST}: is missing", "put it back as it was")
+        return run
+    manifest = read_manifest(directory)
     checkpoint, complaints = last_checkpoint(directory)
-    status = current_status(manifest, at_work=False)  # the lock is ours
     if checkpoint is None:
-        if status not in ("interrupted", "failed") or manifest.get("lanes"):
-            raise DataError(
-                f"{directory / CHECKPOINT}: is missing, and nothing else can be gone on from",
-                "put it back, or start a new run; the logs are as they were",
-            )
-        note = f"{directory}: stopped before its first checkpoint, and is begun again"
-        return replace(at_start(problem, plan, recorder), manifest=manifest, notes=(note,))
-    _refuse_others(checkpoint, problem, series, plan, config, directory)
-    an_epoch = plan.updates_per_epoch(problem.data.rows)
-    total, done = plan.epochs * an_epoch, checkpoint.state.updates
-    if done > total:
-        raise ConfigError(
-            f"{directory}: has more than the {plan.epochs} epochs behind it that are asked for",
-            f"ask for at least as many: --epochs {-(-done // an_epoch)}",
+        state = _without_checkpoint(problem, run, directory, manifest, keep_rows)
+    else:
+        _refuse_others(checkpoint, problem, run, directory, manifest)
+        state = _from_checkpoint(
+            checkpoint, complaints, problem, run, directory, manifest, keep_rows
         )
-    for name, mark in checkpoint.marks.items():
-        check(directory / name, mark)
-    epochs, steps = (kept_lines(directory / n, checkpoint.marks[n]) for n in (EPOCHS, STEPS))
+    config = run.config.model_copy(update={"engine": _engine(manifest, run.config.engine)})
+    return replace(run, config=config, resumed=state)
+
+
+def _without_checkpoint(
+    problem: Problem,
+    run: RunPlan,
+    directory: Path,
+    manifest: Mapping[str, Any],
+    keep_rows: int | None,
+) -> ResumeState:
+    """The beginning of a run that was stopped before its first checkpoint."""
+    status = current_status(manifest, at_work=False)  # the lock is ours
+    if status not in ("interrupted", "failed") or manifest.get("lanes"):
+        raise DataError(
+            f"{directory / CHECKPOINT}: is missing, and the run can't be resumed without it",
+            "put it back, or start a new run; the logs are as they were",
+        )
+    note = f"{directory}: stopped before its first checkpoint, and is begun again"
+    return replace(fresh(problem, run, keep_rows), manifest=manifest, notes=(note,))
+
+
+def _from_checkpoint(
+    checkpoint: Checkpoint,
+    complaints: Sequence[str],
+    problem: Problem,
+    run: RunPlan,
+    directory: Path,
+    manifest: Mapping[str, Any],
+    keep_rows: int | None,
+) -> ResumeState:
+    plan, state = run.plan, checkpoint.state
+    per_epoch = plan.updates_per_epoch(problem.data.rows)
+    total = plan.epochs * per_epoch
+    if state.updates > total:
+        raise ConfigError(
+            f"{directory}: has trained for more than the {plan.epochs} epochs requested",
+            f"request at least as many: --epochs {-(-state.updates // per_epoch)}",
+        )
+    for name, digest in checkpoint.digests.items():
+        check(directory / name, digest)
+    recorder = Recorder(run.series, run.config.log_every, keep_rows)
+    epochs, steps = (kept_lines(directory / n, checkpoint.digests[n]) for n in (EPOCHS, STEPS))
     try:
         recorder.read(epochs, steps)
     except (ValueError, KeyError):
         raise DataError(f"{directory}: its CSV files are not those of this run") from None
-    state = _on_device(checkpoint.state, problem.data.x.device)
-    over = done == total or state.is_over(plan, an_epoch)
-    is_complete = over and status in ("done", "diverged")
+    status = current_status(manifest, at_work=False)  # the lock is ours
+    is_over = state.updates == total or state.is_over(plan, per_epoch)
+    is_complete = is_over and status in ("done", "diverged")
     if is_complete:  # what was written after the checkpoint is to be there, too
-        for name, mark in final_digests(manifest, directory).items():
-            check(directory / name, mark, whole=True)
+        for name, digest in final_digests(manifest, directory).items():
+            check(directory / name, digest, whole=True)
     notes = [*complaints]
     if complaints:
-        notes.append("went on from the checkpoint before it")
+        notes.append("resumed from the checkpoint before it")
     notes.append(
         f"{directory}: is {status}, and only read; more --epochs extend it"
         if is_complete
-        else f"{directory}: {status} after {done // an_epoch} of {plan.epochs} epochs, goes on"
+        else f"{directory}: {status} after {state.updates // per_epoch} of {plan.epochs} epochs, "
+        "resumed"
     )
     return ResumeState(
-        state=state,
+        state=_on_device(state, problem.data.x.device),
         recorder=recorder,
-        marks=checkpoint.marks,
+        digests=checkpoint.digests,
         manifest=manifest,
         is_complete=is_complete,
         fell_back=bool(complaints),
+        is_outdated=checkpoint.config != fingerprint(run.config, run.series.method),
         notes=tuple(notes),
     )
 
@@ -118,13 +170,13 @@ def where_left(
 def _refuse_others(
     checkpoint: Checkpoint,
     problem: Problem,
-    series: Series,
-    plan: Plan,
-    config: RunConfig,
+    run: RunPlan,
     directory: Path,
+    manifest: Mapping[str, Any],
 ) -> None:
     """Refuse a checkpoint of another config, other data or another network."""
-    if checkpoint.config != fingerprint(config, series.method):
+    current = fingerprint(run.config, run.series.method)
+    if checkpoint.config not in (current, _older_fingerprint(run, manifest)):
         raise DataError(
             f"{directory}: its checkpoint was made with another config than it has now",
             "put config.yaml back as it was, or start a new run with it",
@@ -134,13 +186,21 @@ def _refuse_others(
             f"{problem.data.title}: the data is not what the run was begun with",
             "put the data back as it was, or start a new run with it",
         )
-    state, fresh = checkpoint.state, initial_state(problem, plan)
+    state, new = checkpoint.state, initial_state(problem, run.plan)
     if [_shapes(state.params), _shapes(state.velocity), len(state.diverged_at)] != [
-        _shapes(fresh.params),
-        _shapes(fresh.velocity),
-        len(fresh.diverged_at),
+        _shapes(new.params),
+        _shapes(new.velocity),
+        len(new.diverged_at),
     ]:
         raise DataError(f"{directory}: the checkpoint is of another network")
+
+
+def _older_fingerprint(run: RunPlan, manifest: Mapping[str, Any]) -> str:
+    """That of a gdrun whose configs of `full` and `sgd` held the batch size of `minibatch`."""
+    config = manifest.get("config")
+    batch_size = config.get("batch_size") if isinstance(config, dict) else run.config.batch_size
+    older = run.config.model_copy(update={"batch_size": batch_size})
+    return fingerprint(older, run.series.method)
 
 
 def _shapes(tensors: Sequence[torch.Tensor]) -> list[tuple[int, ...]]:
@@ -155,3 +215,21 @@ def _on_device(state: TrainState, device: torch.device) -> TrainState:
         params=tuple(tensor.to(device) for tensor in copy.params),
         velocity=tuple(tensor.to(device) for tensor in copy.velocity),
     )
+
+
+def _engine(manifest: Mapping[str, Any], requested: Engine) -> Engine:
+    """The engine that a run is resumed with: the one it was begun with, unless one is requested."""
+    if requested != "auto":
+        return requested
+    config = manifest.get("config")
+    compiled = isinstance(config, dict) and config.get("engine") == "compiled"
+    return "compiled" if compiled else "eager"
+
+
+def _machine_differences(saved: Mapping[str, Any], here: Mapping[str, Any]) -> str:
+    """What of the machine and its software differs from what a run was begun with."""
+    pairs = [(name, saved.get(name), here[name]) for name in ("device", "threads")]
+    versions = saved.get("versions")
+    before = versions.get("torch") if isinstance(versions, dict) else None
+    pairs.append(("PyTorch", before, here["versions"]["torch"]))
+    return ", ".join(f"{name} {new}, not {old}" for name, old, new in pairs if old != new)

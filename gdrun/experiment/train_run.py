@@ -1,102 +1,46 @@
-"""One run of an experiment, from where it stands to its result, with its files."""
+"""One run of an experiment, from where it starts to its result, with its files."""
 
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 from gdrun.config.identity import fingerprint
-from gdrun.config.schema import RunConfig
-from gdrun.errors import DataError, GdrunError, OutputError, in_words
-from gdrun.experiment.backends import executor
-from gdrun.experiment.checkpoint import Checkpoint, save_checkpoint
-from gdrun.experiment.guards import memory_errors
-from gdrun.experiment.outcome import run_result
-from gdrun.experiment.plan import ExperimentPlan, RunPlan
-from gdrun.experiment.resume import ResumeState, at_start, where_left
-from gdrun.results.events import Segment, Series
-from gdrun.results.file_names import CHECKPOINT, EPOCHS, MANIFEST, PREVIOUS_CHECKPOINT, STEPS
-from gdrun.results.history import Recorder
+from gdrun.config.timing import DEFAULT, Timing
+from gdrun.errors import GdrunError, in_words
+from gdrun.experiment.backends import backend_for
+from gdrun.experiment.checkpoint import Checkpoint, CheckpointSchedule, save_checkpoint
+from gdrun.experiment.memory import memory_errors
+from gdrun.experiment.plan import ExperimentPlan, ResumeState, RunPlan
+from gdrun.experiment.resume import fresh
+from gdrun.results.events import Segment
 from gdrun.results.progress import RunProgress
 from gdrun.results.run import Failure, RunResult
 from gdrun.storage.atomic import output_errors
-from gdrun.storage.manifest import read_manifest
+from gdrun.storage.row_file import FileDigest
 from gdrun.storage.run_dir import Manifest
 from gdrun.storage.run_log import RunLog, log_facts
 from gdrun.training.loop import train
+from gdrun.training.outcome import run_result
 
-# The first checkpoint comes early, those after it ever later.
-FIRST_SECONDS = 1.0
-CHECKPOINT_SECONDS = 30.0
-# Checkpoints take no more than this share of the training time; what one takes is guessed at first.
-CHECKPOINT_SHARE = 0.02
-FIRST_COST_SECONDS = 0.005
-
-
-@dataclass(frozen=True)
-class Progress:
-    """A step forward of one run."""
-
-    series: Series
-    segment: Segment
-
-
-Event = Progress | RunResult | Failure
 T = TypeVar("T")
 
 
-def begin(experiment: ExperimentPlan, member: RunPlan, keep: int | None = None) -> ResumeState:
-    """Where a run stands that nobody has begun yet; `keep` as in `execute`."""
-    recorder = Recorder(member.series, member.config.log_every, keep)
-    return at_start(experiment.problem, member.plan, recorder)
+def progress_of(experiment: ExperimentPlan, run: RunPlan) -> RunProgress:
+    """How far a run is before it starts, or is resumed."""
+    plan = run.plan
+    per_epoch = plan.updates_per_epoch(experiment.problem.data.rows)
+    progress = RunProgress(run.series, plan.epochs, per_epoch)
+    if run.resumed and run.resumed.state.begun:
+        state = run.resumed.state
+        progress.epoch, progress.updates = state.epoch, state.updates
+        progress.seconds = state.seconds
+        progress.recall(run.resumed.recorder.histories)
+    return progress
 
 
-def left_in(
-    experiment: ExperimentPlan, member: RunPlan, place: Path, keep: int | None = None
-) -> ResumeState | None:
-    """Where an earlier process left a run in its directory; None if it is still to come.
-
-    Raises:
-        ConfigError, DataError: what is there can't be gone on with.
-        OutputError: a link stands in its place.
-        OSError: a file can't be read.
-    """
-    if experiment.is_group and place.is_symlink():
-        raise OutputError(f"{place}: is a link, which isn't followed")
-    if not (place / MANIFEST).exists():
-        if any(
-            (place / name).exists() for name in (CHECKPOINT, PREVIOUS_CHECKPOINT, EPOCHS, STEPS)
-        ):
-            raise DataError(f"{place / MANIFEST}: is missing", "put it back as it was")
-        return None
-    return where_left(
-        experiment.problem,
-        member.series,
-        member.plan,
-        member.config,
-        place,
-        read_manifest(place),
-        Recorder(member.series, member.config.log_every, keep),
-    )
-
-
-def track_of(
-    experiment: ExperimentPlan, member: RunPlan, standing: ResumeState | None
-) -> RunProgress:
-    """How far a run is before it goes on."""
-    rows = experiment.problem.data.rows
-    track = RunProgress(member.series, member.plan.epochs, member.plan.updates_per_epoch(rows))
-    if standing and standing.state.begun:
-        state = standing.state
-        track.epoch, track.updates, track.seconds = state.epoch, state.updates, state.seconds
-        track.recall(standing.recorder.histories)
-    return track
-
-
-def contained(name: str, events: Iterator[T]) -> Iterator[T | Failure]:
-    """The same events and, if the run fails that they are of, that as the last."""
+def failures_as_events(name: str, events: Iterator[T]) -> Iterator[T | Failure]:
+    """The same events of a run and, if it fails, its failure as the last one."""
     try:
         with output_errors(None, "written"), memory_errors():
             yield from events
@@ -105,103 +49,122 @@ def contained(name: str, events: Iterator[T]) -> Iterator[T | Failure]:
         yield Failure(name, tuple(problems), tuple(hints))
 
 
-def train_member(
+def train_run(
     experiment: ExperimentPlan,
-    member: RunPlan,
-    standing: ResumeState,
-    place: Path | None,
+    run: RunPlan,
+    directory: Path | None,
     facts: Mapping[str, Any],
     stop: Callable[[], bool],
-) -> Iterator[Progress | RunResult]:
-    """Train one run; what it recorded is on the disk before its result is handed out.
+    keep_rows: int | None = None,
+    timing: Timing = DEFAULT,
+) -> Iterator[RunProgress | RunResult]:
+    """Train one run: its progress after each segment, then its result, on the disk by then.
 
     The last checkpoint is that of the last update, before the closing evaluation: a run that is
-    extended later goes on as if it had never ended there.
+    extended later continues as if it had never ended there.
+
+    Args:
+        experiment: what it belongs to.
+        run: what to train.
+        directory: where its files go; None writes none.
+        facts: what `run.json` says of the machine and the command.
+        stop: asked after every segment whether to stop.
+        keep_rows: how many rows of each table are kept in memory per lane; None keeps all.
+        timing: how often to report, log and save.
     """
-    problem, config, plan = experiment.problem, member.config, member.plan
-    state, recorder = standing.state, standing.recorder
-    log = None
-    if place and not standing.is_complete:  # what is complete is only read
-        log = _log(config, member, standing, place, facts)
-    total = plan.epochs * plan.updates_per_epoch(problem.data.rows)
-    keep_last = not standing.fell_back
-
-    def save() -> None:
-        nonlocal keep_last
-        if log:  # the rows first: a checkpoint is never ahead of them
-            marks = log.marks()
-            asked = fingerprint(config, member.series.method)
-            checkpoint = Checkpoint(state, asked, problem.data.fingerprint, marks)
-            save_checkpoint(log.directory, checkpoint, keep_last=keep_last)
-            keep_last = True
-
-    checkpoints = _Checkpoints(config.checkpoint_every, state.seconds)
+    problem, plan = experiment.problem, run.plan
+    start = run.resumed or fresh(problem, run, keep_rows)
+    state, recorder, progress = start.state, start.recorder, progress_of(experiment, run)
+    total = progress.total
+    log = checkpoints = None
+    if directory and not start.is_complete:  # a complete run is only read
+        log, checkpoints = _files(experiment, run, start, directory, facts, timing)
     with log or nullcontext():
-        execute = executor(problem, plan, config.engine)
-        for segment in train(problem, plan, state, execute):
+        backend = backend_for(problem, plan, run.config.engine)
+        for segment in train(problem, plan, state, backend, timing):
             recorder.add(segment)
-            if log:
+            progress.advance(segment)
+            if log and checkpoints:
                 log.add(segment)
-            if segment.losses and segment.updates == total and not segment.ends_epoch:
-                save()
-            elif log and segment.updates < total and checkpoints.is_due(segment):
-                checkpoints.take(save)
+                checkpoints.consider(segment, log.digests)
             try:
-                yield Progress(member.series, segment)
+                yield progress
             except GeneratorExit:  # nobody listens any more; the state is complete here
-                if state.updates < total:
-                    save()
+                if log and checkpoints and state.updates < total:
+                    checkpoints.save(log.digests())
                 raise
             if stop():
                 break
-        if log and state.updates < total:
-            save()
-        if not state.begun:  # stopped before there was anything to tell
+        if log and checkpoints and state.updates < total:
+            checkpoints.save(log.digests())
+        if not state.begun:  # stopped before anything was known
             if log:
                 log.finish("interrupted")
             return
         result = run_result(
-            problem, experiment.description, member.series, plan, state, recorder.histories, place
+            problem,
+            experiment.description,
+            run.series,
+            plan,
+            state,
+            recorder.histories,
+            directory,
         )
         if log:
             log.finish(result.status, result.lanes)
     yield result
 
 
-def _log(
-    config: RunConfig, member: RunPlan, standing: ResumeState, place: Path, facts: Mapping[str, Any]
-) -> RunLog:
-    place.mkdir(exist_ok=True)
-    about = log_facts(facts, member.series, config)
-    manifest = Manifest(place, about, standing.manifest, standing.state.updates)
-    return RunLog(place, member.series, config, manifest, standing.marks)
+def _files(
+    experiment: ExperimentPlan,
+    run: RunPlan,
+    start: ResumeState,
+    directory: Path,
+    facts: Mapping[str, Any],
+    timing: Timing,
+) -> "tuple[RunLog, _Checkpoints]":
+    directory.mkdir(exist_ok=True)
+    checkpoints = _Checkpoints(experiment, run, start, directory, timing)
+    if start.is_outdated:  # before config.yaml and run.json are
+        checkpoints.save(start.digests)
+    about = log_facts(facts, run.series, run.config)
+    manifest = Manifest(directory, about, start.manifest, start.state.updates)
+    log = RunLog(directory, run.series, run.config, manifest, start.digests, timing.flush)
+    return log, checkpoints
 
 
 class _Checkpoints:
-    """When to save between the start and the end of a run."""
+    """The checkpoints of a run while it is trained."""
 
-    def __init__(self, every: int | None, seconds: float) -> None:
-        """Every so many epochs, if given; `seconds` of training are behind the run already."""
-        self._every = every
-        self._began_at = seconds
-        self._began = self._saved = time.monotonic()
-        self._spent = 0.0
-        self._last = FIRST_COST_SECONDS
+    def __init__(
+        self,
+        experiment: ExperimentPlan,
+        run: RunPlan,
+        start: ResumeState,
+        directory: Path,
+        timing: Timing,
+    ) -> None:
+        data = experiment.problem.data
+        self._directory, self._state = directory, start.state
+        self._config = fingerprint(run.config, run.series.method)
+        self._data = data.fingerprint
+        self._total = run.plan.epochs * run.plan.updates_per_epoch(data.rows)
+        self._schedule = CheckpointSchedule(
+            run.config.checkpoint_every, timing, start.state.seconds
+        )
+        self._keep_last = not start.fell_back  # a damaged one isn't worth keeping
 
-    def is_due(self, segment: Segment) -> bool:
-        """Whether to save: after so many epochs or seconds, unless training would wait too long."""
-        ended = segment.whole.epochs if segment.whole else [segment.epoch][: segment.ends_epoch]
-        ends = self._every and any(epoch % self._every == 0 for epoch in ended)
-        patience = min(CHECKPOINT_SECONDS, max(FIRST_SECONDS, self._saved - self._began))
-        if not ends and time.monotonic() - self._saved <= patience:
-            return False
-        trained = segment.seconds - self._began_at
-        return self._spent + self._last <= CHECKPOINT_SHARE * trained
+    def consider(self, segment: Segment, digests: Callable[[], Mapping[str, FileDigest]]) -> None:
+        """Save after the last update, and before it when that is due."""
+        if segment.updates == self._total:
+            if segment.losses and not segment.ends:
+                self.save(digests())
+        elif self._schedule.is_due(segment):
+            with self._schedule.measured():
+                self.save(digests())
 
-    def take(self, save: Callable[[], None]) -> None:
-        """Save, and note what that took."""
-        start = time.monotonic()
-        save()
-        self._saved = time.monotonic()
-        self._last = self._saved - start
-        self._spent += self._last
+    def save(self, digests: Mapping[str, FileDigest]) -> None:
+        """Write a checkpoint of the state as it is; the rows it counts on are on the disk."""
+        checkpoint = Checkpoint(self._state, self._config, self._data, digests)
+        save_checkpoint(self._directory, checkpoint, keep_last=self._keep_last)
+        self._keep_last = True

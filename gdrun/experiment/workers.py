@@ -1,4 +1,9 @@
-"""Runs of a group side by side, each in a process of its own that writes its files itself."""
+"""Runs of a group side by side, each in a process of its own that writes its files itself.
+
+A process asks for a run by sending None and is told the run's name; no name tells it to stop, also
+in the middle of a run, as does the end of the parent. Nothing is shared beside these pipes, so that
+no process waits for what one that was killed held.
+"""
 
 import multiprocessing
 import os
@@ -17,10 +22,11 @@ from typing import Any
 import torch
 
 from gdrun.config.schema import Engine, RunConfig
-from gdrun.experiment.backends import with_engines
-from gdrun.experiment.plan import ExperimentPlan, prepare
+from gdrun.config.timing import Timing
+from gdrun.experiment.plan import ExperimentPlan, plan_experiment
+from gdrun.experiment.resume import load
 from gdrun.experiment.signals import SIGNALS
-from gdrun.experiment.train_run import Progress, begin, contained, left_in, track_of, train_member
+from gdrun.experiment.train_run import failures_as_events, train_run
 from gdrun.results.progress import RunProgress
 from gdrun.results.run import Failure, RunResult
 from gdrun.storage.lock import locked
@@ -30,99 +36,134 @@ POLL_SECONDS = 0.1
 
 
 @dataclass(frozen=True)
-class _Task:
+class _Job:
     """What a process has to know: the experiment, and where its runs go."""
 
     command: str
     config: RunConfig
+    engines: Mapping[str, Engine]
     directory: Path
     facts: Mapping[str, Any]
-    keep: int | None
+    keep_rows: int | None
+    timing: Timing
     threads: int
-    engines: Mapping[str, Engine]
 
     @cached_property
     def experiment(self) -> ExperimentPlan:
-        """The experiment, prepared once a process."""
-        return with_engines(prepare(self.command, self.config), self.engines)
+        """The experiment, planned once per process."""
+        return plan_experiment(self.command, self.config).with_engines(self.engines)
 
 
 @dataclass
 class _Worker:
     process: SpawnProcess
-    run: str = ""  # the name of what it trains
+    run: str = ""  # the name of the run that it trains
 
 
-def side_by_side(
+def train_side_by_side(
     experiment: ExperimentPlan,
     directory: Path,
     facts: Mapping[str, Any],
     stop: Callable[[], bool],
-    keep: int | None,
+    keep_rows: int | None,
+    timing: Timing,
     jobs: int,
 ) -> Generator[RunProgress | RunResult | Failure]:
-    """Train the runs of a group in so many processes: how far each is, and its result.
+    """Train the runs of a group in so many processes: their progress, and their results.
 
     The first runs are begun first: small batches, which take longest. Arguments as in
     `gdrun.experiment.execute.execute`. A process that dies is a failure of its run.
-
-    A process asks for a run with None and is told its name; no name means to stop, also in the
-    middle of a run, as does the end of the parent. Nothing is shared beside these pipes, so that no
-    process waits for what one that was killed held.
     """
-    threads = max(1, torch.get_num_threads() // jobs)
-    engines = {member.series.name: member.config.engine for member in experiment.members}
-    task = _Task(experiment.command, experiment.config, directory, facts, keep, threads, engines)
-    context = multiprocessing.get_context("spawn")
-    waiting = deque(member.series.name for member in experiment.members)
-    workers: dict[Connection, _Worker] = {}
-    stopping = False
-
-    def hire() -> None:
-        ours, theirs = context.Pipe()
-        process = context.Process(target=_work, args=(task, theirs))
-        with _signals_held_back():
-            process.start()
-        theirs.close()
-        workers[ours] = _Worker(process)
-
-    def tell(connection: Connection, name: str) -> None:
-        with suppress(OSError):  # it died meanwhile, which is heard of next
-            connection.send(name)
-
+    job = _Job(
+        command=experiment.command,
+        config=experiment.config,
+        engines={run.name: run.config.engine for run in experiment.runs},
+        directory=directory,
+        facts=facts,
+        keep_rows=keep_rows,
+        timing=timing,
+        threads=max(1, torch.get_num_threads() // jobs),
+    )
+    pool = _Pool(job, [run.name for run in experiment.runs])
     try:
-        for _ in range(min(jobs, len(waiting))):
-            hire()
-        while workers:
-            if stop() and not stopping:
-                stopping = True
-                waiting.clear()
-                for each in workers:
-                    tell(each, "")
-            for connection in wait(list(workers), POLL_SECONDS):
+        pool.start(jobs)
+        while pool.workers:
+            if stop():
+                pool.stop()
+            for connection in wait(list(pool.workers), POLL_SECONDS):
                 assert isinstance(connection, Connection)
-                worker = workers[connection]
                 try:
                     message = connection.recv()
                 except (EOFError, OSError):
-                    del workers[connection]
-                    worker.process.join()
-                    if waiting and not worker.run:  # one that dies at its start, too
-                        worker.run = waiting.popleft()
-                    if worker.run:
-                        yield _death_of(worker)
-                    if waiting:
-                        hire()
+                    failure = pool.bury(connection)
+                    if failure:
+                        yield failure
                     continue
                 if message is None:  # it has nothing to do, or no longer
-                    worker.run = waiting.popleft() if waiting else ""
-                    tell(connection, worker.run)
+                    pool.assign(connection)
                 else:
                     yield message
     finally:
-        for worker in workers.values():
+        pool.kill()
+
+
+class _Pool:
+    """The processes, by the connection to each, and the runs that wait for one."""
+
+    def __init__(self, job: _Job, names: list[str]) -> None:
+        self.workers: dict[Connection, _Worker] = {}
+        self._job = job
+        self._waiting = deque(names)
+        self._context = multiprocessing.get_context("spawn")
+        self._stopping = False
+
+    def start(self, jobs: int) -> None:
+        """Start so many processes, but no more than there are runs."""
+        for _ in range(min(jobs, len(self._waiting))):
+            self._start_one()
+
+    def _start_one(self) -> None:
+        ours, theirs = self._context.Pipe()
+        process = self._context.Process(target=_work, args=(self._job, theirs))
+        with _signals_held_back():
+            process.start()
+        theirs.close()
+        self.workers[ours] = _Worker(process)
+
+    def assign(self, connection: Connection) -> None:
+        """Give a process the next run, or tell it that there is none."""
+        worker = self.workers[connection]
+        worker.run = self._waiting.popleft() if self._waiting else ""
+        _tell(connection, worker.run)
+
+    def stop(self) -> None:
+        """Tell all processes to stop; once is enough."""
+        if not self._stopping:
+            self._stopping = True
+            self._waiting.clear()
+            for connection in self.workers:
+                _tell(connection, "")
+
+    def bury(self, connection: Connection) -> Failure | None:
+        """Forget a process that died, and start another if needed; the failure of its run."""
+        worker = self.workers.pop(connection)
+        worker.process.join()
+        if self._waiting and not worker.run:  # one that dies at its start fails a run, too
+            worker.run = self._waiting.popleft()
+        if self._waiting:
+            self._start_one()
+        return _death_of(worker) if worker.run else None
+
+    def kill(self) -> None:
+        """End all processes at once."""
+        for worker in self.workers.values():
             worker.process.kill()
             worker.process.join()
+
+
+def _tell(connection: Connection, name: str) -> None:
+    with suppress(OSError):  # it died meanwhile, which is noticed next
+        connection.send(name)
 
 
 def _death_of(worker: _Worker) -> Failure:
@@ -152,42 +193,40 @@ def _signals_held_back() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _work(task: _Task, connection: Connection) -> None:
-    """Train one run after the other as they are given, until there are no more."""
+def _work(job: _Job, connection: Connection) -> None:
+    """Train one run after the other as they are assigned, until there are no more."""
     for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)
-    torch.set_num_threads(task.threads)
+    torch.set_num_threads(job.threads)
     with suppress(EOFError, ConnectionError):  # the parent died
         while True:
             connection.send(None)
             name = connection.recv()
             if not name:
                 return
-            for message in contained(name, _train(task, name, connection.poll)):
+            for message in failures_as_events(name, _train(job, name, connection.poll)):
                 connection.send(message)
 
 
-def _train(
-    task: _Task, name: str, stop: Callable[[], bool]
-) -> Iterator[RunProgress | RunResult | Failure]:
-    """Train one run; of its progress no more is told than can be seen."""
-    facts = {**task.facts, "pid": os.getpid(), "threads": task.threads}
-    experiment = task.experiment
-    (member,) = (member for member in experiment.members if member.series.name == name)
-    place = experiment.place(member, task.directory)
+def _train(job: _Job, name: str, stop: Callable[[], bool]) -> Iterator[RunProgress | RunResult]:
+    """Train one run; its progress is reported no more often than can be seen."""
+    facts = {**job.facts, "pid": os.getpid(), "threads": job.threads}
+    experiment = job.experiment
+    (run,) = (run for run in experiment.runs if run.name == name)
+    place = experiment.directory_of(run, job.directory)
     place.mkdir(exist_ok=True)
-    with locked(place):  # the group's is held by the parent, which may die first
-        if stop():  # or be dead by now, and another process go on with the group
+    with locked(place):  # the group's lock is held by the parent, which may die first
+        if stop():  # or be dead by now, and another process train the group
             return
-        standing = left_in(experiment, member, place, task.keep)
-        standing = standing or begin(experiment, member, task.keep)
-        track = track_of(experiment, member, standing)
-        told = 0.0
-        for event in train_member(experiment, member, standing, place, facts, stop):
-            if isinstance(event, Progress):
-                track.advance(event.segment)
-            if not isinstance(event, Progress) or time.monotonic() - told > SEND_SECONDS:
-                yield track
-                told = time.monotonic()
-            if not isinstance(event, Progress):
-                yield event
+        run = load(experiment.problem, run, place, job.keep_rows)
+        latest: RunProgress | None = None
+        reported = 0.0
+        for event in train_run(experiment, run, place, facts, stop, job.keep_rows, job.timing):
+            if isinstance(event, RunProgress):
+                latest = event
+                if time.monotonic() - reported <= SEND_SECONDS:
+                    continue
+                reported = time.monotonic()
+            elif latest:
+                yield latest  # its end, before the result
+            yield event

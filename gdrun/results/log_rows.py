@@ -1,93 +1,62 @@
 """Segments of a training → the rows of `epochs.csv` and `steps.csv`, as text."""
 
+import math
 from bisect import bisect_right
-from dataclasses import dataclass, fields
 from itertools import chain
 
-from gdrun.results.events import Epochs, Segment, Series
+from gdrun.results.events import Segment, Series
 
-ROWS_AT_ONCE = 2**12  # that are formatted, lest that take much memory
-
-
-@dataclass(frozen=True, slots=True)
-class EpochRecord:
-    """A row of `epochs.csv`. Losses are in the units of the loss, `seconds` is training time."""
-
-    method: str
-    batch_size: int
-    lr: float
-    seed: int
-    epoch: int
-    updates: int
-    samples: int
-    seconds: float
-    batch_loss: float | None
-    train_loss: float | None
-    val_loss: float | None
+# The columns of the two files: the first four are constant within a lane.
+LANE_COLUMNS = ("method", "batch_size", "lr", "seed")
+EPOCH_COLUMNS = (
+    *LANE_COLUMNS,
+    *("epoch", "updates", "samples", "seconds", "batch_loss", "train_loss", "val_loss"),
+)
+STEP_COLUMNS = (*LANE_COLUMNS, "epoch", "update", "loss")
+MAX_ROWS_AT_ONCE = 2**12  # formatted together: more would take memory and gain nothing
 
 
-@dataclass(frozen=True, slots=True)
-class StepRecord:
-    """A row of `steps.csv`: the batch loss that an update saw before it moved the weights."""
-
-    method: str
-    batch_size: int
-    lr: float
-    seed: int
-    epoch: int
-    update: int
-    loss: float
-
-
-def header(record: type[EpochRecord] | type[StepRecord]) -> str:
-    """The first line of the CSV file that holds such records."""
-    return ",".join(column.name for column in fields(record)) + "\n"
+def header(columns: tuple[str, ...]) -> str:
+    """The first line of a CSV file with these columns."""
+    return ",".join(columns) + "\n"
 
 
 def epoch_lines(series: Series, segment: Segment) -> str:
-    """The rows of `epochs.csv` that a segment completes: one a lane that hadn't diverged before."""
-    if segment.whole:
-        return _lines_of_epochs(series, segment.whole)
-    at = f"{segment.epoch},{segment.updates},{segment.samples},{segment.seconds:.6f}"
-    return "".join(
-        [
-            f"{series.method},{series.batch_size},{lane.lr!r},{lane.seed},{at},"
-            f"{loss_cell(e.batch_loss)},{loss_cell(e.train_loss)},{loss_cell(e.val_loss)}\n"
-            for lane, e in zip(series.lanes, segment.evaluations, strict=False)
-            if e is not None
-        ]
-    )
-
-
-def _lines_of_epochs(series: Series, whole: Epochs) -> str:
-    at = [
+    """The rows of `epochs.csv` for the epochs that a segment ends: one per active lane each."""
+    ends = segment.ends
+    if ends is None:
+        return ""
+    counts = [
         f"{epoch},{updates},{samples},{seconds:.6f}"
         for epoch, updates, samples, seconds in zip(
-            whole.epochs, whole.updates, whole.samples, whole.seconds, strict=True
+            ends.epochs, ends.updates, ends.samples, ends.seconds, strict=True
         )
     ]
-    columns = []
-    for lane, *losses in zip(
-        series.lanes, whole.batch_loss, whole.train_loss, whole.val_loss, strict=True
-    ):
-        start = f"{series.method},{series.batch_size},{lane.lr!r},{lane.seed}"
-        cells = zip(at, *(map(loss_cell, column) for column in losses), strict=True)
-        columns.append([f"{start},{a},{b},{t},{v}\n" for a, b, t, v in cells])
-    return "".join(chain.from_iterable(zip(*columns, strict=True)))
+    lines = []
+    by_lane = zip(
+        series.lanes, ends.active, ends.batch_loss, ends.train_loss, ends.val_loss, strict=True
+    )
+    for lane, active, *losses in by_lane:
+        if active:
+            start = f"{series.method},{series.batch_size},{lane.lr!r},{lane.seed}"
+            cells = zip(counts, *(map(loss_cell, column) for column in losses), strict=True)
+            lines.append([f"{start},{c},{b},{t},{v}\n" for c, b, t, v in cells])
+    return "".join(chain.from_iterable(zip(*lines, strict=True)))
 
 
 def step_lines(series: Series, segment: Segment, every: int) -> str:
-    """The rows of `steps.csv` of a segment, as text: update by update, lane by lane.
+    """The rows of `steps.csv` for a segment: update by update, lane by lane.
 
     All updates that have the same lanes left are formatted at once, since there may be millions.
     """
     numbers, losses = segment.logged(every)
     epochs = segment.epochs_of(numbers)
-    ends = [logged_of(numbers, at) for at in segment.diverged_at]
+    ends = [logged_before_divergence(numbers, at) for at in segment.diverged_at]
     texts: list[str] = []
     start = 0
     while left := [lane for lane, end in enumerate(ends) if end > start]:
-        end = min([start + max(1, ROWS_AT_ONCE // len(left)), *[ends[lane] for lane in left]])
+        rows = max(1, MAX_ROWS_AT_ONCE // len(left))
+        end = min([start + rows, *[ends[lane] for lane in left]])
         template = "".join(
             [
                 f"{series.method},{series.batch_size},{series.lanes[lane].lr!r},"
@@ -106,11 +75,22 @@ def step_lines(series: Series, segment: Segment, every: int) -> str:
     return "".join(texts)
 
 
-def logged_of(numbers: range, diverged_at: int | None) -> int:
-    """How many of the updates count for a lane: up to that which showed that it diverged."""
+def logged_before_divergence(numbers: range, diverged_at: int | None) -> int:
+    """How many of the updates count for a lane: those up to the one that showed divergence."""
     return len(numbers) if diverged_at is None else bisect_right(numbers, diverged_at)
 
 
 def loss_cell(loss: float | None) -> str:
     """A loss with the nine digits that tell every 32-bit float from its neighbours."""
     return "" if loss is None else f"{loss:.9g}"
+
+
+def cell_value(cell: str) -> float:
+    """The number in a cell of a CSV file: empty is NaN (unknown), NaN counts as infinite."""
+    value = float(cell) if cell else math.nan
+    return math.inf if cell and math.isnan(value) else value
+
+
+def as_logged(loss: float | None) -> float:
+    """A loss as reading it back from the file gives it, so that a resumed run has the same."""
+    return cell_value(loss_cell(loss))

@@ -10,8 +10,7 @@ from itertools import chain
 from pathlib import Path
 
 from gdrun.results.events import Series, Status
-from gdrun.results.history import History, columns
-from gdrun.results.log_rows import EpochRecord, StepRecord
+from gdrun.results.history import History, epoch_table, step_table
 
 # Of `run.json` and of what `--json` prints; grows when a key changes its meaning.
 SCHEMA_VERSION = 1
@@ -111,12 +110,12 @@ class RunResult:
     @property
     def epochs(self) -> dict[str, list[float | str]]:
         """The columns of `epochs.csv`, as `pandas.DataFrame` takes them."""
-        return columns(EpochRecord, self.histories)
+        return epoch_table(self.histories)
 
     @property
     def steps(self) -> dict[str, list[float | str]]:
         """The columns of `steps.csv`, lane after lane, as `pandas.DataFrame` takes them."""
-        return columns(StepRecord, self.histories)
+        return step_table(self.histories)
 
 
 @dataclass(frozen=True)

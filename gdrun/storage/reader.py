@@ -14,7 +14,7 @@ from gdrun.errors import DataError
 from gdrun.results.events import Lane, Series, Status
 from gdrun.results.file_names import EPOCHS, STEPS
 from gdrun.results.history import History, Recorder
-from gdrun.results.log_rows import EpochRecord, header
+from gdrun.results.log_rows import EPOCH_COLUMNS, header
 from gdrun.results.run import LOSS_NAMES, Description, LaneResult, RunResult, lane_result
 from gdrun.storage.atomic import output_errors
 from gdrun.storage.saved_run import SavedRun
@@ -55,7 +55,7 @@ def read_result(
         lanes = saved_lanes(run)
         method, size = run.text("method"), run.manifest["batch_size"]
         ended = run.status in ENDED or bool(lanes)
-        rows = Rows(run.path / EPOCHS, header(EpochRecord), required=ended)
+        rows = Rows(run.path / EPOCHS, header(EPOCH_COLUMNS), required=ended)
         keys = [Lane(lane.lr, lane.seed) for lane in lanes] or rows.lanes()
         if not keys:
             if ended:

@@ -12,13 +12,11 @@ from gdrun.config.read import dump_config
 from gdrun.config.schema import RunConfig
 from gdrun.results.events import Segment, Series, Status
 from gdrun.results.file_names import CONFIG, EPOCHS, STEPS
-from gdrun.results.log_rows import EpochRecord, StepRecord, epoch_lines, header, step_lines
+from gdrun.results.log_rows import EPOCH_COLUMNS, STEP_COLUMNS, epoch_lines, header, step_lines
 from gdrun.results.run import LaneResult
 from gdrun.storage.atomic import replacing
 from gdrun.storage.row_file import FileDigest, RowFile
 from gdrun.storage.run_dir import Manifest
-
-FLUSH_SECONDS = 1.0
 
 
 class RunLog:
@@ -34,22 +32,24 @@ class RunLog:
         series: Series,
         config: RunConfig,
         manifest: Manifest,
-        marks: Mapping[str, FileDigest],
+        digests: Mapping[str, FileDigest],
+        flush_seconds: float,
     ) -> None:
         """Files that hold what `marks` say, to go on with; new ones where there are none."""
         self.directory = directory
         self._series = series
         self._config = config
         self._manifest = manifest
-        self._kept = marks
+        self._kept = digests
+        self._flush_seconds = flush_seconds
 
     def __enter__(self) -> "RunLog":
         with ExitStack() as stack:
             # Before run.json: what has that can be gone on with.
             write_config(self.directory, self._series.method, self._config)
             stack.enter_context(self._manifest)
-            self._epochs = stack.enter_context(closing(self._open(EPOCHS, header(EpochRecord))))
-            self._steps = stack.enter_context(closing(self._open(STEPS, header(StepRecord))))
+            self._epochs = stack.enter_context(closing(self._open(EPOCHS, header(EPOCH_COLUMNS))))
+            self._steps = stack.enter_context(closing(self._open(STEPS, header(STEP_COLUMNS))))
             self._flushed = time.monotonic()
             self._exit = stack.pop_all().__exit__
         return self
@@ -68,20 +68,20 @@ class RunLog:
     def add(self, segment: Segment) -> None:
         """Append the rows of a segment."""
         self._steps.add(step_lines(self._series, segment, self._config.log_every))
-        if segment.ends_epoch:
+        if segment.ends:
             self._epochs.add(epoch_lines(self._series, segment))
-        if time.monotonic() - self._flushed > FLUSH_SECONDS:
+        if time.monotonic() - self._flushed > self._flush_seconds:
             self._steps.flush()
             self._epochs.flush()
             self._flushed = time.monotonic()
 
-    def marks(self) -> dict[str, FileDigest]:
+    def digests(self) -> dict[str, FileDigest]:
         """Put all rows so far on the disk, and say what the files hold."""
         return {EPOCHS: self._epochs.mark(), STEPS: self._steps.mark()}
 
     def finish(self, status: Status, lanes: Sequence[LaneResult] = ()) -> None:
         """Record how the run ended."""
-        files = {name: asdict(mark) for name, mark in self.marks().items()}
+        files = {name: asdict(mark) for name, mark in self.digests().items()}
         self._manifest.finish(status, lanes=[asdict(lane) for lane in lanes], files=files)
 
 

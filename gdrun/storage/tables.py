@@ -10,7 +10,7 @@ from pathlib import Path
 from gdrun.errors import DataError
 from gdrun.results.events import Lane, Series
 from gdrun.results.history import Recorder
-from gdrun.results.log_rows import StepRecord, header
+from gdrun.results.log_rows import STEP_COLUMNS, header
 from gdrun.storage.atomic import open_plain, output_errors
 
 
@@ -91,7 +91,7 @@ class StepTable:
         """
         recorder = Recorder(self.series, 1, self.keep)
         with output_errors(self.path, "read"):
-            rows = Rows(self.path, header(StepRecord), required=True)
+            rows = Rows(self.path, header(STEP_COLUMNS), required=True)
             rows.read_into(recorder, epochs=False)
         return [history.steps for history in recorder.histories]
 

@@ -22,7 +22,7 @@ from gdrun.storage.listing import local_time
 from gdrun.storage.reader import describe
 from gdrun.storage.saved_run import SavedRun
 from gdrun.terminal.chart import Curve, chart
-from gdrun.terminal.live import headline
+from gdrun.terminal.progress_table import headline
 from gdrun.terminal.run_list import STATUS_STYLES
 from gdrun.terminal.sweep_tables import sweep_report, sweep_result_as_json
 from gdrun.terminal.tables import OneLine, result_notes, result_table, run_as_json
@@ -70,7 +70,7 @@ def show(
     yield from (Text(visible(line)) for line in _standing(stored, results))
     if stored.status in ("interrupted", "failed"):
         again = shlex.join(["gdrun", stored.experiment, "--resume", str(stored.path)])
-        yield OneLine(Text(visible(f"to go on: {again}")))
+        yield OneLine(Text(visible(f"to resume: {again}")))
     if not results:
         yield Text("no row is logged yet", "yellow")
     elif answer:

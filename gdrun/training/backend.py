@@ -1,6 +1,6 @@
-"""What the ways of executing updates have in common: stretches of them, that the engine books."""
+"""What the ways of executing updates have in common: chunks of updates, which the loop books."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -9,43 +9,44 @@ from torch import Tensor
 from gdrun.training.models import Params, Problem
 from gdrun.training.state import Plan, TrainState
 
-# A stretch takes no more seconds than this, about, so that whoever consumes `train` can act.
-SEGMENT_SECONDS = 0.1
-
 
 class Weights(NamedTuple):
-    """What an update moves: weights and momentum buffers, (R, …) each; no buffers: empty."""
+    """What an update moves: weights and momentum buffers; without momentum no buffers."""
 
     params: Params
     velocity: Params
 
 
-class Losses(NamedTuple):
-    """Mean losses over all training and all validation rows of each lane; None: no such rows."""
-
-    train: list[float]
-    val: list[float] | list[None]
-
-
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """Consecutive updates of one epoch, or of several whole ones.
+    """Consecutive updates: U of one epoch (E = 1), or all of E epochs with U updates each.
 
     Attributes:
-        losses: (U, R) the batch loss before each update, on the processor; U may be 0.
-        weights: as they stand after them.
+        losses: (E, U, R) the batch loss before each update, on the processor; U may be 0.
         seconds: training time.
-        ends: the losses at the ends of the epochs that they end, where they are known; all that
-            are due of several epochs, none of which is the last, nor has a loss that isn't finite.
+        ends: weights after each of the E epochs, or after the last update if that is within an
+            epoch: (E, R, …) each. None where the weights of the state were moved in place.
     """
 
     losses: Tensor
-    weights: Weights
     seconds: float
-    ends: Sequence[Losses | None] = ()
+    ends: Weights | None = None
 
 
-# How updates are executed: one by one, or many as one program. Stretches go on from where the state
-# is, epoch after epoch, for as long as they are asked for; the first has no updates where that is
-# the end of an epoch that isn't closed yet.
-Execute = Callable[[Problem, Plan, TrainState], Iterator[Chunk]]
+# Chunks that follow a state, epoch after epoch, for as long as they are requested; each of about
+# so many seconds.
+Chunks = Callable[[Problem, Plan, TrainState, float], Iterator[Chunk]]
+
+
+@dataclass(frozen=True)
+class Backend:
+    """A way to execute updates. It turns weights and batches into losses and weights, no more.
+
+    Attributes:
+        chunks: executes updates.
+        stacks_epochs: whether a chunk may hold several epochs. The weights at their ends are then
+            evaluated together, as if all were lanes.
+    """
+
+    chunks: Chunks
+    stacks_epochs: bool

@@ -1,4 +1,4 @@
-"""Updates one by one, as PyTorch executes them."""
+"""The eager backend: updates one by one, as PyTorch executes them."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -7,8 +7,7 @@ from itertools import count
 import torch
 from torch import Tensor
 
-from gdrun.training import backend
-from gdrun.training.backend import Chunk, Weights
+from gdrun.training.backend import Backend, Chunk
 from gdrun.training.batches import pieces
 from gdrun.training.models import Problem
 from gdrun.training.sgd import Step, make_step
@@ -16,29 +15,27 @@ from gdrun.training.state import Plan, TrainState
 from gdrun.training.threads import threads_for
 
 
-def eagerly(problem: Problem, plan: Plan, state: TrainState) -> Iterator[Chunk]:
-    """The updates after a state, whose weights are moved in place.
+def _chunks(
+    problem: Problem, plan: Plan, state: TrainState, chunk_seconds: float
+) -> Iterator[Chunk]:
+    """The updates that follow a state, whose weights are moved in place.
 
-    A stretch may be empty: in the middle of a long update that is made of pieces.
+    A chunk may be empty: in the middle of a long update that is made of pieces.
     """
     _warm_up(problem, plan, state)
     step = _step(problem, plan, state)
     clock = make_clock(problem)
     work = problem.work(len(plan.lanes), plan.batch_size)
-    an_epoch = plan.updates_per_epoch(problem.data.rows)
-    epoch, skip = state.epoch + 1, state.updates - state.epoch * an_epoch
-    if skip == an_epoch:
-        yield Chunk(torch.empty(0, len(plan.lanes)), Weights(state.params, state.velocity), 0.0)
-        epoch, skip = epoch + 1, 0
-    for number in count(epoch):
-        epoch_pieces = pieces(problem, plan, number, skip)
+    skip = state.updates - state.epoch * plan.updates_per_epoch(problem.data.rows)
+    for epoch in count(state.epoch + 1):
+        epoch_pieces = pieces(problem, plan, epoch, skip)
         skip, left = 0, True
         while left:
             losses: list[Tensor] = []
             left = False
             with threads_for(work):
                 start = clock()
-                deadline = time.perf_counter() + backend.SEGMENT_SECONDS
+                deadline = time.perf_counter() + chunk_seconds
                 for piece in epoch_pieces:
                     loss = step(*piece)
                     if loss is not None:
@@ -47,14 +44,18 @@ def eagerly(problem: Problem, plan: Plan, state: TrainState) -> Iterator[Chunk]:
                         left = True
                         break
                 seconds = clock() - start
-            if losses or left:
-                seen = torch.stack(losses).cpu() if losses else torch.empty(0, len(plan.lanes))
-                yield Chunk(seen, Weights(state.params, state.velocity), seconds)
+            if losses:
+                yield Chunk(torch.stack(losses).cpu().unsqueeze(0), seconds)
+            elif left:
+                yield Chunk(torch.empty(1, 0, len(plan.lanes)), seconds)
+
+
+EAGER = Backend(_chunks, stacks_epochs=False)
 
 
 def _step(problem: Problem, plan: Plan, state: TrainState) -> Step:
-    lr = plan.rates(state.params[0].device)
-    return make_step(problem.losses, plan.rule, state.params, state.velocity, lr)
+    lr = plan.learning_rates(state.params[0].device)
+    return make_step(problem.losses, plan.optimizer, state.params, state.velocity, lr)
 
 
 def _warm_up(problem: Problem, plan: Plan, state: TrainState) -> None:

@@ -1,42 +1,53 @@
-"""The loss over all rows: at the end of an epoch, or of several at once where they are short."""
+"""The loss over all rows: at the end of one epoch, or of several together where they are short."""
 
 import time
 from collections.abc import Callable, Generator, Sequence
-from typing import TypeVar
+from itertools import compress
+from typing import NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
 
+from gdrun.config.timing import DEFAULT
 from gdrun.data.rows import Rows, blocks
-from gdrun.training import backend
-from gdrun.training.backend import Losses
 from gdrun.training.models import Params, Problem
 from gdrun.training.threads import threads_for
 
 T = TypeVar("T")
 
+# Activations in memory where the ends of several epochs are evaluated together (4 MB).
+MAX_STACKED_NUMBERS = 2**20
 
-# Numbers in flight where the ends of several epochs are evaluated at once (4 MB).
-TOGETHER_NUMBERS = 2**20
+
+class Losses(NamedTuple):
+    """Mean losses over all training and all validation rows, per lane; None: no such rows."""
+
+    train: list[float]
+    val: list[float] | list[None]
 
 
 @torch.no_grad()
 def evaluate(
-    problem: Problem, params: Params, x: Rows, y: Rows, pulse: Callable[[], T]
+    problem: Problem,
+    params: Params,
+    x: Rows,
+    y: Rows,
+    pulse: Callable[[], T],
+    pulse_seconds: float = DEFAULT.segment,
 ) -> Generator[T, None, list[float]]:
-    """Mean loss over all given rows, (N, D) and (N, O), of each lane: the value returned.
+    """The value returned is the mean loss over all given rows, (N, D) and (N, O), of each lane.
 
-    Yields a `pulse` at least every `SEGMENT_SECONDS` meanwhile.
+    Yields a `pulse` every `pulse_seconds` or so meanwhile.
     """
     lanes = len(params[0])
     chunk = problem.rows_at_once(lanes)
     total = torch.zeros(lanes, dtype=torch.float64)
-    deadline = time.perf_counter() + backend.SEGMENT_SECONDS
+    deadline = time.perf_counter() + pulse_seconds
     work = problem.work(lanes, len(x))
     for k, (xs, ys) in enumerate(zip(blocks(x, chunk), blocks(y, chunk), strict=True)):
         if k and time.perf_counter() > deadline:
             yield pulse()
-            deadline = time.perf_counter() + backend.SEGMENT_SECONDS
+            deadline = time.perf_counter() + pulse_seconds
         with threads_for(work):
             mean = problem.losses(params, xs.expand(lanes, -1, -1), ys.expand(lanes, -1, -1))
         total += mean.cpu().double() * len(xs)
@@ -44,29 +55,48 @@ def evaluate(
 
 
 def evaluate_all(
-    problem: Problem, params: Params, pulse: Callable[[], T]
+    problem: Problem, params: Params, pulse: Callable[[], T], pulse_seconds: float
 ) -> Generator[T, None, Losses]:
-    """Mean loss over all training and all validation rows of each lane, in pulses as `evaluate`."""
+    """Mean loss over all training and all validation rows per lane, with pulses as `evaluate`."""
     data = problem.data
-    train = yield from evaluate(problem, params, data.x, data.y, pulse)
+    train = yield from evaluate(problem, params, data.x, data.y, pulse, pulse_seconds)
     if not len(data.x_val):
         return Losses(train, [None] * len(train))
-    return Losses(train, (yield from evaluate(problem, params, data.x_val, data.y_val, pulse)))
+    val = yield from evaluate(problem, params, data.x_val, data.y_val, pulse, pulse_seconds)
+    return Losses(train, val)
 
 
-def evaluated_together(problem: Problem, lanes: int) -> int:
-    """At the ends of how many epochs the losses of so many lanes are evaluated at once.
+def evaluate_stacked(
+    problem: Problem, params: Sequence[Tensor], due: Sequence[bool]
+) -> list[Losses | None]:
+    """The losses of all lanes at those of E epochs that are due; weights (E, R, …).
 
-    One, where all rows don't go through the network at once.
+    All None where not even one epoch's rows go through the network at once.
     """
+    found: list[Losses | None] = [None] * len(due)
+    together = _epochs_together(problem, lanes=params[0].shape[1])
+    if together > 1:
+        for epochs in _groups(list(compress(range(len(due)), due)), together):
+            losses = _evaluate_together(problem, [tensor[epochs] for tensor in params])
+            for epoch, each in zip(epochs, losses, strict=True):
+                found[epoch] = each
+    return found
+
+
+def _groups(numbers: list[int], size: int) -> list[list[int]]:
+    return [numbers[start : start + size] for start in range(0, len(numbers), size)]
+
+
+def _epochs_together(problem: Problem, lanes: int) -> int:
+    """At the ends of how many epochs the losses of so many lanes are evaluated together."""
     rows = max(len(problem.data.x), len(problem.data.x_val))
     if rows > problem.rows_at_once(lanes):
         return 1
-    return max(1, TOGETHER_NUMBERS // (lanes * rows * sum(problem.network.sizes)))
+    return max(1, MAX_STACKED_NUMBERS // (lanes * rows * sum(problem.network.sizes)))
 
 
 @torch.no_grad()
-def evaluate_together(problem: Problem, ends: Sequence[Tensor]) -> list[Losses]:
+def _evaluate_together(problem: Problem, ends: Sequence[Tensor]) -> list[Losses]:
     """The losses of all lanes at E ends of epochs, as if all were lanes; weights (E, R, …)."""
     epochs, lanes = ends[0].shape[:2]
     # Of one lane alone the mean is taken in another order, which moves last digits.
@@ -80,8 +110,8 @@ def evaluate_together(problem: Problem, ends: Sequence[Tensor]) -> list[Losses]:
         return found.view(-1, lanes)[:epochs].tolist()
 
     train = losses(data.x, data.y)
-    none: list[None] = [None] * lanes
-    val: Sequence[list[float] | list[None]] = [none] * epochs
+    no_val: list[None] = [None] * lanes
+    val: Sequence[list[float] | list[None]] = [no_val] * epochs
     if len(data.x_val):
         val = losses(data.x_val, data.y_val)
     return [Losses(*each) for each in zip(train, val, strict=True)]

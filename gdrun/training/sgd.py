@@ -1,12 +1,15 @@
-"""One update of stochastic gradient descent, for all lanes at once."""
+"""One update of stochastic gradient descent, for all lanes at once.
+
+Shapes: R lanes, B batch rows, D features, O outputs.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from gdrun.training.gradients import lane_gradients
 from gdrun.training.models import Params
 
 Step = Callable[..., Tensor | None]
@@ -14,7 +17,7 @@ Step = Callable[..., Tensor | None]
 
 @dataclass(frozen=True)
 class SGD:
-    """How a gradient moves the weights, as in `torch.optim.SGD`; the learning rate is apart."""
+    """The optimizer, with the options of `torch.optim.SGD`; learning rates belong to the lanes."""
 
     momentum: float = 0.0
     nesterov: bool = False
@@ -22,24 +25,17 @@ class SGD:
 
 
 def make_step(
-    losses_of: Callable[..., Tensor], rule: SGD, weights: Params, velocity: Params, lr: Tensor
+    losses_of: Callable[..., Tensor], optimizer: SGD, weights: Params, velocity: Params, lr: Tensor
 ) -> Step:
     """One update in place: (R, B, D), (R, B, O) → the batch losses before it, (R,).
 
-    The rule is that of `torch.optim.SGD` (Sutskever et al. 2013 in PyTorch's variant, where lr
-    scales the velocity), lane by lane:
-
-        g ← ∇loss(w) + weight_decay · w
-        v ← momentum · v + g,   g ← g + momentum · v  if nesterov  else  v
-        w ← w − lr · g
-
     A batch may come in pieces: each with its share of the batch's rows, by which its gradient is
-    weighted and added up. Only the piece that completes the batch moves the weights; for the others
-    None is returned.
+    weighted before it is added up. Only the piece that completes the batch moves the weights; for
+    the others None is returned.
 
     Args:
         losses_of: the mean loss of each lane over a batch, as in `models.mean_losses`.
-        rule: how.
+        optimizer: how a gradient moves the weights.
         weights: (R, …) each, moved by every update.
         velocity: like the weights, moved too; empty without momentum.
         lr: (R,), the learning rate of each lane.
@@ -54,7 +50,7 @@ def make_step(
     def step(x: Tensor, y: Tensor, share: float = 1.0, completes: bool = True) -> Tensor | None:
         losses = losses_of(leaves, x, y)
         if completes and not summed:
-            descend(rule, weights, velocity, lrs, lane_gradients(losses, leaves, ones))
+            descend(optimizer, weights, velocity, lrs, lane_gradients(losses, leaves, ones))
             return losses.detach()
         return accumulate(losses, share, completes)
 
@@ -69,18 +65,62 @@ def make_step(
         if not completes:
             return None
         g, summed = summed, ()
-        descend(rule, weights, velocity, lrs, g)
+        descend(optimizer, weights, velocity, lrs, g)
         return loss
 
     return step
 
 
-def descend(rule: SGD, weights: Params, velocity: Params, lr: Tensor, g: Params) -> None:
-    """Move weights and velocity by the gradient g of their loss, each (R, …); lr is (R, 1, 1)."""
-    if rule.weight_decay:
-        g = torch._foreach_add(g, weights, alpha=rule.weight_decay)
-    if rule.momentum:
-        torch._foreach_mul_(velocity, rule.momentum)
+def descend(optimizer: SGD, weights: Params, velocity: Params, lr: Tensor, g: Params) -> None:
+    """Move weights and velocity by the gradient g of their loss, each (R, …); lr is (R, 1, 1).
+
+    The rule is that of `torch.optim.SGD` (Sutskever et al. 2013 in PyTorch's variant, where lr
+    scales the velocity), lane by lane:
+
+        g ← ∇loss(w) + weight_decay · w
+        v ← momentum · v + g,   g ← g + momentum · v  if nesterov  else  v
+        w ← w − lr · g
+    """
+    if optimizer.weight_decay:
+        g = torch._foreach_add(g, weights, alpha=optimizer.weight_decay)
+    if optimizer.momentum:
+        torch._foreach_mul_(velocity, optimizer.momentum)
         torch._foreach_add_(velocity, g)
-        g = torch._foreach_add(g, velocity, alpha=rule.momentum) if rule.nesterov else velocity
+        g = (
+            torch._foreach_add(g, velocity, alpha=optimizer.momentum)
+            if optimizer.nesterov
+            else velocity
+        )
     torch._foreach_addcmul_(weights, g, (lr,) * len(weights), value=-1)
+
+
+# `torch.autograd.grad` spends more than a tenth of an update at batch 1 on checking its arguments,
+# and on importing a symbolic algebra package to do so. What it calls in the end is private to
+# PyTorch, and so used here alone, for the range of versions that gdrun declares; where it is
+# missing, the public call takes over.
+_run_backward: Callable[..., Any] | None = getattr(
+    getattr(torch.autograd.Variable, "_execution_engine", None), "run_backward", None
+)
+
+
+def gradients_by_public_call(losses: Tensor, leaves: Params, ones: Tensor) -> Params:
+    """∂(Σ_r losses_r)/∂leaf of each leaf; lanes share no weight, so each gets its own gradient.
+
+    Args:
+        losses: (R,) computed from the leaves.
+        leaves: (R, …) each, requiring gradients.
+        ones: (R,) factors of the losses.
+    """
+    return torch.autograd.grad((losses * ones).sum(), leaves)
+
+
+def _gradients_by_engine(losses: Tensor, leaves: Params, ones: Tensor) -> Params:
+    assert _run_backward is not None
+    # (outputs, their gradients, keep graph, create graph, inputs); all inputs are reached.
+    gradients: Params = _run_backward(
+        (losses,), (ones,), False, False, leaves, allow_unreachable=False, accumulate_grad=False
+    )
+    return gradients
+
+
+lane_gradients = gradients_by_public_call if _run_backward is None else _gradients_by_engine

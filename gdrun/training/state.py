@@ -1,4 +1,7 @@
-"""How to descend, and how far a descent is: the plan of a training and its state."""
+"""The plan of a training, and its state.
+
+Shapes: R lanes, N training rows, B batch rows.
+"""
 
 from dataclasses import dataclass, replace
 
@@ -13,24 +16,31 @@ from gdrun.training.sgd import SGD
 
 @dataclass(frozen=True)
 class Plan:
-    """How to descend: everything about a training but the problem."""
+    """How to train: everything about a training but the problem.
+
+    Attributes:
+        lanes: what is trained in lockstep.
+        batch_size: B ≤ N, rows per update.
+        epochs: passes over the training rows.
+        sampling: in which order rows are visited.
+        drop_last: whether an epoch's incomplete last batch is left out.
+        optimizer: how a gradient moves the weights.
+        eval_every: epochs between evaluations of the loss over all rows.
+    """
 
     lanes: tuple[Lane, ...]
     batch_size: int
     epochs: int
     sampling: Sampling = "reshuffle"
     drop_last: bool = False
-    momentum: float = 0.0
-    nesterov: bool = False
-    weight_decay: float = 0.0
+    optimizer: SGD = SGD()  # noqa: RUF009 (immutable)
     eval_every: int = 1
 
-    @property
-    def rule(self) -> SGD:
-        """How a gradient moves the weights."""
-        return SGD(self.momentum, self.nesterov, self.weight_decay)
+    def is_evaluated(self, epoch: int) -> bool:
+        """Whether the loss over all rows is due at the end of an epoch."""
+        return epoch % self.eval_every == 0 or epoch == self.epochs
 
-    def rates(self, device: torch.device) -> Tensor:
+    def learning_rates(self, device: torch.device) -> Tensor:
         """The learning rates of the lanes, (R,)."""
         return torch.tensor([lane.lr for lane in self.lanes], device=device)
 
@@ -40,14 +50,17 @@ class Plan:
 
     def last_batch(self, rows: int) -> int:
         """Rows of an epoch's last update: B, or what is left."""
-        an_epoch = self.updates_per_epoch(rows)
-        return self.samples_after(an_epoch, rows) - self.samples_after(an_epoch - 1, rows)
+        return self.rows_of(self.updates_per_epoch(rows), rows)
+
+    def rows_of(self, update: int, rows: int) -> int:
+        """Rows of an update (from 1)."""
+        return self.samples_after(update, rows) - self.samples_after(update - 1, rows)
 
     def samples_after(self, updates: int, rows: int) -> int:
-        """Rows consumed by so many updates: whole batches, but for what is left at epochs' ends."""
-        an_epoch = self.updates_per_epoch(rows)
-        epochs, rest = divmod(updates, an_epoch)
-        return epochs * min(rows, an_epoch * self.batch_size) + rest * self.batch_size
+        """Rows consumed by so many updates: B each, but for an epoch's incomplete last batch."""
+        per_epoch = self.updates_per_epoch(rows)
+        epochs, rest = divmod(updates, per_epoch)
+        return epochs * min(rows, per_epoch * self.batch_size) + rest * self.batch_size
 
 
 @dataclass
@@ -58,11 +71,10 @@ class TrainState:
         params: stacked weights, (R, …) each.
         velocity: momentum buffers, shaped like `params`; empty without momentum.
         begun: whether the untrained losses have been reported.
-        epoch: finished epochs.
+        epoch: finished epochs: their updates are taken, and their ends reported.
         updates, samples: so far.
         seconds: training time so far.
         loss_sum: (R,) batch losses times rows, summed over the unfinished epoch so far.
-        row_sum: the rows in that sum.
         diverged_at: per lane, the update that first saw a non-finite loss, or None.
     """
 
@@ -74,7 +86,6 @@ class TrainState:
     samples: int
     seconds: float
     loss_sum: Tensor
-    row_sum: int
     diverged_at: list[int | None]
 
     def is_over(self, plan: Plan, updates_per_epoch: int) -> bool:
@@ -104,13 +115,12 @@ def initial_state(problem: Problem, plan: Plan) -> TrainState:
     params = tuple(p.to(device) for p in problem.network.init(seeds))
     return TrainState(
         params=params,
-        velocity=tuple(torch.zeros_like(p) for p in params) if plan.momentum else (),
+        velocity=tuple(torch.zeros_like(p) for p in params) if plan.optimizer.momentum else (),
         begun=False,
         epoch=0,
         updates=0,
         samples=0,
         seconds=0.0,
         loss_sum=torch.zeros(len(plan.lanes), dtype=torch.float64),
-        row_sum=0,
         diverged_at=[None] * len(plan.lanes),
     )

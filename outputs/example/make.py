@@ -11,7 +11,7 @@ from gdrun.cli.preview import how, tracks_of
 from gdrun.config.read import load_config
 from gdrun.experiment.estimate import timed
 from gdrun.experiment.execute import execute
-from gdrun.experiment.plan import prepare
+from gdrun.experiment.plan import plan_experiment
 from gdrun.experiment.train_run import Progress
 from gdrun.plots.figures import pictures
 from gdrun.results.compare import compare_results
@@ -31,7 +31,7 @@ def main() -> None:
 def sweep() -> None:
     """Train the grid of the diabetes preset; keep its pictures, not those of its runs."""
     config = load_config("diabetes", ["seeds=16"])
-    found = list(execute(timed(prepare("sweep", config))))
+    found = list(execute(timed(plan_experiment("sweep", config))))
     results = [event for event in found if isinstance(event, RunResult)]
     (answer,) = (event for event in found if isinstance(event, SweepResult))
     for picture in pictures(results, HERE, config.plot, answer):
@@ -42,7 +42,7 @@ def compare() -> None:
     """Train the article's experiment and the diabetes preset."""
     for preset, settings in (("article", []), ("diabetes", ["seeds=8"])):
         config = load_config(preset, settings)
-        experiment = prepare("compare", config)
+        experiment = plan_experiment("compare", config)
         screen = Console(file=StringIO(), width=92, height=24, force_terminal=True)
         view = LiveView(screen)
         view.begin(experiment.description, how(experiment), tracks_of(experiment))

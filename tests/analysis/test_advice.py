@@ -13,7 +13,7 @@ from gdrun.analysis.cautions import cautions
 from gdrun.analysis.recommend import recommended
 from gdrun.config.read import load_config
 from gdrun.experiment.execute import execute
-from gdrun.experiment.plan import prepare
+from gdrun.experiment.plan import plan_experiment
 from gdrun.plots.batch_scaling import scaling_figure
 from gdrun.results.run import RunResult
 from gdrun.text import rounded
@@ -209,7 +209,7 @@ def test_commands_in_the_advice_run(invoke: Invoke) -> None:
     )
     assert outcome.code == 0
     config = load_config("outputs/a b/config.yaml")
-    place, results = Path("outputs/a b"), list(execute(prepare("sweep", config)))
+    place, results = Path("outputs/a b"), list(execute(plan_experiment("sweep", config)))
     answer = analyze([event for event in results if isinstance(event, RunResult)], target=0.4)
     assert answer
     (edge,) = [line for line in cautions(answer, place) if "widen the grid" in line]

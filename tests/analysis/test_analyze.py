@@ -11,7 +11,7 @@ import pytest
 from gdrun.analysis.analyze import analyze, to_csv
 from gdrun.config.schema import RunConfig
 from gdrun.experiment.execute import execute
-from gdrun.experiment.plan import prepare
+from gdrun.experiment.plan import plan_experiment
 from gdrun.results.compare import at_best_rate
 from gdrun.results.run import RunResult
 from tests.sweep_results import INF
@@ -103,7 +103,7 @@ def test_studying_nothing_is_no_answer() -> None:
 
 def test_runs_with_fewer_lanes_are_studied_beside_the_others() -> None:
     config = small_config(epochs=2, seeds=2, sweep={"lr": [0.1, 0.2], "batch_size": [4, "full"]})
-    results = [e for e in execute(prepare("sweep", config)) if isinstance(e, RunResult)]
+    results = [e for e in execute(plan_experiment("sweep", config)) if isinstance(e, RunResult)]
     answer = analyze([at_best_rate(results[0]), results[1]], target=0.3)
     assert answer
     assert len(answer.cells) == 3

@@ -26,9 +26,9 @@ from rich.table import Table
 
 from gdrun.config.read import load_config
 from gdrun.data.dataset import Dataset
-from gdrun.experiment import train_run
+from gdrun.experiment import checkpoint, train_run
 from gdrun.experiment.execute import execute
-from gdrun.experiment.plan import prepare
+from gdrun.experiment.plan import plan_experiment
 from gdrun.results.events import Lane
 from gdrun.results.run import RunResult
 from gdrun.training.loop import train
@@ -53,7 +53,7 @@ print(resident() - before)
 
 def sgd(*settings: str) -> RunResult:
     """`gdrun sgd` on the reference problem in this process, without pictures."""
-    experiment = prepare("sgd", load_config(settings=settings))
+    experiment = plan_experiment("sgd", load_config(settings=settings))
     with tempfile.TemporaryDirectory() as directory:
         *_, result = execute(experiment, Path(directory))
     assert isinstance(result, RunResult)
@@ -84,13 +84,13 @@ def full_batch(chunk_rows: int | None, updates: int = 5) -> float:
 def checkpoint_share() -> float:
     """Time spent on checkpoints as a part of the training time, one wanted after every epoch."""
     spent = 0.0
-    take = train_run._Checkpoints.take
+    save = checkpoint.save_checkpoint
 
-    def watched(self: Any, save: Callable[[], None]) -> None:
+    def watched(*args: Any, **more: Any) -> None:
         nonlocal spent
-        spent += seconds(lambda: take(self, save))
+        spent += seconds(lambda: save(*args, **more))
 
-    with patch.object(train_run._Checkpoints, "take", watched):
+    with patch.object(train_run, "save_checkpoint", watched):
         trained = sgd("checkpoint_every=1", "epochs=1000").lanes[0].seconds
     return spent / trained
 
@@ -125,7 +125,7 @@ def listing(runs: int) -> float:
         settings = load_config(settings=["epochs=2", "seeds=4"])
         made = Path(directory) / "run-0"
         made.mkdir()
-        for _ in execute(prepare("sgd", settings), made):
+        for _ in execute(plan_experiment("sgd", settings), made):
             pass
         for number in range(1, runs):
             shutil.copytree(made, made.with_name(f"run-{number}"))

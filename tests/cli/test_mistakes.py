@@ -80,10 +80,10 @@ def test_divergence_exits_with_3_only_if_every_lane_diverged(invoke: Invoke) -> 
 def test_unexpected_failures_are_a_line_and_a_hint(
     invoke: Invoke, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def defect(*_: object) -> None:
+    def defect(*_: object, **__: object) -> None:
         raise ZeroDivisionError("oh")
 
-    monkeypatch.setattr("gdrun.experiment.plan.prepare", defect)
+    monkeypatch.setattr("gdrun.experiment.prepare.prepare_command", defect)
     outcome = invoke("sgd")
     assert outcome.code == 1
     assert "error: unexpected ZeroDivisionError: oh" in outcome.err
@@ -92,8 +92,8 @@ def test_unexpected_failures_are_a_line_and_a_hint(
 
 def test_debugging_shows_where_an_unexpected_failure_happened(tmp_path: Path) -> None:
     script = (
-        "import gdrun.experiment.plan, sys\n"
-        "gdrun.experiment.plan.prepare = lambda *_: 1 / 0\n"
+        "import gdrun.experiment.prepare, sys\n"
+        "gdrun.experiment.prepare.prepare_command = lambda *_, **__: 1 / 0\n"
         "sys.argv = ['gdrun', 'sgd']\n"
         "from gdrun.__main__ import main; main()"
     )

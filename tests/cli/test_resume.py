@@ -31,7 +31,7 @@ def test_comparisons_are_resumed_and_extended_on_the_command_line(invoke: Invoke
     assert invoke("full", "--resume", "outputs/a/full", "--epochs", "7").code == 0
     outcome = invoke("compare", "--resume", "outputs/a", "--epochs", "6")
     assert outcome.code == 2
-    assert "outputs/a/full: has more than the 6 epochs behind it" in outcome.err
+    assert "outputs/a/full: has trained for more than the 6 epochs requested" in outcome.err
     assert "--epochs 7" in outcome.err
     assert invoke("compare", "--resume", "outputs/a", "--epochs", "7").code == 0
     invoke("compare", "--epochs", "7", "--name", "c", *NO_PICTURES)
@@ -99,9 +99,9 @@ def test_what_happens_to_a_run_is_said(invoke: Invoke) -> None:
     path = Path("outputs/a/run.json")
     path.write_text(json.dumps({**json.loads(path.read_text()), "threads": 77}))
     outcome = invoke("sgd", "--resume", "outputs/a", "--epochs", "6")
-    assert "note: outputs/a: done after 4 of 6 epochs, goes on" in outcome.err
+    assert "note: outputs/a: done after 4 of 6 epochs, resumed" in outcome.err
     here = torch.get_num_threads()
-    assert f"note: went on with threads {here}, not 77: last digits may differ" in outcome.err
+    assert f"note: resumed with threads {here}, not 77: last digits may differ" in outcome.err
 
 
 def test_a_dry_run_says_where_a_run_would_go_on(invoke: Invoke) -> None:

@@ -119,7 +119,7 @@ def test_a_terminal_that_is_closed_loses_nothing(tmp_path: Path) -> None:
     found, complaints = last_checkpoint(place)
     assert found
     assert not complaints
-    assert found.marks["steps.csv"].size == (place / "steps.csv").stat().st_size > 100_000
+    assert found.digests["steps.csv"].size == (place / "steps.csv").stat().st_size > 100_000
 
 
 @pytest.mark.parametrize("args", ["--help", "compare -h", ""])

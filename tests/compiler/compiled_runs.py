@@ -10,12 +10,13 @@ from gdrun.compiler import program_cache
 from gdrun.compiler.executor import compiled
 from gdrun.compiler.spec import spec_for
 from gdrun.config.read import configure
-from gdrun.experiment.plan import ExperimentPlan, prepare
-from gdrun.results.events import Evaluation, Lane, Segment
-from gdrun.training.backend import Execute
+from gdrun.experiment.plan import ExperimentPlan, plan_experiment
+from gdrun.results.events import Lane, Segment
+from gdrun.training.backend import Backend
 from gdrun.training.loop import train
 from gdrun.training.models import Problem
 from gdrun.training.state import Plan, TrainState, initial_state
+from tests.segments import ends_of_lane
 
 # Slow enough for differences in last digits to stay there.
 THREE = (Lane(0.01, 0), Lane(0.005, 1), Lane(0.002, 7))
@@ -25,7 +26,7 @@ THREE = (Lane(0.01, 0), Lane(0.005, 1), Lane(0.002, 7))
 MANY = tuple(Lane(0.01 / (1 + k), k) for k in range(17))
 
 
-def program_of(problem: Problem, plan: Plan) -> Execute:
+def program_of(problem: Problem, plan: Plan) -> Backend:
     """Execute updates by their program, built if it isn't there."""
     spec = spec_for(problem, plan)
     if program_cache.find(spec) is None:
@@ -48,13 +49,12 @@ def told(segments: Sequence[Segment]) -> tuple[list[Any], list[Any]]:
     for s in segments:
         numbers, losses = s.logged(1)
         steps += zip(s.epochs_of(numbers), numbers, *losses, strict=True)
-        if whole := s.whole:
-            lanes = zip(whole.batch_loss, whole.train_loss, whole.val_loss, strict=True)
-            by_lane = [[Evaluation(*e) for e in zip(*lane, strict=True)] for lane in lanes]
-            columns = (whole.epochs, whole.updates, whole.samples)
+        if s.ends:
+            lanes = range(len(s.ends.active))
+            none = [None] * len(s.ends.epochs)
+            by_lane = [ends_of_lane(s.ends, lane) or none for lane in lanes]
+            columns = (s.ends.epochs, s.ends.updates, s.ends.samples)
             ends += zip(*columns, zip(*by_lane, strict=True), strict=True)
-        elif s.ends_epoch:
-            ends.append((s.epoch, s.updates, s.samples, s.evaluations))
     return steps, ends
 
 
@@ -120,4 +120,4 @@ PROGRAMS: dict[str, tuple[str, dict[str, Any]]] = {
 
 def experiment_of(name: str) -> ExperimentPlan:
     command, settings_ = PROGRAMS[name]
-    return prepare(command, configure(None, settings_))
+    return plan_experiment(command, configure(None, settings_))

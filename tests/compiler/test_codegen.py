@@ -16,8 +16,8 @@ from gdrun.compiler.arrays import in_memory
 from gdrun.compiler.codegen import function
 from gdrun.compiler.trace import Trace, Value, trace
 from gdrun.compiler.writer import Code
-from gdrun.training.gradients import lane_gradients
 from gdrun.training.models import ACTIVATIONS, LOSSES, Network, mean_losses
+from gdrun.training.sgd import lane_gradients
 
 Computation = Callable[..., Sequence[Tensor]]
 

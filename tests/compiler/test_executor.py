@@ -11,14 +11,16 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gdrun.compiler import executor
 from gdrun.compiler.executor import _Calls
 from gdrun.compiler.program_cache import Program
 from gdrun.compiler.spec import spec_for
+from gdrun.config.timing import Timing
 from gdrun.results.events import Lane, Segment, Series
 from gdrun.results.history import Recorder
 from gdrun.results.log_rows import epoch_lines, step_lines
 from gdrun.results.progress import RunProgress
-from gdrun.training import backend
+from gdrun.training import loop
 from gdrun.training.loop import train
 from gdrun.training.models import Network
 from gdrun.training.state import Plan, initial_state
@@ -33,6 +35,7 @@ from tests.compiler.compiled_runs import (
     told,
 )
 from tests.problems import descend, make_plan, make_problem, step_losses
+from tests.segments import ends_of_lane
 
 plans = st.builds(
     lambda batch_size, **more: make_plan(batch_size, **more),
@@ -68,7 +71,8 @@ def test_many_updates_at_a_time_are_the_same_as_one_by_one(
     problem = replace(make_problem(rows=12, features=2, hidden=hidden), chunk_rows=chunk)
     network = Network(problem.network.sizes, activation)
     problem = replace(problem, network=network, loss_name=loss)
-    plan = replace(plan, nesterov=nesterov and plan.momentum > 0)
+    optimizer = replace(plan.optimizer, nesterov=nesterov and plan.optimizer.momentum > 0)
+    plan = replace(plan, optimizer=optimizer)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GDRUN_CACHE", str(shared_cache))
         segments, state = descend_compiled(problem, plan)
@@ -84,17 +88,17 @@ def test_a_state_goes_on_to_the_same_bits_wherever_it_was_left(
     shared_cache: Path, plan: Plan, stop: int, nesterov: bool
 ) -> None:
     problem = make_problem(rows=12)
-    plan = replace(plan, nesterov=nesterov and plan.momentum > 0)
+    optimizer = replace(plan.optimizer, nesterov=nesterov and plan.optimizer.momentum > 0)
+    plan = replace(plan, optimizer=optimizer)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GDRUN_CACHE", str(shared_cache))
         whole, end = descend_compiled(problem, plan)
-        execute = program_of(problem, plan)
-        patch.setattr("gdrun.compiler.executor.FIRST", 1)
-        patch.setattr(backend, "SEGMENT_SECONDS", 0.0)  # as few updates at a time as can be
+        backend, often = program_of(problem, plan), Timing(segment=0.0)
+        patch.setattr(executor, "FIRST", 1)  # as few updates at a time as can be
         state = initial_state(problem, plan)
-        first = list(islice(train(problem, plan, state, execute), stop))
+        first = list(islice(train(problem, plan, state, backend, often), stop))
         state = state.clone()
-        rest = list(train(problem, plan, state, execute))
+        rest = list(train(problem, plan, state, backend, often))
     assert repr(told([*first, *rest])) == repr(told(whole))  # losses that are no numbers, too
     for found, expected in ((state.params, end.params), (state.velocity, end.velocity)):
         torch.testing.assert_close(found, expected, rtol=0, atol=0, equal_nan=True)
@@ -109,9 +113,9 @@ def test_losses_over_held_out_rows_are_the_same_too(lanes: tuple[Lane, ...]) -> 
     problem, plan = replace(problem, data=data), make_plan(5, lanes=lanes, epochs=9, eval_every=2)
     segments, _ = descend_compiled(problem, plan)
     assert_alike(segments, descend(problem, plan)[0])
-    last = segments[-1].evaluations[0]
-    assert last
-    assert last.val_loss not in (None, last.train_loss)
+    assert segments[-1].ends
+    ((_, train_loss, val_loss),) = ends_of_lane(segments[-1].ends, 0)
+    assert val_loss not in (None, train_loss)
 
 
 @pytest.mark.usefixtures("cache")
@@ -149,23 +153,23 @@ def test_several_epochs_at_once_are_logged_as_one_by_one(
             track.advance(segment)
         return (
             "".join(step_lines(series, segment, every) for segment in segments),
-            "".join(epoch_lines(series, segment) for segment in segments if segment.ends_epoch),
+            "".join(epoch_lines(series, segment) for segment in segments if segment.ends),
             repr(recorder.histories),
             repr(track),
         )
 
     at_once, _ = descend_compiled(problem, plan)
-    assert max(len(s.whole.epochs) for s in at_once if s.whole) > 5
+    assert max(len(s.ends.epochs) for s in at_once if s.ends) > 5
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("gdrun.compiler.executor._plain", lambda *_: 0)
+        patch.setattr(loop, "_uneventful", lambda *_: 1)
         one_by_one, _ = descend_compiled(problem, plan)
-    assert all(segment.whole is None for segment in one_by_one)
+    assert all(len(segment.ends.epochs) == 1 for segment in one_by_one if segment.ends)
     assert logged(at_once) == logged(one_by_one)
 
 
 def _without_seconds(segment: Segment) -> Segment:
-    whole = segment.whole and replace(segment.whole, seconds=[0.0] * len(segment.whole.epochs))
-    return replace(segment, seconds=0.0, whole=whole)
+    ends = segment.ends and replace(segment.ends, seconds=[0.0] * len(segment.ends.epochs))
+    return replace(segment, seconds=0.0, ends=ends)
 
 
 @pytest.mark.usefixtures("cache")
@@ -195,7 +199,7 @@ def test_training_ends_with_the_epoch_in_which_all_lanes_have_diverged() -> None
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_compiled_the_losses_are_those_of_updates_one_by_one(name: str) -> None:
     experiment = experiment_of(name)
-    problem, plan = experiment.problem, experiment.members[0].plan
+    problem, plan = experiment.problem, experiment.runs[0].plan
     assert_alike(descend_compiled(problem, plan)[0], descend(problem, plan)[0])
 
 
@@ -218,12 +222,13 @@ def test_what_comes_out_does_not_depend_on_the_number_of_threads(
 def test_what_was_handed_out_stays(
     lanes: tuple[Lane, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gdrun.compiler.executor.GROWTH", 1)
+    monkeypatch.setattr(executor, "GROWTH", 1)
     problem, plan = make_problem(rows=12), make_plan(5, lanes=lanes, epochs=300, momentum=0.5)
     state = initial_state(problem, plan)
     handed_out = []
-    for stretch in program_of(problem, plan)(problem, plan, state):
-        tensors = [stretch.losses, *stretch.weights.params, *stretch.weights.velocity]
+    for chunk in program_of(problem, plan).chunks(problem, plan, state, 0.1):
+        assert chunk.ends
+        tensors = [chunk.losses, *chunk.ends.params, *chunk.ends.velocity]
         handed_out.append((tensors, [tensor.clone() for tensor in tensors]))
     assert len(handed_out) > 5
     for tensors, copies in handed_out:

@@ -18,7 +18,7 @@ from tests.problems import make_plan, make_problem
 @pytest.mark.usefixtures("cache")
 def test_a_damaged_program_is_none() -> None:
     experiment = experiment_of("sgd")
-    problem, plan = experiment.problem, experiment.members[0].plan
+    problem, plan = experiment.problem, experiment.runs[0].plan
     program_of(problem, plan)
     program = spec_for(problem, plan)
     (path,) = program_cache.cache_directory().glob(f"{program_cache._key(program)}-*.so")

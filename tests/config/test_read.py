@@ -8,13 +8,13 @@ import yaml
 from gdrun.config.read import configure, dump_config, load_config, preset_directory, preset_names
 from gdrun.config.schema import CsvData, QuadraticData, RunConfig
 from gdrun.errors import ConfigError
-from gdrun.experiment.plan import prepare
+from gdrun.experiment.plan import plan_experiment
 from tests.config.config_files import write
 
 
 @pytest.mark.parametrize("name", preset_names())
 def test_every_preset_loads_and_can_be_trained(name: str) -> None:
-    assert prepare("compare", load_config(name)).members
+    assert plan_experiment("compare", load_config(name)).runs
 
 
 def test_shipped_presets() -> None:
@@ -24,24 +24,24 @@ def test_shipped_presets() -> None:
 
 
 def test_mean_estimation_is_a_constant_model_on_numbers() -> None:
-    experiment = prepare("compare", load_config("mean_estimation"))
+    experiment = plan_experiment("compare", load_config("mean_estimation"))
     description = experiment.description
     assert (description.network, description.parameters) == ("constant model", 1)
     assert description.data == "random numbers of mean 1 and variance 1"
-    assert experiment.members[2].plan.samples_after(5, 100) == 100  # whole batches alone
+    assert experiment.runs[2].plan.samples_after(5, 100) == 100  # whole batches alone
 
 
 def test_hidden_units_need_features() -> None:
     with pytest.raises(ConfigError, match="no features that hidden units could work on") as caught:
-        prepare("full", load_config(settings=["data.source=mean_estimation"]))
+        plan_experiment("full", load_config(settings=["data.source=mean_estimation"]))
     (hint,) = caught.value.hints
     assert "hidden_size to []" in hint
     settings = ["data.source=mean_estimation", "hidden_size=[]"]
-    assert prepare("full", load_config(settings=settings)).problem.network.sizes == (0, 1)
+    assert plan_experiment("full", load_config(settings=settings)).problem.network.sizes == (0, 1)
 
 
 def test_diabetes_is_the_data_of_efron_et_al() -> None:
-    data = prepare("full", load_config("diabetes")).problem.data
+    data = plan_experiment("full", load_config("diabetes")).problem.data
     assert (data.rows, len(data.x_val)) == (354, 88)
     assert data.features == ("age", "sex", "bmi", "bp", "s1", "s2", "s3", "s4", "s5", "s6")
     rows = (preset_directory() / "diabetes.csv").read_text().splitlines()[1:]
@@ -180,7 +180,7 @@ def test_a_batch_size_is_a_number_of_rows_or_full(tmp_path: Path) -> None:
     assert "batch_size: full\n" in dump_config(config)
     assert load_config(write(tmp_path / "c.yaml", dump_config(config))) == config
     assert load_config(settings=["batch_size=1e2"]).batch_size == 100
-    assert prepare("full", config).batch_sizes == [100]
+    assert plan_experiment("full", config).batch_sizes == [100]
     for command in ("minibatch", "compare"):
         with pytest.raises(ConfigError, match="minibatch needs a number of rows, got full"):
-            prepare(command, config)
+            plan_experiment(command, config)

@@ -22,12 +22,12 @@ LARGE = (9 * 2**15, 1024)
 LIMITED = """
 import json, resource, sys
 from gdrun.experiment.execute import execute
-from gdrun.experiment.plan import prepare
+from gdrun.experiment.plan import plan_experiment
 from gdrun.config.schema import RunConfig
 from gdrun.results.run import RunResult
 settings, command, limit = json.loads(sys.argv[1]), sys.argv[2], int(sys.argv[3])
 resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
-*_, result = execute(prepare(command, RunConfig.model_validate(settings)))
+*_, result = execute(plan_experiment(command, RunConfig.model_validate(settings)))
 assert isinstance(result, RunResult)
 print(json.dumps([lane.train_loss for lane in result.lanes]))
 print(result.lanes[0].updates)

@@ -15,7 +15,7 @@ from gdrun.data.sources import load_data
 from gdrun.data.standardize import fit_scaling
 from gdrun.errors import DataError
 from gdrun.experiment.execute import execute
-from gdrun.experiment.plan import prepare
+from gdrun.experiment.plan import plan_experiment
 from gdrun.results.run import RunResult
 from tests.command_line import NO_PICTURES, Invoke
 from tests.data.npy_files import save, some_rows
@@ -121,7 +121,7 @@ def test_training_on_a_mapped_file_is_training_in_memory(
         config = small_config(
             lr=0.01, data=save(tmp_path, x, y, val_fraction=0.1).model_dump(), chunk_rows=50
         )
-        experiment = prepare(command, config)
+        experiment = plan_experiment(command, config)
         assert isinstance(experiment.problem.data.x, MappedRows) == (kept == 0)
         *_, result = execute(experiment)
         assert isinstance(result, RunResult)
@@ -135,9 +135,11 @@ def test_training_on_a_mapped_file_is_training_in_memory(
 def test_one_column_is_drawn_with_a_sample_of_its_rows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gdrun.experiment.outcome.FIT_ROWS", 30)
+    monkeypatch.setattr("gdrun.training.outcome.FIT_ROWS", 30)
     x, y = some_rows(columns=1)
-    *_, result = execute(prepare("full", small_config(data=save(tmp_path, x, y).model_dump())))
+    *_, result = execute(
+        plan_experiment("full", small_config(data=save(tmp_path, x, y).model_dump()))
+    )
     assert isinstance(result, RunResult)
     assert result.fit
     assert len(result.fit.x) == len(result.fit.y) == 30

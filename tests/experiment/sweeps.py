@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from gdrun.config.schema import RunConfig
-from gdrun.experiment.execute import execute, take_up
-from gdrun.experiment.plan import prepare
+from gdrun.experiment.execute import execute
+from gdrun.experiment.plan import plan_experiment
+from gdrun.experiment.resume import resume_experiment
 from tests.command_line import NO_PICTURES
 from tests.run_files import logs, manifest
 from tests.training_runs import small_config
@@ -32,9 +33,9 @@ def run_sweep(
 ) -> list[Any]:
     """Sweep in a directory, from where it was left if it was; stop after a certain event."""
     place.mkdir(exist_ok=True)
-    experiment = prepare("sweep", config)
+    experiment = plan_experiment("sweep", config)
     if (place / "run.json").exists():
-        experiment = take_up(experiment, place)
+        experiment = resume_experiment(experiment, place)
     stops = {"now": False}
     events = []
     for event in execute(experiment, place, stop=lambda: stops["now"], jobs=jobs):

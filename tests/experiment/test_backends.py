@@ -12,9 +12,10 @@ from gdrun.compiler import program_cache
 from gdrun.config.read import configure
 from gdrun.data.rows import MappedRows
 from gdrun.errors import OutputError
-from gdrun.experiment import backends
-from gdrun.experiment.plan import prepare
+from gdrun.experiment import backends, prepare
+from gdrun.experiment.plan import plan_experiment
 from gdrun.results.events import Lane
+from gdrun.training.eager import EAGER
 from tests.command_line import NO_PICTURES, Invoke
 from tests.compiler.compiled_runs import THREE
 from tests.problems import make_plan, make_problem
@@ -23,32 +24,33 @@ from tests.run_files import logs
 
 def test_a_program_that_is_gone_is_named() -> None:
     problem, plan = make_problem(), make_plan(3)
-    assert backends.executor(problem, plan, "auto") is backends.executor(problem, plan, "eager")
+    assert backends.backend_for(problem, plan, "eager") is EAGER
     with pytest.raises(OutputError, match="the compiled program is gone from"):
-        backends.executor(problem, plan, "compiled")
+        backends.backend_for(problem, plan, "compiled")
 
 
 @pytest.mark.usefixtures("_compiler")
 def test_an_update_that_takes_long_is_left_to_pytorch() -> None:
     wide = {"hidden_size": [1000, 1000], "batch_size": 10_000, "data": {"rows": 20_000}}
     config = configure(None, {**wide, "epochs": 10**6, "engine": "compiled"})
-    (choice,) = backends.choices(prepare("minibatch", config)).values()
+    (choice,) = backends.choose_engines(plan_experiment("minibatch", config)).values()
     assert (choice.engine, choice.why) == (
         "eager",
-        "an update is work for many seconds, and a program can't be stopped",
+        "an update takes many seconds, and a program can't be stopped",
     )
 
 
 @pytest.mark.usefixtures("_compiler")
 def test_a_forecast_counts_what_is_still_to_be_built(monkeypatch: pytest.MonkeyPatch) -> None:
-    experiment = prepare("sgd", configure(None, {"epochs": 10**5}))
-    settled, more = backends.as_far_as_built(experiment)
-    assert [member.config.engine for member in settled.members] == ["eager"]
-    assert more == pytest.approx(backends.BUILD_SECONDS - 500.24)
+    config = configure(None, {"epochs": 10**5, "sweep": {"batch_size": 1, "lr": 0.2}})
+    monkeypatch.setattr(prepare, "estimate_seconds", lambda *_: 1000.0)
+    prepared = prepare.prepare_command("sweep", config, preview=True)
+    assert [run.config.engine for run in prepared.experiment.runs] == ["eager"]
+    assert prepared.seconds == pytest.approx(1000 + backends.BUILD_SECONDS - 500.24)
     monkeypatch.setattr(program_cache, "find", lambda _: str)
-    settled, more = backends.as_far_as_built(experiment)
-    assert [member.config.engine for member in settled.members] == ["compiled"]
-    assert more == 0
+    prepared = prepare.prepare_command("sweep", config, preview=True)
+    assert [run.config.engine for run in prepared.experiment.runs] == ["compiled"]
+    assert prepared.seconds == 1000
 
 
 @pytest.mark.parametrize(
@@ -65,10 +67,10 @@ def test_what_is_too_much_to_read_at_a_time_is_left_to_pytorch(
     batch: int, lanes: tuple[Lane, ...], sampling: Any, *, fits: bool
 ) -> None:
     problem, plan = make_problem(), make_plan(batch, lanes=lanes, sampling=sampling)
-    assert backends._fits(problem, plan)
+    assert backends._rows_fit(problem, plan)
     mapped = MappedRows(np.zeros((4 * 10**6, 1), np.float32))
     problem = replace(problem, data=replace(problem.data, x=mapped, y=mapped))
-    assert backends._fits(problem, plan) == fits
+    assert backends._rows_fit(problem, plan) == fits
 
 
 @pytest.mark.usefixtures("cache")
@@ -76,7 +78,7 @@ def test_a_compiled_run_goes_on_to_the_same_bytes(invoke: Invoke) -> None:
     args = ("sgd", "--set", "engine=compiled", *NO_PICTURES)
     assert invoke(*args, "--epochs", "30", "--name", "whole").code == 0
     outcome = invoke(*args, "--epochs", "7", "--name", "a")
-    assert "engine: compiled (as asked for)" in outcome.err
+    assert "engine: compiled (as requested)" in outcome.err
     assert "engine: compiled" in Path("outputs/a/config.yaml").read_text()
     assert invoke("sgd", "--resume", "outputs/a", "--epochs", "30").code == 0
     assert logs(Path("outputs/a")) == logs(Path("outputs/whole"))
@@ -144,25 +146,25 @@ def test_runs_whose_times_are_compared_have_one_engine(
     built: int, engine: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sizes = (1, 16, 100)[:built]  # stochastic descent alone would be worth its program
-    found = lambda program: str if program.rows in sizes else None  # noqa: E731
+    found = lambda spec: str if spec.rows in sizes else None  # noqa: E731
     monkeypatch.setattr(program_cache, "find", found)
-    chosen = backends.choices(prepare("compare", configure(None, {})))
+    chosen = backends.choose_engines(plan_experiment("compare", configure(None, {})))
     assert [choice.engine for choice in chosen.values()] == [engine] * 3
     assert not any(choice.builds for choice in chosen.values())
-    assert len(backends.in_words(chosen)) == 1
+    assert len(backends.engine_lines(chosen)) == 1
 
 
 @pytest.mark.usefixtures("_compiler")
 @pytest.mark.parametrize(
     ("epochs", "is_built", "engine", "builds", "why"),
     [
-        (10, False, "eager", False, "compiling saves about 0.524 ms, and takes 400 ms a program"),
+        (10, False, "eager", False, "compiling saves about 0.524 ms, and takes 400 ms per program"),
         (
             10**6,
             False,
             "compiled",
             True,
-            "compiling saves about 52.4 s, and takes 400 ms a program",
+            "compiling saves about 52.4 s, and takes 400 ms per program",
         ),
         (10, True, "eager", False, "compiling saves about 0.524 ms, and was done before"),
         (1000, True, "compiled", False, "compiling saves about 52.4 ms, and was done before"),
@@ -177,7 +179,7 @@ def test_a_program_is_chosen_where_it_saves_more_than_it_takes(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(program_cache, "find", lambda _: str if is_built else None)
-    experiment = prepare("full", configure(None, {"epochs": epochs}))
-    (choice,) = backends.choices(experiment).values()
+    experiment = plan_experiment("full", configure(None, {"epochs": epochs}))
+    (choice,) = backends.choose_engines(experiment).values()
     assert (choice.engine, choice.builds) == (engine, builds)
-    assert backends.in_words({"full": choice}) == [f"engine: {engine} ({why})"]
+    assert backends.engine_lines({"full": choice}) == [f"engine: {engine} ({why})"]

@@ -12,12 +12,19 @@ import torch
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from gdrun.config.timing import Timing
 from gdrun.errors import DataError
-from gdrun.experiment import train_run
-from gdrun.experiment.checkpoint import SEAL, VERSION, Checkpoint, load_checkpoint, save_checkpoint
-from gdrun.experiment.execute import take_up
-from gdrun.experiment.plan import prepare
-from gdrun.results.events import Epochs, Evaluation, Segment
+from gdrun.experiment.checkpoint import (
+    SEAL,
+    VERSION,
+    Checkpoint,
+    CheckpointSchedule,
+    load_checkpoint,
+    save_checkpoint,
+)
+from gdrun.experiment.plan import plan_experiment
+from gdrun.experiment.resume import resume_experiment
+from gdrun.results.events import EpochEnds, Segment
 from gdrun.results.file_names import CHECKPOINT, PREVIOUS_CHECKPOINT
 from gdrun.storage.row_file import FileDigest
 from gdrun.training.loop import train as descend_on
@@ -25,6 +32,7 @@ from gdrun.training.state import initial_state
 from tests.command_line import NO_PICTURES, Invoke
 from tests.problems import make_plan, make_problem, step_losses
 from tests.run_files import damage, logs
+from tests.segments import epoch_end
 from tests.training_runs import run, small_config
 
 
@@ -38,34 +46,30 @@ def test_after_falling_back_the_good_checkpoints_are_kept(tmp_path: Path) -> Non
         assert load_checkpoint(tmp_path / CHECKPOINT).state.updates == epochs
 
 
-def test_after_falling_back_the_next_checkpoint_is_kept_as_any_other(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_after_falling_back_the_next_checkpoint_is_kept_as_any_other(tmp_path: Path) -> None:
     run("full", small_config(epochs=2), tmp_path)
     run("full", small_config(epochs=3), tmp_path)
     damage(tmp_path / CHECKPOINT, "cut short")
-    monkeypatch.setattr(train_run, "CHECKPOINT_SHARE", 1e9)
-    monkeypatch.setattr(train_run, "FIRST_SECONDS", -1.0)
-    monkeypatch.setattr(train_run, "CHECKPOINT_SECONDS", -1.0)
-    run("full", small_config(epochs=9), tmp_path)  # with a checkpoint at every update
+    every_update = Timing(first_checkpoint=-1.0, checkpoint=-1.0, checkpoint_share=1e9)
+    run("full", small_config(epochs=9), tmp_path, timing=every_update)
     assert load_checkpoint(tmp_path / CHECKPOINT).state.updates == 9
     assert load_checkpoint(tmp_path / PREVIOUS_CHECKPOINT).state.updates == 8
 
 
 def test_a_resumed_run_has_no_more_time_for_checkpoints_than_it_trains() -> None:
-    checkpoints = train_run._Checkpoints(1, seconds=1000.0)
-    one = Segment(5, 5, 500, 1000.1, [array("d", [0.1])], (None,), (Evaluation(0.1, 0.1, None),))
-    assert not checkpoints.is_due(one)
-    assert checkpoints.is_due(replace(one, seconds=1001.0))
+    schedule = CheckpointSchedule(1, Timing(), trained=1000.0)
+    end = epoch_end(5, [(0.1, 0.1, None)])
+    one = Segment(5, 5, 500, 1000.1, [array("d", [0.1])], (None,), end)
+    assert not schedule.is_due(one)
+    assert schedule.is_due(replace(one, seconds=1001.0))
 
 
 @pytest.mark.parametrize(("epochs", "due"), [(range(3, 6), False), (range(3, 9), True)])
 def test_a_checkpoint_is_due_after_any_of_several_epochs(epochs: range, *, due: bool) -> None:
-    whole = Epochs(epochs, epochs, epochs, [1.0], [[0.1]], [[0.1]], [[None]])
-    checkpoints = train_run._Checkpoints(7, seconds=0.0)
-    last = (Evaluation(0.1, 0.1, None),)
-    segment = Segment(epochs[-1], 5, 500, 100.0, [array("d", [0.1])], (None,), last, whole)
-    assert checkpoints.is_due(segment) == due
+    ends = EpochEnds(epochs, epochs, epochs, [1.0], [[0.1]], [[0.1]], [[None]], [True])
+    schedule = CheckpointSchedule(7, Timing(), trained=0.0)
+    segment = Segment(epochs[-1], 5, 500, 100.0, [array("d", [0.1])], (None,), ends)
+    assert schedule.is_due(segment) == due
 
 
 def test_checkpoints_hold_what_is_needed_and_no_more(tmp_path: Path) -> None:
@@ -115,7 +119,7 @@ def test_a_damaged_checkpoint_leaves_the_one_before_it(how: str, invoke: Invoke)
     outcome = invoke("minibatch", "--resume", "outputs/a", "--epochs", "8")
     assert outcome.code == 0
     assert "checkpoint.pt: is damaged" in outcome.err
-    assert "went on from the checkpoint before it" in outcome.err
+    assert "resumed from the checkpoint before it" in outcome.err
     invoke("minibatch", "--resume", "outputs/b", "--epochs", "8")
     assert logs(Path("outputs/a")) == logs(Path("outputs/b"))
     # The good one is still there, not replaced by the damaged one.
@@ -173,13 +177,13 @@ def test_training_goes_on_from_a_checkpoint_as_if_never_stopped(
     state = initial_state(problem, plan)
     segments = descend_on(problem, plan, state)
     for segment in segments:
-        if segment.epoch == 3 and segment.ends_epoch:
+        if segment.epoch == 3 and segment.ends:
             break
     save_checkpoint(tmp_path, Checkpoint(state, "config", "data", {"a.csv": FileDigest(3, "abc")}))
     expected = step_losses(list(segments))
     checkpoint = load_checkpoint(tmp_path / "checkpoint.pt")
     assert (checkpoint.config, checkpoint.data) == ("config", "data")
-    assert checkpoint.marks == {"a.csv": FileDigest(3, "abc")}
+    assert checkpoint.digests == {"a.csv": FileDigest(3, "abc")}
     loaded = checkpoint.state
     assert loaded.epoch == 3
     assert step_losses(list(descend_on(problem, plan, loaded))) == expected
@@ -230,4 +234,4 @@ def test_damage_is_told_apart(tmp_path: Path) -> None:
     run("full", small_config(), tmp_path)
     damage(tmp_path / CHECKPOINT, "bit flipped")
     with pytest.raises(DataError, match="no good checkpoint is left"):
-        take_up(prepare("full", small_config()), tmp_path)
+        resume_experiment(plan_experiment("full", small_config()), tmp_path)

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from gdrun.config.timing import Timing
 from gdrun.experiment import train_run
 from gdrun.experiment.checkpoint import Checkpoint
 from gdrun.experiment.execute import execute
-from gdrun.experiment.plan import prepare
+from gdrun.experiment.plan import plan_experiment
 from gdrun.training.models import Problem
 from tests.run_files import read_csv
 from tests.training_runs import small_config
@@ -21,22 +22,21 @@ def test_checkpoints_are_written_when_due(tmp_path: Path, monkeypatch: pytest.Mo
     def save(_directory: Path, checkpoint: Checkpoint, **_: object) -> None:
         saved.append(checkpoint.state.updates)
 
-    def updates_saved(**settings: object) -> list[int]:
+    def updates_saved(timing: Timing, **settings: object) -> list[int]:
         saved.clear()
         place = tmp_path / str(settings)
         place.mkdir(exist_ok=True)
-        list(execute(prepare("full", small_config(**settings)), place))
+        list(execute(plan_experiment("full", small_config(**settings)), place, timing=timing))
         return list(saved)
 
     monkeypatch.setattr(train_run, "save_checkpoint", save)
     # Training as short as this would wait longer for a checkpoint than it takes.
-    assert updates_saved(epochs=7, checkpoint_every=3) == [7]
-    monkeypatch.setattr(train_run, "CHECKPOINT_SHARE", 1e9)
-    assert updates_saved(epochs=8, checkpoint_every=3) == [3, 6, 8]
+    assert updates_saved(Timing(), epochs=7, checkpoint_every=3) == [7]
+    assert updates_saved(Timing(checkpoint_share=1e9), epochs=8, checkpoint_every=3) == [3, 6, 8]
     # After so many seconds, whether epochs are counted or not.
-    monkeypatch.setattr(train_run, "CHECKPOINT_SECONDS", -1.0)
-    assert updates_saved(epochs=3) == [1, 2, 3]
-    assert updates_saved(epochs=4, checkpoint_every=100) == [1, 2, 3, 4]
+    often = Timing(checkpoint=-1.0, checkpoint_share=1e9)
+    assert updates_saved(often, epochs=3) == [1, 2, 3]
+    assert updates_saved(often, epochs=4, checkpoint_every=100) == [1, 2, 3, 4]
 
 
 def test_checkpoints_take_their_share_of_the_time_and_no_more(
@@ -47,7 +47,7 @@ def test_checkpoints_take_their_share_of_the_time_and_no_more(
     monkeypatch.setattr(
         "gdrun.training.eager.make_clock", lambda _problem: lambda: float(next(seconds))
     )
-    monkeypatch.setattr("gdrun.experiment.train_run.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr("gdrun.experiment.checkpoint.time.monotonic", lambda: clock[0])
     saved: list[int] = []
 
     def save(_directory: Path, checkpoint: Checkpoint, **_: object) -> None:
@@ -55,7 +55,7 @@ def test_checkpoints_take_their_share_of_the_time_and_no_more(
         saved.append(checkpoint.state.updates)
 
     monkeypatch.setattr(train_run, "save_checkpoint", save)
-    list(execute(prepare("full", small_config(epochs=200, checkpoint_every=1)), tmp_path))
+    list(execute(plan_experiment("full", small_config(epochs=200, checkpoint_every=1)), tmp_path))
     # The first after 1 s; then as often as 2 % of the training time are to be had.
     assert saved == [1, 50, 75, 100, 125, 150, 175, 200]
 
@@ -73,10 +73,10 @@ def test_the_first_checkpoints_come_early_and_later_ones_every_thirty_seconds(
         return read
 
     monkeypatch.setattr("gdrun.training.eager.make_clock", tick)
-    monkeypatch.setattr("gdrun.experiment.train_run.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr("gdrun.experiment.checkpoint.time.monotonic", lambda: clock[0])
     saved: list[float] = []
     monkeypatch.setattr(train_run, "save_checkpoint", lambda *_, **__: saved.append(clock[0]))
-    list(execute(prepare("full", small_config(epochs=300)), tmp_path))
+    list(execute(plan_experiment("full", small_config(epochs=300)), tmp_path))
     assert saved[:5] == pytest.approx([1.5, 3.5, 7.5, 15.5, 31.5])
     assert [b - a for a, b in pairwise(saved[5:-1])] == pytest.approx([30.5] * len(saved[6:-1]))
 
@@ -84,16 +84,14 @@ def test_the_first_checkpoints_come_early_and_later_ones_every_thirty_seconds(
 def test_checkpoints_are_taken_within_long_epochs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gdrun.training.backend.SEGMENT_SECONDS", 0.0)
-    monkeypatch.setattr(train_run, "CHECKPOINT_SHARE", 1e9)
-    monkeypatch.setattr(train_run, "CHECKPOINT_SECONDS", -1.0)
     saved: list[int] = []
     monkeypatch.setattr(
         train_run,
         "save_checkpoint",
         lambda _directory, checkpoint, **_: saved.append(checkpoint.state.updates),
     )
-    list(execute(prepare("sgd", small_config(epochs=1)), tmp_path))
+    every_update = Timing(segment=0.0, checkpoint=-1.0, checkpoint_share=1e9)
+    list(execute(plan_experiment("sgd", small_config(epochs=1)), tmp_path, timing=every_update))
     assert set(saved) == set(range(1, 101))
 
 
@@ -106,6 +104,6 @@ def test_rows_are_handed_over_before_a_checkpoint_is_written(
         counted.append((checkpoint.state.updates, len(read_csv(directory / "steps.csv"))))
 
     monkeypatch.setattr(train_run, "save_checkpoint", count)
-    monkeypatch.setattr(train_run, "CHECKPOINT_SHARE", 1e9)
-    list(execute(prepare("minibatch", small_config(checkpoint_every=1)), tmp_path))
+    config, timing = small_config(checkpoint_every=1), Timing(checkpoint_share=1e9)
+    list(execute(plan_experiment("minibatch", config), tmp_path, timing=timing))
     assert counted == [(7, 7), (14, 14), (21, 21)]

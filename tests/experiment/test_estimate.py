@@ -2,45 +2,53 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from gdrun.experiment.estimate import estimate_seconds, timed
-from gdrun.experiment.execute import execute, take_up
-from gdrun.experiment.plan import prepare
+from gdrun.experiment.estimate import estimate_seconds, measure_updates
+from gdrun.experiment.execute import execute
+from gdrun.experiment.plan import plan_experiment
+from gdrun.experiment.resume import resume_experiment
 from tests.command_line import Invoke
 from tests.experiment.sweeps import FLAGS, GRID_FLAGS, SHUFFLED, run_sweep, sweep_config
 
 
 def test_nothing_left_takes_no_time(tmp_path: Path) -> None:
     config = sweep_config()
-    assert estimate_seconds(prepare("sweep", config)) > 0
+    assert estimate_seconds(plan_experiment("sweep", config)) > 0
     run_sweep(config, tmp_path)
-    taken_up = take_up(prepare("sweep", config), tmp_path)
+    taken_up = resume_experiment(plan_experiment("sweep", config), tmp_path)
     assert estimate_seconds(taken_up) == 0
     assert estimate_seconds(taken_up, jobs=2) == 0
-    assert estimate_seconds(take_up(prepare("sweep", sweep_config(epochs=9)), tmp_path)) > 0
+    assert (
+        estimate_seconds(
+            resume_experiment(plan_experiment("sweep", sweep_config(epochs=9)), tmp_path)
+        )
+        > 0
+    )
 
 
 def test_several_processes_share_what_is_to_be_done(monkeypatch: pytest.MonkeyPatch) -> None:
     seconds = {4: 5.0, 16: 2.0, 24: 1.0}
     monkeypatch.setattr(
-        "gdrun.experiment.estimate._seconds_an_update",
-        lambda _experiment, member, _state: seconds[member.plan.batch_size],
+        "gdrun.experiment.estimate._seconds_per_update",
+        lambda _problem, run, _state: seconds[run.plan.batch_size],
     )
-    experiment = prepare("sweep", sweep_config(epochs=1))
+    experiment = plan_experiment("sweep", sweep_config(epochs=1))
     assert [estimate_seconds(experiment, n) for n in (1, 2, 3, 9)] == [30 + 4 + 1, 30, 30, 30]
 
 
 def test_the_pace_of_one_training_is_measured_once(tmp_path: Path) -> None:
-    experiment = timed(prepare("sweep", sweep_config()))
-    assert set(experiment.pace) == {4, 16, 24}
-    assert all(0 < pace < 10 for pace in experiment.pace.values())
-    for _ in execute(experiment, tmp_path):
+    experiment = plan_experiment("sweep", sweep_config())
+    measured = measure_updates(experiment)
+    assert set(measured) == {4, 16, 24}
+    assert all(0 < seconds < 10 for seconds in measured.values())
+    for _ in execute(replace(experiment, seconds_per_update=measured), tmp_path):
         pass
-    again = timed(take_up(prepare("sweep", sweep_config(epochs=5)), tmp_path))
-    assert again.pace == experiment.pace
+    longer = plan_experiment("sweep", sweep_config(epochs=5))
+    assert measure_updates(resume_experiment(longer, tmp_path)) == measured
 
 
 def test_a_dry_run_says_what_there_is_to_do_and_writes_nothing(invoke: Invoke) -> None:

@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
+from gdrun.config.timing import Timing
 from gdrun.errors import OutputError
 from gdrun.experiment.execute import execute
-from gdrun.experiment.plan import prepare
+from gdrun.experiment.plan import plan_experiment
 from gdrun.storage.manifest import current_status, read_manifest
 from tests.command_line import GDRUN, NO_PICTURES
 from tests.run_files import logs
@@ -32,7 +33,7 @@ def test_a_size_limit_is_a_message_and_leaves_whole_rows(tmp_path: Path) -> None
     )
     assert done.returncode == 1
     assert "steps.csv: can't be written: File too large" in done.stderr
-    assert "to go on: gdrun sgd --resume outputs/a" in done.stderr
+    assert "to resume: gdrun sgd --resume outputs/a" in done.stderr
     assert "Traceback" not in done.stderr
     place = tmp_path / "outputs" / "a"
     steps = (place / "steps.csv").read_text()
@@ -99,8 +100,6 @@ def test_a_full_disk_is_a_message_and_other_runs_stand(tmp_path: Path) -> None:
 def test_what_is_on_the_disk_says_so_when_it_cannot_be_updated(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gdrun.training.backend.SEGMENT_SECONDS", 0.0)
-    monkeypatch.setattr("gdrun.storage.run_log.FLUSH_SECONDS", -1.0)
     written = os.write
 
     def full(descriptor: int, data: Any) -> int:
@@ -110,8 +109,9 @@ def test_what_is_on_the_disk_says_so_when_it_cannot_be_updated(
         return written(descriptor, data)
 
     monkeypatch.setattr("gdrun.storage.row_file.os.write", full)
+    timing = Timing(segment=0.0, flush=-1.0)
     with pytest.raises(OutputError, match=r"steps\.csv: can't be written: No space left"):
-        list(execute(prepare("sgd", small_config(epochs=3)), tmp_path))
+        list(execute(plan_experiment("sgd", small_config(epochs=3)), tmp_path, timing=timing))
     text = (tmp_path / "steps.csv").read_text()
     assert text.endswith("\n")
     assert len(text.splitlines()) == 101

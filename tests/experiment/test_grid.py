@@ -6,14 +6,18 @@ from typing import Any
 import pytest
 
 from gdrun.errors import ConfigError
-from gdrun.experiment.grid import swept
-from gdrun.experiment.plan import prepare
+from gdrun.experiment.plan import plan_experiment
 from tests.training_runs import small_config
 
 
 def grid(rows: int, **settings: Any) -> list[tuple[str, int | str, tuple[float, ...]]]:
-    runs = swept(small_config(**settings), rows)
-    return [(method, config.batch_size, config.lr) for method, config in runs]
+    """The runs of a sweep over so many rows: method, batch size and learning rates."""
+    data = {"rows": rows}
+    runs = plan_experiment("sweep", small_config(**{"data": data, **settings})).runs
+    assert [run.config.batch_size for run in runs] == [
+        {"full": "full"}.get(run.series.method, run.plan.batch_size) for run in runs
+    ]
+    return [(run.series.method, run.plan.batch_size, run.config.lr) for run in runs]
 
 
 def test_without_a_grid_batch_sizes_are_powers_of_four_and_rates_around_that_of_the_config() -> (
@@ -52,4 +56,4 @@ def test_a_batch_size_of_the_grid_larger_than_the_data_is_refused() -> None:
         grid(100, sweep={"batch_size": [4, 101]})
     config = small_config(data={"val_fraction": 0.2}, sweep={"batch_size": [81]})
     with pytest.raises(ConfigError, match=r"sweep.batch_size: 81 is larger than the 80 training"):
-        prepare("sweep", config)
+        plan_experiment("sweep", config)

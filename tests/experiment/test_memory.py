@@ -8,9 +8,8 @@ import pytest
 import torch
 
 from gdrun.errors import ConfigError
-from gdrun.experiment.guards import memory_errors
-from gdrun.experiment.memory import memory_bytes
-from gdrun.experiment.plan import prepare
+from gdrun.experiment.memory import memory_bytes, memory_errors
+from gdrun.experiment.plan import plan_experiment
 from tests.training_runs import small_config
 
 
@@ -33,15 +32,17 @@ def test_more_than_fits_is_refused_before_it_is_tried(
     settings: dict[str, Any], expected: str
 ) -> None:
     with pytest.raises(ConfigError, match=re.escape(expected)):
-        prepare("compare", small_config(**settings))
+        plan_experiment("compare", small_config(**settings))
 
 
 def test_what_goes_through_in_chunks_takes_no_more_than_a_chunk() -> None:
     million = {"rows": 2_000_000}
     wide = {"hidden_size": 4000, "chunk_rows": 100, "data": million, "sampling": "sequential"}
-    assert prepare("full", small_config(**wide)).members
+    assert plan_experiment("full", small_config(**wide)).runs
     with pytest.raises(ConfigError, match="hidden_size, lr and seeds"):
-        prepare("full", small_config(**{**wide, "chunk_rows": 10**6, "hidden_size": 40_000}))
+        plan_experiment(
+            "full", small_config(**{**wide, "chunk_rows": 10**6, "hidden_size": 40_000})
+        )
 
 
 def test_memory_is_that_of_the_container(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -54,4 +55,4 @@ def test_memory_is_that_of_the_container(tmp_path: Path, monkeypatch: pytest.Mon
         limit.write_text(text)
         assert memory_bytes() == expected
     with pytest.raises(ConfigError, match=r"and there are 0\.5 GiB"):
-        prepare("full", small_config(hidden_size=10**8))
+        plan_experiment("full", small_config(hidden_size=10**8))

@@ -5,27 +5,28 @@ import torch
 
 from gdrun.config.schema import RunConfig
 from gdrun.errors import ConfigError
-from gdrun.experiment.plan import prepare
+from gdrun.experiment.plan import plan_experiment
 from gdrun.results.events import Lane
 from gdrun.training.models import Network
+from gdrun.training.sgd import SGD
 from gdrun.training.state import Plan
 from tests.training_runs import small_config
 
 
 def test_a_batch_larger_than_the_data_is_refused() -> None:
     with pytest.raises(ConfigError, match="batch_size: 101 is larger than the 100 training rows"):
-        prepare("minibatch", small_config(batch_size=101))
+        plan_experiment("minibatch", small_config(batch_size=101))
     held_out = small_config(batch_size=81, data={"val_fraction": 0.2})
     with pytest.raises(ConfigError, match="larger than the 80 training rows"):
-        prepare("compare", held_out)
-    assert prepare("sgd", small_config(batch_size=101)).members
+        plan_experiment("compare", held_out)
+    assert plan_experiment("sgd", small_config(batch_size=101)).runs
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without a GPU")
 @pytest.mark.parametrize("device", ["cuda", "cuda:3"])
 def test_a_gpu_that_is_not_there_is_refused(device: str) -> None:
     with pytest.raises(ConfigError, match=f"device: {device} is not there.*no CUDA device"):
-        prepare("sgd", small_config(device=device))
+        plan_experiment("sgd", small_config(device=device))
 
 
 def test_every_key_reaches_the_engine() -> None:
@@ -45,16 +46,14 @@ def test_every_key_reaches_the_engine() -> None:
         activation="tanh",
         loss="huber",
     )
-    experiment = prepare("minibatch", config)
-    assert experiment.members[0].plan == Plan(
+    experiment = plan_experiment("minibatch", config)
+    assert experiment.runs[0].plan == Plan(
         lanes=(Lane(0.1, 4), Lane(0.1, 5), Lane(0.3, 4), Lane(0.3, 5)),
         batch_size=7,
         epochs=9,
         sampling="replacement",
         drop_last=True,
-        momentum=0.8,
-        nesterov=True,
-        weight_decay=0.01,
+        optimizer=SGD(momentum=0.8, nesterov=True, weight_decay=0.01),
         eval_every=3,
     )
     assert experiment.problem.network == Network((1, 3, 2, 1), "tanh")
@@ -63,5 +62,5 @@ def test_every_key_reaches_the_engine() -> None:
 
 @pytest.mark.parametrize("sampling", ["reshuffle", "replacement"])
 def test_a_full_batch_is_every_row_in_order(sampling: str) -> None:
-    (member,) = prepare("full", small_config(sampling=sampling)).members
+    (member,) = plan_experiment("full", small_config(sampling=sampling)).runs
     assert (member.plan.batch_size, member.plan.sampling) == (100, "sequential")

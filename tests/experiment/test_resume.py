@@ -10,23 +10,23 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gdrun.cli.preview import tracks_of
+from gdrun.cli.preview import progress_of_runs
 from gdrun.config.schema import RunConfig
-from gdrun.experiment import train_run
+from gdrun.config.timing import Timing
 from gdrun.experiment.checkpoint import last_checkpoint, load_checkpoint
-from gdrun.experiment.execute import execute, take_up
-from gdrun.experiment.plan import prepare
-from gdrun.experiment.train_run import Progress
+from gdrun.experiment.execute import execute
+from gdrun.experiment.plan import plan_experiment
+from gdrun.experiment.resume import resume_experiment
 from gdrun.results.file_names import CHECKPOINT
 from gdrun.results.progress import RunProgress
 from tests.run_files import logs
 from tests.training_runs import run, small_config
 
 
-def abandon(command: str, config: RunConfig, place: Path, segments: int) -> None:
+def abandon(command: str, config: RunConfig, place: Path, segments: int, timing: Timing) -> None:
     """Train in a directory and let go of everything in the middle, as if killed."""
     place.mkdir(exist_ok=True)
-    events = execute(prepare(command, config), place)
+    events = execute(plan_experiment(command, config), place, timing=timing)
     for _ in range(segments):
         next(events, None)
     # What the process would no longer have written.
@@ -80,15 +80,14 @@ def test_a_stopped_run_goes_on_to_the_same_bytes(
 @pytest.mark.usefixtures("_many_segments")
 @pytest.mark.parametrize("command", ["full", "minibatch"])
 def test_rows_after_the_last_checkpoint_are_cut_and_come_again(
-    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    command: str, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(train_run, "CHECKPOINT_SHARE", 1e9)
-    monkeypatch.setattr("gdrun.storage.run_log.FLUSH_SECONDS", -1.0)
+    timing = Timing(segment=0.0, flush=-1.0, checkpoint_share=1e9)
     config = small_config(epochs=7, checkpoint_every=3, momentum=0.9, lr=[0.1, 0.2])
     run(command, config, tmp_path / "whole")
     for segments in (2, 5, 6, 12, 40, 45):
         place = tmp_path / str(segments)
-        abandon(command, config, place, segments)
+        abandon(command, config, place, segments, timing)
         over = command == "full" and segments >= 12
         status = json.loads((place / "run.json").read_text())["status"]
         assert status == ("done" if over else "running")
@@ -97,7 +96,7 @@ def test_rows_after_the_last_checkpoint_are_cut_and_come_again(
         assert not complaints
         if found and not over:
             assert found.state.epoch % 3 == 0
-            assert found.marks["steps.csv"].size < len(before)
+            assert found.digests["steps.csv"].size < len(before)
         run(command, config, place)
         assert logs(place) == logs(tmp_path / "whole")
         assert (place / "steps.csv").read_bytes().startswith(before)
@@ -205,12 +204,13 @@ def test_every_start_is_kept_in_run_json(tmp_path: Path) -> None:
 def test_a_run_that_nobody_listens_to_any_more_is_saved(segments: int, tmp_path: Path) -> None:
     config = small_config(eval_every=2)
     (tmp_path / "a").mkdir()
-    events = execute(prepare("sgd", config), tmp_path / "a")
+    experiment = plan_experiment("sgd", config)
+    events = execute(experiment, tmp_path / "a", timing=Timing(segment=0.0))
     for _ in range(segments):
         last = next(events)
     events.close()
-    assert isinstance(last, Progress)
-    assert load_checkpoint(tmp_path / "a" / CHECKPOINT).state.updates == last.segment.updates
+    assert isinstance(last, RunProgress)
+    assert load_checkpoint(tmp_path / "a" / CHECKPOINT).state.updates == last.updates
     run("sgd", small_config(eval_every=2, epochs=5), tmp_path / "a")
     run("sgd", small_config(eval_every=2, epochs=5), tmp_path / "b")
     assert logs(tmp_path / "a") == logs(tmp_path / "b")
@@ -218,16 +218,13 @@ def test_a_run_that_nobody_listens_to_any_more_is_saved(segments: int, tmp_path:
 
 def test_a_resumed_run_remembers_its_best_loss_and_its_curve(tmp_path: Path) -> None:
     config = small_config(epochs=40, lr=[0.1, 0.2], seeds=2, eval_every=3)
-    whole = RunProgress(prepare("sgd", config).members[0].series, 40, 100)
-    for event in execute(prepare("sgd", config)):
-        if isinstance(event, Progress):
-            whole.advance(event.segment)
+    *_, whole, _ = execute(plan_experiment("sgd", config))
+    assert isinstance(whole, RunProgress)
     run("sgd", config, tmp_path, stop_after=20)
-    experiment = take_up(prepare("sgd", config), tmp_path)
-    (track,) = tracks_of(experiment)
-    assert 0 < track.updates < 4000
-    for event in execute(experiment, tmp_path):
-        if isinstance(event, Progress):
-            track.advance(event.segment)
-    assert track.best == pytest.approx(whole.best)
-    assert track.curve == pytest.approx(whole.curve)
+    experiment = resume_experiment(plan_experiment("sgd", config), tmp_path)
+    (before,) = progress_of_runs(experiment)
+    assert 0 < before.updates < 4000
+    *_, resumed, _ = execute(experiment, tmp_path)
+    assert isinstance(resumed, RunProgress)
+    assert resumed.best == pytest.approx(whole.best)
+    assert resumed.curve == pytest.approx(whole.curve)

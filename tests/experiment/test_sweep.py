@@ -10,12 +10,13 @@ import pytest
 
 from gdrun.config.read import dump_config, load_config
 from gdrun.config.schema import RunConfig, SweepConfig
+from gdrun.config.timing import Timing
 from gdrun.experiment.execute import execute
-from gdrun.experiment.plan import prepare
-from gdrun.experiment.train_run import Progress
+from gdrun.experiment.plan import plan_experiment
 from gdrun.results.events import Segment
+from gdrun.results.progress import RunProgress
 from gdrun.results.run import RunResult
-from gdrun.training.backend import Execute
+from gdrun.training.backend import Backend
 from gdrun.training.loop import train
 from gdrun.training.models import Problem
 from gdrun.training.state import Plan, TrainState
@@ -52,7 +53,7 @@ def test_a_member_is_what_its_own_command_and_config_give(invoke: Invoke) -> Non
 def test_a_lane_is_the_same_training_alone(tmp_path: Path) -> None:
     run_sweep(sweep_config(), tmp_path / "a")
     alone = small_config(lr=0.3, seed=1, batch_size=16, data={"rows": 24})
-    for _ in execute(prepare("minibatch", alone), _made(tmp_path / "b")):
+    for _ in execute(plan_experiment("minibatch", alone), _made(tmp_path / "b")):
         pass
     for name, rows in logs(tmp_path / "b").items():
         own = [row for row in logs(tmp_path / "a" / "batch-16")[name] if row[2:4] == ["0.3", "1"]]
@@ -68,9 +69,9 @@ def test_a_member_that_fails_leaves_the_others_and_is_named(
     invoke: Invoke, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(
-        problem: Problem, plan: Plan, state: TrainState, execute: Execute
+        problem: Problem, plan: Plan, state: TrainState, backend: Backend, timing: Timing
     ) -> Iterator[Segment]:
-        for segment in train(problem, plan, state, execute):
+        for segment in train(problem, plan, state, backend, timing):
             if plan.batch_size == 16 and segment.epoch == 2:
                 raise RuntimeError("the device is on fire")
             yield segment
@@ -81,7 +82,7 @@ def test_a_member_that_fails_leaves_the_others_and_is_named(
         outcome = invoke(*args, "--name", "a", "--json")
     assert outcome.code == 1
     assert "batch-16: unexpected RuntimeError: the device is on fire" in outcome.err
-    assert "to go on: gdrun sweep --resume outputs/a" in outcome.err
+    assert "to resume: gdrun sweep --resume outputs/a" in outcome.err
     place = Path("outputs/a")
     assert statuses(place) == {
         "": "failed", "batch-4": "done", "batch-16": "failed", "batch-24": "done",
@@ -106,7 +107,7 @@ def test_events_come_from_every_run(tmp_path: Path) -> None:
     assert [e.series.name for e in events if isinstance(e, RunResult)] == [
         "batch-4", "batch-16", "batch-24",
     ]  # fmt: skip
-    assert {e.series.name for e in events if isinstance(e, Progress)} == {
+    assert {e.series.name for e in events if isinstance(e, RunProgress)} == {
         "batch-4", "batch-16", "batch-24",
     }  # fmt: skip
 

@@ -15,8 +15,8 @@ import pytest
 
 from gdrun.config.read import load_config
 from gdrun.errors import ConfigError
-from gdrun.experiment.execute import take_up
-from gdrun.experiment.plan import prepare
+from gdrun.experiment.plan import plan_experiment
+from gdrun.experiment.resume import resume_experiment
 from gdrun.storage.lock import is_locked, locked
 from tests.experiment.sweeps import FLAGS, GRID_FLAGS, nth, run_sweep, statuses
 from tests.processes import gdrun
@@ -76,7 +76,7 @@ def test_ctrl_c_stops_all_processes_and_loses_nothing(
     assert process.exitcode == 130, out
     assert "Traceback" not in out
     assert "error:" not in out
-    assert "interrupted: what was finished is saved; to go on: gdrun sweep --resume" in out
+    assert "interrupted: what was finished is saved; to resume: gdrun sweep --resume" in out
     place = tmp_path / "outputs" / "a"
     assert statuses(place) == dict.fromkeys(("", "batch-4", "batch-16"), "interrupted")
     assert not list(place.rglob("*.partial"))
@@ -119,5 +119,5 @@ def test_processes_whose_parent_was_killed_end_by_themselves(
         locked(place / "batch-4"),  # as by one that hasn't ended yet
         pytest.raises(ConfigError, match="batch-4: another process is training it"),
     ):
-        take_up(prepare("sweep", load_config(str(place / "config.yaml"))), place)
+        resume_experiment(plan_experiment("sweep", load_config(str(place / "config.yaml"))), place)
     goes_on(place)

@@ -7,8 +7,8 @@ import pytest
 from gdrun.analysis.recommend import recommended
 from gdrun.config.read import load_config
 from gdrun.errors import ConfigError
-from gdrun.experiment.execute import take_up
-from gdrun.experiment.plan import prepare
+from gdrun.experiment.plan import plan_experiment
+from gdrun.experiment.resume import resume_experiment
 from gdrun.loading import load
 from gdrun.results.run import RunResult
 from tests.command_line import Invoke
@@ -133,6 +133,7 @@ def test_a_member_that_an_orphan_still_trains_is_not_gone_on_with(
         ("minibatch", own, tmp_path / "batch-4"),
     ):
         with pytest.raises(ConfigError, match="batch-4: another process is training it"):
-            take_up(prepare(command, config), place)
+            resume_experiment(plan_experiment(command, config), place)
     locked["it"] = False
-    assert take_up(prepare("minibatch", own), tmp_path / "batch-4").standings
+    (found,) = resume_experiment(plan_experiment("minibatch", own), tmp_path / "batch-4").runs
+    assert found.resumed

@@ -8,9 +8,10 @@ import torch
 
 from gdrun.api import compare, train
 from gdrun.config.read import load_config
+from gdrun.config.timing import Timing
 from gdrun.experiment.execute import execute
-from gdrun.experiment.plan import prepare
-from gdrun.experiment.train_run import Progress
+from gdrun.experiment.plan import plan_experiment
+from gdrun.results.progress import RunProgress
 from gdrun.results.run import RunResult
 from tests.run_files import manifest, read_csv, without_seconds
 from tests.training_runs import small_config
@@ -88,19 +89,16 @@ def test_a_diverged_lane_stops_being_logged(tmp_path: Path) -> None:
     assert alone.status == "done"
 
 
-def test_rows_are_on_the_disk_while_the_run_goes_on(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("gdrun.storage.run_log.FLUSH_SECONDS", -1.0)
+def test_rows_are_on_the_disk_while_the_run_goes_on(tmp_path: Path) -> None:
     place = tmp_path / "a"
     place.mkdir()
-    events = execute(prepare("sgd", small_config()), place)
+    events = execute(plan_experiment("sgd", small_config()), place, timing=Timing(flush=-1.0))
     for event in events:
         if isinstance(event, RunResult):
             break
-        assert isinstance(event, Progress)
-        if event.segment.ends_epoch:
-            assert int(read_csv(place / "epochs.csv")[-1]["epoch"]) == event.segment.epoch
+        assert isinstance(event, RunProgress)
+        if event.updates == 100 * event.epoch:
+            assert int(read_csv(place / "epochs.csv")[-1]["epoch"]) == event.epoch
             assert manifest(place)["status"] == "running"
     events.close()
 

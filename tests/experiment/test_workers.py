@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from gdrun.analysis.sweep_result import SweepResult
+from gdrun.config.timing import Timing
 from gdrun.experiment import workers
-from gdrun.experiment.plan import prepare
+from gdrun.experiment.plan import plan_experiment
 from gdrun.experiment.signals import SIGNALS
 from gdrun.results.progress import RunProgress
 from gdrun.results.run import Failure
@@ -74,7 +75,7 @@ def test_no_more_processes_are_spoken_of_than_there_are_runs(
     def alone(*_: object) -> None:
         raise AssertionError("one run needs no processes")
 
-    monkeypatch.setattr("gdrun.experiment.execute.side_by_side", alone)
+    monkeypatch.setattr("gdrun.experiment.execute.train_side_by_side", alone)
     config = sweep_config(sweep={"lr": [0.1, 0.2], "batch_size": 8})
     *_, answer = run_sweep(config, tmp_path, jobs=4)
     assert answer.jobs == 1
@@ -100,7 +101,7 @@ def test_a_process_that_is_killed_is_a_failure_and_the_others_finish(
     place = Path("outputs/a")
     (failure,) = manifest(place)["failures"]
     assert f"{failure['name']}: its process was killed by SIGKILL" in outcome.err
-    assert "to go on: gdrun sweep --resume outputs/a" in outcome.err
+    assert "to resume: gdrun sweep --resume outputs/a" in outcome.err
     found = statuses(place)
     found.pop(failure["name"], None)
     assert found.pop("") == "failed"
@@ -112,8 +113,8 @@ def test_a_process_that_is_killed_is_a_failure_and_the_others_finish(
 
 def test_a_process_that_is_given_a_run_after_its_parent_died_begins_nothing(tmp_path: Path) -> None:
     config = sweep_config()
-    task = workers._Task("sweep", config, tmp_path, {}, None, 1, {"batch-4": "eager"})
-    assert not list(workers._train(task, "batch-4", lambda: True))
+    job = workers._Job("sweep", config, {"batch-4": "eager"}, tmp_path, {}, None, Timing(), 1)
+    assert not list(workers._train(job, "batch-4", lambda: True))
     assert not list(tmp_path.glob("*/run.json"))
     assert not is_locked(tmp_path / "batch-4")
 
@@ -124,7 +125,7 @@ def test_a_process_that_dies_while_it_is_told_what_to_train_is_a_failure(
 ) -> None:
     """Each asks for a run and is gone before it can be told; the pipe is broken by then."""
     monkeypatch.setattr(workers, "_work", ask_and_die)
-    experiment = prepare("sweep", sweep_config(sweep={"lr": 0.1, "batch_size": [4, 16]}))
+    experiment = plan_experiment("sweep", sweep_config(sweep={"lr": 0.1, "batch_size": [4, 16]}))
 
     def late(connections: Any, timeout: float) -> Any:
         for process in multiprocessing.active_children():
@@ -132,7 +133,9 @@ def test_a_process_that_dies_while_it_is_told_what_to_train_is_a_failure(
         return wait(connections, timeout)
 
     monkeypatch.setattr(workers, "wait", late)
-    found = list(workers.side_by_side(experiment, tmp_path, {}, lambda: False, None, 1))
+    found = list(
+        workers.train_side_by_side(experiment, tmp_path, {}, lambda: False, None, Timing(), 1)
+    )
     assert found == [
         Failure(name, ("its process ended with code 0",)) for name in ("batch-4", "batch-16")
     ]

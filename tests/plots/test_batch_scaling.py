@@ -18,7 +18,7 @@ from gdrun.analysis.analyze import analyze
 from gdrun.analysis.sweep_result import SweepResult
 from gdrun.config.schema import RunConfig
 from gdrun.experiment.execute import execute
-from gdrun.experiment.plan import prepare
+from gdrun.experiment.plan import plan_experiment
 from gdrun.plots.batch_scaling import BAR, COLOR, MISSED, scaling_figure
 from gdrun.plots.heatmap import heatmap_figure
 from gdrun.results.run import RunResult
@@ -161,7 +161,7 @@ def test_samples_are_drawn_as_they_were_counted() -> None:
     results = [
         event
         for event in execute(
-            prepare(
+            plan_experiment(
                 "sweep",
                 small_config(
                     epochs=8, seeds=3, sweep={"lr": 0.1, "batch_size": [4, 64], "target": 0.3}

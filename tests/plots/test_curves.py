@@ -7,7 +7,7 @@ import pytest
 
 from gdrun.api import train
 from gdrun.experiment.execute import execute
-from gdrun.experiment.plan import prepare
+from gdrun.experiment.plan import plan_experiment
 from gdrun.plots.curves import _quantiles, running_mean
 from gdrun.plots.figures import compare_figure, loss_figure
 from gdrun.results.run import RunResult
@@ -16,8 +16,12 @@ from tests.training_runs import small_config
 
 def test_pictures_of_a_thinned_run_show_means_not_extremes(tmp_path: Path) -> None:
     config = small_config(epochs=60, lr=0.05)
-    (whole,) = (e for e in execute(prepare("sgd", config)) if isinstance(e, RunResult))
-    (thin,) = (e for e in execute(prepare("sgd", config), keep=700) if isinstance(e, RunResult))
+    (whole,) = (e for e in execute(plan_experiment("sgd", config)) if isinstance(e, RunResult))
+    (thin,) = (
+        e
+        for e in execute(plan_experiment("sgd", config), keep_rows=700)
+        if isinstance(e, RunResult)
+    )
     assert not thin.histories[0].has_every_update
     assert whole.histories[0].has_every_update
     figure = loss_figure(thin)

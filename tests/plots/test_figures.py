@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from gdrun.api import compare, train
 from gdrun.config.schema import PlotConfig, RunConfig
 from gdrun.experiment.execute import execute
-from gdrun.experiment.plan import prepare
+from gdrun.experiment.plan import plan_experiment
 from gdrun.plots.curves import SHOWN_POINTS, running_mean
 from gdrun.plots.figures import compare_figure, fit_figure, loss_figure, pictures
 from gdrun.results.colors import METHOD_COLORS
@@ -251,7 +251,9 @@ def test_every_diverged_curve_has_its_cross() -> None:
 
 def test_an_interrupted_explosion_leaves_the_others_legible() -> None:
     events = []
-    for event in execute(prepare("full", RunConfig(epochs=40, lr=(0.05, 2.0), eval_every=7))):
+    for event in execute(
+        plan_experiment("full", RunConfig(epochs=40, lr=(0.05, 2.0), eval_every=7))
+    ):
         events.append(event)
         if isinstance(event, RunResult):
             break

@@ -12,10 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gdrun.results.events import Evaluation, Lane, Segment, Series
-from gdrun.results.history import History, Recorder, downsample
+from gdrun.results.downsample import downsample
+from gdrun.results.events import Lane, Segment, Series
+from gdrun.results.history import History, Recorder
 from gdrun.results.log_rows import epoch_lines, step_lines
 from gdrun.results.run import lane_result
+from tests.segments import epoch_end
 
 LANES = (Lane(0.1, 0), Lane(0.1, 1), Lane(0.5, 0))
 
@@ -29,7 +31,8 @@ def segments(epochs: int, seed: int, diverges: int | None = None) -> list[Segmen
         gone = diverges is not None and epoch >= diverges
         if gone:
             losses[-1] = math.nan
-        evaluations = [Evaluation(loss if epoch else None, 2 * loss, None) for loss in losses]
+        known = [(loss if epoch else None, 2 * loss, None) for loss in losses]
+        is_gone = gone and epoch > (diverges or 0)
         found.append(
             Segment(
                 epoch=epoch,
@@ -38,9 +41,12 @@ def segments(epochs: int, seed: int, diverges: int | None = None) -> list[Segmen
                 seconds=0.001 * epoch,
                 losses=[array("d", [loss]) for loss in losses] if epoch else [],
                 diverged_at=(None, None, diverges if gone else None),
-                evaluations=(
-                    *evaluations[:-1],
-                    None if gone and epoch > (diverges or 0) else evaluations[-1],
+                ends=epoch_end(
+                    epoch,
+                    [*known[:-1], None if is_gone else known[-1]],
+                    updates=epoch,
+                    samples=100 * epoch,
+                    seconds=0.001 * epoch,
                 ),
             )
         )
@@ -239,7 +245,7 @@ def test_a_row_a_lane_and_logged_update_until_it_diverged(
         if update % every == 0 and (at is None or update <= at)
     ]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("gdrun.results.log_rows.ROWS_AT_ONCE", at_once)
+        patch.setattr("gdrun.results.log_rows.MAX_ROWS_AT_ONCE", at_once)
         assert step_lines(Series("sgd", 1, lanes), segment, every) == "".join(expected)
 
 
@@ -284,20 +290,16 @@ def test_memory_of_a_long_run_is_bounded() -> None:
 RESIDENT = """
 import resource, sys
 from gdrun.config.read import load_config
-from gdrun.experiment.plan import prepare
+from gdrun.experiment.plan import plan_experiment
 from gdrun.results.history import KEPT_ROWS
-from gdrun.experiment.train_run import Progress
 from gdrun.results.progress import RunProgress
 from gdrun.experiment.execute import execute
-from gdrun.cli.preview import tracks_of
 from pathlib import Path
-experiment = prepare("full", load_config(settings=[f"epochs={sys.argv[1]}"]))
-(track,) = tracks_of(experiment)
-for event in execute(experiment, Path(sys.argv[2]), keep=KEPT_ROWS):
-    if isinstance(event, Progress):
-        track.advance(event.segment)
-        epoch = event.segment.epoch
-        if epoch and epoch % 50_000 == 0 and event.segment.ends_epoch:
+experiment = plan_experiment("full", load_config(settings=[f"epochs={sys.argv[1]}"]))
+for event in execute(experiment, Path(sys.argv[2]), keep_rows=KEPT_ROWS):
+    if isinstance(event, RunProgress):
+        epoch = event.epoch
+        if epoch and epoch % 50_000 == 0:
             statm = Path("/proc/self/statm").read_text().split()
             print(epoch, int(statm[1]) * resource.getpagesize(), flush=True)
 """

@@ -8,22 +8,21 @@ from pathlib import Path
 
 import pytest
 
+from gdrun.config.timing import Timing
 from gdrun.errors import OutputError
 from gdrun.experiment.execute import execute
-from gdrun.experiment.plan import prepare
+from gdrun.experiment.plan import plan_experiment
 from gdrun.storage.manifest import read_manifest
 from tests.command_line import NO_PICTURES, Invoke
 from tests.run_files import contents
 from tests.training_runs import small_config
 
 
-def test_a_run_whose_directory_is_removed_stops_at_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("gdrun.storage.run_log.FLUSH_SECONDS", -1.0)
+def test_a_run_whose_directory_is_removed_stops_at_once(tmp_path: Path) -> None:
     place = tmp_path / "a"
     place.mkdir()
-    events = execute(prepare("full", small_config(epochs=1000)), place)
+    experiment = plan_experiment("full", small_config(epochs=1000))
+    events = execute(experiment, place, timing=Timing(flush=-1.0))
     for _ in range(20):
         next(events)
     shutil.rmtree(place)
@@ -35,7 +34,7 @@ def test_a_run_whose_directory_is_removed_stops_at_once(
 def test_a_run_whose_directory_is_moved_away_says_so_at_its_end(tmp_path: Path) -> None:
     place = tmp_path / "a"
     place.mkdir()
-    events = execute(prepare("full", small_config(epochs=30)), place)
+    events = execute(plan_experiment("full", small_config(epochs=30)), place)
     next(events)
     place.rename(tmp_path / "b")
     with pytest.raises(OutputError, match="No such file or directory"):

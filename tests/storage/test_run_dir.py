@@ -9,7 +9,7 @@ import torch
 from gdrun.api import compare, train
 from gdrun.errors import ConfigError, OutputError
 from gdrun.experiment.execute import execute
-from gdrun.experiment.plan import prepare
+from gdrun.experiment.plan import plan_experiment
 from gdrun.storage.run_dir import make_directory, plan_directory
 from tests.run_files import manifest, read_csv
 from tests.training_runs import small_config
@@ -100,5 +100,5 @@ def test_unwritable_places_are_reported(tmp_path: Path) -> None:
 def test_files_that_cannot_be_written_are_reported(tmp_path: Path) -> None:
     (tmp_path / "steps.csv").mkdir()
     with pytest.raises(OutputError, match=r"steps.csv: can't be written"):
-        list(execute(prepare("sgd", small_config()), tmp_path))
+        list(execute(plan_experiment("sgd", small_config()), tmp_path))
     assert manifest(tmp_path)["status"] == "failed"

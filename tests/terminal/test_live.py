@@ -11,12 +11,14 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from gdrun.results.compare import Comparison, Row
-from gdrun.results.events import Evaluation, Lane, Segment, Series
-from gdrun.results.progress import CURVE_POINTS, RunProgress, sparkline
+from gdrun.results.events import Lane, Segment, Series
+from gdrun.results.progress import CURVE_POINTS, RunProgress
 from gdrun.results.run import Description
-from gdrun.terminal.live import LiveView, PlainView, make_view, progress_table
+from gdrun.terminal.live import LiveView, PlainView, make_view
+from gdrun.terminal.progress_table import progress_table, sparkline
 from gdrun.terminal.tables import result_table
 from gdrun.text import duration, number, short, visible
+from tests.segments import epoch_end
 
 DESCRIPTION = Description(
     network="1 → 10 → 1 ReLU network",
@@ -45,10 +47,14 @@ def series(method: str = "sgd", lanes: int = 1) -> Series:
 
 
 def segment(epoch: int, loss: float | None = 0.5, lanes: int = 1) -> Segment:
-    evaluation = Evaluation(0.4, loss, None)
-    return Segment(
-        epoch, 10 * epoch, 10 * epoch, epoch / 10, [], (None,) * lanes, (evaluation,) * lanes
-    )
+    end = epoch_end(epoch, [(0.4, loss, None)] * lanes)
+    return Segment(epoch, 10 * epoch, 10 * epoch, epoch / 10, [], (None,) * lanes, end)
+
+
+def advanced(progress: RunProgress, segment: Segment) -> RunProgress:
+    """The same progress, after a segment."""
+    progress.advance(segment)
+    return progress
 
 
 def console(**more: object) -> Console:
@@ -63,10 +69,11 @@ def text(of: Console) -> str:
 def test_plain_lines_come_first_last_and_once_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
     clock, out = Clock(monkeypatch), console()
     with PlainView(out) as view:
-        view.begin(DESCRIPTION, "lr 0.1", [RunProgress(series(), 1000, 10)])
+        progress = RunProgress(series(), 1000, 10)
+        view.begin(DESCRIPTION, "lr 0.1", [progress])
         for epoch in range(1001):
             clock.now += 0.01
-            view.update(series(), segment(epoch))
+            view.show(advanced(progress, segment(epoch)))
     lines = [line for line in text(out).splitlines() if line.startswith("sgd")]
     assert "epoch    0/1000" in lines[0]
     assert "epoch 1000/1000" in lines[-1]
@@ -78,10 +85,11 @@ def test_plain_view_ends_with_where_an_interrupted_run_stood(
 ) -> None:
     clock, out = Clock(monkeypatch), console()
     with PlainView(out) as view:
-        view.begin(DESCRIPTION, "lr 0.1", [RunProgress(series(), 1000, 10)])
+        progress = RunProgress(series(), 1000, 10)
+        view.begin(DESCRIPTION, "lr 0.1", [progress])
         for epoch in range(8):
             clock.now += 0.01
-            view.update(series(), segment(epoch))
+            view.show(advanced(progress, segment(epoch)))
     assert "epoch    7/1000" in text(out).splitlines()[-1]
 
 
@@ -90,11 +98,12 @@ def test_a_long_epoch_after_divergence_prints_no_more_than_others(
 ) -> None:
     clock, out = Clock(monkeypatch), console()
     with PlainView(out) as view:
-        view.begin(DESCRIPTION, "lr 0.1", [RunProgress(series(), 10, 1000)])
-        view.update(series(), segment(0))
+        progress = RunProgress(series(), 10, 1000)
+        view.begin(DESCRIPTION, "lr 0.1", [progress])
+        view.show(advanced(progress, segment(0)))
         for update in range(1, 101):
             clock.now += 0.1
-            view.update(series(), Segment(1, update, update, 0.1, [], (1,)))
+            view.show(advanced(progress, Segment(1, update, update, 0.1, [], (1,))))
     lines = [line for line in text(out).splitlines() if line.startswith("sgd")]
     assert 10 <= len(lines) <= 12
 
@@ -119,11 +128,12 @@ def test_live_view_refreshes_at_most_ten_times_a_second(monkeypatch: pytest.Monk
 
     monkeypatch.setattr(view._live, "update", count)
     with view:
-        view.begin(DESCRIPTION, "lr 0.1", [RunProgress(series(), 10_000, 10)])
+        progress = RunProgress(series(), 10_000, 10)
+        view.begin(DESCRIPTION, "lr 0.1", [progress])
         drawn = 0
         for epoch in range(3000):  # three seconds
             clock.now += 0.001
-            view.update(series(), segment(epoch))
+            view.show(advanced(progress, segment(epoch)))
         assert 25 <= drawn <= 30
 
 
@@ -131,8 +141,8 @@ def test_of_several_rates_the_best_is_shown() -> None:
     lanes = tuple(Lane(lr, seed) for lr in (0.1, 0.2, 9.0) for seed in (0, 1))
     track = RunProgress(Series("sgd", 1, lanes), 10, 10)
     losses = (0.5, 0.7, 0.2, 0.4, math.inf, 9.0)
-    evaluations = tuple(Evaluation(0.4, loss, None) for loss in losses)
-    track.advance(Segment(1, 10, 10, 0.1, [], (None,) * 6, evaluations))
+    end = epoch_end(1, [(0.4, loss, None) for loss in losses])
+    track.advance(Segment(1, 10, 10, 0.1, [], (None,) * 6, end))
     assert track.loss == pytest.approx(0.3)
     assert track.best == pytest.approx(0.3)
 
@@ -165,8 +175,9 @@ def test_live_view_stays_within_the_height(height: int) -> None:
 
 def interrupt(out: Console) -> None:
     with LiveView(out) as view:
-        view.begin(DESCRIPTION, "x", [RunProgress(series(), 10, 10)])
-        view.update(series(), segment(1))
+        progress = RunProgress(series(), 10, 10)
+        view.begin(DESCRIPTION, "x", [progress])
+        view.show(advanced(progress, segment(1)))
         raise KeyboardInterrupt
 
 
@@ -229,11 +240,11 @@ def test_what_is_left_counts_logs_and_all(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_track_shows_medians_of_the_lanes_left() -> None:
     track = RunProgress(series(lanes=3), 10, 10)
-    evaluations = tuple(Evaluation(None, loss, None) for loss in (0.1, 0.2, float("inf")))
-    track.advance(Segment(1, 10, 10, 0.1, [], (None, None, 7), evaluations))
+    end = epoch_end(1, [(None, loss, None) for loss in (0.1, 0.2, float("inf"))])
+    track.advance(Segment(1, 10, 10, 0.1, [], (None, None, 7), end))
     assert track.loss == track.best == pytest.approx(0.15)
-    assert (track.diverged, track.state) == (1, "")
-    track.advance(Segment(2, 20, 20, 0.2, [], (12, 13, 7), ()))
+    assert (track.diverged, track.state) == (1, "training")
+    track.advance(Segment(2, 20, 20, 0.2, [], (12, 13, 7)))
     assert track.state == "diverged"
 
 
@@ -241,19 +252,20 @@ def test_a_lane_that_diverged_counts_until_the_next_evaluation_or_if_none_is_lef
     track = RunProgress(series(lanes=2), 10, 10)
     assert math.isnan(track.loss)
     assert track.best == math.inf
-    track.advance(
-        Segment(1, 10, 10, 0.1, [], (None, None), tuple(Evaluation(None, x, None) for x in (1, 3)))
-    )
+    end = epoch_end(1, [(None, 1, None), (None, 3, None)])
+    track.advance(Segment(1, 10, 10, 0.1, [], (None, None), end))
     assert (track.loss, track.best) == (2, 2)
-    track.advance(Segment(2, 15, 15, 0.15, [], (12, None), ()))
+    track.advance(Segment(2, 15, 15, 0.15, [], (12, None)))
     assert (track.loss, track.best) == (2, 2)
-    unknown = Evaluation(None, None, None)
-    track.advance(Segment(2, 20, 20, 0.2, [], (12, None), (unknown, unknown)))
+    unknown = (None, None, None)
+    end = epoch_end(2, [unknown, unknown])
+    track.advance(Segment(2, 20, 20, 0.2, [], (12, None), end))
     assert (track.loss, track.best) == (2, 2)
-    track.advance(Segment(3, 30, 30, 0.3, [], (12, None), (None, Evaluation(None, 4, None))))
+    end = epoch_end(3, [None, (None, 4, None)])
+    track.advance(Segment(3, 30, 30, 0.3, [], (12, None), end))
     assert (track.loss, track.best) == (4, 3)
-    last = Evaluation(None, math.inf, None)
-    track.advance(Segment(4, 40, 40, 0.4, [], (12, 38), (None, last)))
+    end = epoch_end(4, [None, (None, math.inf, None)])
+    track.advance(Segment(4, 40, 40, 0.4, [], (12, 38), end))
     assert (track.loss, track.best) == (math.inf, 2)
 
 

@@ -80,7 +80,7 @@ def test_show_tells_how_far_a_run_is(outputs: Path, invoke: Invoke) -> None:
     assert "one  sgd  running" in running
     assert "sgd: epoch 3 of 3" in running
     stopped = invoke("show", "one").out
-    assert "to go on: gdrun sgd --resume outputs/one" in stopped
+    assert "to resume: gdrun sgd --resume outputs/one" in stopped
     header = (outputs / "one/epochs.csv").read_text().splitlines(keepends=True)[0]
     (outputs / "one/epochs.csv").write_text(header)
     outcome = invoke("show", "one")
@@ -115,4 +115,4 @@ def test_what_is_to_be_copied_is_printed_in_one_piece(invoke: Invoke) -> None:
     assert f"command  gdrun sweep {shlex.join([*flags, '--lr', '1e-05,0.1'])}" in shown.out
     manifest = Path("outputs", name, "run.json")
     manifest.write_text(manifest.read_text().replace('"status": "done"', '"status": "interrupted"'))
-    assert f"\nto go on: gdrun sweep --resume 'outputs/{name}'\n" in invoke("show", name).out
+    assert f"\nto resume: gdrun sweep --resume 'outputs/{name}'\n" in invoke("show", name).out

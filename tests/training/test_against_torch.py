@@ -14,6 +14,7 @@ from gdrun.training.models import LOSSES, Network, Problem
 from gdrun.training.sgd import make_step
 from gdrun.training.state import Plan, initial_state
 from tests.problems import descend, make_plan, make_problem, step_losses
+from tests.segments import ends_of_lane
 
 ACTIVATIONS = {"relu": nn.ReLU, "tanh": nn.Tanh, "sigmoid": nn.Sigmoid, "gelu": nn.GELU}
 
@@ -46,9 +47,9 @@ def torch_losses(problem: Problem, plan: Plan, lane: Lane) -> list[float]:
     optimizer = torch.optim.SGD(
         network.parameters(),
         lr=lane.lr,
-        momentum=plan.momentum,
-        nesterov=plan.nesterov,
-        weight_decay=plan.weight_decay,
+        momentum=plan.optimizer.momentum,
+        nesterov=plan.optimizer.nesterov,
+        weight_decay=plan.optimizer.weight_decay,
     )
     criterion = CRITERIA[problem.loss_name]()
     position = plan.lanes.index(lane)
@@ -133,8 +134,8 @@ def test_full_batch_gradient_is_the_mean_of_the_rows_gradients() -> None:
     before = initial_state(problem, plan)
     after = before.clone()
     x, y = problem.data.x[:].unsqueeze(0), problem.data.y[:].unsqueeze(0)
-    lr_of_lanes = plan.rates(x.device)
-    make_step(problem.losses, plan.rule, after.params, after.velocity, lr_of_lanes)(x, y)
+    lr_of_lanes = plan.learning_rates(x.device)
+    make_step(problem.losses, plan.optimizer, after.params, after.velocity, lr_of_lanes)(x, y)
     leaves = tuple(p.requires_grad_() for p in before.clone().params)
     single = [
         torch.autograd.grad(problem.losses(leaves, x[:, k : k + 1], y[:, k : k + 1]).sum(), leaves)
@@ -157,14 +158,14 @@ def test_validation_loss_is_that_of_the_validation_rows() -> None:
     )
     problem = replace(problem, data=data)
     segments, state = descend(problem, make_plan(4, epochs=2))
-    evaluation = segments[-1].evaluations[0]
-    assert evaluation is not None
+    assert segments[-1].ends
+    ((_, train_loss, val_loss),) = ends_of_lane(segments[-1].ends, 0)
     network = torch_network(problem.network, seed=0)
     layers = [layer for layer in network if isinstance(layer, nn.Linear)]
     for layer, weight, bias in zip(layers, state.params[::2], state.params[1::2], strict=True):
         layer.weight.data, layer.bias.data = weight[0].T, bias[0, 0]
     for loss, x, y in (
-        (evaluation.train_loss, data.x[:], data.y[:]),
-        (evaluation.val_loss, data.x_val[:], data.y_val[:]),
+        (train_loss, data.x[:], data.y[:]),
+        (val_loss, data.x_val[:], data.y_val[:]),
     ):
         assert loss == pytest.approx(nn.functional.mse_loss(network(x), y).item(), rel=1e-5)

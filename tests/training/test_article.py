@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from gdrun.config.read import load_config
-from gdrun.experiment.plan import prepare
+from gdrun.experiment.plan import plan_experiment
 from gdrun.results.events import Lane
 from tests.problems import descend, step_losses
 
@@ -33,18 +33,18 @@ def article(batch_size: int, seed: int = 0, epochs: int = 100) -> list[float]:
 
 def test_preset_is_the_reference_experiment() -> None:
     config = load_config()
-    experiment = prepare("compare", config)
-    assert [member.series.batch_size for member in experiment.members] == [100, 1, 16]
-    assert [member.plan.updates_per_epoch(100) for member in experiment.members] == [1, 100, 6]
+    experiment = plan_experiment("compare", config)
+    assert [member.series.batch_size for member in experiment.runs] == [100, 1, 16]
+    assert [member.plan.updates_per_epoch(100) for member in experiment.runs] == [1, 100, 6]
     assert experiment.problem.network.sizes == (1, 10, 1)
-    assert all(member.series.lanes == (Lane(0.2, 0),) for member in experiment.members)
+    assert all(member.series.lanes == (Lane(0.2, 0),) for member in experiment.runs)
     assert config.epochs == 100
 
 
 @pytest.mark.parametrize("method", ["full", "sgd", "minibatch"])
 def test_every_loss_equals_the_plain_loop(method: str) -> None:
-    experiment = prepare(method, load_config())
-    (member,) = experiment.members
+    experiment = plan_experiment(method, load_config())
+    (member,) = experiment.runs
     segments, _ = descend(experiment.problem, member.plan)
     ours, theirs = step_losses(segments), article(member.plan.batch_size)
     assert len(ours) == len(theirs)
@@ -55,8 +55,10 @@ def test_every_loss_equals_the_plain_loop(method: str) -> None:
 
 
 def test_other_seeds_start_from_the_same_data() -> None:
-    experiment = prepare("minibatch", load_config(settings=["seed=3", "seeds=2", "epochs=5"]))
-    segments, _ = descend(experiment.problem, experiment.members[0].plan)
+    experiment = plan_experiment(
+        "minibatch", load_config(settings=["seed=3", "seeds=2", "epochs=5"])
+    )
+    segments, _ = descend(experiment.problem, experiment.runs[0].plan)
     for lane, seed in enumerate((3, 4)):
         expected = article(16, seed=seed, epochs=5)
         assert step_losses(segments, lane) == pytest.approx(expected, rel=1e-4, abs=1e-6)

@@ -42,9 +42,9 @@ def losses_above_best(
     lanes = tuple(Lane(lr, seed) for lr, seed in product(lrs, range(seeds)))
     plan = make_plan(batch, epochs=epochs, lanes=lanes, sampling=sampling)
     found = [
-        [evaluation.train_loss for evaluation in segment.evaluations if evaluation]
+        [losses[0] for losses in segment.ends.train_loss]
         for segment in train(problem, plan, initial_state(problem, plan))
-        if segment.ends_epoch
+        if segment.ends
     ]
     losses = np.array(found, dtype=np.float64).T - variance / 2
     return losses.reshape(len(lrs), seeds, epochs + 1)

@@ -38,7 +38,7 @@ def test_divergence_leaves_the_neighbours_bit_for_bit(batch_size: int) -> None:
     assert all(math.isfinite(loss) for loss in seen[: at - 1])
     assert all(math.isfinite(loss) for loss in evaluated[:-1])
     assert not math.isfinite(seen[at - 1]) or not math.isfinite(evaluated[-1])
-    epochs_reported = [s.epoch for s in segments if s.ends_epoch and s.evaluations[1]]
+    epochs_reported = [s.epoch for s in segments if s.ends and s.ends.active[1]]
     assert epochs_reported == list(range(-(-at // plan.updates_per_epoch(20)) + 1))
 
 

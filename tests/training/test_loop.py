@@ -9,13 +9,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from gdrun.results.events import Lane
-from gdrun.training import backend
+from gdrun.config.timing import Timing
+from gdrun.results.events import EpochEnds, Lane, Segment
 from gdrun.training.loop import train
 from gdrun.training.models import Params, Problem
 from gdrun.training.sgd import SGD, Step, make_step
 from gdrun.training.state import initial_state
 from tests.problems import descend, make_plan, make_problem, step_losses, train_losses
+from tests.segments import ends_of_lane
+
+OFTEN = Timing(segment=0.0)  # every update, or chunk of rows, ends a segment
+
+
+def all_ends(segments: list[Segment]) -> list[EpochEnds]:
+    """What the ends of epochs report, but for the time."""
+    return [replace(segment.ends, seconds=[]) for segment in segments if segment.ends]
 
 
 @pytest.mark.parametrize("sampling", ["sequential", "reshuffle"])
@@ -83,45 +91,40 @@ def test_batch_loss_is_weighted_by_rows(rows: int, batch: int) -> None:
     problem = make_problem(rows=rows)
     plan = make_plan(batch, lr=1e-30, epochs=1, sampling="sequential")
     segments, _ = descend(problem, plan)
-    evaluation = segments[-1].evaluations[0]
-    assert evaluation is not None
-    assert evaluation.batch_loss is not None
+    assert segments[-1].ends
+    ((batch_loss, train_loss, _),) = ends_of_lane(segments[-1].ends, 0)
+    assert batch_loss is not None
     # The weights don't move, so the mean over an epoch is the loss over all rows.
-    assert evaluation.batch_loss == pytest.approx(evaluation.train_loss, rel=1e-5)
+    assert batch_loss == pytest.approx(train_loss, rel=1e-5)
     assert segments[-1].samples == rows
 
 
-def test_sums_do_not_depend_on_how_an_epoch_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sums_do_not_depend_on_how_an_epoch_is_cut() -> None:
     problem, plan = make_problem(rows=500, features=2), make_plan(1, epochs=3, lr=0.1)
     whole, _ = descend(problem, plan)
-    monkeypatch.setattr(backend, "SEGMENT_SECONDS", 0.0)
-    cut, _ = descend(problem, plan)
+    cut, _ = descend(problem, plan, OFTEN)
     assert len(cut) > 1000
-    one, other = ([s.evaluations for s in found if s.ends_epoch] for found in (whole, cut))
+    one, other = ([ends_of_lane(s.ends, 0) for s in found if s.ends] for found in (whole, cut))
     assert one == other
     # They are the sums of a plain loop, to the bit.
     total = 0.0
     for loss in step_losses(whole)[:500]:
         total += loss
-    evaluation = one[1][0]
-    assert evaluation is not None
-    assert evaluation.batch_loss == total / 500
+    ((batch_loss, _, _),) = one[1]
+    assert batch_loss == total / 500
 
 
-def test_a_long_update_and_a_long_evaluation_can_be_left_at_any_time(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_long_update_and_a_long_evaluation_can_be_left_at_any_time() -> None:
     problem = replace(make_problem(rows=20), chunk_rows=6)
     plan = make_plan(20, epochs=3, momentum=0.5, eval_every=2)
-    monkeypatch.setattr(backend, "SEGMENT_SECONDS", 0.0)  # every chunk ends a segment
     reference, copies = [], []
     state = initial_state(problem, plan)
-    for segment in train(problem, plan, state):
+    for segment in train(problem, plan, state, timing=OFTEN):
         reference.append(segment)
         copies.append(state.clone())
-    assert sum(not segment.losses and not segment.ends_epoch for segment in reference) > 10
+    assert sum(not segment.losses and not segment.ends for segment in reference) > 10
     for position, copy in enumerate(copies):
-        rest = list(train(problem, plan, copy))
+        rest = list(train(problem, plan, copy, timing=OFTEN))
         expected = reference[position + 1 :]
         assert step_losses(rest) == step_losses(expected)
         assert train_losses(rest) == train_losses(expected)
@@ -130,43 +133,35 @@ def test_a_long_update_and_a_long_evaluation_can_be_left_at_any_time(
 @pytest.mark.parametrize("eval_every", [1, 2, 5])
 def test_evaluation_is_due_at_the_start_every_k_epochs_and_at_the_end(eval_every: int) -> None:
     segments, _ = descend(make_problem(), make_plan(4, epochs=7, eval_every=eval_every))
-    ends = [segment for segment in segments if segment.ends_epoch]
-    evaluated = [s.epoch for s in ends if s.evaluations[0] and s.evaluations[0].train_loss]
+    ends = [segment for segment in segments if segment.ends]
+    evaluated = [s.epoch for s in ends if s.ends and s.ends.train_loss[0][0]]
     assert evaluated == [e for e in range(8) if e % eval_every == 0 or e == 7]
 
 
 @pytest.mark.parametrize("momentum", [0.0, 0.9])
-def test_training_goes_on_from_any_segment(
-    momentum: float, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_training_goes_on_from_any_segment(momentum: float) -> None:
     problem = make_problem(rows=13)
     plan = make_plan(3, epochs=4, momentum=momentum, lanes=(Lane(0.05, 0), Lane(1e6, 1)))
-    monkeypatch.setattr(backend, "SEGMENT_SECONDS", 0.0)  # every update ends a segment
     state = initial_state(problem, plan)
     copies, reference = [], []
-    for segment in train(problem, plan, state):
+    for segment in train(problem, plan, state, timing=OFTEN):
         reference.append(segment)
         copies.append(state.clone())
     for position, copy in enumerate(copies):
-        rest = list(train(problem, plan, copy))
+        rest = list(train(problem, plan, copy, timing=OFTEN))
         expected = reference[position + 1 :]
         assert step_losses(rest) == step_losses(expected)
-        assert [s.evaluations for s in rest][-1:] == [s.evaluations for s in expected][-1:] or (
-            # a diverged lane's NaN equals nothing
-            train_losses(rest) == train_losses(expected)
-        )
+        # Times aside; and a diverged lane's NaN equals nothing.
+        assert repr(all_ends(rest)) == repr(all_ends(expected))
 
 
-def test_segments_are_bounded_in_time_and_end_with_their_epoch(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(backend, "SEGMENT_SECONDS", 0.0)
-    segments, _ = descend(make_problem(rows=6), make_plan(1, epochs=2))
+def test_segments_are_bounded_in_time_and_end_with_their_epoch() -> None:
+    segments, _ = descend(make_problem(rows=6), make_plan(1, epochs=2), OFTEN)
     # The last epoch's updates are told before its evaluation.
     assert [s.epoch for s in segments] == [0, *[1] * 6, *[2] * 7]
     ends = [True, *[False] * 5, True, *[False] * 6, True]
-    assert [s.ends_epoch for s in segments] == ends
-    assert [s.updates for s in segments if s.ends_epoch] == [0, 6, 12]
+    assert [s.ends is not None for s in segments] == ends
+    assert [s.updates for s in segments if s.ends] == [0, 6, 12]
 
 
 def test_two_runs_are_the_same_to_the_bit() -> None:

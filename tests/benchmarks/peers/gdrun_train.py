@@ -12,8 +12,7 @@ from typing import Any
 from gdrun import train as gdrun_train
 from gdrun.config.read import configure
 from gdrun.config.schema import Method
-from gdrun.experiment.backends import settle
-from gdrun.experiment.plan import prepare
+from gdrun.experiment.prepare import prepare_command
 from tests.benchmarks.peers.job import Job, Trained
 from tests.benchmarks.peers.measure import main, seconds
 from tests.benchmarks.peers.problem import data_files
@@ -38,8 +37,8 @@ def train(job: Job, engine: str = "eager") -> Trained:
         "device": "cpu",
         "engine": engine,
     }
-    experiment = prepare(method, configure(None, settings))
-    compile_seconds = seconds(lambda: settle(experiment))
+    config = configure(None, settings)
+    compile_seconds = seconds(lambda: prepare_command(method, config))
     result = gdrun_train(method, **settings)
     epochs = result.epochs
     return Trained(

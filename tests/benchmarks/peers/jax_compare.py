@@ -19,9 +19,10 @@ from jax import lax
 
 from gdrun.config.schema import PlotConfig
 from gdrun.plots.figures import pictures
-from gdrun.results.events import Evaluation, Lane, Segment, Series
+from gdrun.results.events import Lane, Segment, Series
 from gdrun.results.history import Recorder
 from gdrun.results.run import Description, Fit, RunResult, lane_result
+from tests.segments import epoch_end
 
 ROWS, HIDDEN, EPOCHS, LR = 100, 10, 100, 0.2
 METHODS = {"full": ROWS, "sgd": 1, "minibatch": 16}
@@ -62,13 +63,18 @@ def train(method: str, x: Any, y: Any, start: Any) -> RunResult:
     seconds = time.perf_counter() - began
     series = Series(method, size, (Lane(LR, 0),))
     recorder = Recorder(series, 1)
-    recorder.add(
-        Segment(0, 0, 0, 0.0, [], (None,), (Evaluation(None, float(loss(start, x, y)), None),))
-    )
+    untrained = epoch_end(0, [(None, float(loss(start, x, y)), None)])
+    recorder.add(Segment(0, 0, 0, 0.0, [], (None,), untrained))
     an_epoch = used // size
     for number, (end, row) in enumerate(zip(ends.tolist(), steps.tolist(), strict=True), 1):
         done, at = number * an_epoch, seconds * number / EPOCHS
-        ended = (Evaluation(sum(row) / an_epoch, end, None),)
+        ended = epoch_end(
+            number,
+            [(sum(row) / an_epoch, end, None)],
+            updates=done,
+            samples=number * used,
+            seconds=at,
+        )
         losses = [array("d", row)]
         recorder.add(Segment(number, done, number * used, at, losses, (None,), ended))
     grid = jnp.linspace(-1, 1, 200)

@@ -1,4 +1,4 @@
-"""What a training came to: its problem in words, the functions it fitted, and its result."""
+"""The outcome of a training: its problem in words, the functions it fitted, and its result."""
 
 import math
 import time
@@ -54,10 +54,10 @@ def run_result(
     """The result of a run that has ended, or was stopped, in a state."""
     finished = state.is_over(plan, plan.updates_per_epoch(description.rows))
     ended: Status = "done" if finished else "interrupted"
-    # Stopped on the way, the weights that stand have not been evaluated yet.
-    standing = (not finished and _standing_losses(problem, state)) or [None] * len(histories)
+    # When a run is stopped on the way, its weights have not been evaluated yet.
+    stopped_at = (not finished and _current_losses(problem, state)) or [None] * len(histories)
     lanes = []
-    for history, diverged_at, losses in zip(histories, state.diverged_at, standing, strict=True):
+    for history, diverged_at, losses in zip(histories, state.diverged_at, stopped_at, strict=True):
         updates = state.updates if diverged_at is None else diverged_at
         lanes.append(
             lane_result(
@@ -81,10 +81,10 @@ def run_result(
     )
 
 
-def _standing_losses(
+def _current_losses(
     problem: Problem, state: TrainState
 ) -> Sequence[tuple[float, float] | None] | None:
-    """Train and validation loss (NaN where there are no such rows) of each lane as it stands.
+    """Train and validation loss (NaN where there are no such rows) of each lane as it is now.
 
     None if that would take long: whoever stops a run doesn't want to wait.
     """

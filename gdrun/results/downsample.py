@@ -1,0 +1,82 @@
+"""Rows of a long history reduced to those that can be seen: of each block the extremes."""
+
+from array import array
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+OCTAVES = 40  # doublings of the number of rows for which logarithmic axes stay filled
+
+
+def downsample(
+    lanes: Sequence[Mapping[str, "array[float]"]], by: str, losses: Sequence[str], keep: int
+) -> None:
+    """Keep at most about `keep` rows of each lane's table, in place, and the same rows of each.
+
+    Rows fall into blocks of consecutive numbers in the column `by`. Of each block the rows with the
+    lowest and the highest of the `losses` among the lanes stay; so do each lane's first and last
+    row and the row with its lowest loss. Blocks grow with their numbers up to some width, so that
+    logarithmic axes are filled as well as linear ones.
+    """
+    import numpy as np
+
+    # Copies throughout: an array can't be shortened while numpy looks at its memory.
+    numbers = np.array(max((lane[by] for lane in lanes), key=len))
+    always = np.zeros(len(numbers), bool)
+    always[[0, *(len(lane[by]) - 1 for lane in lanes if lane[by])]] = True
+    extremes = []
+    for name in losses:
+        lowest, highest = np.full((2, len(numbers)), np.nan)
+        for lane in lanes:
+            values = np.array(lane[name])
+            values[np.isinf(values)] = np.nan
+            rows = np.flatnonzero(~np.isnan(values))
+            if len(rows):
+                always[[rows[-1], np.nanargmin(values)]] = True
+            low, high = lowest[: len(values)], highest[: len(values)]
+            np.fmin(low, values, out=low)
+            np.fmax(high, values, out=high)
+        extremes += [lowest, -highest]
+    stays = _extremes_of_blocks(numbers, extremes, always, keep)
+    for lane in lanes:
+        own = stays[: len(lane[by])]
+        for column in lane.values():
+            column[:] = array(column.typecode, np.array(column)[own].tobytes())
+
+
+def _extremes_of_blocks(
+    numbers: "NDArray[np.int64]",
+    extremes: "Sequence[NDArray[np.float64]]",
+    always: "NDArray[np.bool_]",
+    keep: int,
+) -> "NDArray[np.bool_]":
+    """Which rows stay: those of `always`, and in each block the lowest of each of the `extremes`.
+
+    Blocks are the narrowest that leave at most `keep` rows.
+    """
+    import numpy as np
+
+    known = ~np.isnan(extremes).all(axis=0)
+    # Powers of two: blocks are made of whole blocks when a history is downsampled again.
+    per_octave = max(1, keep // (2 * OCTAVES * len(extremes)))
+    octaves = 2 ** np.log2(np.maximum(numbers // per_octave, 1)).astype(np.int64)
+    widest = 1
+    while True:
+        widest *= 2
+        is_last = widest > numbers[-1]
+        widths = np.minimum(octaves, widest)
+        begins = np.diff(numbers // widths, prepend=-1) + np.diff(widths, prepend=0) != 0
+        starts = np.flatnonzero(begins)
+        # Each block with a known loss leaves at least one row: that rules out most widths.
+        if not is_last and np.count_nonzero(np.logical_or.reduceat(known, starts)) > keep:
+            continue
+        stays = always.copy()
+        blocks = np.cumsum(begins) - 1
+        for values in extremes:
+            rows = np.flatnonzero(values == np.fmin.reduceat(values, starts)[blocks])
+            stays[rows[np.diff(blocks[rows], prepend=-1) != 0]] = True  # the first of each block
+        if is_last or np.count_nonzero(stays) <= keep:
+            return stays

@@ -1,0 +1,163 @@
+"""The books of a training: updates are counted in its state, epochs ended and reported.
+
+Shapes: R lanes, E epochs of a chunk, U updates of each.
+"""
+
+import math
+from array import array
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gdrun.results.events import EpochEnds, Segment
+from gdrun.training.evaluate import Losses, evaluate_all
+from gdrun.training.models import Problem
+from gdrun.training.state import Plan, TrainState
+
+
+class Counted(NamedTuple):
+    """Updates that are counted in the state, and not reported yet.
+
+    Attributes:
+        losses: of each lane's updates; empty if there are none.
+        loss_sums: (E, R) batch losses times rows, summed over each epoch so far.
+        seconds: (E) training time at the end of each.
+    """
+
+    losses: list["array[float]"]
+    loss_sums: NDArray[np.float64]
+    seconds: Sequence[float]
+
+
+def nothing(state: TrainState) -> Counted:
+    """That no update is to be reported."""
+    return Counted([], state.loss_sum.numpy()[np.newaxis], [state.seconds])
+
+
+def count_updates(
+    plan: Plan, state: TrainState, rows: int, losses: NDArray[np.float32], seconds: float
+) -> Counted:
+    """Count updates in the state, by their losses (E, U, R) and the training time they took.
+
+    The lanes that a loss shows to have diverged are noted; weights are the caller's business.
+    """
+    epochs, updates, lanes = losses.shape
+    times = state.seconds + seconds / epochs * np.arange(1, epochs + 1)
+    state.seconds = float(times[-1])
+    if not updates:
+        return nothing(state)
+    seen = losses.astype(np.float64)
+    before = state.updates
+    state.updates += epochs * updates
+    state.samples = plan.samples_after(state.updates, rows)
+    # All batches hold B rows, but for an epoch's incomplete last one.
+    weighted = seen * plan.batch_size
+    weighted[:, -1] = seen[:, -1] * plan.rows_of(state.updates, rows)
+    # Added one after the other, so that the sum is the same however an epoch is cut into chunks.
+    loss_sum = state.loss_sum.numpy()
+    weighted[0, 0] += loss_sum
+    sums: NDArray[np.float64] = weighted.cumsum(axis=1)[:, -1]
+    loss_sum[:] = sums[-1]
+    by_update = seen.reshape(-1, lanes)
+    if not np.isfinite(loss_sum).all():
+        finite = np.isfinite(by_update)
+        for lane, diverged_at in enumerate(state.diverged_at):
+            if diverged_at is None and not finite[:, lane].all():
+                state.diverged_at[lane] = before + 1 + int(finite[:, lane].argmin())
+    return Counted([array("d", column.tobytes()) for column in by_update.T], sums, times.tolist())
+
+
+def end_epochs(
+    problem: Problem,
+    plan: Plan,
+    state: TrainState,
+    epochs: range,
+    counted: Counted,
+    known: Sequence[Losses | None],
+    pulse_seconds: float,
+) -> Iterator[Segment]:
+    """Evaluate the last of some epochs if that is due, end them in the state, and report them.
+
+    Where anything may happen it is one epoch alone. The updates of the plan's last epoch are
+    reported before its evaluation, which a longer training might not make.
+
+    Args:
+        problem: what is minimised.
+        plan: how.
+        state: of the training; it is moved.
+        epochs: which; 0 is before training.
+        counted: their updates, as far as they are not reported yet.
+        known: for each, the losses at its end if they were evaluated already.
+        pulse_seconds: between two empty segments in the middle of a long evaluation.
+    """
+    last, losses = epochs[-1], counted.losses
+    started_at = (epochs[0] - 1) * plan.updates_per_epoch(problem.data.rows)
+    active = [at is None or at > started_at for at in state.diverged_at]
+    diverges = any(at is not None and at > started_at for at in state.diverged_at)
+    *evaluated, closing = known
+
+    def pulse() -> Segment:
+        nonlocal losses
+        now, losses = segment(state, last, losses), []
+        return now
+
+    if last == plan.epochs and losses:
+        yield pulse()
+    if closing is None and (plan.is_evaluated(last) or diverges):
+        closing = yield from evaluate_all(problem, state.params, pulse, pulse_seconds)
+    diverged_at = list(state.diverged_at)
+    for lane, loss in enumerate(closing.train if closing else []):
+        if diverged_at[lane] is None and not math.isfinite(loss):
+            diverged_at[lane] = state.updates
+    ends = _ends(plan, problem.data.rows, epochs, counted, [*evaluated, closing], active)
+    state.epoch, state.begun, state.diverged_at = last, True, diverged_at
+    state.loss_sum.zero_()
+    yield segment(state, last, losses, ends)
+
+
+def _ends(
+    plan: Plan,
+    rows: int,
+    epochs: range,
+    counted: Counted,
+    evaluated: Sequence[Losses | None],
+    active: Sequence[bool],
+) -> EpochEnds:
+    """What is reported of epochs; the batch loss is the mean over the rows of each."""
+    per_epoch, lanes = plan.updates_per_epoch(rows), len(plan.lanes)
+    samples = plan.samples_after(per_epoch, rows)
+    batch_loss: Sequence[Sequence[float | None]] = [[None]] * lanes  # before training
+    if epochs[0] > 0:
+        batch_loss = (counted.loss_sums / samples).T.tolist()
+    none: list[None] = [None] * lanes
+    return EpochEnds(
+        epochs=epochs,
+        updates=_multiples(epochs, per_epoch),
+        samples=_multiples(epochs, samples),
+        seconds=counted.seconds,
+        batch_loss=batch_loss,
+        train_loss=list(zip(*(each.train if each else none for each in evaluated), strict=True)),
+        val_loss=list(zip(*(each.val if each else none for each in evaluated), strict=True)),
+        active=active,
+    )
+
+
+def _multiples(epochs: range, factor: int) -> range:
+    return range(epochs.start * factor, epochs.stop * factor, factor)
+
+
+def segment(
+    state: TrainState, epoch: int, losses: list["array[float]"], ends: EpochEnds | None = None
+) -> Segment:
+    """What is reported of a state."""
+    return Segment(
+        epoch=epoch,
+        updates=state.updates,
+        samples=state.samples,
+        seconds=state.seconds,
+        losses=losses,
+        diverged_at=tuple(state.diverged_at),
+        ends=ends,
+    )
