@@ -1,8 +1,6 @@
 """Small problems, and training on them from the start to the end."""
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from gdrun.config.timing import DEFAULT, Timing
 from gdrun.data.dataset import Dataset
@@ -66,6 +64,3 @@ def train_losses(segments: list[Segment], lane: int = 0) -> list[float]:
     """The losses of a lane over all rows, at the ends of epochs."""
     ends = [ends_of_lane(segment.ends, lane) for segment in segments if segment.ends]
     return [train for epochs in ends for _, train, _ in epochs if train is not None]
-
-
-Array = NDArray[np.float64]

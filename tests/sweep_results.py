@@ -16,11 +16,7 @@ ABOUT = Description(
     "1 → 10 → 1 ReLU network", 31, "y = x²", 100, 0, ("x",), "y", "mse", standardized=False,
     device="cpu",
 )  # fmt: skip
-
-
 INF = math.inf
-
-
 HERE = Path("outputs/a sweep")
 
 
@@ -143,6 +139,3 @@ def mixed() -> SweepResult:
             loss = None if wild else 0.1 + 0.01 * (lr != 0.04) + 0.001 * size
             trials += fast(size, lr, None if wild else own, loss=loss, spent=700 + size)
     return answer_of(trials, target=0.2, pace={1: 1e-3, 4: 1e-3, 16: 2e-3, 64: 3e-3})
-
-
-BATCHES = (1, 2, 4, 8, 16, 32)

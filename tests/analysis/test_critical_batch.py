@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from gdrun.analysis.critical_batch import CriticalBatch, fit_critical_batch, fit_updates
-from tests.problems import Array
-from tests.sweep_results import BATCHES
+
+Array = NDArray[np.float64]
+BATCHES = (1, 2, 4, 8, 16, 32)
 
 
 def noisy(rng: np.random.Generator, updates_min: float, crit: float, seeds: int = 16) -> Array:

@@ -20,8 +20,6 @@ from tests.segments import ends_of_lane
 
 # Slow enough for differences in last digits to stay there.
 THREE = (Lane(0.01, 0), Lane(0.005, 1), Lane(0.002, 7))
-
-
 # More than a vector of any processor.
 MANY = tuple(Lane(0.01 / (1 + k), k) for k in range(17))
 

@@ -11,6 +11,7 @@ from itertools import product
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from gdrun.analysis.critical_batch import fit_critical_batch
 from gdrun.config.schema import MeanEstimationData, RunConfig
@@ -19,8 +20,10 @@ from gdrun.results.events import Lane
 from gdrun.training.loop import train
 from gdrun.training.models import Problem, build_problem
 from gdrun.training.state import initial_state
-from tests.problems import Array, descend, make_plan, train_losses
-from tests.sweep_results import BATCHES
+from tests.problems import descend, make_plan, train_losses
+
+Array = NDArray[np.float64]
+BATCHES = (1, 2, 4, 8, 16, 32)
 
 
 def numbers_problem(rows: int, mean: float = 1.0, variance: float = 1.0) -> Problem:
