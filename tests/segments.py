@@ -1,8 +1,26 @@
-"""Segments of a training, made by hand."""
+"""Segments of a training, made by hand, and what the ends of epochs say of a lane."""
 
 from collections.abc import Sequence
 
-from gdrun.results.events import EpochEnds
+from gdrun.results.events import EpochEnds, Lane, Segment, Series
+from gdrun.results.progress import RunProgress
+
+
+def series(method: str = "sgd", lanes: int = 1) -> Series:
+    """A method with lanes of one learning rate."""
+    return Series(method, 1, tuple(Lane(0.1, seed) for seed in range(lanes)))
+
+
+def segment(epoch: int, loss: float | None = 0.5, lanes: int = 1) -> Segment:
+    """Ten updates, the last of an epoch, with the same losses in every lane."""
+    end = epoch_end(epoch, [(0.4, loss, None)] * lanes)
+    return Segment(epoch, 10 * epoch, 10 * epoch, epoch / 10, [], (None,) * lanes, end)
+
+
+def advanced(progress: RunProgress, segment: Segment) -> RunProgress:
+    """The same progress, after a segment."""
+    progress.advance(segment)
+    return progress
 
 
 def epoch_end(

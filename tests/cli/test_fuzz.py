@@ -1,10 +1,7 @@
-"""Whatever is written into configs, settings and CSV files: a run or a clean error, and soon."""
+"""Whatever is written into configs, settings and CSV files: a plan or a clean error, and soon."""
 
 import sys
-import time
 import unicodedata
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from io import BytesIO, TextIOWrapper
 from pathlib import Path
 from typing import Any
@@ -12,43 +9,13 @@ from unittest.mock import patch
 
 import pytest
 import yaml
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gdrun.__main__ import main
-from gdrun.config.read import load_config
-from gdrun.config.schema import CsvData, MeanEstimationData, NpyData, QuadraticData, RunConfig
-from gdrun.data.csv_table import read_table
-from gdrun.data.sources import load_data
-from gdrun.errors import ConfigError, DataError, GdrunError
-from gdrun.text import UNSEEN, visible
+from gdrun.text import UNSEEN
 from tests.command_line import Outcome
-
-SECONDS = 2.0  # of the processor, for one input
-# Each input replaces the one before it in the directory of the test.
-fuzz = settings(
-    deadline=None, print_blob=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
-
-
-@contextmanager
-def soon() -> Iterator[None]:
-    start = time.process_time()
-    yield
-    assert time.process_time() - start < SECONDS
-
-
-def outcome_of(call: Callable[[], object], error: type[GdrunError]) -> object:
-    """What a call returns, or None after a clean error; all else fails the test."""
-    refusal = None
-    with soon():
-        try:
-            return call()
-        except error as caught:
-            refusal = caught
-    assert refusal.problems
-    assert all(0 < len(line) < 1000 for line in (*refusal.problems, *refusal.hints))
-    return None
+from tests.odd_inputs import fuzz, near_valid, setting, soon, table, texts, yaml_texts
 
 
 def gdrun(*args: str) -> Outcome:
@@ -80,169 +47,6 @@ def is_clean(outcome: Outcome) -> bool:
     return (outcome.code == 0) == ("error: " not in outcome.err)
 
 
-# ------------------------------------------------------------------------------------- odd things
-
-texts = st.text(max_size=12) | st.text(st.characters(categories=["Cc", "Cf", "Cs"]), max_size=4)
-numbers = (
-    st.integers()
-    | st.floats()
-    | st.sampled_from([0, 1, 2, 0.5, 2**62, 2**63, 10**16, 10**30, -(10**400), 1e308, 5e-324])
-)
-atoms = st.none() | st.booleans() | numbers | texts | st.dates() | st.datetimes() | st.binary()
-odd: st.SearchStrategy[Any] = st.recursive(
-    atoms,
-    lambda inner: (
-        st.lists(inner, max_size=3)
-        | st.dictionaries(texts | st.integers() | st.none(), inner, max_size=3)
-    ),
-    max_leaves=5,
-)
-WORDS = (
-    "csv npy quadratic mean_estimation a.csv y sgd half_mse relu tanh svg cpu mps cuda:99 "
-    "~nobody/a.csv"
-)
-words = st.sampled_from(WORDS.split())
-# Sizes are small or absurd, so that a valid config asks for no more memory than there is.
-SIZES = {"rows", "seeds", "hidden_size", "epochs", "batch_size"}
-sizes = st.sampled_from(
-    [1, 7, 40, 3.0, 0, -1, 1.5, 10**16, 10**30, [2, 3], [], "x", "full", None, True]
-)
-
-
-def value_of(key: str) -> st.SearchStrategy[Any]:
-    return sizes if key in SIZES else odd | words
-
-
-SOURCES = (QuadraticData, MeanEstimationData, CsvData, NpyData)
-DATA = {field for source in SOURCES for field in source.model_fields}
-PATHS = sorted({*RunConfig.model_fields, *(f"data.{key}" for key in DATA), "plot.dpi"})
-
-
-@st.composite
-def near_valid(draw: st.DrawFn) -> dict[Any, Any]:
-    """A config with a few keys of the schema, and now and then one that isn't."""
-    values: dict[Any, Any] = {}
-    for path in draw(st.lists(st.sampled_from([*PATHS, "hiden_size"]), max_size=3, unique=True)):
-        above, _, key = path.rpartition(".")
-        place = values.setdefault(above, {}) if above else values
-        if isinstance(place, dict):
-            place[key] = draw(value_of(key))
-    keys = texts | st.integers() | st.none() | st.dates()
-    return values | draw(st.just({}) | st.dictionaries(keys, odd, max_size=2))
-
-
-TOKENS = """
-    [ ] { } , : ? - & * ! | > % @ ` # " ' \\ = ~ . <<: &a *a &b *b !!int !!float !!bool !!null
-    !!timestamp !!binary !!set !!omap !!pairs !!str !!map !!seq !!python/name:os.system !x 0 1 9
-    0x 0b1 1e 1:1 1:1:1:1.5 _ .inf .nan 2001-01-01 2001-99-99 --- ... %YAML %TAG \\x1b
-    lr: data: plot: seed: "\\ud800" "\\UFFFFFFFF" "\\0"
-"""
-BLANKS = [" ", " ", "\n", "\n  ", "\t", "\x85", "\ufeff", "\x1b", "\u202e"]
-LONG = ["x" * 200, "9" * 5000]
-syntax = st.lists(st.sampled_from([*TOKENS.split(), *BLANKS, *LONG]), max_size=12).map("".join)
-spaced = st.lists(st.sampled_from(TOKENS.split()), max_size=6).map(" ".join)
-yaml_texts = (
-    syntax | spaced | st.tuples(st.sampled_from(["lr", "data", "1"]), spaced).map(": ".join)
-)
-
-
-@st.composite
-def setting(draw: st.DrawFn) -> str:
-    key = draw(st.sampled_from(PATHS))
-    value = draw(value_of(key.split(".")[-1]))
-    text = yaml.safe_dump(value, default_flow_style=True).removesuffix("...\n")
-    return f"{key}={text.strip()}"
-
-
-# ---------------------------------------------------------------------------------------- configs
-
-
-@given(
-    content=st.binary(max_size=60) | (texts | yaml_texts).map(lambda t: t.encode("utf-8", "ignore"))
-)
-@settings(fuzz, max_examples=300)
-def test_any_file_is_a_config_or_a_clean_error(content: bytes, tmp_path: Path) -> None:
-    (tmp_path / "c.yaml").write_bytes(content)
-    outcome_of(lambda: load_config(str(tmp_path / "c.yaml")), ConfigError)
-
-
-@given(values=near_valid())
-@settings(fuzz, max_examples=250)
-def test_any_values_are_a_config_or_a_clean_error(
-    values: Mapping[Any, Any], tmp_path: Path
-) -> None:
-    (tmp_path / "c.yaml").write_text(yaml.safe_dump(values), encoding="utf-8")
-    config = outcome_of(lambda: load_config(str(tmp_path / "c.yaml")), ConfigError)
-    assert config is None or isinstance(config, RunConfig)
-
-
-@given(given_settings=st.lists(setting() | texts | yaml_texts.map("lr={}".format), max_size=3))
-@settings(fuzz, max_examples=300)
-def test_any_settings_are_a_config_or_a_clean_error(given_settings: list[str]) -> None:
-    outcome_of(lambda: load_config(settings=given_settings), ConfigError)
-
-
-# -------------------------------------------------------------------------------------- CSV files
-
-ODD_CELLS = """
-    1 2.5 -3e4 1e300 5e-324 1e999 nan inf 1,5 1_0 x 0x10 ١٢ a;b é "1" " ' ""
-"""
-cells = st.sampled_from(
-    [*ODD_CELLS.split(), "", " ", '"a\nb"', "\0", "9" * 400, "\t", "\r", "\ufeff"]
-)
-names = (
-    st.sampled_from(["x", "y", "z", "", "x ", '"a,b"', "[bold]", "\x1b[31m", "$a$", "1"]) | texts
-)
-
-
-@st.composite
-def table(draw: st.DrawFn) -> bytes:
-    """A table that is almost right."""
-    width = draw(st.integers(1, 4))
-    header = draw(st.lists(names, min_size=width, max_size=width, unique=draw(st.booleans())))
-    header[-1] = "y" if draw(st.booleans()) else draw(names)
-    row = st.just([]) if draw(st.booleans()) else st.lists(cells, max_size=width + 1)
-    lines = [header]
-    scale = draw(st.sampled_from([["1", "-2", "7"], ["1e-200", "3e-200"], ["1e200", "-2e38"]]))
-    for _ in range(draw(st.integers(0, 6))):
-        good = draw(st.lists(st.sampled_from(scale), min_size=width, max_size=width))
-        lines.append(draw(st.just(good) | row))
-    delimiter, end = draw(st.sampled_from(",;\t|")), draw(st.sampled_from(["\n", "\r\n", "\r"]))
-    text = end.join(delimiter.join(line) for line in lines)
-    return draw(st.sampled_from(["", "\ufeff", "\n"])).encode() + text.encode("utf-8", "replace")
-
-
-@given(
-    content=st.binary(max_size=60) | texts.map(lambda t: t.encode("utf-8", "ignore")) | table(),
-    features=st.none() | st.lists(names, max_size=3),
-    target=st.just("y") | names,
-)
-@settings(fuzz, max_examples=300)
-def test_any_file_is_a_table_or_a_clean_error(
-    content: bytes, features: list[str] | None, target: str, tmp_path: Path
-) -> None:
-    path = tmp_path / "a.csv"
-    path.write_bytes(content)
-    outcome_of(lambda: read_table(path, target, features), DataError)
-
-
-@given(content=table(), standardize=st.booleans(), val_fraction=st.sampled_from([0, 0.3, 0.99]))
-@settings(fuzz, max_examples=250)
-def test_data_are_finite_or_a_clean_error(
-    content: bytes, standardize: bool, val_fraction: float, tmp_path: Path
-) -> None:
-    path = tmp_path / "a.csv"
-    path.write_bytes(content)
-    config = CsvData(path=path, target="y", standardize=standardize, val_fraction=val_fraction)
-    data: Any = outcome_of(lambda: load_data(config), DataError)
-    if data is not None:
-        rows = (data.x, data.y, data.x_val, data.y_val)
-        assert all(tensor.isfinite().all() for tensor in rows)
-
-
-# ------------------------------------------------------------------------------- the command line
-
-
 @given(values=near_valid(), content=table())
 @settings(fuzz, max_examples=150)
 def test_any_config_file_is_planned_or_refused(
@@ -270,16 +74,3 @@ def test_any_table_is_planned_or_refused(content: bytes, tmp_path: Path) -> None
         "data: {source: csv, path: a.csv, target: y}\nbatch_size: 1\n", encoding="utf-8"
     )
     assert is_clean(gdrun("compare", "-n", "-c", str(tmp_path / "c.yaml")))
-
-
-@given(texts)
-@settings(fuzz)
-def test_what_is_visible_stays_and_what_steers_is_escaped(text: str) -> None:
-    shown = visible(text)
-    assert not {unicodedata.category(char) for char in shown} & UNSEEN
-    assert visible(shown) == shown
-    kept = "".join(char for char in text if unicodedata.category(char) not in UNSEEN)
-    if kept == text:
-        assert shown == text
-    elif "\\" not in text:
-        assert shown.encode("ascii", "backslashreplace").decode("unicode_escape") == text

@@ -218,37 +218,6 @@ def test_lanes_without_any_logged_update_leave_the_others_in_order() -> None:
     assert not gone["update"]
 
 
-@given(
-    updates=st.integers(0, 40),
-    every=st.sampled_from([1, 2, 7]),
-    before=st.integers(0, 30),
-    diverged=st.lists(st.one_of(st.none(), st.integers(1, 75)), min_size=1, max_size=4),
-    at_once=st.sampled_from([1, 3, 2**12]),
-    seed=st.integers(0, 99),
-)
-@settings(max_examples=200, deadline=None)
-def test_a_row_a_lane_and_logged_update_until_it_diverged(
-    updates: int, every: int, before: int, diverged: list[int | None], at_once: int, seed: int
-) -> None:
-    draws = random.Random(seed)
-    lanes = tuple(Lane(0.1 / (k + 1), k) for k in range(len(diverged)))
-    losses = [
-        [draws.choice([draws.random(), 1e-20, 3e7, math.nan, math.inf]) for _ in lanes]
-        for _ in range(updates)
-    ]
-    columns = [array("d", column) for column in zip(*losses, strict=True)]
-    segment = Segment(4, before + updates, 0, 0.0, columns, tuple(diverged))
-    expected = [
-        f"sgd,1,{lane.lr!r},{lane.seed},4,{update},{loss:.9g}\n"
-        for update, row in enumerate(losses, before + 1)
-        for lane, loss, at in zip(lanes, row, diverged, strict=True)
-        if update % every == 0 and (at is None or update <= at)
-    ]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("gdrun.results.log_rows.MAX_ROWS_AT_ONCE", at_once)
-        assert step_lines(Series("sgd", 1, lanes), segment, every) == "".join(expected)
-
-
 def test_infinite_losses_displace_no_finite_one() -> None:
     numbers: array[float] = array("d", range(1000))
     column = {"epoch": numbers, "train_loss": array("d", [1.0] * 1000)}

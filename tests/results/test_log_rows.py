@@ -1,6 +1,15 @@
-"""The columns of the logs."""
+"""The columns and rows of the logs."""
 
-from gdrun.results.log_rows import EPOCH_COLUMNS, STEP_COLUMNS, header
+import math
+import random
+from array import array
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gdrun.results.events import Lane, Segment, Series
+from gdrun.results.log_rows import EPOCH_COLUMNS, STEP_COLUMNS, header, step_lines
 
 EPOCHS = "method,batch_size,lr,seed,epoch,updates,samples,seconds,batch_loss,train_loss,val_loss"
 
@@ -11,3 +20,34 @@ STEPS = "method,batch_size,lr,seed,epoch,update,loss"
 def test_columns_are_those_of_the_contract() -> None:
     assert header(EPOCH_COLUMNS) == EPOCHS + "\n"
     assert header(STEP_COLUMNS) == STEPS + "\n"
+
+
+@given(
+    updates=st.integers(0, 40),
+    every=st.sampled_from([1, 2, 7]),
+    before=st.integers(0, 30),
+    diverged=st.lists(st.one_of(st.none(), st.integers(1, 75)), min_size=1, max_size=4),
+    at_once=st.sampled_from([1, 3, 2**12]),
+    seed=st.integers(0, 99),
+)
+@settings(max_examples=200, deadline=None)
+def test_a_row_a_lane_and_logged_update_until_it_diverged(
+    updates: int, every: int, before: int, diverged: list[int | None], at_once: int, seed: int
+) -> None:
+    draws = random.Random(seed)
+    lanes = tuple(Lane(0.1 / (k + 1), k) for k in range(len(diverged)))
+    losses = [
+        [draws.choice([draws.random(), 1e-20, 3e7, math.nan, math.inf]) for _ in lanes]
+        for _ in range(updates)
+    ]
+    columns = [array("d", column) for column in zip(*losses, strict=True)]
+    segment = Segment(4, before + updates, 0, 0.0, columns, tuple(diverged))
+    expected = [
+        f"sgd,1,{lane.lr!r},{lane.seed},4,{update},{loss:.9g}\n"
+        for update, row in enumerate(losses, before + 1)
+        for lane, loss, at in zip(lanes, row, diverged, strict=True)
+        if update % every == 0 and (at is None or update <= at)
+    ]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("gdrun.results.log_rows.MAX_ROWS_AT_ONCE", at_once)
+        assert step_lines(Series("sgd", 1, lanes), segment, every) == "".join(expected)
