@@ -35,7 +35,8 @@ def damage(path: Path, how: str) -> None:
 def whole_rows(path: Path) -> int:
     """How many rows a file holds, all of them whole but for one that is being written."""
     rows = path.read_text().split("\n")
-    assert {row.count(",") for row in rows[:-1]} == {rows[0].count(",")}
+    # A process that was killed as it made the file may have written no header, or half of it.
+    assert {row.count(",") for row in rows[:-1]} <= {rows[0].count(",")}
     return len(rows) - 1
 
 
