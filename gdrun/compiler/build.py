@@ -38,7 +38,7 @@ def compiler() -> list[str]:
 
 
 def command(lanes: int) -> list[str]:
-    """The compiler's command with all options of programs for so many lanes at a time."""
+    """The compiler's command with all options of a program that computes `lanes` together."""
     x86 = platform.machine() in ("x86_64", "AMD64")
     native = "-march=native" if x86 else "-mcpu=native"  # all instructions of this processor
     return [*compiler(), *OPTIONS, native, f"-DLANES={lanes}", f"-I{SOURCES}"]

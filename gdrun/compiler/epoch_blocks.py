@@ -44,7 +44,7 @@ class EpochBlocks:
         self._read: tuple[slice, Tensor, Tensor] | None = None
 
     def after(self, done: int, updates: int) -> EpochBlock:
-        """At most so many updates after those done: whole epochs, or what is left of one."""
+        """At most `updates` after those that are done: whole epochs, or part of one."""
         plan, rows = self.plan, self.data.rows
         per_epoch, size = plan.updates_per_epoch(rows), plan.batch_size
         finished, skip = divmod(done, per_epoch)

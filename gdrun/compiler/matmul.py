@@ -10,7 +10,7 @@ from gdrun.compiler.writer import Code
 
 # A tile: rows, and vectors of neighbouring columns in each.
 ROWS, VECTORS = 4, 4
-# Processors with vectors of at most so many floats have sixteen registers: tiles are half as wide.
+# Processors with vectors of up to 8 floats have 16 registers, others 32: tiles are half as wide.
 FEW_REGISTERS_WIDTH = 8
 # From this many rows on, copying b pays, after which its rows can be read as vectors.
 MIN_ROWS_FOR_COPY = 4

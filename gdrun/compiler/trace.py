@@ -12,8 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-# `make_fx` with `torch.func.functionalize` leads to the same C, but imports PyTorch's compiler: the
-# first trace takes 1.3 s, not 0.25 s. And the update of `gdrun.training` would have to change.
+# Why not `make_fx`: it imports PyTorch's compiler, so that the first trace takes a second more; and
+# when functionalised, it can't trace the gradient as training computes it (`requires_grad_`).
 from torch._decomp import get_decompositions
 from torch.utils._python_dispatch import TorchDispatchMode
 

@@ -2,7 +2,7 @@
  *
  * What an update computes is in functions.h, which is generated for each program:
  *
- *   gradient(rows, w, x, y, share, g, loss, work)   mean loss over rows, and its ∇ times their share
+ *   gradient(rows, w, x, y, share, g, loss, work)   mean loss over rows; its gradient times share
  *   descend(w, v, lr, g, work)                      moves weights and velocity by the gradient
  *
  * and constants: the number of PARAMETERS, FEATURES and OUTPUTS of the network, the ROWS of the
@@ -22,7 +22,7 @@ struct update_arguments {
     int64_t epochs, updates;                /* updates in each of the epochs */
     int64_t batch, last_batch;              /* rows of an update, and of the last in an epoch */
     int64_t padded_lanes, index_lanes;      /* C * LANES, and lanes that have indices of rows */
-    int64_t threads;                        /* at most; they don't change the result */
+    int64_t threads;                        /* at most; the result is the same for any number */
     const float *x, *y;                     /* (N, FEATURES), (N, OUTPUTS) */
     const int64_t *indices;                 /* (epochs, index_lanes, rows of an epoch), the rows
                                              * that are visited; NULL: 0, 1, … in each epoch */
@@ -63,7 +63,7 @@ static void *run_tasks(void *argument)
     return NULL;
 }
 
-/* Run all tasks by at most so many threads, this one included; fewer if no more can be created. */
+/* Run all tasks in up to `threads` threads, this one included; fewer if no more can be created. */
 static void run_parallel(struct task_queue queue, int64_t threads)
 {
     pthread_t others[threads];
@@ -82,8 +82,9 @@ static inline void gather(const struct slice *s, int64_t visit, int64_t rows)
     int64_t epoch_rows = (args->updates - 1) * args->batch + args->last_batch;
     for (int64_t l = 0; l < LANES; l++) {
         int64_t lane = s->lane + l < args->index_lanes ? s->lane + l : args->index_lanes - 1;
-        const int64_t *indices =
-            args->indices ? args->indices + (s->epoch * args->index_lanes + lane) * epoch_rows : NULL;
+        const int64_t *indices = NULL;
+        if (args->indices)
+            indices = args->indices + (s->epoch * args->index_lanes + lane) * epoch_rows;
         for (int64_t k = 0; k < rows; k++) {
             int64_t row = indices ? indices[visit + k] : visit + k;
             for (int64_t d = 0; d < FEATURES; d++)
@@ -175,8 +176,8 @@ static void train_group(
             else
                 sliced_gradient(s);
             descend(w, v, lr, s->sum, s->work);
-            int64_t update = epoch * args->updates + k;
-            memcpy(args->losses + update * args->padded_lanes + s->lane, &s->loss, sizeof(real));
+            float *losses = args->losses + (epoch * args->updates + k) * args->padded_lanes;
+            memcpy(losses + s->lane, &s->loss, sizeof s->loss);
         }
         int64_t place = (epoch * (args->padded_lanes / LANES) + group) * PARAMETERS;
         memcpy((real *)args->epoch_weights + place, w, PARAMETERS * sizeof(real));
