@@ -56,7 +56,7 @@ def compile_program(spec: ProgramSpec, directory: Path, stop: Callable[[], bool]
         from gdrun.compiler.lower import functions
 
         header = functions(spec)
-    except Exception as error:  # PyTorch has changed, which the eager backend doesn't notice
+    except Exception as error:  # whatever changes in PyTorch's private parts lead to
         raise BuildError(f"{type(error).__name__}: {error}") from error
     (directory / "functions.h").write_text(header)
     library, errors = directory / "program.so", directory / "errors"
