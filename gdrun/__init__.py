@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from gdrun.errors import DataError as DataError
     from gdrun.errors import GdrunError as GdrunError
     from gdrun.errors import OutputError as OutputError
-    from gdrun.loading import Saved as Saved
+    from gdrun.loading import LoadedRun as LoadedRun
     from gdrun.loading import load as load
     from gdrun.plots.against import curves_figure as curves_figure
     from gdrun.plots.batch_scaling import scaling_figure as scaling_figure
@@ -40,7 +40,7 @@ _HOMES = {
     "gdrun.config.schema": ("RunConfig",),
     "gdrun.errors": ("ConfigError", "DataError", "GdrunError", "OutputError"),
     "gdrun.plots.heatmap": ("heatmap_figure",),
-    "gdrun.loading": ("Saved", "load"),
+    "gdrun.loading": ("LoadedRun", "load"),
     "gdrun.plots.figures": ("compare_figure", "fit_figure", "loss_figure"),
     "gdrun.results.compare": ("compare_results",),
     "gdrun.results.run": ("RunResult",),

@@ -15,9 +15,7 @@ from gdrun.experiment.execute import execute
 from gdrun.experiment.prepare import prepare_command
 from gdrun.results.progress import RunProgress
 from gdrun.results.run import Failure, RunResult
-from gdrun.storage.lock import locked
-from gdrun.storage.manifest import root_of
-from gdrun.storage.run_dir import make_directory, plan_directory
+from gdrun.storage.run_dir import locked, make_directory, plan_directory, root_of
 
 
 def train(

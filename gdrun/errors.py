@@ -1,19 +1,19 @@
-"""Everything that gdrun tells a user went wrong, as one small tree.
+"""The errors that gdrun reports to a user, as one small tree.
 
     GdrunError
     ├── ConfigError    the request is wrong: a key, a value, a flag, a config file, a run's name
     ├── DataError      the data file is wrong: a column, a cell, no rows
-    └── OutputError    results can't be written where they were asked for
+    └── OutputError    a file of a run can't be written or read
 
 A message says which key or line, what was expected and what came; `hints` say what to do. The
-command line turns any of them into text and an exit code in one place, `gdrun.cli.app.main`. That a
-lane diverged or a run was interrupted is no error but a status: see `gdrun.results.events`.
+command line turns them into text and an exit code in one place, `gdrun.cli.app.main`. A diverged
+lane and an interrupted run are no errors: they have a status, see `gdrun.results.events`.
 """
 
 import difflib
 from collections.abc import Iterable, Sequence
 
-LONGEST_NAME = 100  # characters of a name that may be misspelt
+MAX_NAME_LENGTH = 100  # characters of a name that hints are looked up for
 
 
 class GdrunError(Exception):
@@ -21,7 +21,7 @@ class GdrunError(Exception):
 
     Args:
         problems: one line for each thing that is wrong.
-        hints: what to do about it, a line each.
+        hints: what to do about it, one line each.
     """
 
     def __init__(self, problems: str | Iterable[str], *hints: str) -> None:
@@ -39,24 +39,24 @@ class DataError(GdrunError):
 
 
 class OutputError(GdrunError):
-    """Results can't be written where they were asked for."""
+    """A file of a run can't be written or read."""
 
 
 def unreadable(key: str, path: object, reason: object) -> DataError:
-    """That a data file, named by a key of the config, can't be read."""
+    """The error that a data file, named by a key of the config, can't be read."""
     return DataError(
         f"{key}: {path} can't be read: {reason}",
-        "a relative path in a config file is relative to that file, in --set to where you are",
+        "a relative path is relative to its config file, or in --set to the current directory",
     )
 
 
 def in_words(error: Exception) -> tuple[Sequence[str], Sequence[str]]:
-    """What is to be said of a failure: what went wrong, a line each, and what to do about it."""
+    """A failure in words: what went wrong, and what to do about it, one line each."""
     match error:
         case GdrunError():
             return error.problems, error.hints
         case MemoryError():
-            hint = "fewer rows, lanes or hidden units need less"
+            hint = "use fewer rows, lanes or hidden units"
             return [f"not enough memory: {one_line(error)}"], [hint]
         case OSError():
             return [f"{error.filename or 'output'}: {error.strerror}"], []
@@ -65,26 +65,26 @@ def in_words(error: Exception) -> tuple[Sequence[str], Sequence[str]]:
 
 
 def one_line(error: BaseException) -> str:
-    """What an exception that isn't of gdrun says, without its line breaks."""
+    """The message of an exception, without line breaks."""
     return " ".join(str(error).split())
 
 
 def excerpt(text: str, length: int = 60) -> str:
-    """Text from outside, cut to what a message has room for."""
+    """Text from outside, cut to a length that fits into a message."""
     return text if len(text) <= length else text[: length - 1] + "…"
 
 
 def first_of(mistakes: Sequence[str], total: int, noun: str, shown: int = 5) -> list[str]:
-    """The first mistakes of a kind, and how many there are beside."""
+    """The first `shown` mistakes of a kind, and how many more there are."""
     more = total - min(shown, len(mistakes))
     return [*mistakes[:shown], *([f"… and {more:,} more such {noun}s"] if more else [])]
 
 
 def did_you_mean(name: str, known: Iterable[str], prefix: tuple[str, ...] = ()) -> list[str]:
     """A hint that names the closest of the known names, or none."""
-    if len(name) > LONGEST_NAME:  # comparing takes the product of the lengths
+    if len(name) > MAX_NAME_LENGTH:  # a comparison takes the product of the lengths
         return []
-    by_lower = {key.lower(): key for key in known if len(key) <= LONGEST_NAME}
+    by_lower = {key.lower(): key for key in known if len(key) <= MAX_NAME_LENGTH}
     matches = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.6)
     return [
         f"{'.'.join((*prefix, name))}: did you mean {'.'.join((*prefix, by_lower[match]))}?"

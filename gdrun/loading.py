@@ -1,4 +1,4 @@
-"""Saved runs from Python: `gdrun.load("latest")`, in a notebook or a script."""
+"""Saved runs in Python: `gdrun.load("latest")`, for a notebook or a script."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
@@ -19,8 +19,8 @@ Columns = dict[str, list[Any]]
 
 
 @dataclass(frozen=True)
-class Saved:
-    """A run, or a group of runs, as its files hold it.
+class LoadedRun:
+    """A saved run, or a group of runs, with its results.
 
     Columns are dicts of lists of the same length, as `pandas.DataFrame` takes them.
 
@@ -28,10 +28,10 @@ class Saved:
         path: its directory.
         kind: `run` or `group`.
         command: `full`, `sgd`, `minibatch`, `compare` or `sweep`.
-        status: how it stands: `running`, `done`, `diverged`, `interrupted` or `failed`.
+        status: `running`, `done`, `diverged`, `interrupted` or `failed`.
         config: the config, as nested dicts.
-        manifest: all that `run.json` says.
-        results: of the runs that have logged anything, in their order.
+        manifest: the content of `run.json`.
+        results: of the runs that have logged a row, in their order.
     """
 
     path: Path
@@ -41,7 +41,7 @@ class Saved:
     config: Mapping[str, Any] = field(repr=False)
     manifest: Mapping[str, Any] = field(repr=False)
     results: tuple[RunResult, ...] = field(repr=False)
-    _stored: SavedRun = field(repr=False)
+    _saved: SavedRun = field(repr=False)
 
     @cached_property
     def epochs(self) -> Columns:
@@ -50,7 +50,7 @@ class Saved:
 
     @cached_property
     def steps(self) -> Columns:
-        """The columns of `steps.csv`, which is read when this is first asked for.
+        """The columns of `steps.csv`, which is read when they are first needed.
 
         Raises:
             DataError: it is damaged.
@@ -60,7 +60,7 @@ class Saved:
 
     @property
     def lanes(self) -> Columns:
-        """How each lane ended: the name of its run, method, batch size, and as in `run.json`."""
+        """How each lane ended: its run, method and batch size, and then the keys of `run.json`."""
         rows = [
             {
                 "run": result.series.name,
@@ -76,58 +76,58 @@ class Saved:
 
     @cached_property
     def answer(self) -> SweepResult | None:
-        """What a sweep has come to, as `heatmap_figure` draws it; None of what isn't one.
+        """The result of a sweep, as `heatmap_figure` draws it; None of anything else.
 
         Raises:
             DataError: its `run.json` is damaged.
         """
-        return saved_sweep_result(self._stored, self.results)
+        return saved_sweep_result(self._saved, self.results)
 
     @property
     def trials(self) -> Columns:
-        """The columns of `sweep.csv`: every training of a sweep, and what took it to the target.
+        """The columns of `sweep.csv`: each training of a sweep, and its cost to reach the target.
 
         Raises:
-            ConfigError: it is no sweep.
+            ConfigError: it isn't a sweep.
             DataError: its `run.json` is damaged.
         """
         if self.command != "sweep":
-            raise ConfigError(f"{self.path}: is no sweep, which alone has trials")
+            raise ConfigError(f"{self.path}: is not a sweep, and only a sweep has trials")
         cells = self.answer.cells if self.answer else ()
         trials = [trial for cell in cells for trial in cell.trials]
         names = [column.name for column in fields(Trial)]
         return {name: [getattr(trial, name) for trial in trials] for name in names}
 
 
-def load(run: str | Path, *, output_dir: str | Path = OUTPUTS) -> Saved:
-    """Load a saved run, or a group of runs; nothing of it is changed.
+def load(run: str | Path, *, output_dir: str | Path = OUTPUTS) -> LoadedRun:
+    """Load a saved run, or a group of runs; its files are only read.
 
     Args:
         run: its directory, its name below `output_dir`, `GROUP/RUN`, or `latest`.
-        output_dir: where names are looked up.
+        output_dir: the directory that names are looked up in.
 
     Raises:
         ConfigError: there is no such run.
         DataError: a file of it is damaged.
-        OutputError: one can't be read.
+        OutputError: a file can't be read.
     """
     path = find_run(str(run), Path(output_dir))
     with output_errors(path, "read"):
-        stored = open_saved(path)
-        return Saved(
+        saved = open_saved(path)
+        return LoadedRun(
             path=path,
-            kind=stored.manifest["kind"],
-            command=stored.experiment,
-            status=stored.status,
-            config=stored.config,
-            manifest=stored.manifest,
-            results=tuple(read_results(stored)),
-            _stored=stored,
+            kind=saved.manifest["kind"],
+            command=saved.experiment,
+            status=saved.status,
+            config=saved.config,
+            manifest=saved.manifest,
+            results=tuple(read_results(saved)),
+            _saved=saved,
         )
 
 
 def _joined(tables: list[dict[str, list[float | str]]]) -> Columns:
-    """The rows of all tables, one after the other."""
+    """The rows of all tables, one table after the other."""
     if not tables:
         return {}
     return {name: [value for table in tables for value in table[name]] for name in tables[0]}

@@ -1,11 +1,11 @@
-"""Names, colours and numbers as people see them, the same on the screen and in pictures."""
+"""Numbers and names as text, the same in the terminal and in pictures."""
 
 import math
 import unicodedata
 from collections.abc import Iterable, Sequence
 
-MOST_RATES = 8  # that are listed
-NAMED = 6  # batch sizes that a sentence lists
+MAX_RATES = 8  # learning rates that are listed; of more, the range is given
+MAX_BATCHES = 6  # batch sizes that are listed; the rest are counted
 
 METHOD_NAMES = {
     "full": "full batch",
@@ -13,7 +13,7 @@ METHOD_NAMES = {
     "minibatch": "mini-batch",
 }
 
-# Unicode's categories of characters that steer a terminal or a layout instead of being seen:
+# Unicode's categories of characters that control a terminal or a layout instead of being seen:
 # control, format (bidirectional, zero width), lone surrogates, separators of lines.
 UNSEEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 
@@ -58,10 +58,10 @@ def clock(value: float) -> str:
 
 
 def rates_in_words(rates: Sequence[float]) -> str:
-    """The learning rates, or how many there are."""
+    """The learning rates or, of many, how many there are and their range."""
     if not rates:
-        return "no lane begun"
-    if len(rates) > MOST_RATES:
+        return "no lane yet"
+    if len(rates) > MAX_RATES:
         return f"{len(rates)} learning rates from {min(rates):g} to {max(rates):g}"
     return f"lr {', '.join(f'{rate:g}' for rate in rates)}"
 
@@ -72,13 +72,13 @@ def count(number: int, noun: str) -> str:
 
 
 def span(numbers: Iterable[int]) -> str:
-    """A number, or the least and the largest of several: 3, 1 to 3."""
+    """A number, or the smallest and the largest of several: 3, 1 to 3."""
     low, high = min(found := [*numbers]), max(found)
     return f"{low:,}" if low == high else f"{low:,} to {high:,}"
 
 
 def exact(lr: float) -> str:
-    """A learning rate as a command line has to have it."""
+    """A learning rate in as few digits as give exactly this number again."""
     short = f"{lr:g}"
     return short if float(short) == lr else repr(lr)
 
@@ -90,15 +90,15 @@ def percent(share: float) -> str:
 
 def batches(sizes: Sequence[int]) -> str:
     """Batch sizes in a sentence."""
-    listed = [f"{size:,}" for size in sizes[:NAMED]]
-    if len(sizes) > NAMED:
-        listed[-1] = f"{len(sizes) - NAMED + 1} more"
+    listed = [f"{size:,}" for size in sizes[:MAX_BATCHES]]
+    if len(sizes) > MAX_BATCHES:
+        listed[-1] = f"{len(sizes) - MAX_BATCHES + 1} more"
     together = " and ".join([*([", ".join(listed[:-1])] if listed[1:] else []), listed[-1]])
     return f"batch{'es' if len(sizes) > 1 else ''} {together}"
 
 
 def visible(text: str) -> str:
-    r"""Text from outside, with what steers instead of being seen as escapes: \x1b, \n."""
+    r"""Text from outside, with control characters as escapes: \x1b, \n."""
     if text.isprintable():
         return text
     return "".join(
@@ -108,5 +108,5 @@ def visible(text: str) -> str:
 
 
 def rounded(size: float) -> str:
-    """A fitted batch size with the two digits that it deserves."""
+    """A fitted batch size, which is known to two digits at most."""
     return "∞" if math.isinf(size) else f"{float(f'{size:.2g}'):,g}"

@@ -84,7 +84,12 @@ def processes() -> ForkServerContext:
     """Processes that are forked from one that has imported PyTorch already."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(
-        ["gdrun.experiment.execute", "gdrun.cli.train", "gdrun.plots.figures", "gdrun.storage.lock"]
+        [
+            "gdrun.experiment.execute",
+            "gdrun.cli.train",
+            "gdrun.plots.figures",
+            "gdrun.storage.run_dir",
+        ]
     )
     return context
 

@@ -18,7 +18,7 @@ def test_columns_are_lists_of_the_same_length(outputs: Path) -> None:
         assert len({len(column) for column in columns.values()}) == 1
     assert len(saved.lanes["run"]) == 12
     assert saved.lanes["run"][:5] == ["full"] * 4 + ["sgd"]
-    with pytest.raises(ConfigError, match="is no sweep"):
+    with pytest.raises(ConfigError, match="is not a sweep"):
         _ = saved.trials
 
 

@@ -16,7 +16,7 @@ import typer
 from gdrun._version import __version__
 from gdrun.cli.options import CompareOptions, SweepOptions, TrainingOptions
 from gdrun.cli.saved_runs import add_commands
-from gdrun.config.read import starter
+from gdrun.config.presets import starter
 from gdrun.errors import ConfigError, GdrunError, OutputError, in_words
 from gdrun.experiment.signals import die_quietly_on_ctrl_c
 from gdrun.results.events import Status

@@ -1,11 +1,11 @@
-"""`gdrun compare RUN…`: saved runs side by side, whatever trained them; nothing is trained."""
+"""`gdrun compare RUN…`: compares saved runs, whichever command trained them; trains nothing."""
 
 import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 from rich.text import Text
 
@@ -20,101 +20,155 @@ from gdrun.results.run import SCHEMA_VERSION, RunResult
 from gdrun.storage.atomic import output_errors, replacing
 from gdrun.storage.comparable import machine_differences, problem_differences
 from gdrun.storage.locate import OUTPUTS, find_run
+from gdrun.storage.manifest import now, to_json
 from gdrun.storage.reader import read_result
-from gdrun.storage.run_dir import make_directory, now, plan_directory, to_json
+from gdrun.storage.run_dir import make_directory, plan_directory, root_of
 from gdrun.storage.saved_run import SavedRun, open_saved
 from gdrun.terminal.console import console, table_console, write
 from gdrun.terminal.tables import result_notes, result_table, results_as_json, written
 from gdrun.text import visible
 
 MIXED = "different problems: their losses can't be compared"
+TIMES_DIFFER = "times are not comparable"
 
 
 @dataclass(frozen=True)
-class _Picked:
-    """A run that was named, by itself or with its group."""
+class _Selected:
+    """A run that the user named, by itself or with its group.
 
-    stored: SavedRun
+    Attributes:
+        run: the run.
+        group: the directory of its group, if it has one.
+    """
+
+    run: SavedRun
     group: Path | None
 
 
+@dataclass(frozen=True)
+class _Differences:
+    """In what the runs differ that can't be compared: one line per key."""
+
+    problems: Sequence[str]
+    machines: Sequence[str]
+
+    @property
+    def remarks(self) -> list[str]:
+        """What the user should know of them."""
+        times = [f"{TIMES_DIFFER}: {'; '.join(self.machines)}"] if self.machines else []
+        return [*(f"different problems: {line}" for line in self.problems), *times]
+
+    @property
+    def caption(self) -> str:
+        """What the picture says of them."""
+        pairs = ((MIXED, self.problems), (TIMES_DIFFER, self.machines))
+        return "; ".join(text for text, lines in pairs if lines)
+
+
 def compare_saved(options: CompareOptions, command_line: str) -> None:
-    """Lay saved runs side by side: a table, and a new directory with a picture and a record.
+    """Compare saved runs: print a table, and make a directory with a picture and a record.
 
     Results go to stdout, remarks to stderr.
 
     Raises:
-        ConfigError: a run isn't there, runs are of different problems, or training was asked for.
+        ConfigError: a run doesn't exist, the runs are of different problems, or an option for
+            training was given.
         DataError: a file of a run is damaged.
-        OutputError: something can't be read or written.
+        OutputError: a file can't be read or written.
     """
     plot = _plot_config(options)
     output_dir = options.output_dir or OUTPUTS
-    picked = _pick(options.runs or [], output_dir)
-    results, remarks = [], []
-    for name, run in zip(_names(picked), picked, strict=True):
-        result = read_result(run.stored, KEPT_ROWS, name)
-        if result:
-            results.append((run.stored, result))
-        else:
-            remarks.append(f"{run.stored.path}: has logged no row yet, and is left out")
-    if not results:
-        raise ConfigError(["none of the runs has logged a row yet"])
-    stored = {result.series.name: run for run, result in results}
-    with output_errors(None, "read"):
-        differing = problem_differences(stored)
-    if differing and not options.force:
-        raise ConfigError(
-            ["the runs are of different problems, so their losses can't be compared", *differing],
-            "--force draws them together all the same",
-        )
-    remarks += [f"different problems: {line}" for line in differing]
-    elsewhere = machine_differences(stored)
-    if elsewhere:
-        remarks.append(f"times are not comparable: {'; '.join(elsewhere)}")
+    selected = _select(options.runs or [], output_dir)
+    runs, results, remarks = _read(selected)
+    differences = _differences(runs, force=options.force)
     planned = plan_directory(output_dir, options.name, "compared")
-    everything = [result for _, result in results]
-    found, reduced = legible(everything)
-    if reduced:
-        remarks.append(BEST_RATES)
-    messages = console(stderr=True)
+    shown, reduced = legible(results)
+    remarks += [*differences.remarks, *([BEST_RATES] if reduced else [])]
     if not options.quiet:
+        messages = console(stderr=True)
         for remark in remarks:
             messages.print(Text(f"note: {visible(remark)}", "yellow"), soft_wrap=True)
     if options.dry_run:
-        _print_plan(options, planned, stored)
+        _print_plan(options, planned, runs)
         return
     directory = make_directory(planned, exact=options.name is not None)
-    drawn = []
-    if plot.enabled:
-        from gdrun.plots.figures import Picture, compare_figure
-
-        notes = [MIXED] if differing else []
-        if elsewhere:
-            notes.append("times are not comparable")
-
-        def draw() -> Any:
-            return compare_figure(found, note="; ".join(notes), mixed=True)
-
-        path = directory / f"compare.{plot.format}"
-        with output_errors(path, "written"):
-            Picture(path, draw).save(plot.dpi)
-        drawn.append(path)
-    comparison = compare_results(found, -math.inf if differing else None)
-    if differing:  # then there is no target that all could come to
-        comparison = replace(comparison, target=None)
-    _write_record(directory, command_line, comparison, found, remarks)
-    notes = list(result_notes(comparison, everything))[1 if differing else 0 :]
-    _print(options, directory, comparison, found, drawn, remarks, notes)
+    drawn = [_draw(directory, plot, shown, differences)] if plot.enabled else []
+    comparison = _compare(shown, differences)
+    _write_record(directory, command_line, comparison, shown, remarks)
+    target_note, *notes = result_notes(comparison, results)
+    if not differences.problems:  # else there is no target, whatever the losses are
+        notes = [target_note, *notes]
+    _print(options, directory, comparison, shown, drawn, remarks, notes)
 
 
-def _print_plan(options: CompareOptions, planned: Path, stored: Mapping[str, SavedRun]) -> None:
-    """What `--dry-run` shows: the runs by their names, and where the picture would go."""
+def _read(
+    selected: Sequence[_Selected],
+) -> tuple[dict[str, SavedRun], list[RunResult], list[str]]:
+    """The runs that have logged a row, by name, their results, and a remark on each other run.
+
+    Raises:
+        ConfigError: no run has logged a row.
+        DataError: a file is damaged.
+        OutputError: a file can't be read.
+    """
+    runs, results, remarks = {}, [], []
+    for name, one in zip(_names(selected), selected, strict=True):
+        result = read_result(one.run, KEPT_ROWS, name)
+        if result:
+            runs[name] = one.run
+            results.append(result)
+        else:
+            remarks.append(f"{one.run.path}: has logged no row yet, and is left out")
+    if not results:
+        raise ConfigError("none of the runs has logged a row yet")
+    return runs, results, remarks
+
+
+def _differences(runs: Mapping[str, SavedRun], *, force: bool) -> _Differences:
+    """In what the runs differ.
+
+    Raises:
+        ConfigError: they are of different problems, which only `force` allows.
+        DataError: a file is damaged.
+        OutputError: a file can't be read.
+    """
+    with output_errors(None, "read"):
+        problems = problem_differences(runs)
+    if problems and not force:
+        raise ConfigError(
+            ["the runs are of different problems, so their losses can't be compared", *problems],
+            "--force draws them together all the same",
+        )
+    return _Differences(problems, machine_differences(runs))
+
+
+def _draw(
+    directory: Path, plot: PlotConfig, results: Sequence[RunResult], differences: _Differences
+) -> Path:
+    """Draw the picture; its path."""
+    from gdrun.plots.figures import Picture, compare_figure
+
+    path = directory / f"compare.{plot.format}"
+    draw = partial(compare_figure, results, note=differences.caption, mixed=True)
+    with output_errors(path, "written"):
+        Picture(path, draw).save(plot.dpi)
+    return path
+
+
+def _compare(results: Sequence[RunResult], differences: _Differences) -> Comparison:
+    """The table of the runs; those of different problems have no common target."""
+    if not differences.problems:
+        return compare_results(results)
+    return replace(compare_results(results, target=-math.inf), target=None)
+
+
+def _print_plan(options: CompareOptions, planned: Path, saved: Mapping[str, SavedRun]) -> None:
+    """Print what `--dry-run` shows: the runs by name, and where the picture would go."""
     if options.json:
-        runs = [{"name": name, "directory": str(run.path)} for name, run in stored.items()]
+        runs = [{"name": name, "directory": str(run.path)} for name, run in saved.items()]
         write(to_json({"schema": SCHEMA_VERSION, "directory": str(planned), "runs": runs}))
         return
-    lines = [f"{name}: {run.path}" for name, run in stored.items()]
+    lines = [f"{name}: {run.path}" for name, run in saved.items()]
     write("".join(f"{visible(line)}\n" for line in [*lines, f"would be written to {planned}"]))
 
 
@@ -147,7 +201,7 @@ def _write_record(
     results: Sequence[RunResult],
     remarks: Sequence[str],
 ) -> None:
-    """Say beside the picture what it shows."""
+    """Write what the picture shows into a file beside it."""
     content = {
         "schema": SCHEMA_VERSION,
         "kind": "comparison",
@@ -174,10 +228,9 @@ def _plot_config(options: CompareOptions) -> PlotConfig:
     """How the picture is drawn.
 
     Raises:
-        ConfigError: training was asked for, too.
+        ConfigError: an option for training was given, or no run is named.
     """
-    asked = {key: flag for key, (flag, _) in options.overrides().items()}
-    flags = [*asked.values()]
+    flags = [flag for flag, _ in options.overrides().values()]
     if options.config is not None:
         flags.append(f"--config {options.config}")
     if options.resume is not None:
@@ -186,64 +239,58 @@ def _plot_config(options: CompareOptions) -> PlotConfig:
     flags += [f"--set {text}" for text in settings if not text.strip().startswith("plot.")]
     if flags:
         raise ConfigError(
-            [
-                f"{excerpt(flag)}: is for training, and saved runs are only compared"
-                for flag in flags
-            ],
-            "leave it out; or leave the runs out to train and compare all three methods",
+            [f"{excerpt(flag)}: is for training, and saved runs are not trained" for flag in flags],
+            "leave it out; or name no runs, to train and compare all three methods",
         )
     if not options.runs:
-        raise ConfigError("--force: is for saved runs, of which none is named")
+        raise ConfigError("--force: is for saved runs, and no run is named")
     return load_config(None, settings).plot
 
 
-def _pick(names: Sequence[str], output_dir: Path) -> list[_Picked]:
-    """The runs that are named, each once: runs themselves, and all of groups.
+def _select(names: Sequence[str], output_dir: Path) -> list[_Selected]:
+    """The runs with these names, each once; the name of a group stands for all its runs.
 
     Raises:
-        GdrunError: one isn't there, or is damaged.
+        GdrunError: a run doesn't exist, or is damaged.
     """
-    found: dict[Path, _Picked] = {}
+    found: dict[Path, _Selected] = {}
     for name in names:
         path = find_run(name, output_dir)
         with output_errors(path, "read"):
-            stored = open_saved(path)
-            if stored.is_group and not stored.members:
-                raise ConfigError(f"{path}: none of its runs was begun")
-            for run in stored.runs:
-                group = path if stored.is_group else _group_of(path)
-                found.setdefault(run.path.resolve(), _Picked(run, group))
+            saved = open_saved(path)
+            if saved.is_group and not saved.members:
+                raise ConfigError(f"{path}: none of its runs was started")
+            for run in saved.runs:
+                group = path if saved.is_group else _group_of(path)
+                found.setdefault(run.path.resolve(), _Selected(run, group))
     return list(found.values())
 
 
 def _group_of(run: Path) -> Path | None:
-    """The group that a run lies in, if it does."""
-    from gdrun.storage.manifest import root_of
-
     root = root_of(run)
     return None if root == run else root
 
 
-def _names(picked: Sequence[_Picked]) -> list[str]:
-    """The shortest names that tell all runs apart."""
+def _names(selected: Sequence[_Selected]) -> list[str]:
+    """The shortest names that differ: the runs' own, with their groups, paths, or numbers."""
     choices = [_name_with_group, _path]
-    if len({run.group for run in picked}) == 1:
+    if len({one.group for one in selected}) == 1:
         choices.insert(0, _own_name)
     for choice in choices:
-        names = [choice(run) for run in picked]
+        names = [choice(one) for one in selected]
         if len(set(names)) == len(names):
             return names
-    return [str(number) for number, _ in enumerate(picked, 1)]
+    return [str(number) for number, _ in enumerate(selected, 1)]
 
 
-def _own_name(run: _Picked) -> str:
-    return visible(run.stored.path.resolve().name)
+def _own_name(selected: _Selected) -> str:
+    return visible(selected.run.path.resolve().name)
 
 
-def _path(run: _Picked) -> str:
-    return visible(os.path.relpath(run.stored.path))
+def _path(selected: _Selected) -> str:
+    return visible(os.path.relpath(selected.run.path))
 
 
-def _name_with_group(run: _Picked) -> str:
-    own = _own_name(run)
-    return visible(f"{run.group.resolve().name}/{own}") if run.group else own
+def _name_with_group(selected: _Selected) -> str:
+    own = _own_name(selected)
+    return visible(f"{selected.group.resolve().name}/{own}") if selected.group else own

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from gdrun.config.read import DEFAULT_PRESET, preset_names
+from gdrun.config.presets import DEFAULT_PRESET, preset_names
 from gdrun.storage.locate import OUTPUTS, complete_runs
 
 EXPERIMENT, OUTPUT = "Experiment", "Output"

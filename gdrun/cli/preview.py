@@ -11,9 +11,8 @@ from gdrun.config.schema import RunConfig
 from gdrun.errors import ConfigError, excerpt
 from gdrun.results.history import KEPT_ROWS
 from gdrun.results.progress import RunProgress
-from gdrun.storage.lock import is_locked
-from gdrun.storage.manifest import root_of
-from gdrun.storage.run_dir import to_json
+from gdrun.storage.manifest import to_json
+from gdrun.storage.run_dir import is_locked, root_of
 from gdrun.terminal.console import console, write
 from gdrun.terminal.progress_table import headline
 from gdrun.terminal.tables import plan_as_json, plan_lines

@@ -13,8 +13,8 @@ from gdrun.config.schema import RunConfig
 from gdrun.errors import ConfigError
 from gdrun.storage.atomic import output_errors
 from gdrun.storage.locate import LATEST, OUTPUTS, find_run
-from gdrun.storage.manifest import saved_layer
 from gdrun.storage.run_dir import plan_directory
+from gdrun.storage.saved_run import saved_layer
 
 Options = TypeVar("Options", bound=TrainingOptions)
 

@@ -16,7 +16,7 @@ from gdrun.results.compare import BEST_RATES, legible
 from gdrun.results.run import SCHEMA_VERSION
 from gdrun.storage.atomic import output_errors
 from gdrun.storage.locate import OUTPUTS, find_run
-from gdrun.storage.run_dir import to_json
+from gdrun.storage.manifest import to_json
 from gdrun.terminal.console import console, table_console, write
 from gdrun.text import visible
 

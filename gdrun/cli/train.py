@@ -23,9 +23,8 @@ from gdrun.results.events import Status
 from gdrun.results.file_names import SWEEP
 from gdrun.results.history import KEPT_ROWS
 from gdrun.results.run import Failure, RunResult, group_status
-from gdrun.storage.lock import locked
-from gdrun.storage.manifest import read_manifest, root_of
-from gdrun.storage.run_dir import make_directory, to_json
+from gdrun.storage.manifest import read_manifest, to_json
+from gdrun.storage.run_dir import locked, make_directory, root_of
 from gdrun.terminal.console import complain, console, table_console, write
 from gdrun.terminal.live import View, make_view
 from gdrun.terminal.sweep_tables import sweep_report, sweep_result_as_json

@@ -1,4 +1,4 @@
-"""From YAML, `--set` and flags to one checked config, and mistakes in words.
+"""From YAML, `--set` and flags to one checked config, with all mistakes explained.
 
-The schema says what can be configured. It doesn't know how anything is trained or stored.
+It must not know how anything is trained or stored.
 """

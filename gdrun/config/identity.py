@@ -1,57 +1,61 @@
-"""When two configs are of the same run: what may change when it is resumed, and what may not."""
+"""Whether two configs are of the same run, and which keys may change when it is resumed."""
 
 import hashlib
 import json
 from collections.abc import Mapping
 from typing import Any
 
-from gdrun.config.read import DATA_FILES
-from gdrun.config.schema import RunConfig
+from gdrun.config.schema import DATA_FILES, RunConfig
 from gdrun.errors import ConfigError
 
-# Keys of a config that may change: more epochs extend a run, data is known by what it holds, and
-# another engine does the same.
+# The keys that may change: a resumed run may have more epochs, its data are compared by content,
+# another engine computes the same, and a target is applied after training.
 MAY_CHANGE = ("epochs", "engine", "sweep.target", *(f"data.{key}" for key in DATA_FILES))
 
 
-def refuse_changes(saved: RunConfig, asked: RunConfig) -> None:
-    """Refuse to go on with another config than was begun with, but for what may change.
+def refuse_changes(saved: RunConfig, requested: RunConfig) -> None:
+    """Refuse to resume a run with a config that differs in more than what may change.
 
     Raises:
         ConfigError: naming each key that differs.
     """
-    before, now = _what_stays(saved), _what_stays(asked)
+    before, now = _fixed_keys(saved), _fixed_keys(requested)
+    pairs = {key: (_value(before, key), _value(now, key)) for key in {**before, **now}}
     differing = [
-        f"{key}: the run has {_value(before, key)}, and can't go on with {_value(now, key)}"
-        for key in dict.fromkeys([*before, *now])
-        if before.get(key, flatten) != now.get(key, flatten)
+        f"{key}: the run has {old}, and can't be resumed with {new}"
+        for key, (old, new) in pairs.items()
+        if old != new
     ]
-    if asked.epochs < saved.epochs:
+    if requested.epochs < saved.epochs:
         differing.append(f"epochs: the run has {saved.epochs}, which can be raised, not lowered")
     if differing:
         raise ConfigError(differing, "start a new run for another config")
 
 
 def fingerprint(config: RunConfig, method: str) -> str:
-    """A hash of the method and of all of a config that a run depends on, but what may change."""
-    own = {key: value for key, value in _what_stays(config).items() if key.split(".")[0] != "sweep"}
+    """A hash of the method and of all keys that a run depends on and that may not change."""
+    own = {key: value for key, value in _fixed_keys(config).items() if key.split(".")[0] != "sweep"}
     content = json.dumps([method, own], sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest()
 
 
-def _what_stays(config: RunConfig) -> dict[str, Any]:
-    """The dotted keys of a config that a run has to be gone on with."""
-    flat = flatten(config.model_dump(mode="json"))
-    return {key: value for key, value in flat.items() if key not in MAY_CHANGE}
-
-
 def flatten(values: Mapping[str, Any], above: str = "") -> dict[str, Any]:
-    """Nested mappings as one, with dotted keys."""
+    """Nested mappings as one, with dotted keys.
+
+    >>> flatten({"lr": 0.1, "data": {"rows": 5}})
+    {'lr': 0.1, 'data.rows': 5}
+    """
     flat: dict[str, Any] = {}
     for key, value in values.items():
-        deeper = isinstance(value, dict)
-        flat |= flatten(value, f"{above}{key}.") if deeper else {above + key: value}
+        nested = isinstance(value, dict)
+        flat |= flatten(value, f"{above}{key}.") if nested else {above + key: value}
     return flat
+
+
+def _fixed_keys(config: RunConfig) -> dict[str, Any]:
+    """The dotted keys of a config that may not change."""
+    flat = flatten(config.model_dump(mode="json"))
+    return {key: value for key, value in flat.items() if key not in MAY_CHANGE}
 
 
 def _value(values: Mapping[str, Any], key: str) -> str:

@@ -1,26 +1,26 @@
-"""Ranges of numbers as people write them: `log:0.001:1:7` is seven from 0.001 to 1."""
+"""Ranges of numbers as a user writes them: `log:0.001:1:7` is seven from 0.001 to 1."""
 
 import math
 
-MOST = 1000  # numbers in a range
+MAX_NUMBERS = 1000  # in a range
 EXPECTED = "a range such as log:0.001:1:7 or lin:0.1:0.5:5 (from, to, how many)"
 
 
 def is_range(text: str) -> bool:
-    """Whether a text is meant as a range."""
+    """Whether a text has the form of a range."""
     return ":" in text
 
 
 def expand(text: str) -> tuple[float, ...]:
-    """The numbers of a range, evenly spaced (`lin`) or by their ratio (`log`).
+    """The numbers of a range, evenly spaced (`lin`) or with a constant ratio (`log`).
 
-    What lies between the ends is rounded to three digits, as people would choose it.
+    Those between the two ends are rounded to three digits.
 
     >>> expand("log:0.001:1:7")
     (0.001, 0.00316, 0.01, 0.0316, 0.1, 0.316, 1.0)
 
     Raises:
-        ValueError: it is no range.
+        ValueError: it isn't a range.
     """
     try:
         scale, *parts = text.split(":")
@@ -31,8 +31,10 @@ def expand(text: str) -> tuple[float, ...]:
         sound = False
     if not sound:
         raise ValueError(f"Input should be {EXPECTED}") from None
-    if not 2 <= count <= MOST:
-        raise ValueError(f"Input should be a range of 2 to {MOST:,} numbers, got {count:,} of them")
+    if not 2 <= count <= MAX_NUMBERS:
+        raise ValueError(
+            f"Input should be a range of 2 to {MAX_NUMBERS:,} numbers, got {count:,} of them"
+        )
     shares = [k / (count - 1) for k in range(1, count - 1)]
     if scale == "log":
         low, high = math.log(first), math.log(last)
@@ -40,6 +42,6 @@ def expand(text: str) -> tuple[float, ...]:
     else:
         between = [first * (1 - share) + last * share for share in shares]
     numbers = (first, *(float(f"{number:.3g}") for number in between), last)
-    if not all(map(math.isfinite, numbers)):  # rounded up beyond the largest float
+    if not all(map(math.isfinite, numbers)):  # one was rounded up beyond the largest float
         raise ValueError(f"Input should be {EXPECTED}")
     return numbers

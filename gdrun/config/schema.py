@@ -1,11 +1,11 @@
-"""What can be asked for: the schema of a config, its defaults and its limits.
+"""The schema of a config: its keys, their defaults and their limits.
 
-A `RunConfig` is frozen and says only what was asked; what follows from it (lanes, updates an
-epoch, the device that `auto` picks) is worked out where it is needed and never stored. Reading a
-config from YAML and flags is `gdrun.config.read`, saying what is wrong with it
-`gdrun.config.explain`.
+A `RunConfig` is frozen and holds only what the user wrote. What follows from it (lanes, updates per
+epoch, the device that `auto` picks) is computed where it is needed, and never stored in it.
+`gdrun.config.read` reads a config from YAML and flags, `gdrun.config.explain` words its mistakes.
 """
 
+import math
 from numbers import Real
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
@@ -31,13 +31,15 @@ Engine = Literal["auto", "eager", "compiled"]
 METHODS: tuple[Method, ...] = get_args(Method)
 Format = Literal["png", "svg", "pdf"]
 FORMATS: tuple[Format, ...] = get_args(Format)
+# PyTorch takes 64 bits, and a product of counts must fit into a float.
+MAX_COUNT = 10**15
 
 
 def _number(value: Any) -> Any:
-    """Refuse what Python would take for a number though its writer meant something else."""
+    """Refuse what Python accepts as a number but isn't written as one: true, text."""
     if isinstance(value, bool) or not isinstance(value, Real):
         raise ValueError("Input should be a number")
-    return value.item() if hasattr(value, "item") else value  # numpy's numbers
+    return value.item() if hasattr(value, "item") else value  # of a numpy number
 
 
 def _text(value: Any) -> Any:
@@ -55,7 +57,7 @@ def _absolute(path: Path) -> Path:
 
 def _several(value: Any) -> Any:
     """Read one value as a list of one."""
-    if hasattr(value, "tolist"):  # an array of numpy's or torch's
+    if hasattr(value, "tolist"):  # an array of numpy or torch
         value = value.tolist()
     return tuple(value) if isinstance(value, list | tuple | range) else (value,)
 
@@ -71,7 +73,7 @@ def _grid(value: Any) -> Any:
 
 
 def _batch_sizes(value: Any) -> Any:
-    """Read a range as whole numbers, each once."""
+    """Read `auto` as None, and a range as whole numbers without repeats."""
     if isinstance(value, str) and is_range(value):
         return tuple(dict.fromkeys(map(round, expand(value))))
     return _grid(value)
@@ -81,8 +83,10 @@ def _batch_size(value: Any) -> int | Literal["full"]:
     if value == "full":
         return "full"
     is_number = isinstance(value, Real) and not isinstance(value, bool)
-    if not is_number or not 1 <= value <= 10**15 or value != int(value):
+    if not is_number or not 1 <= value < math.inf or value != int(value):
         raise ValueError("Input should be a whole number of at least 1, or full")
+    if value > MAX_COUNT:
+        raise ValueError(f"Input should be less than or equal to {MAX_COUNT}")
     return int(value)
 
 
@@ -94,7 +98,7 @@ def _all_differ(values: tuple[Any, ...] | None) -> tuple[Any, ...] | None:
 
 
 def _auto(value: Any) -> Any:
-    """Read `auto` as None: what is best is worked out where it is needed."""
+    """Read `auto` as None."""
     if value == "auto":
         return None
     if isinstance(value, str) or value is None:
@@ -111,11 +115,10 @@ def _one_or_several(values: tuple[Any, ...] | None) -> Any:
 Number = Annotated[float, Field(allow_inf_nan=False), BeforeValidator(_number)]
 Integer = Annotated[int, BeforeValidator(_number)]
 Positive = Annotated[Number, Field(gt=0)]
-# Bounded, for PyTorch takes 64 bits and a product of counts must fit into a float.
-Count = Annotated[Integer, Field(ge=1, le=10**15)]
-# torch.manual_seed takes 64 bits; the room above leaves space for `seed + k`.
+Count = Annotated[Integer, Field(ge=1, le=MAX_COUNT)]
+# torch.manual_seed takes 64 bits; this bound leaves room for `seed + k`.
 Seed = Annotated[Integer, Field(ge=0, lt=2**62)]
-# Absolute, so that a saved config means the same file wherever it is read.
+# Absolute, so that a saved config names the same file from any directory.
 FilePath = Annotated[Path, BeforeValidator(_text), AfterValidator(_absolute)]
 Several = (BeforeValidator(_several), PlainSerializer(_one_or_several))
 Rates = Annotated[tuple[Positive, ...], Field(min_length=1), AfterValidator(_all_differ)]
@@ -125,13 +128,13 @@ Auto = PlainSerializer(lambda value: "auto" if value is None else value)
 
 
 class Schema(BaseModel):
-    """A mapping whose keys are all known and whose values don't change."""
+    """A mapping that refuses unknown keys and never changes."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Data(Schema):
-    """What every source of data has.
+    """The keys that every source of data has.
 
     `standardize` scales features and target to zero mean and unit variance by the training rows'
     mean and deviation; `val_fraction` of the rows, drawn by `seed`, are held out for validation.
@@ -152,9 +155,9 @@ class QuadraticData(Data):
 
 
 class MeanEstimationData(Data):
-    """Normal random numbers whose mean and variance (with 1/N) are these to rounding; no features.
+    """Normal random numbers with exactly this mean and variance (with 1/N); no features.
 
-    Under the loss `half_mse` a constant model has ℓ_i(θ) = ½(θ − x_i)²: all that descent does to it
+    Under the loss `half_mse` a constant model has ℓ_i(θ) = ½(θ − x_i)², for which gradient descent
     has a closed form.
     """
 
@@ -182,7 +185,7 @@ class CsvData(Data):
 
 
 class NpyData(Data):
-    """Two .npy files, x (N, D) or (N,) and y (N,) or (N, 1), read as they are needed."""
+    """Two .npy files, x (N, D) or (N,) and y (N,) or (N, 1), read while they are needed."""
 
     source: Literal["npy"] = "npy"
     x: FilePath
@@ -209,8 +212,11 @@ DATA_SOURCES: dict[str, type[Data]] = {
 }
 
 
+DATA_FILES = ("path", "x", "y")  # the keys of `data` that name files
+
+
 class PlotConfig(Schema):
-    """How pictures are drawn."""
+    """Whether and how pictures are drawn."""
 
     enabled: StrictBool = True
     format: Format = "png"
@@ -218,10 +224,10 @@ class PlotConfig(Schema):
 
 
 class SweepConfig(Schema):
-    """The grid of `gdrun sweep`; None, written `auto`, is what suits the rest of the config.
+    """The grid of `gdrun sweep`; None, written `auto`, is chosen by the rest of the config.
 
-    `lr` are lanes of each run, `batch_size` a run each (`full`: all rows). A training has come to
-    the `target` once its train loss is at or below it.
+    Each `batch_size` is a run (`full`: all rows), and each `lr` is a lane of every run. A training
+    reaches the `target` once its train loss is at or below it.
     """
 
     lr: Annotated[Rates | None, BeforeValidator(_grid), PlainSerializer(_one_or_several)] = None
@@ -234,7 +240,7 @@ class SweepConfig(Schema):
 
 
 class RunConfig(Schema):
-    """Everything that decides a run, but for the method.
+    """Everything that determines a run, except the method.
 
     Each value in `lr` makes one lane, and so does each of the `seeds` consecutive seeds from `seed`
     on. `batch_size` is what `minibatch` uses: a number of rows, or `full` for all of them.

@@ -1,46 +1,59 @@
-"""YAML → values, whoever wrote it: loaded safely, within bounds, with `1e-3` a number.
+"""YAML text → values: loaded safely and within bounds, with `1e-3` read as a number.
 
-A text is read in two steps, nodes and then values. Everything that would make the second one
-explode is found in the first: aliases that stand for each other, and numbers of a megabyte.
+A text is read in two steps, nodes and then values. The first refuses everything that could make the
+second run out of time or memory: too many values, numbers of a megabyte, and anchors with aliases.
 """
 
+import json
 import re
+from datetime import date
 from typing import Any
 
 import yaml
 
 from gdrun.errors import excerpt
 
-LARGEST = 1_000_000  # characters of a text
-MOST_VALUES = 10_000  # in a text, aliases counted as what they stand for
-LONGEST_NUMBER = 1_000  # characters of anything that isn't text
-TOO_MANY = f"more than {MOST_VALUES:,} values, too many for a config"
-TOO_DEEP = "more levels of brackets or indentation than can be followed"
+MAX_CHARACTERS = 1_000_000  # of a text
+MAX_VALUES = 10_000  # of a text
+MAX_NUMBER_LENGTH = 1_000  # characters of any value that isn't text
+MAX_BITS = 200  # of a whole number that `kind` shows
+TOO_MANY = f"more than {MAX_VALUES:,} values, too many for a config"
+TOO_DEEP = "more levels of brackets or indentation than can be read"
 
-# What PyYAML's constructors raise where a value doesn't suit its tag, beside errors of its own:
+# What PyYAML's constructors raise, beside errors of its own, where a value doesn't fit its tag:
 # `!!int ""`, `!!bool maybe`, `!!timestamp x`, 2001-99-99, sixty to the power of two hundred.
-MISFITS = (ValueError, LookupError, AttributeError, ArithmeticError, TypeError)
+CONSTRUCTION_ERRORS = (ValueError, LookupError, AttributeError, ArithmeticError, TypeError)
 
 
 class RefusedError(yaml.MarkedYAMLError):
-    """YAML that is valid but larger or deeper than any config."""
+    """YAML that is valid, but has more in it than a config may have."""
 
 
 class _Loader(yaml.SafeLoader):
-    """PyYAML's safe loader, with bounds and the floats of YAML 1.2: in 1.1, `1e-3` is a string."""
+    """PyYAML's safe loader with bounds, and with the floats of YAML 1.2: in 1.1, `1e-3` is text."""
 
     _composed = 0
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
         self._composed += 1
-        if self._composed > MOST_VALUES:
+        if self._composed > MAX_VALUES:
             raise _refused(TOO_MANY, getattr(parent, "start_mark", None))
-        return super().compose_node(parent, index)
+        event: yaml.NodeEvent = self.peek_event()  # type: ignore[no-untyped-call]
+        if event.anchor is not None:
+            what = "alias *" if isinstance(event, yaml.AliasEvent) else "anchor &"
+            raise _refused(f"the {what}{excerpt(event.anchor)}", event.start_mark)
+        node = super().compose_node(parent, index)
+        if isinstance(node, yaml.ScalarNode) and node.tag != "tag:yaml.org,2002:str":
+            if node.tag == "tag:yaml.org,2002:merge":
+                raise _refused("the merge key <<", node.start_mark)
+            if len(node.value) > MAX_NUMBER_LENGTH:
+                raise _refused(f"a number of {len(node.value):,} characters", node.start_mark)
+        return node
 
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
         try:
             return super().construct_object(node, deep)
-        except MISFITS:
+        except CONSTRUCTION_ERRORS:
             noun = node.tag.removeprefix("tag:yaml.org,2002:")
             came = repr(excerpt(node.value)) if isinstance(node, yaml.ScalarNode) else "this"
             raise yaml.constructor.ConstructorError(
@@ -56,31 +69,28 @@ _Loader.add_implicit_resolver(
 
 
 def compose(text: str) -> yaml.Node | None:
-    """The nodes of a YAML text, which know their places; None for an empty one.
+    """The nodes of a YAML text, which know their lines and columns; None for an empty text.
 
     Raises:
-        RefusedError: it is larger or deeper than any config.
+        RefusedError: it is too large or too deep, or has an anchor, an alias or a merge key.
         yaml.YAMLError: it isn't valid YAML.
     """
-    if len(text) > LARGEST:
-        raise _refused(f"more than {LARGEST:,} characters, too many for a config", None)
+    if len(text) > MAX_CHARACTERS:
+        raise _refused(f"more than {MAX_CHARACTERS:,} characters, too many for a config", None)
     try:
-        node = _Loader(text).get_single_node()
-        if node is not None:
-            _measure(node, {})
+        return _Loader(text).get_single_node()
     except RecursionError:
         raise _refused(TOO_DEEP, None) from None
-    except MISFITS:
+    except CONSTRUCTION_ERRORS:
         raise yaml.YAMLError("an escape or a directive is out of range") from None
-    return node
 
 
 def construct(node: yaml.Node | None) -> Any:
-    """The value that composed nodes stand for; what they merge is moved within them.
+    """The value of composed nodes.
 
     Raises:
-        RefusedError: it is deeper than any config.
-        yaml.YAMLError: it is more than plain values.
+        RefusedError: it is too deep.
+        yaml.YAMLError: it holds something else than plain values.
     """
     try:
         return None if node is None else _Loader("").construct_document(node)
@@ -88,35 +98,25 @@ def construct(node: yaml.Node | None) -> Any:
         raise _refused(TOO_DEEP, None) from None
 
 
-def _measure(node: yaml.Node, sizes: dict[int, int]) -> int:
-    """How many values a node comes to once its aliases are expanded; 0 marks one being measured.
-
-    A node that aliases name many times is measured once, so that this takes no longer than there
-    are nodes; sizes add up to no more than the bound before it is crossed.
-    """
-    known = sizes.get(id(node))
-    if known == 0:
-        raise _refused("an alias of what it stands in", node.start_mark)
-    if known is not None:
-        return known
-    sizes[id(node)] = 0
-    parts: list[yaml.Node] = []
-    match node:
-        case yaml.ScalarNode():
-            if node.tag != "tag:yaml.org,2002:str" and len(node.value) > LONGEST_NUMBER:
-                raise _refused(f"a number of {len(node.value):,} characters", node.start_mark)
-        case yaml.SequenceNode():
-            parts = node.value
-        case yaml.MappingNode():
-            parts = [part for pair in node.value for part in pair]
-    size = 1
-    for part in parts:
-        size += _measure(part, sizes)
-        if size > MOST_VALUES:
-            raise _refused(TOO_MANY, node.start_mark)
-    sizes[id(node)] = size
-    return size
+def kind(value: Any) -> str:
+    """A YAML value that isn't text, or what kind of value it is, in a few words."""
+    match value:
+        case dict():
+            return "a mapping"
+        case list() | tuple():
+            return "a list"
+        case set():
+            return "a set"
+        case str():
+            return "text"
+        case None | bool():
+            return json.dumps(value)
+        case int() if value.bit_length() > MAX_BITS:  # Python refuses to write out very long ones
+            return "a number of more than 60 digits"
+        case date():
+            return value.isoformat()
+    return excerpt(repr(value))
 
 
-def _refused(what: str, mark: yaml.Mark | None) -> RefusedError:
+def _refused(what: str, mark: Any) -> RefusedError:
     return RefusedError(problem=f"holds {what}", problem_mark=mark)

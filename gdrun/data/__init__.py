@@ -1,4 +1,4 @@
-"""Rows in, tensors out: sources, split, standardisation, the order of visits.
+"""From files and generators to tensors: sources, split, standardisation, the order of rows.
 
-It doesn't know networks, losses or runs.
+It must not know networks, losses or runs.
 """

@@ -1,4 +1,4 @@
-"""A CSV file as its rows, within bounds: neither a file nor a row of any size fits into memory."""
+"""The rows of a CSV file, read one by one and within bounds, as its size may exceed memory."""
 
 import csv
 from collections.abc import Iterator
@@ -7,52 +7,52 @@ from typing import TextIO
 
 from gdrun.errors import DataError
 
-LARGEST = 200_000_000  # bytes of a file
-LONGEST_ROW = 4_000_000  # characters
+MAX_BYTES = 200_000_000  # of a file
+MAX_ROW_LENGTH = 4_000_000  # characters of a row
 USE_NPY = (
     "convert it once to two .npy files and use data: {source: npy, x: X.npy, y: y.npy}, "
-    "which is read in pieces"
+    "which are read block by block"
 )
 
 
-def refuse_unreadable(path: Path) -> None:
-    """Refuse a path before anything of it is read.
+def refuse_large(path: Path) -> None:
+    """Refuse a path that is no file or a file that is too large, before anything is read.
 
     Raises:
-        DataError: it is no file, or a file too large to be read row by row.
-        OSError: there is none.
+        DataError: it is.
+        OSError: the file doesn't exist.
     """
     if path.exists() and not path.is_file():
-        raise DataError(f"data.path: {path} is no regular file")
+        raise DataError(f"data.path: {path} is not a regular file")
     size = path.stat().st_size
-    if size > LARGEST:
+    if size > MAX_BYTES:
         raise DataError(
-            f"{path}: has {size / 1e6:,.0f} MB; CSV files are read up to {LARGEST / 1e6:,.0f} MB",
+            f"{path}: has {size / 1e6:,.0f} MB; CSV files are read up to {MAX_BYTES / 1e6:,.0f} MB",
             USE_NPY,
         )
 
 
 def rows_of(path: Path, file: TextIO) -> Iterator[tuple[int, list[str]]]:
-    """The rows of a file, from the header on, without blank ones: line number, stripped cells.
+    """The line number and the stripped cells of each row, the header first; without blank rows.
 
     Raises:
-        DataError: it isn't valid CSV, or a row is too long to be one.
-        UnicodeDecodeError: it is no text.
+        DataError: the file isn't valid CSV, or a row is too long.
+        UnicodeDecodeError: it isn't text.
     """
     first = next(
-        (line for line in iter(lambda: file.readline(LONGEST_ROW), "") if line.strip()), ""
+        (line for line in iter(lambda: file.readline(MAX_ROW_LENGTH), "") if line.strip()), ""
     )
     file.seek(0)
     size = 0
 
     def lines() -> Iterator[str]:
         nonlocal size
-        while line := file.readline(LONGEST_ROW + 1):
+        while line := file.readline(MAX_ROW_LENGTH + 1):
             size += len(line)
-            if size > LONGEST_ROW:
+            if size > MAX_ROW_LENGTH:
                 raise DataError(
                     f"{path}, line {reader.line_num + 1}: the row is longer than "
-                    f"{LONGEST_ROW:,} characters",
+                    f"{MAX_ROW_LENGTH:,} characters",
                     "is a closing quote missing? If there are that many columns: " + USE_NPY,
                 )
             yield line

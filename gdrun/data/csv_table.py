@@ -1,6 +1,7 @@
-"""A user's CSV file, read strictly: every cell that isn't a number is named by line and column.
+"""A CSV file as columns of numbers; each cell that isn't a number is reported by line and column.
 
-It is read row by row, and of a cell only its number is kept: eight bytes, however it was written.
+The file is read row by row, and only the number of a cell is kept: eight bytes, however it is
+written.
 """
 
 import math
@@ -10,17 +11,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from gdrun.data.csv_reader import USE_NPY, refuse_unreadable, rows_of
+from gdrun.data.csv_reader import USE_NPY, refuse_large, rows_of
 from gdrun.errors import DataError, did_you_mean, excerpt, first_of, unreadable
 
-MOST_COLUMNS = 100_000
-SHOWN = 5  # mistakes of a kind that are listed; the rest are counted
-NAMED = 20  # columns that are listed
+MAX_COLUMNS = 100_000
+MAX_MISTAKES = 5  # of a kind that are listed; the rest are counted
+MAX_NAMES = 20  # of columns that are listed
 
 
 @dataclass(frozen=True)
 class Table:
-    """The columns to learn from: of each feature and of the target, a number a row."""
+    """The columns to train on: one number per row, for each feature in `x` and the target `y`."""
 
     x: tuple["array[float]", ...]
     y: "array[float]"
@@ -30,13 +31,13 @@ class Table:
 
 @dataclass
 class _Column:
-    """A column while it is read: its numbers (NaN where none stands), and what is wrong with it."""
+    """A column while it is read: its numbers, NaN where a cell holds none, and its mistakes."""
 
     name: str
     values: "array[float]" = field(default_factory=lambda: array("d"))
     empty: int = 0
-    wrong: int = 0  # filled cells that are no numbers
-    decimal_commas: int = 0  # those of them that would be numbers with a point
+    wrong: int = 0  # filled cells that aren't numbers
+    decimal_commas: int = 0  # those that would be numbers with a point for the comma
     has_commas: bool = False
     mistakes: list[tuple[int, str]] = field(default_factory=list)  # the first: line, cell
 
@@ -52,13 +53,13 @@ class _Column:
                 self.decimal_commas += not math.isnan(_number(cell.replace(",", ".")))
         else:
             self.empty += 1
-        if len(self.mistakes) < SHOWN:
+        if len(self.mistakes) < MAX_MISTAKES:
             self.mistakes.append((line, excerpt(cell)))
 
     def is_numeric(self) -> bool:
-        """Whether most filled cells are numbers: the others are then mistakes, not labels.
+        """Whether most filled cells are numbers, so that the others are mistakes and not labels.
 
-        A decimal comma makes a number too, and a mistake.
+        A number with a decimal comma is both a number and a mistake.
         """
         filled = len(self.values) - self.empty
         return 2 * (filled - self.wrong + self.decimal_commas) > filled
@@ -67,15 +68,15 @@ class _Column:
 def read_table(path: Path, target: str, features: Sequence[str] | None) -> Table:
     """Read the target and the features from a CSV file with a header line.
 
-    Without `features`, all numeric columns but the target are taken and the others named in
-    `left_out`. The delimiter is a comma, or a semicolon or tab where the header holds more of them.
+    Without `features`, these are all numeric columns except the target; the others are named in
+    `left_out`. The delimiter is a comma, semicolon or tab, whichever the header has most of.
 
     Raises:
-        DataError: the file can't be read or is too large, has no such column, or has a cell that
-            is no number.
+        DataError: the file can't be read or is too large, a column doesn't exist, or a cell isn't
+            a number.
     """
     try:
-        refuse_unreadable(path)
+        refuse_large(path)
         with path.open(encoding="utf-8-sig", newline="") as file:
             rows = rows_of(path, file)
             names = _header(path, rows)
@@ -84,11 +85,11 @@ def read_table(path: Path, target: str, features: Sequence[str] | None) -> Table
             columns = _columns(path, names, wanted, rows)
     except UnicodeDecodeError:
         raise DataError(f"{path}: is not UTF-8 text", "save it as CSV in UTF-8") from None
-    except (OSError, UnicodeEncodeError) as error:  # the latter for a name that no file can have
+    except (OSError, UnicodeEncodeError) as error:  # the latter if no file can have that name
         reason = error.strerror if isinstance(error, OSError) else error.reason
         raise unreadable("data.path", path, reason) from None
     if features is None:
-        # A column without a name is mostly an index that somebody's tool wrote along.
+        # A column without a name is mostly an index that the tool that wrote the file added.
         unnamed = {_nameless(k) for k in range(1, len(names) + 1)}
         features = [
             name
@@ -109,13 +110,13 @@ def read_table(path: Path, target: str, features: Sequence[str] | None) -> Table
 
 
 def _header(path: Path, rows: Iterator[tuple[int, list[str]]]) -> list[str]:
-    """The columns' names, all different."""
+    """The names of the columns, which all differ."""
     line, cells = next(rows, (0, []))
     if not cells:
         raise DataError(f"{path}: is empty; expected a header line and rows")
-    if len(cells) > MOST_COLUMNS:
+    if len(cells) > MAX_COLUMNS:
         raise DataError(
-            f"{path}: has {len(cells):,} columns; CSV files are read up to {MOST_COLUMNS:,}",
+            f"{path}: has {len(cells):,} columns; CSV files are read up to {MAX_COLUMNS:,}",
             USE_NPY,
         )
     names = [name or _nameless(k) for k, name in enumerate(cells, 1)]
@@ -123,7 +124,7 @@ def _header(path: Path, rows: Iterator[tuple[int, list[str]]]) -> list[str]:
     if repeated:
         lines = [
             f"{path}, line {line}: two columns are named {_quoted(name)}"
-            for name in repeated[:SHOWN]
+            for name in repeated[:MAX_MISTAKES]
         ]
         raise DataError(first_of(lines, len(repeated), "name"))
     return names
@@ -132,32 +133,33 @@ def _header(path: Path, rows: Iterator[tuple[int, list[str]]]) -> list[str]:
 def _refuse_unknown(
     path: Path, names: Sequence[str], target: str, features: Sequence[str] | None
 ) -> None:
-    """Refuse a target and features that aren't there, or aren't different."""
+    """Refuse a target or features that don't exist, or that are named twice."""
     known = set(names)
     missing = [name for name in (target, *(features or ())) if name not in known]
     if missing:
-        listed = ", ".join(excerpt(name) for name in names[:NAMED])
-        more = f" and {len(names) - NAMED:,} more" if len(names) > NAMED else ""
+        listed = ", ".join(excerpt(name) for name in names[:MAX_NAMES])
+        more = f" and {len(names) - MAX_NAMES:,} more" if len(names) > MAX_NAMES else ""
         raise DataError(
             first_of(
-                [f"{path}: has no column {_quoted(name)}" for name in missing[:SHOWN]],
+                [f"{path}: has no column {_quoted(name)}" for name in missing[:MAX_MISTAKES]],
                 len(missing),
                 "name",
             ),
-            *(hint for name in missing[:SHOWN] for hint in did_you_mean(name, names[:1000])),
+            *(hint for name in missing[:MAX_MISTAKES] for hint in did_you_mean(name, names[:1000])),
             f"its columns: {listed}{more}",
             *(["the first line must name the columns"] if _are_numbers(names) else []),
         )
     if features is not None and (target in features or len(set(features)) < len(features)):
         raise DataError(
-            "data.features: names the target or a column twice", f"the target is {_quoted(target)}"
+            "data.features: a column is named twice, or is the target",
+            f"the target is {_quoted(target)}",
         )
 
 
 def _columns(
     path: Path, names: Sequence[str], wanted: set[str], rows: Iterator[tuple[int, list[str]]]
 ) -> dict[str, _Column]:
-    """The columns that are wanted, read to the end."""
+    """Read the wanted columns to the end of the file."""
     columns = [(k, _Column(name)) for k, name in enumerate(names) if name in wanted]
     count, ragged = 0, 0
     examples = []
@@ -168,7 +170,7 @@ def _columns(
                 column.add(line, cells[k])
             continue
         ragged += 1
-        if ragged <= SHOWN:
+        if ragged <= MAX_MISTAKES:
             examples.append(
                 f"{path}, line {line}: has {len(cells)} cells, the header line has {len(names)}"
             )
@@ -180,7 +182,7 @@ def _columns(
 
 
 def _refuse_mistakes(path: Path, columns: Sequence[_Column]) -> None:
-    """Refuse cells that are no numbers: the first of them in the order of the file."""
+    """Refuse cells that aren't numbers, naming the first of them."""
     total = sum(column.wrong + column.empty for column in columns)
     if not total:
         return
@@ -192,7 +194,7 @@ def _refuse_mistakes(path: Path, columns: Sequence[_Column]) -> None:
     lines = [
         f"{path}, line {line}, column {_quoted(columns[position].name)}: expected a number, got "
         + (repr(cell) if cell else "an empty cell")
-        for line, position, cell in first[:SHOWN]
+        for line, position, cell in first[:MAX_MISTAKES]
     ]
     commas = any(column.has_commas for column in columns)
     raise DataError(
@@ -207,7 +209,7 @@ def _refuse_mistakes(path: Path, columns: Sequence[_Column]) -> None:
 
 
 def _nameless(number: int) -> str:
-    """What a column without a name is called, counted from 1."""
+    """The name of a column without one, counted from 1."""
     return f"column {number} (no name)"
 
 
@@ -216,9 +218,9 @@ def _quoted(name: str) -> str:
 
 
 def _number(cell: str) -> float:
-    """The finite number that a cell holds, else NaN."""
+    """The finite number in a cell; NaN if there is none."""
     try:
-        value = math.nan if "_" in cell else float(cell)  # Python's own would read 1_000
+        value = math.nan if "_" in cell else float(cell)  # float would accept 1_000
     except ValueError:
         return math.nan
     return value if math.isfinite(value) else math.nan

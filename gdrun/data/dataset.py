@@ -1,4 +1,4 @@
-"""The rows that a network is trained on and judged by, wherever they are."""
+"""The rows that a network is trained and evaluated on, in memory or in files."""
 
 import hashlib
 from dataclasses import dataclass, replace
@@ -11,8 +11,7 @@ from gdrun.data.standardize import Scaling
 from gdrun.errors import DataError
 from gdrun.text import count
 
-# Of so many rows, evenly spread, a fingerprint is taken.
-FINGERPRINT_ROWS = 2**16
+FINGERPRINT_ROWS = 2**16  # at most, evenly spread, that a fingerprint is taken of
 
 
 @dataclass(frozen=True)
@@ -23,9 +22,9 @@ class Dataset:
         x, y: (N, D) and (N, O), float32: in memory, or read from a file as they are indexed.
         x_val, y_val: (V, D) and (V, O); V = 0 without a validation split.
         features, target: the columns' names.
-        x_scaling, y_scaling: how to get back to original units; None where nothing was scaled.
+        x_scaling, y_scaling: how x and y were standardised; None if they weren't.
         title: what the data is, in a few words.
-        left_out: columns of the file that are no features, for want of numbers or a name.
+        left_out: columns of the file that aren't features, as they have no numbers or no name.
     """
 
     x: Rows
@@ -51,9 +50,9 @@ class Dataset:
 
     @cached_property
     def fingerprint(self) -> str:
-        """A hash that tells whether these are the rows of an earlier day, as far as a sample can.
+        """A hash that tells whether these are the same rows as those of an earlier run.
 
-        Of small data every number counts; of more, `FINGERPRINT_ROWS` rows evenly spread.
+        It covers every row of small data, and `FINGERPRINT_ROWS` evenly spread rows of larger data.
         """
         digest = hashlib.sha256()
         for rows in (self.x, self.y, self.x_val, self.y_val):
@@ -62,14 +61,14 @@ class Dataset:
         return digest.hexdigest()
 
 
-def spread(rows: int, most: int) -> torch.Tensor:
-    """Numbers of at most so many of 0 … rows − 1, evenly spread, the first and last among them."""
-    chosen = min(rows, most)
+def spread(rows: int, limit: int) -> torch.Tensor:
+    """At most `limit` of the row numbers 0 … rows − 1, evenly spread, with the first and last."""
+    chosen = min(rows, limit)
     return torch.arange(chosen) * (rows - 1) // max(1, chosen - 1)
 
 
 def rows_held_out(rows: int, val_fraction: float) -> int:
-    """How many rows a fraction holds out for validation: at least one, if it is above 0.
+    """How many rows are held out for validation: at least one, if the fraction is above 0.
 
     Raises:
         DataError: no row is left to train on.

@@ -1,8 +1,7 @@
-"""Data larger than memory: `.npy` files that are mapped, never loaded.
+"""Data larger than memory: `.npy` files that are mapped, not loaded.
 
-Rows are converted, scaled and checked as they are read, block by block, so that memory holds a
-block and whatever the system keeps of the file because there is room. Files that fit a corner of
-memory are read once.
+Rows are converted, scaled and checked block by block as they are read, so that gdrun itself holds
+one block; the operating system caches as much of the file as memory allows. Small files are loaded.
 """
 
 import math
@@ -23,16 +22,15 @@ from gdrun.data.standardize import Scaling, fit_scaling, refuse_overflow
 from gdrun.errors import DataError, one_line, unreadable
 from gdrun.text import visible
 
-# Rows of at most so many numbers are kept in memory (64 MB).
-KEPT_NUMBERS = 2**24
+MAX_LOADED_NUMBERS = 2**24  # of an array that is loaded (64 MB as float32)
 
 
-def load_npy(config: NpyData, say: Callable[[str], None]) -> Dataset:
-    """Map x and y, hold rows out, and take the means and deviations.
+def load_npy(config: NpyData, on_progress: Callable[[str], None]) -> Dataset:
+    """Map x and y, hold out validation rows, and standardise.
 
     Args:
-        config: the files, and what to do with them.
-        say: told how far the reading is.
+        config: the files, and how to split and scale them.
+        on_progress: called with a message on how far the reading is.
 
     Raises:
         DataError: a file can't be read, or doesn't hold finite numbers of the right shape.
@@ -41,22 +39,22 @@ def load_npy(config: NpyData, say: Callable[[str], None]) -> Dataset:
     if len(x) != len(y):
         raise DataError(
             f"data.x and data.y: {config.x} has {len(x):,} rows, {config.y} has {len(y):,}",
-            "both need a row for each sample",
+            "both need one row per sample",
         )
     if y.shape[1] != 1:
         raise DataError(
-            f"data.y: {config.y} has {y.shape[1]} columns, expected one number a row",
+            f"data.y: {config.y} has {y.shape[1]} columns, expected one number per row",
             "an array of shape (rows,) or (rows, 1)",
         )
     held = rows_held_out(len(x), config.val_fraction)
-    if len(x) * held >= 2**62:  # they are drawn in 64 bits
+    if len(x) * held >= 2**62:  # the draw computes with 64 bits
         raise DataError(
             f"data.val_fraction: {held:,} of {len(x):,} rows are too many to hold out",
             "choose a smaller val_fraction",
         )
     holdout = Holdout(len(x), held, config.seed) if held else None
     features = ("x",) if x.shape[1] == 1 else tuple(f"x{k}" for k in range(x.shape[1]))
-    read = partial(_read, config, holdout, say)
+    read = partial(_read, config, holdout, on_progress)
     train_x, val_x, x_scaling = read(config.x, x, features)
     train_y, val_y, y_scaling = read(config.y, y, ("y",))
     return Dataset(
@@ -76,15 +74,18 @@ def _mapped(path: Path, key: str) -> NDArray[np.generic]:
     """A file as a mapped array (rows, columns)."""
     try:
         if path.exists() and not path.is_file():
-            raise DataError(f"{key}: {path} is no regular file")
+            raise DataError(f"{key}: {path} is not a regular file")
         array = np.load(path, mmap_mode="r", allow_pickle=False)
     except OSError as error:
         raise unreadable(key, path, error.strerror or error) from None
     except (ValueError, EOFError, TypeError, SyntaxError, OverflowError) as error:
         if "mmap length" in str(error):
-            raise DataError(f"{key}: {path} is cut short", "copy or make it again") from None
+            raise DataError(
+                f"{key}: {path} is cut short", "copy it again, or make it again"
+            ) from None
         raise DataError(
-            f"{key}: {path} is no .npy file of numbers: {one_line(error)}", "numpy.save writes one"
+            f"{key}: {path} is not a .npy file of numbers: {one_line(error)}",
+            "numpy.save writes one",
         ) from None
     if not isinstance(array, np.memmap) or array.dtype.kind not in "biuf" or array.ndim > 2:
         held = f"{array.dtype} of shape {array.shape}" if hasattr(array, "dtype") else "several"
@@ -99,42 +100,42 @@ def _mapped(path: Path, key: str) -> NDArray[np.generic]:
 def _read(
     config: NpyData,
     holdout: Holdout | None,
-    say: Callable[[str], None],
+    on_progress: Callable[[str], None],
     path: Path,
     array: NDArray[np.generic],
     names: tuple[str, ...],
 ) -> tuple[Rows, Rows, Scaling | None]:
-    """Training rows, validation rows, and how they are scaled; every number is looked at."""
+    """Training rows, validation rows and their scaling; every number is checked."""
     train = MappedRows(array, holdout)
     val = replace(train, held=True)
     scaling = None
     if config.standardize:
-        # What is scaled by its own deviation is no larger than the root of its number.
-        scaling = fit_scaling(_checked(path, train, names, say), names)
+        # Training rows can't overflow: a standardised value is at most the root of their number.
+        scaling = fit_scaling(_checked(path, train, names, on_progress), names)
     else:
-        for block in _checked(path, train, names, say):
+        for block in _checked(path, train, names, on_progress):
             refuse_overflow(block.float(), names)
-    for block in _checked(path, val, names, say):
+    for block in _checked(path, val, names, on_progress):
         scaled = scaling.apply(block.double()) if scaling else block
         refuse_overflow(scaled.float(), names)
     train, val = replace(train, scaling=scaling), replace(val, scaling=scaling)
-    if array.size <= KEPT_NUMBERS:
+    if array.size <= MAX_LOADED_NUMBERS:
         train_rows, val_rows = (torch.cat([rows[:0], *blocks(rows)]) for rows in (train, val))
         return train_rows, val_rows, scaling
     return train, val, scaling
 
 
 def _checked(
-    path: Path, rows: MappedRows, names: tuple[str, ...], say: Callable[[str], None]
+    path: Path, rows: MappedRows, names: tuple[str, ...], on_progress: Callable[[str], None]
 ) -> Iterator[Tensor]:
-    """The rows in original units, block by block, all of them finite."""
-    done, said = 0, -1
+    """The rows in original units, block by block; raises at a number that isn't finite."""
+    done, reported = 0, -1
     for block in original_blocks(rows):
         percent = 100 * done // len(rows)
-        if percent > said:
-            say(f"reading {visible(path.name)}: {percent} %")
-            said = percent
-        # A sum is quick, and finite only if all its terms are.
+        if percent > reported:
+            on_progress(f"reading {visible(path.name)}: {percent} %")
+            reported = percent
+        # The sum is quick to compute, and finite only if all numbers are.
         if not math.isfinite(block.sum()) and len(bad := (~block.isfinite()).nonzero()):
             row, column = bad[0].tolist()
             number = int(rows.numbers(torch.tensor([done + row])))

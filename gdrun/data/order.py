@@ -1,9 +1,10 @@
 """The order in which an epoch visits the rows: a pure function of (seed, epoch), never a stream.
 
-Nothing has to be remembered to go on from any epoch, a lane visits the rows as it would alone, and
-every device agrees. Random numbers are those of SplitMix64 (Steele, Lea & Flood 2014, "Fast
-splittable pseudorandom number generators", fig. 14 and 15), whose finaliser also mixes seed and
-epoch into the key of the epoch's stream, so that neighbouring seeds and epochs are unrelated.
+So a run can be resumed at any epoch without saved state, a lane visits the rows as it would alone,
+and the order is the same on every device. Random numbers are those of SplitMix64 (Steele, Lea &
+Flood 2014, "Fast splittable pseudorandom number generators", fig. 14 and 15), whose finaliser also
+mixes seed and epoch into the key of the epoch's stream, so that neighbouring seeds and epochs are
+unrelated.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,12 +14,12 @@ from torch import Tensor
 
 from gdrun.config.schema import Sampling
 
-# Python's integers as the signed 64 bits that torch multiplies modulo 2^64.
+# As signed 64-bit integers, which torch multiplies modulo 2^64.
 GOLDEN_GAMMA = 0x9E3779B97F4A7C15 - 2**64
 MIX_1 = 0xBF58476D1CE4E5B9 - 2**64
 MIX_2 = 0x94D049BB133111EB - 2**64
 
-# Up to this many rows are sorted by random numbers; more are permuted one by one, in no memory.
+# Up to this many rows are sorted by random numbers; more are permuted by a formula, without memory.
 SORTED_ROWS = 2**20
 ROUNDS = 6
 
@@ -26,11 +27,12 @@ Order = Callable[[int, int], Tensor]
 
 
 def visiting_order(sampling: Sampling, rows: int, seeds: Sequence[int], epoch: int) -> Order | None:
-    """Row numbers in the order of their visit, one lane a seed; None for 0, 1, …, N − 1.
+    """The order of the rows in an epoch, one lane per seed; None stands for 0, 1, …, N − 1.
 
-    What is returned gives the rows visited from one position to another: (start, stop) →
-    (R, stop − start). `reshuffle` gives each lane a random permutation, `replacement` N independent
-    draws.
+    `reshuffle` is a random permutation for each lane, `replacement` N independent draws.
+
+    Returns:
+        A function of positions that gives row numbers: (start, stop) → (R, stop − start).
     """
     if sampling == "sequential":
         return None
@@ -46,7 +48,7 @@ def visiting_order(sampling: Sampling, rows: int, seeds: Sequence[int], epoch: i
 def visiting_orders(
     sampling: Sampling, rows: int, seeds: Sequence[int], epochs: Sequence[int]
 ) -> Tensor | None:
-    """The orders of several epochs of at most `SORTED_ROWS` rows, whole: (E, R, N)."""
+    """The whole orders of several epochs, of at most `SORTED_ROWS` rows each: (E, R, N)."""
     if sampling == "sequential":
         return None
     keys = _keys(seeds, epochs)
@@ -65,11 +67,11 @@ def _shuffled(rows: int, keys: Tensor) -> Tensor:
 
 
 def permuted(positions: Tensor, rows: int, keys: Tensor) -> Tensor:
-    """Where keyed permutations of 0 … rows − 1 take positions: (P,), (R, rounds) → (R, P).
+    """Permutations of 0 … rows − 1, one per key, at some positions: (P,), (R, rounds) → (R, P).
 
     A Feistel network permutes the numbers of as many bits as `rows` has (Luby & Rackoff 1988, with
-    SplitMix64's finaliser as the round function); what it takes beyond `rows` is taken on until it
-    is inside (cycle walking: Black & Rogaway 2002, sec. 3).
+    SplitMix64's finaliser as the round function); it is applied again to a result beyond `rows`
+    until it is below (cycle walking: Black & Rogaway 2002, sec. 3).
     """
     bits = max(2, (rows - 1).bit_length())
     numbers = positions.expand(len(keys), -1).clone()
@@ -82,7 +84,7 @@ def permuted(positions: Tensor, rows: int, keys: Tensor) -> Tensor:
 
 
 def _feistel(numbers: Tensor, keys: Sequence[Tensor], bits: int) -> Tensor:
-    """A permutation of the numbers of so many bits, for each number its own keys."""
+    """A permutation of the numbers with `bits` bits, by keys of each number's own."""
     low = bits // 2
     for key in keys:
         high = bits - low
@@ -93,28 +95,28 @@ def _feistel(numbers: Tensor, keys: Sequence[Tensor], bits: int) -> Tensor:
 
 
 def random_numbers(seeds: Sequence[int], epoch: int, positions: Tensor) -> Tensor:
-    """The 64 random bits of positions in an epoch: (P,) → (R, P) signed integers."""
+    """64 random bits for positions in an epoch: (P,) → (R, P) signed integers."""
     return splitmix64(_keys(seeds, [epoch])[0].unsqueeze(1), positions)
 
 
 def _keys(seeds: Sequence[int], epochs: Sequence[int]) -> Tensor:
-    """Where the streams of random numbers of epochs begin, (E, R)."""
+    """The keys of the streams of random numbers of epochs, (E, R)."""
     mixed = mix(torch.tensor(seeds, dtype=torch.int64) + GOLDEN_GAMMA)
     return mix(mixed + torch.tensor(epochs, dtype=torch.int64).unsqueeze(1))
 
 
 def splitmix64(keys: Tensor, positions: Tensor) -> Tensor:
-    """SplitMix64 from each key at positions (from 0) of its stream: (…, 1), (P,) → (…, P)."""
+    """SplitMix64 at positions (from 0) of each key's stream: (…, 1), (P,) → (…, P)."""
     return mix(keys + (positions + 1) * GOLDEN_GAMMA)
 
 
 def mix(z: Tensor) -> Tensor:
-    """SplitMix64's finaliser, a bijection of 64-bit words in which each bit moves all others."""
+    """SplitMix64's finaliser, a bijection of 64-bit words in which each bit affects all others."""
     z = (z ^ _shift(z, 30)) * MIX_1
     z = (z ^ _shift(z, 27)) * MIX_2
     return z ^ _shift(z, 31)
 
 
 def _shift(z: Tensor, bits: int) -> Tensor:
-    """Logical shift to the right; torch's own keeps the sign."""
+    """Logical shift to the right; torch's `>>` keeps the sign."""
     return torch.bitwise_and(z >> bits, 2 ** (64 - bits) - 1)

@@ -1,4 +1,4 @@
-"""Rows of numbers wherever they are: a tensor in memory, or a file that is read as it is visited.
+"""Rows of numbers: a tensor in memory, or a mapped file that is read row by row as needed.
 
 Shapes: N rows, C columns, R lanes.
 """
@@ -14,22 +14,21 @@ from torch import Tensor
 from gdrun.data.order import random_numbers
 from gdrun.data.standardize import Scaling
 
-# Numbers that are read at once where all rows are passed through (1 MB).
-READ_NUMBERS = 2**18
+READ_NUMBERS = 2**18  # that are read at once where all rows are read in order (1 MB)
 
 
 @dataclass(frozen=True)
 class Holdout:
-    """Which rows of a file are held out for validation, worked out row by row, in constant memory.
+    """Which rows of a file are held out for validation: a formula, in constant memory.
 
-    The N rows are cut into V strata of consecutive rows, as equal as can be, and one row of each
-    is drawn (stratified sampling: Cochran 1977, ch. 5A). So both parts keep the order of the file,
-    and a file that is sorted is held out evenly.
+    The N rows are divided into V strata of consecutive rows, as equal as possible, and one row of
+    each is drawn (stratified sampling: Cochran 1977, ch. 5A). So both parts keep the order of the
+    file, and the validation rows of a sorted file cover it evenly.
 
     Attributes:
         rows: N.
         held: V < N, how many are held out; N · V < 2^62.
-        seed: of the draw.
+        seed: of the draws.
     """
 
     rows: int
@@ -37,14 +36,14 @@ class Holdout:
     seed: int
 
     def validation(self, numbers: Tensor) -> Tensor:
-        """The rows of the file that validation rows (0 … V − 1) are."""
+        """Numbers of validation rows (0 … V − 1) → numbers of rows of the file."""
         start = numbers * self.rows // self.held
         stop = (numbers + 1) * self.rows // self.held
         drawn = random_numbers([self.seed], 0, numbers.flatten()).view(numbers.shape)
         return start + (drawn & (2**63 - 1)) % (stop - start)
 
     def training(self, numbers: Tensor) -> Tensor:
-        """The rows of the file that training rows (0 … N − V − 1) are.
+        """Numbers of training rows (0 … N − V − 1) → numbers of rows of the file.
 
         ⌊jM/V⌋ training rows, M = N − V, lie before stratum j: row k is in the last with that ≤ k.
         """
@@ -56,16 +55,16 @@ class Holdout:
 
 @dataclass(frozen=True)
 class MappedRows:
-    """Rows of a memory-mapped file as a network takes them: converted, scaled and moved as read.
+    """Rows of a memory-mapped file that are converted, scaled and moved to a device when read.
 
     Indexed like a tensor (N, C) by a slice or by row numbers of any shape (…) → float32 (…, C).
 
     Attributes:
         array: (rows of the file, C), mapped.
-        holdout: which rows are held out; None if none are.
+        holdout: which rows are held out for validation; None if none are.
         held: whether these are the rows held out.
         scaling: how values are standardised; None leaves them as they are.
-        device: where rows are handed out.
+        device: where the rows that are read go to.
     """
 
     array: NDArray[np.generic]
@@ -100,13 +99,13 @@ class MappedRows:
         return _as_tensor(self.array[self.numbers(index).numpy()])
 
     def numbers(self, index: Tensor) -> Tensor:
-        """The rows of the file that these rows are."""
+        """Numbers of these rows → numbers of rows of the file."""
         if self.holdout is None:
             return index
         return self.holdout.validation(index) if self.held else self.holdout.training(index)
 
     def to(self, device: torch.device) -> "MappedRows":
-        """The same rows, handed out on a device."""
+        """The same rows, read to a device."""
         return replace(self, device=device)
 
 
@@ -119,26 +118,26 @@ def take(rows: Rows, numbers: Tensor) -> Tensor:
 
 
 def blocks(rows: Rows, size: int | None = None) -> Iterator[Tensor]:
-    """All rows in order, so many at once (by default about `READ_NUMBERS` numbers)."""
+    """All rows in order, `size` at a time; by default about `READ_NUMBERS` numbers."""
     for part in _slices(rows, size):
         yield rows[part]
 
 
 def original_blocks(rows: MappedRows) -> Iterator[Tensor]:
-    """All rows of a file in order and in original units, about `READ_NUMBERS` numbers at once."""
+    """All rows of a file in order and in original units, about `READ_NUMBERS` numbers at a time."""
     for part in _slices(rows, None):
         yield rows.original(part)
 
 
 def _slices(rows: Rows, size: int | None) -> Iterator[slice]:
-    # Of narrow rows, their numbers in the file are what takes room.
+    # Of narrow rows, the row numbers take more memory than the rows.
     size = size or max(1, READ_NUMBERS // max(16, rows.shape[1]))
     for start in range(0, len(rows), size):
         yield slice(start, start + size)
 
 
 def _as_tensor(values: NDArray[np.generic]) -> Tensor:
-    """A copy as 32-bit floats where that loses nothing, else as 64-bit floats."""
+    """A copy as 32-bit floats if that is exact, else as 64-bit floats."""
     exact = np.can_cast(values.dtype, np.float32)
-    # In memory of PyTorch's own, aligned as all of it is: that can move last bits, too.
+    # PyTorch's own memory is aligned, which can affect the last bits of results.
     return torch.tensor(values.astype(np.float32 if exact else np.float64, copy=False))

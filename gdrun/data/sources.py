@@ -1,4 +1,4 @@
-"""Rows in, tensors out: the data sources, the validation split and standardisation.
+"""Loads the data of a config as tensors: the sources, the validation split, standardisation.
 
 Shapes: N training rows, V validation rows, D features (none: 0), O = 1 target.
 """
@@ -18,12 +18,12 @@ from gdrun.data.npy import load_npy
 from gdrun.data.standardize import fit_scaling, refuse_overflow
 
 
-def load_data(config: DataConfig, say: Callable[[str], None] = lambda _: None) -> Dataset:
-    """Read or make the rows that a config asks for, split and scaled, on the CPU.
+def load_data(config: DataConfig, on_progress: Callable[[str], None] = lambda _: None) -> Dataset:
+    """Read or generate the rows of a config, split and scaled, on the CPU.
 
     Args:
-        config: what rows.
-        say: told how far a long reading is.
+        config: the source, and how to split and scale its rows.
+        on_progress: called with a message on how far a long reading is.
 
     Raises:
         DataError: the file can't be read or used.
@@ -46,7 +46,7 @@ def load_data(config: DataConfig, say: Callable[[str], None] = lambda _: None) -
             features, target, left_out = table.features, config.target, table.left_out
             title = config.path.name
         case NpyData():
-            return load_npy(config, say)
+            return load_npy(config, on_progress)
         case _:
             assert_never(config)
     train, held_out = split(len(x), config.val_fraction, config.seed)
@@ -75,7 +75,7 @@ def load_data(config: DataConfig, say: Callable[[str], None] = lambda _: None) -
 
 
 def as_tensor(column: "array[float]") -> Tensor:
-    """The numbers of a column, which is not copied."""
+    """The numbers of a column, without a copy."""
     return torch.frombuffer(column, dtype=torch.float64)
 
 

@@ -1,4 +1,4 @@
-"""Standardisation: the mean and deviation of columns, taken in one pass over blocks of rows."""
+"""Standardisation: mean and deviation of columns, computed in one pass over blocks of rows."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -29,11 +29,11 @@ class Scaling:
 def fit_scaling(blocks: Iterable[Tensor], names: tuple[str, ...]) -> Scaling:
     """Mean and deviation (with 1/N, so that the scaled variance is 1) of columns, in 64 bits.
 
-    Blocks of rows, (n, columns) each, are put together by the pairwise update of Chan, Golub &
-    LeVeque (1983, "Algorithms for computing the sample variance", eq. 2.1).
+    Blocks of rows, (n, columns) each, are combined by the pairwise update of Chan, Golub & LeVeque
+    (1983, "Algorithms for computing the sample variance", eq. 2.1).
 
     Raises:
-        DataError: a column is constant, or as good as, so that there is nothing to scale it by.
+        DataError: a column is constant, or varies too little to be scaled.
     """
     rows = 0
     mean = squares = torch.zeros(len(names), dtype=torch.float64)
@@ -55,7 +55,7 @@ def fit_scaling(blocks: Iterable[Tensor], names: tuple[str, ...]) -> Scaling:
         for name, value, same, deviation in zip(
             names, low.tolist(), (low == high).tolist(), scaling.deviation.tolist(), strict=True
         )
-        if same or deviation == 0  # the squares of 1e-200 are
+        if same or deviation == 0  # as the square of 1e-200 is
     ]
     if unscalable:
         raise DataError(
@@ -84,5 +84,5 @@ def refuse_overflow(values: Tensor, names: tuple[str, ...]) -> None:
                 len(too_large),
                 "column",
             ),
-            "measure it in a larger unit",
+            "measure them in a larger unit",
         )

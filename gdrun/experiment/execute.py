@@ -20,7 +20,7 @@ from gdrun.results.file_names import SWEEP
 from gdrun.results.progress import RunProgress
 from gdrun.results.run import Failure, RunResult, group_status
 from gdrun.storage.atomic import output_errors, read_plain, replacing
-from gdrun.storage.run_dir import Manifest, run_facts
+from gdrun.storage.manifest import ManifestWriter, run_facts
 from gdrun.storage.run_log import write_config
 
 # What an experiment reports, in this order for each run: its progress after every segment, and its
@@ -141,7 +141,7 @@ def _write_sweep_table(sweep: SweepResult, directory: Path) -> None:
 
 def _group_manifest(
     experiment: ExperimentPlan, directory: Path | None, facts: Mapping[str, Any]
-) -> Manifest | None:
+) -> ManifestWriter | None:
     """The `run.json` of a group; it holds the config, which no run may have yet.
 
     None where there is no group, or nothing in it left to do.
@@ -154,11 +154,11 @@ def _group_manifest(
         return None
     write_config(directory, experiment.command, experiment.config)
     about = {"kind": "group", "experiment": experiment.command, "config": config}
-    return Manifest(directory, {**facts, **about}, saved)
+    return ManifestWriter(directory, {**facts, **about}, saved)
 
 
 def _finish_group(
-    manifest: Manifest,
+    manifest: ManifestWriter,
     experiment: ExperimentPlan,
     results: Sequence[RunResult],
     failures: Sequence[Failure],

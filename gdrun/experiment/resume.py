@@ -19,15 +19,9 @@ from gdrun.experiment.plan import ExperimentPlan, ResumeState, RunPlan
 from gdrun.results.file_names import CHECKPOINT, EPOCHS, MANIFEST, PREVIOUS_CHECKPOINT, STEPS
 from gdrun.results.history import Recorder
 from gdrun.storage.atomic import output_errors
-from gdrun.storage.manifest import (
-    current_status,
-    final_digests,
-    read_manifest,
-    refuse_at_work,
-    root_of,
-)
-from gdrun.storage.row_file import check, kept_lines
-from gdrun.storage.run_dir import machine_facts
+from gdrun.storage.manifest import current_status, final_digests, machine_facts, read_manifest
+from gdrun.storage.row_file import kept_lines, verify
+from gdrun.storage.run_dir import refuse_locked, root_of
 from gdrun.training.models import Problem
 from gdrun.training.state import TrainState, initial_state
 
@@ -55,7 +49,7 @@ def resume_experiment(
         for run in experiment.runs:
             place = experiment.directory_of(run, directory)
             if place != root_of(directory):  # whose lock the caller holds
-                refuse_at_work(place)
+                refuse_locked(place)
             if place.is_symlink() and experiment.is_group:
                 raise OutputError(f"{place}: is a link, which isn't followed")
             runs.append(load(experiment.problem, run, place, keep_rows))
@@ -133,7 +127,7 @@ def _from_checkpoint(
             f"request at least as many: --epochs {-(-state.updates // per_epoch)}",
         )
     for name, digest in checkpoint.digests.items():
-        check(directory / name, digest)
+        verify(directory / name, digest)
     recorder = Recorder(run.series, run.config.log_every, keep_rows)
     epochs, steps = (kept_lines(directory / n, checkpoint.digests[n]) for n in (EPOCHS, STEPS))
     try:
@@ -145,7 +139,7 @@ def _from_checkpoint(
     is_complete = is_over and status in ("done", "diverged")
     if is_complete:  # what was written after the checkpoint is to be there, too
         for name, digest in final_digests(manifest, directory).items():
-            check(directory / name, digest, whole=True)
+            verify(directory / name, digest, whole=True)
     notes = [*complaints]
     if complaints:
         notes.append("resumed from the checkpoint before it")

@@ -17,8 +17,8 @@ from gdrun.results.events import Segment
 from gdrun.results.progress import RunProgress
 from gdrun.results.run import Failure, RunResult
 from gdrun.storage.atomic import output_errors
+from gdrun.storage.manifest import ManifestWriter
 from gdrun.storage.row_file import FileDigest
-from gdrun.storage.run_dir import Manifest
 from gdrun.storage.run_log import RunLog, log_facts
 from gdrun.training.loop import train
 from gdrun.training.outcome import run_result
@@ -128,7 +128,7 @@ def _files(
     if start.is_outdated:  # before config.yaml and run.json are
         checkpoints.save(start.digests)
     about = log_facts(facts, run.series, run.config)
-    manifest = Manifest(directory, about, start.manifest, start.state.updates)
+    manifest = ManifestWriter(directory, about, start.manifest, start.state.updates)
     log = RunLog(directory, run.series, run.config, manifest, start.digests, timing.flush)
     return log, checkpoints
 

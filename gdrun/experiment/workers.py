@@ -29,7 +29,7 @@ from gdrun.experiment.signals import SIGNALS
 from gdrun.experiment.train_run import failures_as_events, train_run
 from gdrun.results.progress import RunProgress
 from gdrun.results.run import Failure, RunResult
-from gdrun.storage.lock import locked
+from gdrun.storage.run_dir import locked
 
 SEND_SECONDS = 0.1  # between two reports of a run's progress
 POLL_SECONDS = 0.1

@@ -1,4 +1,4 @@
-"""Files that are never half of one thing, and never another's: replaced at once, links refused."""
+"""Files of a run, read and written safely: replaced in one step, links refused."""
 
 import errno
 import os
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from gdrun.errors import OutputError
 
-# Windows has neither; there, a link takes rights that few have.
+# Flags that only some systems have. Windows lacks the first two; links there need special rights.
 NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
 NO_WAIT = getattr(os, "O_NONBLOCK", 0)
 BINARY = getattr(os, "O_BINARY", 0)
@@ -17,13 +17,13 @@ BINARY = getattr(os, "O_BINARY", 0)
 
 @contextmanager
 def replacing(path: Path, *, durable: bool = True) -> Iterator[Path]:
-    """Give a place beside a file to write to, and rename it over the file when that went well.
+    """Give a path beside a file to write to, and rename it over the file if `with` ends well.
 
-    `durable` waits until the disk has the content, lest a power failure leave an empty file. A
-    reader finds the old file or the new one, never half of one; a link is replaced, not followed.
+    A reader finds the old file or the new one, never half of one; a link is replaced, not followed.
+    `durable` waits until the disk has the content, so that a power failure leaves no empty file.
 
     Raises:
-        OSError: it can't be written or renamed; the old file stands, and nothing is left beside it.
+        OSError: it can't be written or renamed; the old file stays, and nothing is left beside it.
     """
     partial = path.with_name(f"{path.name}.partial")
     partial.unlink(missing_ok=True)
@@ -38,7 +38,7 @@ def replacing(path: Path, *, durable: bool = True) -> Iterator[Path]:
 
 
 def open_plain(path: Path, flags: int) -> int:
-    """Open a regular file of a run without following a link; the descriptor.
+    """Open a regular file without following a link, and return its descriptor.
 
     Raises:
         OSError: it can't be opened; ELOOP where it is a link or no regular file.
@@ -46,12 +46,12 @@ def open_plain(path: Path, flags: int) -> int:
     descriptor = os.open(path, flags | NO_FOLLOW | NO_WAIT | BINARY, 0o666)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
-        raise OSError(errno.ELOOP, "is no regular file", str(path))
+        raise OSError(errno.ELOOP, "is not a regular file", str(path))
     return descriptor
 
 
 def read_plain(path: Path) -> bytes:
-    """All of a regular file of a run, without following a link.
+    """The content of a regular file, read without following a link.
 
     Raises:
         OSError: it can't be read; ELOOP where it is a link or no regular file.
@@ -61,11 +61,11 @@ def read_plain(path: Path) -> bytes:
 
 
 def flush_to_disk(path: Path) -> None:
-    """Wait until the disk holds a file, or the names in a directory (not on Windows)."""
+    """Wait until the disk holds a file, or the names in a directory (no effect on Windows)."""
     try:
         descriptor = os.open(path, os.O_RDONLY)
     except PermissionError:
-        if os.name == "nt":  # it opens no directories
+        if os.name == "nt":  # where directories can't be opened
             return
         raise
     try:
@@ -76,10 +76,14 @@ def flush_to_disk(path: Path) -> None:
 
 @contextmanager
 def output_errors(directory: Path | None, what: str) -> Iterator[None]:
-    """Say which file couldn't be read or written, whichever `what` says.
+    """Turn an OSError inside `with` into an error that names the file.
+
+    Args:
+        directory: named if the error names no file.
+        what: what was tried: `read` or `written`.
 
     Raises:
-        OutputError: one couldn't.
+        OutputError: a file couldn't be read or written.
     """
     try:
         yield

@@ -1,66 +1,70 @@
-"""Whether saved runs were trained on the same data with the same loss, and on the same machine."""
+"""Whether saved runs can be compared: same data and loss; and their times: the same machine."""
 
 import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from gdrun.config.identity import flatten
-from gdrun.config.read import DATA_FILES
-from gdrun.storage.reader import describe
+from gdrun.config.schema import DATA_FILES
 from gdrun.storage.saved_run import SavedRun
 
-MISSING = object()
-NAMED = 3  # runs with the same value that are named; of more, the rest are counted
-# What a run's description says of its data, and under which key a user knows it.
-FACTS = {"rows": "rows", "val_rows": "validation rows", "features": "features", "target": "target"}
-TELLING = ("loss", "data.source", "data", "rows")
+MAX_NAMES = 3  # runs with the same value that are named; the rest are counted
 FINGERPRINT = "data_fingerprint"
+# What a run's description says of its data, and the name that a user knows it by.
+FACTS = {"rows": "rows", "val_rows": "validation rows", "features": "features", "target": "target"}
+# The facts that can be compared even if the data come from different sources.
+COMMON_FACTS = ("loss", "data.source", "data", "rows")
 
 
 def problem_differences(runs: Mapping[str, SavedRun]) -> list[str]:
-    """What of the problem isn't the same in all runs, by name: a line a key.
+    """How the problems of several runs, by name, differ: one line per key; none if they don't.
 
-    Data is the same if its fingerprints are. Of runs of an older gdrun, which noted none, what the
-    configs and `run.json` say of the data has to do.
+    Data is the same if its fingerprints are. An older gdrun saved none; of its runs, configs and
+    descriptions of the data are compared.
 
     Raises:
         DataError: a `run.json` is damaged.
         OSError: a config can't be read.
     """
-    loss = {name: describe(run).loss for name, run in runs.items()}
+    losses = {name: run.description.loss for name, run in runs.items()}
     prints = {name: run.manifest.get(FINGERPRINT) for name, run in runs.items()}
-    if None not in prints.values() and len(set(map(str, prints.values()))) == 1:
-        return list(_lines({"loss": loss}))
-    facts: dict[str, dict[str, Any]] = {"loss": loss}
+    known = {name: str(value) for name, value in prints.items() if value is not None}
+    all_known = len(known) == len(runs)
+    if all_known and len(set(known.values())) == 1:
+        return list(_lines({"loss": losses}))
+    facts = {"loss": losses, **_data_facts(runs)}
+    if not all_known:  # the file's name may tell
+        facts["data"] = {name: run.description.data for name, run in runs.items()}
+    # A key that not all runs have, as of one source only, can't be compared.
+    facts = {key: values for key, values in facts.items() if len(values) == len(runs)}
+    if len(set(facts["data.source"].values())) > 1:
+        facts = {key: values for key, values in facts.items() if key in COMMON_FACTS}
+    lines = list(_lines(facts))
+    if lines or len({value[:12] for value in known.values()}) <= 1:
+        return lines
+    return [
+        *_lines({"data": {name: value[:12] for name, value in known.items()}}, show=str),
+        "the configs say the same, but the rows differ (SHA-256)",
+    ]
+
+
+def _data_facts(runs: Mapping[str, SavedRun]) -> dict[str, dict[str, Any]]:
+    """What configs and descriptions say of the data: by key, then by the run's name."""
+    facts: dict[str, dict[str, Any]] = {}
     for name, run in runs.items():
-        description = describe(run)
         data = run.config.get("data")
-        own = flatten({"data": data}) if isinstance(data, dict) else {}
-        if "data.source" not in own:
-            own["data.source"] = "quadratic"
-        own |= {words: getattr(description, fact) for fact, words in FACTS.items()}
+        written = flatten({"data": data}) if isinstance(data, dict) else {}
+        own = {"data.source": "quadratic", **written}
+        own |= {word: getattr(run.description, fact) for fact, word in FACTS.items()}
         for key, value in own.items():
             if key.removeprefix("data.") not in DATA_FILES:
                 facts.setdefault(key, {})[name] = value
-    if None in prints.values():  # then the file's name has to tell
-        facts["data"] = {name: describe(run).data for name, run in runs.items()}
-    # Those of a newer gdrun, and of one source alone, can't be compared.
-    facts = {key: values for key, values in facts.items() if len(values) == len(runs)}
-    if len(set(facts["data.source"].values())) > 1:  # whose keys say nothing beside another's
-        facts = {key: values for key, values in facts.items() if key in TELLING}
-    lines = list(_lines(facts))
-    known = {name: str(value)[:12] for name, value in prints.items() if value is not None}
-    if not lines and len(set(known.values())) > 1:
-        lines = [
-            *_lines({"data": known}, show=str),
-            "the configs say the same, but the rows differ (SHA-256)",
-        ]
-    return lines
+    return facts
 
 
 def machine_differences(runs: Mapping[str, SavedRun]) -> list[str]:
-    """What of the machine, and of what it did at the same time, isn't the same in all runs."""
-    said: dict[str, Callable[[SavedRun], Any]] = {
+    """Why the times of several runs, by name, can't be compared: one line per fact that differs."""
+    fact_of: dict[str, Callable[[SavedRun], Any]] = {
         "host": lambda run: run.manifest.get("host"),
         "device": lambda run: run.manifest.get("device"),
         "threads": lambda run: run.manifest.get("threads"),
@@ -68,8 +72,8 @@ def machine_differences(runs: Mapping[str, SavedRun]) -> list[str]:
         "lanes trained together": lambda run: len(run.manifest.get("lanes", ())) or None,
     }
     facts = {
-        key: {name: value for name, run in runs.items() if (value := say(run)) is not None}
-        for key, say in said.items()
+        key: {name: value for name, run in runs.items() if (value := fact(run)) is not None}
+        for key, fact in fact_of.items()
     }
     return list(_lines(facts, show=str))
 
@@ -77,7 +81,7 @@ def machine_differences(runs: Mapping[str, SavedRun]) -> list[str]:
 def _lines(
     facts: Mapping[str, Mapping[str, Any]], show: Callable[[Any], str] | None = None
 ) -> list[str]:
-    """A line for each key whose values differ: which runs have which."""
+    """One line for each key whose values differ: which runs have which."""
     lines = []
     for key, values in facts.items():
         by_value: dict[str, list[str]] = {}
@@ -85,12 +89,12 @@ def _lines(
             text = show(value) if show else json.dumps(value, ensure_ascii=False)
             by_value.setdefault(text, []).append(name)
         if len(by_value) > 1:
-            parts = (f"{text} in {_some(names)}" for text, names in by_value.items())
+            parts = (f"{text} in {_names(names)}" for text, names in by_value.items())
             lines.append(f"{key}: {', '.join(parts)}")
     return lines
 
 
-def _some(names: list[str]) -> str:
-    shown = names[:NAMED] if len(names) > NAMED else names[:-1]
-    last = f"{len(names) - NAMED} more" if len(names) > NAMED else names[-1]
-    return f"{', '.join(shown)} and {last}" if shown else last
+def _names(names: list[str]) -> str:
+    more = len(names) - MAX_NAMES
+    first, last = (names[:MAX_NAMES], f"{more} more") if more > 0 else (names[:-1], names[-1])
+    return f"{', '.join(first)} and {last}" if first else last

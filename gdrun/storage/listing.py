@@ -1,4 +1,4 @@
-"""What there is in an output directory: a line of facts a run or group, to be picked and sorted."""
+"""The runs and groups of an output directory, one entry of facts for each; selected and sorted."""
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -8,16 +8,17 @@ from pathlib import Path
 from typing import Any
 
 from gdrun.config.identity import flatten
+from gdrun.config.schema import DATA_SOURCES, PlotConfig, RunConfig, SweepConfig
 from gdrun.errors import GdrunError, OutputError
 from gdrun.results.compare import medians
 from gdrun.results.history import KEPT_ROWS
 from gdrun.results.run import LaneResult, finite
 from gdrun.storage.locate import run_directories
-from gdrun.storage.reader import describe, read_result, saved_lanes
+from gdrun.storage.reader import read_result
 from gdrun.storage.saved_run import SavedRun, open_saved
 from gdrun.storage.where import Kind, Predicate, Value, unknown_key
 
-# The plain keys of a run, and what their values are; those of a config come beside them.
+# The plain keys of an entry and the kinds of their values; the keys of a config come beside them.
 KEYS: Mapping[str, Kind] = {
     "name": "text",
     "kind": "text",
@@ -39,57 +40,65 @@ KEYS: Mapping[str, Kind] = {
     "rows": "number",
     "network": "text",
 }
+# Those with a list of values in JSON: a group has runs of several methods and batch sizes.
+SEVERAL = ("method", "batch_size", "lr")
 BROKEN = "broken"
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A line of the list.
+    """What the list says of a run or group.
 
     Attributes:
         name: of the run or group; `GROUP/RUN` for a run of a group.
-        facts: by plain key, none, one or several values.
-        stored: where the config comes from; None of what is broken.
-        problem: what is broken.
+        facts: the values of each plain key: none, one or several.
+        saved: the run or group itself; None if it is broken.
+        problem: why it is broken.
     """
 
     name: str
     facts: Mapping[str, Sequence[Value]]
-    stored: SavedRun | None
+    saved: SavedRun | None
     problem: str | None = None
 
     def values(self, key: str) -> Sequence[Value]:
         """The values of a plain key, or of a dotted key of the config.
 
         Raises:
-            GdrunError: the config is damaged, or can't be read.
+            GdrunError: the config is damaged or can't be read.
         """
-        if key in KEYS or self.stored is None:
+        if key in KEYS or self.saved is None:
             return self.facts.get(key, ())
         try:
-            found = flatten(self.stored.config).get(key)
+            found = flatten(self.saved.config).get(key)
         except OSError as error:
             raise OutputError(f"{error.filename}: can't be read: {error.strerror}") from None
-        several = found if isinstance(found, list) else [found]
-        return [_plain(value) for value in several if value is not None]
+        values = found if isinstance(found, list) else [found]
+        return [_plain(value) for value in values if value is not None]
 
 
 def list_entries(output_dir: Path, *, opened: bool = False) -> list[Entry]:
-    """The runs and groups of an output directory, or all runs one by one; the latest first.
+    """The runs and groups of an output directory, the latest first.
 
-    What is broken is an entry that says why.
+    Args:
+        output_dir: the directory.
+        opened: whether each run of a group has an entry of its own, instead of the group.
+
+    Returns:
+        The entries; that of a broken run says why.
 
     Raises:
-        ConfigError, OutputError: there is no such directory, or it can't be read.
+        ConfigError: there is no such directory.
+        OutputError: it can't be read.
     """
     found = [_entries(path, opened) for path in run_directories(output_dir)]
-    # What was started at the same time, or isn't known when, stays in the order of its name.
+    # Runs started at the same time, or at an unknown one, keep the order of their names.
     found.sort(key=lambda pair: pair[0], reverse=True)
     return [entry for _, entries in found for entry in entries]
 
 
 def kind_of(flag: str) -> Callable[[str], Kind]:
-    """What the values of a key are that a flag names; `unknown_key` of those that aren't keys."""
+    """A function that gives the kind of a key that a flag names, and raises if there is none."""
 
     def find(key: str) -> Kind:
         if key in KEYS:
@@ -104,16 +113,20 @@ def kind_of(flag: str) -> Callable[[str], Kind]:
 def select(
     entries: Iterable[Entry], where: Predicate | None, sort: str | None, limit: int | None
 ) -> list[Entry]:
-    """The entries that a predicate is true of, sorted by a key (`-KEY`: largest first), so many.
+    """Filter and sort entries.
 
-    What is broken is left out where there is a predicate; what has no value of the key comes last.
+    Args:
+        entries: all of them.
+        where: keeps the entries for which it is true, no broken ones; None keeps all.
+        sort: the key to sort by; `-KEY` is largest first. Entries without a value come last.
+        limit: how many to keep; None keeps all.
 
     Raises:
         GdrunError: the key is unknown, or a config is damaged.
     """
     if sort:
         kind_of("--sort")(sort.removeprefix("-"))
-    chosen = [entry for entry in entries if where is None or (entry.stored and where(entry.values))]
+    chosen = [entry for entry in entries if where is None or (entry.saved and where(entry.values))]
     if sort:
         key, descending = sort.removeprefix("-"), sort.startswith("-")
         pairs = [(entry.values(key), entry) for entry in chosen]
@@ -125,30 +138,30 @@ def select(
 
 
 def as_json(entry: Entry, output_dir: Path) -> dict[str, Any]:
-    """An entry for programs: what a run has one of as it is or null, what it may have more of."""
-    several = ("method", "batch_size", "lr")
+    """An entry for programs: a list for a key that may have several values, else one or null."""
     return {
         "path": str(output_dir / entry.name),
         **{
-            key: list(values) if key in several else next(iter(values), None)
+            key: list(entry.facts.get(key, ()))
+            if key in SEVERAL
+            else next(iter(entry.facts.get(key, ())), None)
             for key in KEYS
-            for values in [entry.facts.get(key, ())]
         },
-        # Facts have the time as people read it.
-        "started": entry.stored and entry.stored.manifest.get("started"),
+        # As in run.json; the facts have it in local time.
+        "started": entry.saved and entry.saved.manifest.get("started"),
         **({"problem": entry.problem} if entry.problem else {}),
     }
 
 
 def _entries(path: Path, opened: bool) -> tuple[str, list[Entry]]:
-    """When a run or group was started, and its lines."""
+    """When a run or group was started (empty if unknown), and its entries."""
     try:
-        stored = open_saved(path)
-        command, started = stored.experiment, local_time(stored) or ""
-        if opened and stored.members:
-            runs = [(run, f"{path.name}/{run.path.name}") for run in stored.members]
+        saved = open_saved(path)
+        command, started = saved.experiment, local_time(saved) or ""
+        if opened and saved.members:
+            runs = [(run, f"{path.name}/{run.path.name}") for run in saved.members]
             return started, [_entry(run, name, command) for run, name in runs]
-        return started, [_entry(stored, path.name, command)]
+        return started, [_entry(saved, path.name, command)]
     except GdrunError as error:
         problem = " ".join(error.problems)
     except OSError as error:
@@ -160,48 +173,49 @@ def _broken(name: str, problem: str) -> Entry:
     return Entry(name, {"name": [name], "status": [BROKEN]}, None, problem)
 
 
-def _entry(stored: SavedRun, name: str, command: str) -> Entry:
-    lanes = [_lanes(run) for run in stored.runs]
+def _entry(saved: SavedRun, name: str, command: str) -> Entry:
+    lanes = [_lanes(run) for run in saved.runs]
     every = [lane for of_run in lanes for lane in of_run]
-    description = describe(stored)
-    ends = [_furthest(of_run) for of_run in lanes if of_run]
+    # The lane of each run that was trained for longest: the others diverged.
+    longest = [max(of_run, key=lambda lane: lane.updates) for of_run in lanes if of_run]
+    description = saved.description
     facts: dict[str, Sequence[Value | None]] = {
         "name": [name],
-        "kind": ["group" if stored.is_group else "run"],
+        "kind": ["group" if saved.is_group else "run"],
         "command": [command],
-        "method": list(dict.fromkeys(run.text("method") for run in stored.runs)),
-        "status": [stored.status],
-        "started": [local_time(stored)],
-        "batch_size": sorted({run.manifest["batch_size"] for run in stored.runs}),
+        "method": list(dict.fromkeys(run.text("method") for run in saved.runs)),
+        "status": [saved.status],
+        "started": [local_time(saved)],
+        "batch_size": sorted({run.manifest["batch_size"] for run in saved.runs}),
         "lr": sorted({lane.lr for lane in every}),
         "seeds": [len({lane.seed for lane in every}) or None],
         **{loss: [value] for loss, value in best_losses(lanes).items()},
         "epochs": [max((lane.epochs for lane in every), default=None)],
-        "updates": [sum(lane.updates for lane in ends) if ends else None],
-        "samples": [sum(lane.samples for lane in ends) if ends else None],
-        "seconds": [sum(lane.seconds for lane in ends) if ends else None],
+        "updates": [sum(lane.updates for lane in longest) if longest else None],
+        "samples": [sum(lane.samples for lane in longest) if longest else None],
+        "seconds": [sum(lane.seconds for lane in longest) if longest else None],
         "data": [description.data],
         "rows": [description.rows],
         "network": [description.network],
     }
     known = {key: [value for value in values if value is not None] for key, values in facts.items()}
-    return Entry(name, known, stored)
+    return Entry(name, known, saved)
 
 
 def _lanes(run: SavedRun) -> Sequence[LaneResult]:
-    """How the lanes of a run ended or, if it hasn't, how far they are."""
-    lanes = saved_lanes(run)
-    if lanes:
-        return lanes
+    """How the lanes of a run ended; of one that is running or was killed, how far they are."""
+    if run.lanes:
+        return run.lanes
     result = read_result(run, KEPT_ROWS, exact=False)  # steps.csv may be large
     return result.lanes if result else ()
 
 
 def best_losses(runs: Sequence[Sequence[LaneResult]]) -> dict[str, float | None]:
-    """The losses of one of the runs at one learning rate: medians over seeds, diverged is infinite.
+    """The losses of the best run at its best learning rate: medians over seeds.
 
-    It is that with the lowest validation loss or, where there is none, train loss: the lowest of
-    each would be those of a training that nobody did.
+    The best has the lowest validation loss or, without validation rows, train loss; a lane that
+    diverged counts as infinite. All three losses are those of one training: the lowest value of
+    each by itself would belong to none.
     """
     names = ("val_loss", "train_loss", "best_train_loss")
     pairs = [
@@ -214,29 +228,22 @@ def best_losses(runs: Sequence[Sequence[LaneResult]]) -> dict[str, float | None]
     return {name: finite(loss) for name, loss in zip(names, best, strict=True)}
 
 
-def _furthest(lanes: Sequence[LaneResult]) -> LaneResult:
-    """The lane of a run that went on for longest: lanes end early where they diverge."""
-    return max(lanes, key=lambda lane: lane.updates)
-
-
-def local_time(stored: SavedRun, key: str = "started") -> str | None:
-    """When a run was started or finished, in local time, to the second; None if that isn't known.
+def local_time(saved: SavedRun, key: str = "started") -> str | None:
+    """When a run was `started` or `finished`, in local time, to the second; None if unknown.
 
     Raises:
         DataError: its `run.json` is damaged.
     """
-    if stored.manifest.get(key) is None:
+    if saved.manifest.get(key) is None:
         return None
     try:
-        return f"{datetime.fromisoformat(stored.text(key)).astimezone():%Y-%m-%d %H:%M:%S}"
+        return f"{datetime.fromisoformat(saved.text(key)).astimezone():%Y-%m-%d %H:%M:%S}"
     except (ValueError, OverflowError):
-        raise stored.damaged(f"{key} is no time") from None
+        raise saved.damaged(f"{key} is not a time") from None
 
 
 def _config_keys() -> set[str]:
-    """All dotted keys of configs, whatever their data."""
-    from gdrun.config.schema import DATA_SOURCES, PlotConfig, RunConfig, SweepConfig
-
+    """The dotted keys of configs, for all sources of data."""
     keys = {*RunConfig.model_fields} - {"data", "sweep", "plot"}
     keys |= {f"data.{key}" for source in DATA_SOURCES.values() for key in source.model_fields}
     keys |= {f"sweep.{key}" for key in SweepConfig.model_fields}
@@ -251,5 +258,5 @@ def _plain(value: object) -> Value:
 
 
 def _rank(value: Value) -> tuple[bool, Value]:
-    """Sorts numbers before text."""
+    """Sorts numbers before texts."""
     return isinstance(value, str), value

@@ -1,4 +1,4 @@
-"""From what a user calls a run to its directory: a path, a name, `NAME/MEMBER` or `latest`."""
+"""From the name that a user gives a run to its directory: a path, NAME, GROUP/RUN or `latest`."""
 
 import os
 from pathlib import Path
@@ -12,7 +12,7 @@ LATEST = "latest"
 
 
 def run_directories(output_dir: Path) -> list[Path]:
-    """The directories of an output directory that hold a `run.json`, by name.
+    """The directories of runs and groups in an output directory, sorted by name.
 
     Raises:
         ConfigError: there is no such directory.
@@ -22,7 +22,7 @@ def run_directories(output_dir: Path) -> list[Path]:
         with os.scandir(output_dir) as entries:
             names = sorted(entry.name for entry in entries if entry.is_dir())
     except (FileNotFoundError, NotADirectoryError):
-        what = "is no directory" if output_dir.exists() else "no such directory"
+        what = "is not a directory" if output_dir.exists() else "no such directory"
         raise ConfigError(
             f"{output_dir}: {what}", "name the directory that holds your runs: --output-dir DIR"
         ) from None
@@ -32,10 +32,10 @@ def run_directories(output_dir: Path) -> list[Path]:
 
 
 def find_run(name: str, output_dir: Path) -> Path:
-    """The directory of the run or group that a user means.
+    """The directory of the run or group with a name.
 
     Raises:
-        ConfigError: there is none.
+        ConfigError: there is no such run.
         OutputError: the output directory can't be read.
     """
     if _is_run(Path(name)):
@@ -54,7 +54,8 @@ def find_run(name: str, output_dir: Path) -> Path:
         raise ConfigError(f"{name}: is a file", f"name its directory: {Path(name).parent}")
     if name and Path(name).is_dir():
         raise ConfigError(
-            f"{name}: holds no {MANIFEST}, and so no run", *_hints(name, _names_in(output_dir))
+            f"{name}: is not the directory of a run: it has no {MANIFEST}",
+            *_hints(name, _names_in(output_dir)),
         )
     if member and _is_run(output_dir / first):
         names = [f"{first}/{own}" for own in _names_in(output_dir / first)]
@@ -64,17 +65,17 @@ def find_run(name: str, output_dir: Path) -> Path:
 
 
 def latest(output_dir: Path) -> Path:
-    """The run or group of an output directory that was started last.
+    """The run or group in an output directory that was started last.
 
     Raises:
-        ConfigError: there is none.
+        ConfigError: there is no run.
         OutputError: it can't be read.
     """
     found = []
     for path in run_directories(output_dir):
         try:
             found.append((str(read_manifest(path).get("started")), path))
-        except (ConfigError, DataError, OSError):  # a broken one can't be told to be the last
+        except (ConfigError, DataError, OSError):  # a broken one has no known time
             continue
     if not found:
         raise ConfigError(f"{LATEST}: there is no run in {output_dir}")
@@ -82,7 +83,7 @@ def latest(output_dir: Path) -> Path:
 
 
 def complete_runs(output_dir: Path, incomplete: str) -> list[str]:
-    """The names that a half-typed one may become: of runs and, after a slash, of a group's runs."""
+    """Names of runs that begin with an incomplete one; after a slash, those of a group's runs."""
     first, slash, _ = incomplete.partition("/")
     if slash:
         names = [f"{first}/{own}" for own in _names_in(output_dir / first)]

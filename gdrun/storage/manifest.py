@@ -1,20 +1,143 @@
-"""What earlier commands left: their `run.json`, read by everyone in the same way."""
+"""`run.json`: what a run or group says of itself, how it is written and how it is read."""
 
 import json
-import shlex
+import os
+import platform
+import subprocess
 from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import asdict
+from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, get_args
 
-from gdrun.config.explain import Layer
-from gdrun.config.read import parse_layer
-from gdrun.errors import ConfigError, DataError, GdrunError, did_you_mean
+from gdrun._version import __version__
+from gdrun.errors import ConfigError, DataError, did_you_mean
 from gdrun.results.events import Status
-from gdrun.results.file_names import CONFIG, MANIFEST
-from gdrun.results.run import SCHEMA_VERSION
-from gdrun.storage.atomic import read_plain
-from gdrun.storage.lock import is_locked
+from gdrun.results.file_names import MANIFEST
+from gdrun.results.run import SCHEMA_VERSION, Description
+from gdrun.storage.atomic import read_plain, replacing
 from gdrun.storage.row_file import FileDigest
+
+GIT_SECONDS = 2.0  # at most, to find out which commit is checked out
+
+
+class ManifestWriter:
+    """Writes the `run.json` of a run or group: `running` inside `with`, then its final status."""
+
+    def __init__(
+        self,
+        directory: Path,
+        facts: Mapping[str, Any],
+        saved: Mapping[str, Any] | None = None,
+        updates: int | None = None,
+    ) -> None:
+        """Prepare the content; nothing is written before `with`.
+
+        Args:
+            directory: of the run or group.
+            facts: what it says of the command, the problem and the machine.
+            saved: the content that an earlier process wrote, where the run is resumed.
+            updates: how many updates a resumed run has behind it; None for a group.
+        """
+        self.directory = directory
+        started = {"started": now(), "finished": None, "status": "running"}
+        if saved is None:
+            self._content = {**facts, **started}
+            return
+        resumed = {"at": started["started"], "command": facts["command"], "updates": updates}
+        resumed["stopped"] = saved.get("finished")  # None if the process was killed
+        known = {key: value for key, value in resumed.items() if value is not None}
+        first = {key: saved[key] for key in ("command", "started") if key in saved}
+        history = [*saved.get("resumed", []), known]
+        self._content = {**saved, **facts, **started, **first, "resumed": history}
+
+    def __enter__(self) -> "ManifestWriter":
+        self._write()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None:
+            stopped = issubclass(kind, KeyboardInterrupt | GeneratorExit)
+            # If the disk is full or gone, the exception at hand is the one to report. The file then
+            # says `running`, which without a process is read as `interrupted`.
+            with suppress(OSError):
+                self.finish("interrupted" if stopped else "failed")
+
+    def finish(self, status: Status, **outcome: Any) -> None:
+        """Record the final status, and other keys that describe the end."""
+        self._content |= {"status": status, "finished": now(), **outcome}
+        self._write()
+
+    def _write(self) -> None:
+        with replacing(self.directory / MANIFEST) as partial:
+            # A file name may hold bytes that are no text; they become escapes that JSON has too.
+            partial.write_text(to_json(self._content), encoding="utf-8", errors="backslashreplace")
+
+
+def run_facts(
+    command: str, description: Description, threads: int, fingerprint: str
+) -> dict[str, Any]:
+    """What the `run.json` of any run or group holds: the command, the machine, the problem.
+
+    The `fingerprint` is that of the data.
+    """
+    return {
+        "schema": SCHEMA_VERSION,
+        "command": command,
+        "pid": os.getpid(),
+        **machine_facts(description, threads),
+        "git_commit": _git_commit(),
+        "problem": asdict(description),
+        "data_fingerprint": fingerprint,
+    }
+
+
+def machine_facts(description: Description, threads: int) -> dict[str, Any]:
+    """The machine, the device and the versions that a run is trained with."""
+    return {
+        "device": description.device,
+        "threads": threads,
+        "host": platform.node(),
+        "versions": {
+            "gdrun": __version__,
+            "python": platform.python_version(),
+            "torch": version("torch"),
+        },
+    }
+
+
+def to_json(content: Mapping[str, Any]) -> str:
+    """Strict JSON.
+
+    Raises:
+        ValueError: a number isn't finite, which is a defect of gdrun.
+    """
+    return json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def now() -> str:
+    """The time in UTC, to the second, as ISO 8601."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _git_commit() -> str | None:
+    """The commit checked out in the current directory; `+` after it if files were changed since."""
+    try:
+        described = subprocess.run(
+            ["git", "describe", "--always", "--abbrev=40", "--exclude=*", "--dirty=+"],
+            capture_output=True,
+            text=True,
+            timeout=GIT_SECONDS,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return described.stdout.strip() or None
+
+
+# ---------------------------------------------------------------------------------------- reading
 
 
 def read_manifest(directory: Path) -> dict[str, Any]:
@@ -22,7 +145,7 @@ def read_manifest(directory: Path) -> dict[str, Any]:
 
     Raises:
         ConfigError: the directory isn't one of gdrun's.
-        DataError: it is damaged, or of a newer version of gdrun.
+        DataError: the file is damaged, or of a newer version of gdrun.
         OSError: it can't be read.
     """
     path = directory / MANIFEST
@@ -35,93 +158,48 @@ def read_manifest(directory: Path) -> dict[str, Any]:
         content = json.loads(read_plain(path))
     except FileNotFoundError:
         raise ConfigError(
-            f"{directory}: holds no {MANIFEST}, and so no run",
+            f"{directory}: is not the directory of a run: it has no {MANIFEST}",
             "name a run's own directory, such as outputs/2026-01-31_12-00-00_sgd",
         ) from None
     except (ValueError, RecursionError):  # no JSON, or no text
-        raise DataError(f"{path}: is damaged: no JSON") from None
+        raise DataError(f"{path}: is damaged: not valid JSON") from None
     schema = content.get("schema") if isinstance(content, dict) else None
     if type(schema) is not int:
-        raise DataError(f"{path}: is no run.json of gdrun")
+        raise DataError(f"{path}: is not a run.json of gdrun: it has no schema version")
     if schema > SCHEMA_VERSION:
         raise DataError(
-            f"{path}: is of a newer gdrun: schema {schema}, this one reads {SCHEMA_VERSION}",
+            f"{path}: was written by a newer gdrun: schema {schema}, this one reads up to "
+            f"{SCHEMA_VERSION}",
             "pip install --upgrade gdrun",
         )
-    sound = (
-        content.get("kind") in ("run", "group")
-        and content.get("status") in get_args(Status)
-        and isinstance(content.get("resumed", []), list)
-        and isinstance(content.get("files", {}), dict)
-    )
-    if not sound:
-        raise DataError(f"{path}: is damaged: holds what gdrun doesn't write")
+    is_sound = {
+        "kind": content.get("kind") in ("run", "group"),
+        "status": content.get("status") in get_args(Status),
+        "resumed": isinstance(content.get("resumed", []), list),
+        "files": isinstance(content.get("files", {}), dict),
+    }
+    for key, sound in is_sound.items():
+        if not sound:
+            raise DataError(f"{path}: is damaged: holds no valid {key}")
     return dict(content)
 
 
 def final_digests(manifest: Mapping[str, Any], directory: Path) -> dict[str, FileDigest]:
-    """What the CSV files of a finished run held at its end.
+    """What the CSV files of a finished run held at its end, by name.
 
     Raises:
         DataError: the `run.json` is damaged.
     """
     try:
-        return {name: FileDigest(**mark) for name, mark in manifest.get("files", {}).items()}
+        return {name: FileDigest(**digest) for name, digest in manifest.get("files", {}).items()}
     except TypeError:
-        raise DataError(f"{directory / MANIFEST}: is damaged: holds no hashes of files") from None
+        raise DataError(f"{directory / MANIFEST}: is damaged: holds no valid files") from None
 
 
 def current_status(manifest: Mapping[str, Any], at_work: bool) -> Status:
-    """What a `run.json` says of a run today: one whose process died is no longer running."""
+    """The status of a run today: one that says `running` without a process was interrupted.
+
+    `at_work` says whether a process is training it.
+    """
     status: Status = manifest["status"]
     return "interrupted" if status == "running" and not at_work else status
-
-
-def refuse_at_work(place: Path) -> None:
-    """Refuse to go on with a run of a group that another process, left by its parent, still trains.
-
-    Raises:
-        ConfigError: one does.
-        OSError: that can't be found out.
-    """
-    if is_locked(place):
-        raise ConfigError(f"{place}: another process is training it", "wait for it to end")
-
-
-def saved_layer(directory: Path, command: str) -> Layer:
-    """The config of the run or group in a directory, which a command is to go on with.
-
-    Raises:
-        ConfigError: the directory isn't one of gdrun's, or another command began what is there.
-        DataError: what is there is damaged, or of a newer version of gdrun.
-        OSError: it can't be read.
-    """
-    manifest = read_manifest(directory)
-    began = manifest.get("experiment" if manifest["kind"] == "group" else "method")
-    if not isinstance(began, str):
-        raise DataError(f"{directory / MANIFEST}: is damaged: doesn't say what began it")
-    if began != command:
-        raise ConfigError(
-            f"--resume {directory}: was begun by gdrun {began}, not gdrun {command}",
-            f"gdrun {began} --resume {shlex.quote(str(directory))}",
-        )
-    if manifest["kind"] == "group":
-        if not isinstance(manifest.get("config"), dict):
-            raise DataError(f"{directory / MANIFEST}: is damaged: holds no config")
-        return Layer(manifest["config"])
-    path = directory / CONFIG
-    try:
-        return parse_layer(read_plain(path).decode(), str(path))
-    except FileNotFoundError:
-        raise DataError(f"{path}: is missing", "put it back as it was") from None
-    except UnicodeDecodeError:
-        raise DataError(f"{path}: is damaged: no text") from None
-
-
-def root_of(directory: Path) -> Path:
-    """The directory whose lock guards a run: that of its group, if it has one."""
-    try:
-        above = read_manifest(directory.resolve().parent)
-    except (GdrunError, OSError):
-        return directory
-    return directory.resolve().parent if above["kind"] == "group" else directory

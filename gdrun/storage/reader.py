@@ -1,12 +1,15 @@
-"""Run directories → results, without torch, whatever state their runs are in.
+"""Run directories → results, of running and of ended runs alike; without PyTorch.
 
-What `run.json` doesn't say of a run that is still going on, or was killed, its rows do.
+What `run.json` doesn't yet say of a run that is running or was killed is taken from its CSV files.
 """
 
 import math
-from collections.abc import Sequence
-from dataclasses import fields
-from typing import Any
+import os
+from array import array
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
 
 from gdrun.analysis.analyze import analyze
 from gdrun.analysis.sweep_result import SweepResult
@@ -14,27 +17,26 @@ from gdrun.errors import DataError
 from gdrun.results.events import Lane, Series, Status
 from gdrun.results.file_names import EPOCHS, STEPS
 from gdrun.results.history import History, Recorder
-from gdrun.results.log_rows import EPOCH_COLUMNS, header
-from gdrun.results.run import LOSS_NAMES, Description, LaneResult, RunResult, lane_result
-from gdrun.storage.atomic import output_errors
+from gdrun.results.log_rows import EPOCH_COLUMNS, STEP_COLUMNS, header
+from gdrun.results.run import LaneResult, RunResult, lane_result
+from gdrun.storage.atomic import open_plain, output_errors
 from gdrun.storage.saved_run import SavedRun
-from gdrun.storage.tables import Rows, Steps, StepTable
 
-ENDED = ("done", "diverged")
+COMPLETE = ("done", "diverged")
 
 
-def read_results(stored: SavedRun, keep: int | None = None) -> list[RunResult]:
-    """The results of a run, or of the runs of a group so far; those without a row are left out.
+def read_results(saved: SavedRun, keep: int | None = None) -> list[RunResult]:
+    """The results of a run or of the runs of a group; runs without a row are left out.
 
     Args:
-        stored: the run or group.
+        saved: the run or group.
         keep: how many rows of each table are kept of a lane; None keeps all.
 
     Raises:
         DataError: a file is damaged.
         OutputError: one can't be read.
     """
-    found = [read_result(run, keep) for run in stored.runs]
+    found = [read_result(run, keep) for run in saved.runs]
     return [result for result in found if result]
 
 
@@ -43,19 +45,24 @@ def read_result(
 ) -> RunResult | None:
     """The result of a run as far as its files go; None if they hold no row yet.
 
-    `steps.csv` is read when its columns are first asked for, unless a lane that diverged has to
-    be looked up: it counts to the end of its epoch where that needn't be `exact`. Without a `name`
-    the run keeps its own.
+    `steps.csv` is read when its columns are first needed. Of a run without a final `run.json` it
+    says at which update a lane diverged; unless `exact`, the end of that epoch has to do.
+
+    Args:
+        run: the run.
+        keep: how many rows of each table are kept of a lane; None keeps all.
+        name: what the result is called; None takes the run's own name.
+        exact: whether `steps.csv` may be read to find out where a lane diverged.
 
     Raises:
         DataError: a file is damaged.
         OutputError: one can't be read.
     """
     with output_errors(run.path, "read"):
-        lanes = saved_lanes(run)
+        lanes = run.lanes
         method, size = run.text("method"), run.manifest["batch_size"]
-        ended = run.status in ENDED or bool(lanes)
-        rows = Rows(run.path / EPOCHS, header(EPOCH_COLUMNS), required=ended)
+        ended = run.status in COMPLETE or bool(lanes)
+        rows = RowReader(run.path / EPOCHS, header(EPOCH_COLUMNS), required=ended)
         keys = [Lane(lane.lr, lane.seed) for lane in lanes] or rows.lanes()
         if not keys:
             if ended:
@@ -66,109 +73,178 @@ def read_result(
         rows.read_into(recorder, epochs=True)
         table = StepTable(run.path / STEPS, series, keep)
         histories = tuple(
-            History(series, history.lane, history.epochs, Steps(table, k))
+            History(series, history.lane, history.epochs, LazySteps(table, k))
             for k, history in enumerate(recorder.histories)
         )
-        for history in histories:
-            losses = history.epochs["train_loss"]
-            if not losses or math.isnan(losses[0]):
-                raise DataError(
-                    f"{rows.path}: is damaged: holds no untrained loss of lr "
-                    f"{history.lane.lr:g}, seed {history.lane.seed}"
-                )
+        _refuse_without_start(rows.path, histories)
         if not lanes:
             seconds = max(history.epochs["seconds"][-1] for history in histories)  # of them all
             lanes = tuple(
                 _lane_so_far(history, run.status, seconds, exact) for history in histories
             )
-    return RunResult(series, run.status, describe(run), histories, lanes, None, run.path)
+    return RunResult(series, run.status, run.description, histories, lanes, None, run.path)
 
 
-def describe(stored: SavedRun) -> Description:
-    """What a run or group was trained on what.
-
-    Raises:
-        DataError: its `run.json` is damaged.
-    """
-    said = stored.manifest.get("problem")
-    kinds: dict[str, type] = {"parameters": int, "rows": int, "val_rows": int, "features": list}
-    kinds["standardized"] = bool
-    found: dict[str, Any] = {}
-    for name in (field.name for field in fields(Description)):
-        value = said.get(name) if isinstance(said, dict) else None
-        if not isinstance(value, kinds.get(name, str)):
-            raise stored.damaged(f"holds no problem.{name}")
-        found[name] = value
-    features = found["features"] = tuple(found["features"])
-    if found["loss"] not in LOSS_NAMES or not all(isinstance(name, str) for name in features):
-        raise stored.damaged("holds a problem that gdrun doesn't write")
-    return Description(**found)
-
-
-def saved_sweep_result(stored: SavedRun, results: Sequence[RunResult]) -> SweepResult | None:
-    """What a sweep has come to; None of what isn't one, or has no results yet.
-
-    Raises:
-        DataError: its `run.json` is damaged.
-    """
-    if stored.experiment != "sweep":
-        return None
-    asked = stored.config.get("sweep")
-    target = asked.get("target") if isinstance(asked, dict) else None
-    pace, jobs = stored.manifest.get("seconds_an_update_alone"), stored.manifest.get("jobs", 1)
-    try:
-        by_size = {int(size): float(seconds) for size, seconds in (pace or {}).items()}
-        planned = [int(size) for size in stored.manifest.get("batch_sizes", [])]
-        return analyze(results, None if target == "auto" else target, by_size, int(jobs), planned)
-    except (AttributeError, TypeError, ValueError):
-        raise stored.damaged("holds no sound facts of a sweep") from None
-
-
-def saved_lanes(run: SavedRun) -> tuple[LaneResult, ...]:
-    """How the lanes of a run ended; none of a run that hasn't, or was killed."""
-    try:
-        lanes = tuple(LaneResult(**lane) for lane in run.manifest.get("lanes", ()))
-        sound = all(
-            isinstance(lane.lr, float | int)
-            and isinstance(lane.updates, int)
-            and isinstance(lane.seconds, float | int)
-            and all(
-                isinstance(loss, float | int | None)
-                for loss in (lane.train_loss, lane.best_train_loss, lane.val_loss)
+def _refuse_without_start(path: Path, histories: Sequence[History]) -> None:
+    for history in histories:
+        losses = history.epochs["train_loss"]
+        if not losses or math.isnan(losses[0]):
+            raise DataError(
+                f"{path}: is damaged: holds no train loss at epoch 0 of lr {history.lane.lr:g}, "
+                f"seed {history.lane.seed}"
             )
-            for lane in lanes
-        )
-    except TypeError:
-        sound = False
-    if not sound:
-        raise run.damaged("holds lanes that gdrun doesn't write")
-    return lanes
 
 
 def _lane_so_far(history: History, status: Status, seconds: float, exact: bool) -> LaneResult:
     """Sum up a lane from its rows; one that diverged counts up to the update that showed it."""
     epochs = history.epochs
-    epoch, updates, samples = (epochs[name][-1] for name in ("epoch", "updates", "samples"))
-    diverged_at = None
-    if math.isinf(epochs["train_loss"][-1]):
-        diverged_at = int(updates)
-    if math.isinf(epochs["batch_loss"][-1]):
-        logged = history.steps if exact else None
-        # `log_every` may have left it out.
-        if logged and logged["loss"] and math.isinf(logged["loss"][-1]):
-            diverged_at = int(logged["update"][-1])
-        else:
-            diverged_at = int(updates)
+    epoch, updates, samples = (int(epochs[name][-1]) for name in ("epoch", "updates", "samples"))
+    diverged_at = _diverged_at(history, exact)
     if diverged_at:
-        whole, rest = divmod(diverged_at, int(updates) // int(epoch))
+        whole, rest = divmod(diverged_at, updates // epoch)
         samples = whole * (samples // epoch) + rest * history.series.batch_size
         updates = diverged_at
     return lane_result(
         history,
         status if diverged_at is None else "diverged",
         diverged_at,
-        updates=int(updates if diverged_at != 0 else 0),
-        samples=int(samples),
+        updates=updates,
+        samples=samples,
         seconds=seconds,
         stopped_at=None,
     )
+
+
+def _diverged_at(history: History, exact: bool) -> int | None:
+    """The update that showed that a lane diverged; None of a lane that didn't."""
+    epochs = history.epochs
+    if math.isinf(epochs["batch_loss"][-1]) and exact:
+        steps = history.steps
+        # With `log_every` above 1, the row of that update may be missing.
+        if steps["loss"] and math.isinf(steps["loss"][-1]):
+            return int(steps["update"][-1])
+    if math.isinf(epochs["batch_loss"][-1]) or math.isinf(epochs["train_loss"][-1]):
+        return int(epochs["updates"][-1])
+    return None
+
+
+def saved_sweep_result(saved: SavedRun, results: Sequence[RunResult]) -> SweepResult | None:
+    """The result of a sweep; None of anything else, and of a sweep without results.
+
+    Raises:
+        DataError: its `run.json` is damaged.
+    """
+    if saved.experiment != "sweep":
+        return None
+    sweep = saved.config.get("sweep")
+    target = sweep.get("target") if isinstance(sweep, dict) else None
+    pace, jobs = saved.manifest.get("seconds_an_update_alone"), saved.manifest.get("jobs", 1)
+    try:
+        by_size = {int(size): float(seconds) for size, seconds in (pace or {}).items()}
+        planned = [int(size) for size in saved.manifest.get("batch_sizes", [])]
+        return analyze(results, None if target == "auto" else target, by_size, int(jobs), planned)
+    except (AttributeError, TypeError, ValueError):
+        raise saved.damaged("holds no valid facts of a sweep") from None
+
+
+# ------------------------------------------------------------------------------------- CSV files
+
+
+class RowReader:
+    """The whole lines below the header of a CSV file, which a process may still be writing."""
+
+    def __init__(self, path: Path, first_line: str, *, required: bool) -> None:
+        """Name the file; one that isn't `required` may be missing, and then has no lines."""
+        self.path = path
+        self._first_line = first_line
+        self._required = required
+        self._number = 0
+
+    def __iter__(self) -> Iterator[str]:
+        try:
+            descriptor = open_plain(self.path, os.O_RDONLY)
+        except FileNotFoundError:
+            if self._required:
+                raise DataError(f"{self.path}: is missing", "put it back as it was") from None
+            return
+        with os.fdopen(descriptor, "rb") as file:
+            for self._number, line in enumerate(file, 1):
+                if not line.endswith(b"\n"):
+                    return
+                if self._number > 1:
+                    yield line.decode()
+                elif line.decode(errors="replace") != self._first_line:
+                    raise DataError(
+                        f"{self.path}: is damaged: expected {self._first_line.strip()} "
+                        "as its first line"
+                    )
+
+    def lanes(self) -> list[Lane]:
+        """The lanes that have a row of epoch 0, in the order of the rows."""
+        found: list[Lane] = []
+        try:
+            for line in self:
+                _, _, lr, seed, epoch, *_ = line.split(",")
+                if epoch != "0":
+                    break
+                found.append(Lane(float(lr), int(seed)))
+        except ValueError:
+            raise self._damaged() from None
+        return found
+
+    def read_into(self, recorder: Recorder, *, epochs: bool) -> None:
+        """Record all rows: those of `epochs.csv`, or else of `steps.csv`.
+
+        Raises:
+            DataError: a row isn't one of the run.
+        """
+        try:
+            recorder.read(self if epochs else (), () if epochs else self)
+        except (ValueError, KeyError, OverflowError):
+            raise self._damaged() from None
+
+    def _damaged(self) -> DataError:
+        return DataError(
+            f"{self.path}, line {self._number}: is damaged: no row of this run",
+            "put the file back as it was",
+        )
+
+
+@dataclass(frozen=True)
+class StepTable:
+    """`steps.csv`, read when one of its columns is first needed."""
+
+    path: Path
+    series: Series
+    keep: int | None
+
+    @cached_property
+    def columns(self) -> list[Mapping[str, "array[float]"]]:
+        """The columns of each lane.
+
+        Raises:
+            DataError: the file is damaged.
+            OutputError: it can't be read.
+        """
+        recorder = Recorder(self.series, 1, self.keep)
+        with output_errors(self.path, "read"):
+            rows = RowReader(self.path, header(STEP_COLUMNS), required=True)
+            rows.read_into(recorder, epochs=False)
+        return [history.steps for history in recorder.histories]
+
+
+class LazySteps(Mapping[str, "array[float]"]):
+    """The columns of one lane of a `StepTable`."""
+
+    def __init__(self, table: StepTable, lane: int) -> None:
+        self._table = table
+        self._lane = lane
+
+    def __getitem__(self, name: str) -> "array[float]":
+        return self._table.columns[self._lane][name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._table.columns[self._lane])
+
+    def __len__(self) -> int:
+        return len(self._table.columns[self._lane])

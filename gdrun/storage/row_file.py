@@ -1,4 +1,4 @@
-"""A CSV file that grows by whole rows and knows what it holds, so that it can be gone on with."""
+"""A CSV file that grows by whole rows, with a hash of its content, so that it can be resumed."""
 
 import hashlib
 import os
@@ -10,27 +10,27 @@ from pathlib import Path
 from gdrun.errors import DataError
 from gdrun.storage.atomic import open_plain
 
-BUFFERED = 2**16  # characters, at most, before they are handed to the operating system
+MAX_BUFFERED = 2**16  # characters that are kept before they go to the operating system
 READ_BYTES = 2**20
 
 
 @dataclass(frozen=True)
 class FileDigest:
-    """What a file held at some time: so many bytes, with this SHA-256."""
+    """What a file held at some time: its first `size` bytes have this SHA-256."""
 
     size: int
     sha256: str
 
 
 class RowFile:
-    """Appends rows, handing whole ones alone to the operating system."""
+    """A CSV file that rows are appended to; the operating system gets whole rows only."""
 
     def __init__(self, path: Path, first_line: str, kept: FileDigest | None = None) -> None:
-        """Begin a file with its first line, or cut one back to what a mark says it held.
+        """Begin a file with its first line, or cut one back to what it `kept` at an earlier time.
 
         Raises:
             OSError: it can't be written.
-            DataError: the file no longer holds what the mark says; it is left alone.
+            DataError: the file no longer begins with what it kept; it is left alone.
         """
         self.path = path
         self._rows: list[str] = []
@@ -38,7 +38,7 @@ class RowFile:
         self._size = 0
         self._digest = hashlib.sha256()
         if kept:
-            self._digest = check(path, kept)
+            self._digest = verify(path, kept)
             self._size = kept.size
         self._descriptor = open_plain(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         try:
@@ -51,20 +51,21 @@ class RowFile:
             raise
 
     def add(self, rows: str) -> None:
-        """Append rows; they are written when there are enough of them, or at the next `flush`."""
+        """Append rows; they are written once there are enough of them, or by `flush`."""
         self._rows.append(rows)
         self._buffered += len(rows)
-        if self._buffered > BUFFERED:
+        if self._buffered > MAX_BUFFERED:
             self.flush()
 
     def flush(self) -> None:
-        """Hand all rows so far to the operating system: all of them, or none.
+        """Hand the rows so far to the operating system: all of them, or none.
 
         Raises:
-            OSError: they can't be written, or the file was removed meanwhile.
+            OSError: they can't be written, or the file was removed.
         """
         data = "".join(self._rows).encode()
-        # Forgotten first: what is stopped in the middle is cut at the next start, never repeated.
+        # Dropped first, so that an interrupted write is never repeated: what it left in the file is
+        # cut off when the run is resumed.
         self._rows.clear()
         self._buffered = 0
         if not os.fstat(self._descriptor).st_nlink:
@@ -81,8 +82,8 @@ class RowFile:
         self._digest.update(data)
         self._size += len(data)
 
-    def mark(self) -> FileDigest:
-        """Write what is buffered, wait for the disk, and say what the file holds."""
+    def digest(self) -> FileDigest:
+        """Write what is buffered, wait for the disk, and return what the file holds."""
         self.flush()
         os.fsync(self._descriptor)
         return FileDigest(self._size, self._digest.hexdigest())
@@ -95,38 +96,38 @@ class RowFile:
             os.close(self._descriptor)
 
 
-def check(path: Path, mark: FileDigest, *, whole: bool = False) -> "hashlib._Hash":
-    """Whether a file still begins with what a mark says, or is the `whole` of it: the hash of it.
+def verify(path: Path, digest: FileDigest, *, whole: bool = False) -> "hashlib._Hash":
+    """Check that a file begins with what a digest says, or is the `whole` of it; return the hash.
 
     Raises:
         OSError: the file can't be read.
-        DataError: it doesn't.
+        DataError: it holds something else, or less.
     """
-    digest = hashlib.sha256()
-    left = mark.size
+    found = hashlib.sha256()
+    left = digest.size
     if not path.exists():
         raise DataError(f"{path}: is missing", "put it back as it was, or start a new run")
     with os.fdopen(open_plain(path, os.O_RDONLY), "rb") as file:
         while left and (block := file.read(min(left, READ_BYTES))):
-            digest.update(block)
+            found.update(block)
             left -= len(block)
         more = whole and bool(file.read(1))
-    if left or more or digest.hexdigest() != mark.sha256:
+    if left or more or found.hexdigest() != digest.sha256:
         what = f"is {left:,} bytes shorter than" if left else "is not what"
         raise DataError(
-            f"{path}: {what} gdrun left it: it was changed since, and is left alone",
+            f"{path}: {what} gdrun left: it was changed since, and is left alone",
             "put the file back as it was, or start a new run",
         )
-    return digest
+    return found
 
 
-def kept_lines(path: Path, mark: FileDigest) -> Iterator[str]:
-    """The lines below the header of what a file held at a mark.
+def kept_lines(path: Path, digest: FileDigest) -> Iterator[str]:
+    """The lines below the header, as far as a digest covers the file.
 
     Raises:
         OSError: the file can't be read.
     """
-    left = mark.size
+    left = digest.size
     with os.fdopen(open_plain(path, os.O_RDONLY), "rb") as file:
         for number, line in enumerate(file):
             left -= len(line)

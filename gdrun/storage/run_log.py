@@ -1,4 +1,4 @@
-"""The files of one run while it is trained."""
+"""The files of one run that are written while it is trained."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -15,14 +15,14 @@ from gdrun.results.file_names import CONFIG, EPOCHS, STEPS
 from gdrun.results.log_rows import EPOCH_COLUMNS, STEP_COLUMNS, epoch_lines, header, step_lines
 from gdrun.results.run import LaneResult
 from gdrun.storage.atomic import replacing
+from gdrun.storage.manifest import ManifestWriter
 from gdrun.storage.row_file import FileDigest, RowFile
-from gdrun.storage.run_dir import Manifest
 
 
 class RunLog:
     """`run.json`, `config.yaml`, `epochs.csv` and `steps.csv`; `with` closes them in any case.
 
-    Rows are appended as segments come and handed over at most once in `FLUSH_SECONDS`, so that
+    Rows are appended with every segment and flushed once in `flush_seconds`, so that
     `tail -f epochs.csv` follows a run and logging costs next to nothing.
     """
 
@@ -31,21 +31,24 @@ class RunLog:
         directory: Path,
         series: Series,
         config: RunConfig,
-        manifest: Manifest,
+        manifest: ManifestWriter,
         digests: Mapping[str, FileDigest],
         flush_seconds: float,
     ) -> None:
-        """Files that hold what `marks` say, to go on with; new ones where there are none."""
+        """Prepare the files of a run.
+
+        `digests` say, by name, what the CSV files of a resumed run hold; others begin anew.
+        """
+        self._flush_seconds = flush_seconds
         self.directory = directory
         self._series = series
         self._config = config
         self._manifest = manifest
         self._kept = digests
-        self._flush_seconds = flush_seconds
 
     def __enter__(self) -> "RunLog":
         with ExitStack() as stack:
-            # Before run.json: what has that can be gone on with.
+            # Before run.json, so that any directory with a run.json can be resumed.
             write_config(self.directory, self._series.method, self._config)
             stack.enter_context(self._manifest)
             self._epochs = stack.enter_context(closing(self._open(EPOCHS, header(EPOCH_COLUMNS))))
@@ -76,23 +79,23 @@ class RunLog:
             self._flushed = time.monotonic()
 
     def digests(self) -> dict[str, FileDigest]:
-        """Put all rows so far on the disk, and say what the files hold."""
-        return {EPOCHS: self._epochs.mark(), STEPS: self._steps.mark()}
+        """Wait until the disk has all rows so far, and return what the CSV files hold."""
+        return {EPOCHS: self._epochs.digest(), STEPS: self._steps.digest()}
 
     def finish(self, status: Status, lanes: Sequence[LaneResult] = ()) -> None:
-        """Record how the run ended."""
-        files = {name: asdict(mark) for name, mark in self.digests().items()}
+        """Record how the run and its lanes ended."""
+        files = {name: asdict(digest) for name, digest in self.digests().items()}
         self._manifest.finish(status, lanes=[asdict(lane) for lane in lanes], files=files)
 
 
 def write_config(directory: Path, command: str, config: RunConfig) -> None:
     """Write the `config.yaml` that repeats a command."""
-    again = f"# gdrun {command} --config {CONFIG}\n"
+    first_line = f"# gdrun {command} --config {CONFIG}\n"
     with replacing(directory / CONFIG) as partial:
-        partial.write_text(again + dump_config(config), encoding="utf-8")
+        partial.write_text(first_line + dump_config(config), encoding="utf-8")
 
 
 def log_facts(facts: Mapping[str, Any], series: Series, config: RunConfig) -> dict[str, Any]:
-    """What the `run.json` of a run says while it is trained."""
-    asked = config.model_dump(mode="json")
-    return {"kind": "run", **facts, "config": asked, **asdict(series), "lanes": []}
+    """What the `run.json` of a run holds while it is trained: `facts` and what is its own."""
+    dumped = config.model_dump(mode="json")
+    return {"kind": "run", **facts, "config": dumped, **asdict(series), "lanes": []}

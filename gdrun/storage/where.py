@@ -1,11 +1,11 @@
-"""Which runs a user means: `lr<0.1 and (method=sgd or status!=done)`, a small language.
+"""The language of `--where`: `lr<0.1 and (method=sgd or status!=done)`, and what it selects.
 
     expression  = conjunction {"or" conjunction}
     conjunction = term {"and" term}
     term        = "not" term | "(" expression ")" | KEY OPERATOR VALUE
 
-A run has any number of values of a key; a comparison holds if it holds for any of them, and
-`none` stands for having none. Dates are compared as far as they are written.
+A run has any number of values of a key: a comparison holds if it holds for any of them, and `none`
+means that there is none. A date may be incomplete: `started>2026-10` is any later month.
 """
 
 import math
@@ -22,8 +22,8 @@ Value = float | str
 Lookup = Callable[[str], Sequence[Value]]
 Predicate = Callable[[Lookup], bool]
 
-LONGEST = 10_000  # characters of an expression
-DEEPEST = 100  # brackets and negations within each other
+MAX_LENGTH = 10_000  # characters of an expression
+MAX_DEPTH = 100  # nested brackets and negations
 NONE = "none"
 
 _ORDERS: Mapping[str, Callable[[Value, Value], bool]] = {
@@ -53,21 +53,24 @@ class _Token:
 
 
 def parse_where(text: str, kind_of: Callable[[str], Kind]) -> Predicate:
-    """What an expression asks of a run, whose values a lookup gives by key.
+    """Parse an expression; the predicate tells whether it holds for a run.
 
     Args:
         text: the expression.
-        kind_of: what the values of a key are.
+        kind_of: what kind of values a key has; raises ConfigError if there is no such key.
+
+    Returns:
+        A function of a lookup, which gives the run's values of a key. It raises ConfigError where
+        text would have to be ordered.
 
     Raises:
-        ConfigError: it is no such expression; it says where. `kind_of` raises it for unknown keys,
-            the predicate for text that is asked for its order.
+        ConfigError: the expression is wrong; it says where.
     """
     return _Parser(text, kind_of).parse()
 
 
 def unknown_key(flag: str, key: str, known: Sequence[str]) -> ConfigError:
-    """That there is no such key."""
+    """The error that a flag names a key that doesn't exist."""
     return ConfigError(
         f"{flag} {excerpt(key)}: unknown key",
         *did_you_mean(key, known),
@@ -79,14 +82,14 @@ class _Parser:
     def __init__(self, text: str, kind_of: Callable[[str], Kind]) -> None:
         self._text = text
         self._kind_of = kind_of
-        if len(text) > LONGEST:
-            raise ConfigError(f"--where: has more than {LONGEST:,} characters")
+        if len(text) > MAX_LENGTH:
+            raise ConfigError(f"--where: has more than {MAX_LENGTH:,} characters")
         self._tokens = list(self._split())
         self._next = 0
         self._depth = 0
 
     def parse(self) -> Predicate:
-        found = self._any()
+        found = self._expression()
         if self._peek().kind != "end":
             raise self._mistake(self._peek(), "and, or, or the end")
         return found
@@ -112,20 +115,20 @@ class _Parser:
         return self._tokens[self._next]
 
     def _take(self, kind: str, *texts: str) -> _Token | None:
-        """The next token, if it is of that kind and, in lower case, one of the texts."""
+        """Go past the next token if it is of a kind and, in lower case, one of the texts."""
         token = self._peek()
         if token.kind != kind or (texts and token.text.lower() not in texts):
             return None
         self._next += 1
         return token
 
-    def _any(self) -> Predicate:
-        terms = [self._all()]
+    def _expression(self) -> Predicate:
+        terms = [self._conjunction()]
         while self._take("word", "or"):
-            terms.append(self._all())
+            terms.append(self._conjunction())
         return terms[0] if len(terms) == 1 else lambda run: any(term(run) for term in terms)
 
-    def _all(self) -> Predicate:
+    def _conjunction(self) -> Predicate:
         terms = [self._term()]
         while self._take("word", "and"):
             terms.append(self._term())
@@ -133,14 +136,14 @@ class _Parser:
 
     def _term(self) -> Predicate:
         self._depth += 1
-        if self._depth > DEEPEST:
-            raise self._mistake(self._peek(), f"at most {DEEPEST} brackets within each other")
+        if self._depth > MAX_DEPTH:
+            raise self._mistake(self._peek(), f"at most {MAX_DEPTH} nested brackets and nots")
         try:
             if self._take("word", "not"):
                 denied = self._term()
                 return lambda run: not denied(run)
             if self._take("bracket", "("):
-                inner = self._any()
+                inner = self._expression()
                 if not self._take("bracket", ")"):
                     raise self._mistake(self._peek(), "and, or, or a closing bracket")
                 return inner
@@ -169,9 +172,9 @@ class _Parser:
             return lambda run: any(part in as_text(own).lower() for own in run(key.text))
         number = _number(literal)
         if kind == "number" and number is None:
-            raise self._mistake(value, f"a number, as {key.text} is one")
+            raise self._mistake(value, f"a number, as {key.text} is a number")
         if kind == "text" and symbol in _ORDERS:
-            raise self._mistake(sign, f"=, != or ~, as {key.text} is text, which has no order")
+            raise self._mistake(sign, f"=, != or ~, as {key.text} is text")
         if kind == "date":
             return _date_test(key.text, symbol, literal)
         return _test(key.text, symbol, literal, number if kind != "text" else None)
@@ -185,17 +188,17 @@ class _Parser:
 
 
 def as_text(value: Value) -> str:
-    """A value as it is written in an expression."""
+    """A value as an expression writes it."""
     return value if isinstance(value, str) else f"{value:g}"
 
 
 def _end_of(text: str, length: int = 30) -> str:
-    """The end of a text."""
+    """The last `length` characters of a text."""
     return text if len(text) <= length else "…" + text[1 - length :]
 
 
 def _test(key: str, symbol: str, literal: str, number: float | None) -> Predicate:
-    """A comparison with a number if the literal is one and the run's value too, else with text."""
+    """A comparison of numbers if the literal and the run's value are numbers, else of texts."""
 
     def holds(own: Value) -> bool:
         if symbol not in _ORDERS:
@@ -203,22 +206,22 @@ def _test(key: str, symbol: str, literal: str, number: float | None) -> Predicat
             return (own == number if as_numbers else as_text(own) == literal) == (symbol == "=")
         if isinstance(own, str):
             raise ConfigError(
-                f"--where: {key} is {excerpt(own)!r} in a run: text has no order",
-                "use =, != or ~ with it",
+                f"--where: {key} is {excerpt(own)!r} in a run, and {symbol} compares numbers only",
+                "compare text with =, != or ~",
             )
         if number is None:
-            raise ConfigError(f"--where: {key} is a number, and {excerpt(literal)!r} is none")
+            raise ConfigError(f"--where: {key} is a number in a run, got {excerpt(literal)!r}")
         return _ORDERS[symbol](own, number)
 
     return lambda run: any(holds(own) for own in run(key))
 
 
 def _date_test(key: str, symbol: str, literal: str) -> Predicate:
-    """A comparison with a date, as far as it is written: `started=2026-11` is all of November."""
+    """A comparison with a date, which may be incomplete: `started=2026-11` is all of November."""
     date = literal.replace("T", " ")
     if not re.fullmatch(r"\d{4}(-\d\d(-\d\d( \d\d(:\d\d(:\d\d)?)?)?)?)?", date):
         raise ConfigError(
-            f"--where: {key} is compared with a date such as 2026-11-01 or "
+            f"--where: {key}: expected a date such as 2026-11-01 or "
             f'"2026-11-01 12:30", got {excerpt(literal)!r}'
         )
 

@@ -19,7 +19,6 @@ from gdrun.results.colors import OTHER_COLORS, run_colors
 from gdrun.results.compare import at_best_rate, compare_results
 from gdrun.results.run import RunResult
 from gdrun.storage.listing import local_time
-from gdrun.storage.reader import describe
 from gdrun.storage.saved_run import SavedRun
 from gdrun.terminal.chart import Curve, chart
 from gdrun.terminal.progress_table import headline
@@ -55,7 +54,7 @@ def show(
     )
     yield OneLine(title)
     rates = list(dict.fromkeys(lr for result in results for lr in result.series.lrs))
-    yield headline(describe(stored), rates_in_words(rates))
+    yield headline(stored.description, rates_in_words(rates))
     for fact, text in _facts(stored):
         line = Text.assemble((f"{fact:<8} ", "dim"), visible(text))
         yield OneLine(line) if fact == "command" else line
@@ -107,7 +106,7 @@ def as_json(
         **{key: manifest.get(key) for key in ("command", "started", "finished")},
         **{key: manifest.get(key) for key in ("device", "threads", "host", "versions")},
         "git_commit": manifest.get("git_commit"),
-        "problem": asdict(describe(stored)),
+        "problem": asdict(stored.description),
         "config": stored.config,
         "comparison": asdict(compare_results(results)) if results else None,
         **({"answer": sweep_result_as_json(answer, stored.path)} if answer else {}),
@@ -157,7 +156,7 @@ def changed_keys(config: Mapping[str, Any]) -> list[tuple[str, str]]:
     return [
         (key, _in_words(value))
         for key, value in flatten(config).items()
-        if defaults.get(key, flatten) != value
+        if key not in defaults or defaults[key] != value
     ]
 
 

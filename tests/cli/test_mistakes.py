@@ -65,7 +65,7 @@ def test_a_place_that_cannot_be_written_exits_with_1(invoke: Invoke) -> None:
     Path("file").write_text("")
     outcome = invoke("sgd", "--epochs", "1", "-o", "file")
     assert outcome.code == 1
-    assert "file: is no directory" in outcome.err
+    assert "file: is not a directory" in outcome.err
     assert "--output-dir" in outcome.err
 
 

@@ -41,11 +41,11 @@ def test_comparisons_are_resumed_and_extended_on_the_command_line(invoke: Invoke
 @pytest.mark.parametrize(
     ("args", "expected"),
     [
-        (["--lr", "0.3"], ["lr: the run has 0.2, and can't go on with 0.3"]),
+        (["--lr", "0.3"], ["lr: the run has 0.2, and can't be resumed with 0.3"]),
         (["--epochs", "2"], ["epochs: the run has 4, which can be raised, not lowered"]),
         (
             ["--set", "data.rows=50", "--seed", "3"],
-            ["data.rows: the run has 100, and can't go on with 50", "seed: the run has 0"],
+            ["data.rows: the run has 100, and can't be resumed with 50", "seed: the run has 0"],
         ),
         (
             ["-c", "shuffled"],
@@ -75,7 +75,7 @@ def test_a_run_is_resumed_by_the_command_that_began_it(invoke: Invoke) -> None:
     invoke("sgd", "--epochs", "1", "--name", "a", *NO_PICTURES)
     outcome = invoke("full", "--resume", "outputs/a")
     assert outcome.code == 2
-    assert "was begun by gdrun sgd, not gdrun full" in outcome.err
+    assert "was made by gdrun sgd, not gdrun full" in outcome.err
     assert "hint: gdrun sgd --resume outputs/a" in outcome.err
 
 
@@ -89,7 +89,7 @@ def test_what_is_no_run_is_refused(invoke: Invoke) -> None:
     Path("empty").mkdir()
     outcome = invoke("sgd", "--resume", "empty")
     assert outcome.code == 2
-    assert "empty: holds no run.json, and so no run" in outcome.err
+    assert "empty: is not the directory of a run: it has no run.json" in outcome.err
 
 
 def test_what_happens_to_a_run_is_said(invoke: Invoke) -> None:

@@ -11,8 +11,8 @@ import pexpect
 import pytest
 
 from gdrun.experiment.checkpoint import last_checkpoint
-from gdrun.storage.lock import is_locked
 from gdrun.storage.manifest import read_manifest
+from gdrun.storage.run_dir import is_locked
 from tests.command_line import GDRUN, NO_PICTURES
 from tests.marks import slow
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gdrun.config.ranges import MOST, expand, is_range
+from gdrun.config.ranges import MAX_NUMBERS, expand, is_range
 from gdrun.config.read import load_config
 from gdrun.errors import ConfigError
 
@@ -38,7 +38,7 @@ def test_a_range_has_its_ends_exactly_and_even_steps_to_three_digits(
         lambda parts: ":".join(["log", *parts])
     )
     | st.tuples(
-        st.sampled_from(["lin", "log"]), st.floats(), st.floats(), st.integers(-5, 2 * MOST)
+        st.sampled_from(["lin", "log"]), st.floats(), st.floats(), st.integers(-5, 2 * MAX_NUMBERS)
     ).map(lambda parts: ":".join(map(str, parts)))
 )
 def test_a_text_is_a_range_of_finite_numbers_or_a_mistake(text: str) -> None:
@@ -47,7 +47,7 @@ def test_a_text_is_a_range_of_finite_numbers_or_a_mistake(text: str) -> None:
     except ValueError:  # and no other error
         return
     assert is_range(text)
-    assert 2 <= len(found) <= MOST
+    assert 2 <= len(found) <= MAX_NUMBERS
     assert all(map(math.isfinite, found))
 
 

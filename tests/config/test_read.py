@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from gdrun.config.read import configure, dump_config, load_config, preset_directory, preset_names
+from gdrun.config.presets import preset_directory, preset_names
+from gdrun.config.read import configure, dump_config, load_config
 from gdrun.config.schema import CsvData, QuadraticData, RunConfig
 from gdrun.errors import ConfigError
 from gdrun.experiment.plan import plan_experiment

@@ -87,7 +87,7 @@ def test_many_defects_are_counted(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("features", [("price",), ("area", "area")])
 def test_features_must_be_others_and_different(features: tuple[str, ...], tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="names the target or a column twice"):
+    with pytest.raises(DataError, match="a column is named twice, or is the target"):
         load_data(CsvData(path=csv(tmp_path, TABLE), target="price", features=features))
 
 
@@ -130,7 +130,7 @@ def test_numbers_too_large_are_refused(standardize: bool, tmp_path: Path) -> Non
 def test_a_file_too_large_is_not_read_and_names_the_npy_source(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gdrun.data.csv_reader.LARGEST", 2_000_000)
+    monkeypatch.setattr("gdrun.data.csv_reader.MAX_BYTES", 2_000_000)
     path = csv(tmp_path, b"\xff" * 3_000_000)  # reading it would find that it isn't UTF-8
     with pytest.raises(DataError, match="has 3 MB; CSV files are read up to 2 MB") as caught:
         load_data(CsvData(path=path, target="price"))

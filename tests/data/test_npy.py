@@ -26,7 +26,7 @@ from tests.training_runs import small_config
 def _where(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Small files both ways."""
     if request.param == "mapped":
-        monkeypatch.setattr("gdrun.data.npy.KEPT_NUMBERS", 0)
+        monkeypatch.setattr("gdrun.data.npy.MAX_LOADED_NUMBERS", 0)
         monkeypatch.setattr("gdrun.data.rows.READ_NUMBERS", 30)
 
 
@@ -117,7 +117,7 @@ def test_training_on_a_mapped_file_is_training_in_memory(
     x, y = some_rows()
     found = []
     for kept in (0, 10**9):
-        monkeypatch.setattr("gdrun.data.npy.KEPT_NUMBERS", kept)
+        monkeypatch.setattr("gdrun.data.npy.MAX_LOADED_NUMBERS", kept)
         config = small_config(
             lr=0.01, data=save(tmp_path, x, y, val_fraction=0.1).model_dump(), chunk_rows=50
         )
@@ -163,11 +163,11 @@ X, Y = np.ones((5, 2)) * np.arange(5)[:, None], np.arange(5.0)
 
 BROKEN = [
     ({"x": X, "y": Y[:4]}, ["x.npy has 5 rows", "y.npy has 4"]),
-    ({"x": X, "y": X}, ["y.npy has 2 columns, expected one number a row"]),
+    ({"x": X, "y": X}, ["y.npy has 2 columns, expected one number per row"]),
     ({"x": X[:, :, None], "y": Y}, ["shape (5, 2, 1), expected numbers of shape (rows, columns)"]),
     ({"x": X.astype(complex), "y": Y}, ["complex128"]),
     ({"x": X.astype(str), "y": Y}, ["x.npy holds <U"]),
-    ({"x": X.astype(object), "y": Y}, ["is no .npy file of numbers"]),
+    ({"x": X.astype(object), "y": Y}, ["is not a .npy file of numbers"]),
     ({"x": np.where(X == 3, np.nan, X), "y": Y}, ["row 3 (from 0), column 'x0'", "got nan"]),
     ({"x": X, "y": np.where(Y == 2, -np.inf, Y)}, ["y.npy, row 2 (from 0), column 'y'", "-inf"]),
     ({"x": np.ones((5, 2)), "y": Y}, ["column 'x0' is constant (1)", "column 'x1' is constant"]),
@@ -175,8 +175,8 @@ BROKEN = [
     ({"x": X[:0], "y": Y[:0]}, ["x.npy holds no rows"]),
     ({"x": X * 1e300, "y": Y}, ["too large for 32-bit floats"]),
     ({"x": LATE, "y": np.arange(1e5)}, ["row 77777 (from 0), column 'x'"]),
-    ({"x": b"junk", "y": Y}, ["x.npy is no .npy file of numbers"]),
-    ({"x": b"", "y": Y}, ["x.npy is no .npy file of numbers"]),
+    ({"x": b"junk", "y": Y}, ["x.npy is not a .npy file of numbers"]),
+    ({"x": b"", "y": Y}, ["x.npy is not a .npy file of numbers"]),
     ({"x": b"\x93NUMPY\x01\x00v\x00{'descr': '<f8', 'shape': (10**9,)", "y": Y}, ["x.npy is no"]),
     ({"y": Y}, ["x.npy can't be read: No such file"]),
 ]  # fmt: skip
@@ -232,7 +232,7 @@ def test_a_file_cut_short_is_named(invoke: Invoke) -> None:
 def test_mapped_data_that_changed_is_refused(
     invoke: Invoke, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gdrun.data.npy.KEPT_NUMBERS", 0)
+    monkeypatch.setattr("gdrun.data.npy.MAX_LOADED_NUMBERS", 0)
     x, y = some_rows()
     np.save("x.npy", x)
     np.save("y.npy", y)

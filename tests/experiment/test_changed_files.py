@@ -21,7 +21,7 @@ def test_a_run_of_a_newer_version_is_refused(invoke: Invoke) -> None:
     before = contents(Path("outputs"))
     outcome = invoke("sgd", "--resume", "outputs/a", "--epochs", "5")
     assert outcome.code == 2
-    assert "run.json: is of a newer gdrun" in outcome.err
+    assert "run.json: was written by a newer gdrun" in outcome.err
     assert contents(Path("outputs")) == before
 
 

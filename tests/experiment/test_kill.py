@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from gdrun.config.read import load_config
-from gdrun.storage.lock import is_locked, locked
 from gdrun.storage.manifest import current_status, read_manifest
+from gdrun.storage.run_dir import is_locked, locked
 from tests.command_line import NO_PICTURES
 from tests.marks import slow
 from tests.processes import finish, start

@@ -17,7 +17,7 @@ from gdrun.config.read import load_config
 from gdrun.errors import ConfigError
 from gdrun.experiment.plan import plan_experiment
 from gdrun.experiment.resume import resume_experiment
-from gdrun.storage.lock import is_locked, locked
+from gdrun.storage.run_dir import is_locked, locked
 from tests.experiment.sweeps import FLAGS, GRID_FLAGS, nth, run_sweep, statuses
 from tests.processes import gdrun
 from tests.run_files import whole_rows

@@ -106,8 +106,11 @@ def test_another_grid_is_refused_and_more_epochs_extend(invoke: Invoke) -> None:
     place = Path("outputs/a")
     before = {p: p.read_bytes() for p in place.rglob("*") if p.is_file()}
     for flags, key in (
-        (("--lr", "0.1"), "sweep.lr: the run has [0.1, 0.3], and can't go on with 0.1"),
-        (("--batch-size", "4"), 'sweep.batch_size: the run has [4, 16, "full"], and can\'t go on'),
+        (("--lr", "0.1"), "sweep.lr: the run has [0.1, 0.3], and can't be resumed with 0.1"),
+        (
+            ("--batch-size", "4"),
+            'sweep.batch_size: the run has [4, 16, "full"], and can\'t be resumed',
+        ),
     ):
         outcome = invoke("sweep", "--resume", place, *flags)
         assert outcome.code == 2
@@ -126,7 +129,7 @@ def test_a_member_that_an_orphan_still_trains_is_not_gone_on_with(
     own = load_config(str(tmp_path / "batch-4" / "config.yaml"), ["epochs=5"])
     locked = {"it": True}
     monkeypatch.setattr(
-        "gdrun.storage.manifest.is_locked", lambda place: locked["it"] and place.name != "x"
+        "gdrun.storage.run_dir.is_locked", lambda place: locked["it"] and place.name != "x"
     )
     for command, config, place in (
         ("sweep", sweep_config(epochs=5), tmp_path),

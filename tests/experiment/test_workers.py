@@ -17,7 +17,7 @@ from gdrun.experiment.plan import plan_experiment
 from gdrun.experiment.signals import SIGNALS
 from gdrun.results.progress import RunProgress
 from gdrun.results.run import Failure
-from gdrun.storage.lock import is_locked
+from gdrun.storage.run_dir import is_locked
 from tests.command_line import Invoke
 from tests.experiment.sweeps import (
     FLAGS,

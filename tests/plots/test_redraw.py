@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from gdrun.storage.lock import locked
+from gdrun.storage.run_dir import locked
 from tests.command_line import Invoke
 
 

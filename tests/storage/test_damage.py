@@ -29,16 +29,19 @@ def append(name: str, line: str) -> Callable[[Path], object]:
 
 
 DAMAGES: list[tuple[Callable[[Path], object], str]] = [
-    (write("run.json", ""), "run.json: is damaged: no JSON"),
-    (write("run.json", "\udc80".encode("utf-8", "surrogatepass").decode("latin-1")), "no JSON"),
-    (write("run.json", "[1]"), "run.json: is no run.json"),
-    (write("run.json", '{"schema": 99}'), "run.json: is of a newer gdrun"),
-    (lambda run: edit(run, kind="pair"), "run.json: is damaged"),
+    (write("run.json", ""), "run.json: is damaged: not valid JSON"),
+    (
+        write("run.json", "\udc80".encode("utf-8", "surrogatepass").decode("latin-1")),
+        "not valid JSON",
+    ),
+    (write("run.json", "[1]"), "run.json: is not a run.json of gdrun"),
+    (write("run.json", '{"schema": 99}'), "run.json: was written by a newer gdrun"),
+    (lambda run: edit(run, kind="pair"), "run.json: is damaged: holds no valid kind"),
     (lambda run: edit(run, method="adam"), "run.json: is damaged: holds no method"),
     (lambda run: edit(run, batch_size="many"), "run.json: is damaged: holds no batch_size"),
     (lambda run: edit(run, problem={}), "run.json: is damaged: holds no problem.network"),
-    (lambda run: edit(run, lanes=[{"lr": 1}]), "run.json: is damaged: holds lanes"),
-    (lambda run: edit(run, lanes=7), "run.json: is damaged: holds lanes"),
+    (lambda run: edit(run, lanes=[{"lr": 1}]), "run.json: is damaged: holds no valid lanes"),
+    (lambda run: edit(run, lanes=7), "run.json: is damaged: holds no valid lanes"),
     (link("run.json"), "run.json: can't be read"),
 ]
 

@@ -49,7 +49,7 @@ def test_list_picks_and_sorts(
 def test_list_says_what_is_wrong(outputs: Path, invoke: Invoke) -> None:
     for args, part in (
         (["-o", "none"], "none: no such directory"),
-        (["-o", "outputs/one/run.json"], "run.json: is no directory"),
+        (["-o", "outputs/one/run.json"], "run.json: is not a directory"),
         (["--where", "lr<"], "--where, column 4, after 'lr<': expected a value"),
         (["--where", "speed<3"], "--where speed: unknown key"),
         (["--sort", "los"], "--sort los: unknown key"),

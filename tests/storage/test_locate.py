@@ -34,7 +34,7 @@ def test_a_run_is_found_by_path_name_member_and_latest(outputs: Path) -> None:
         ("onne", ["onne: no such run in outputs", "did you mean one?"]),
         ("both/sgdd", ["both/sgdd: no such run", "did you mean both/sgd?"]),
         ("latest/batch-3", ["has no run batch-3", "did you mean batch-"]),
-        ("outputs", ["outputs: holds no run.json"]),
+        ("outputs", ["outputs: is not the directory of a run"]),
         ("", ["no such run in outputs"]),
         ("x\0y", ["no such run in outputs"]),
     ],

@@ -11,7 +11,7 @@ from gdrun.errors import DataError
 from gdrun.loading import load
 from gdrun.results.events import Status
 from gdrun.results.run import RunResult
-from gdrun.storage.lock import locked
+from gdrun.storage.run_dir import locked
 from tests.run_files import edit, kill
 
 

@@ -91,7 +91,7 @@ def test_names_stay_inside_the_output_directory(name: str, tmp_path: Path) -> No
 
 def test_unwritable_places_are_reported(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(OutputError, match="file: is no directory"):
+    with pytest.raises(OutputError, match="file: is not a directory"):
         make_directory(tmp_path / "file" / "run", exact=False)
     with pytest.raises(OutputError, match="can't be made: Not a directory"):
         make_directory(tmp_path / "file" / "deeper" / "run", exact=False)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from gdrun.storage.lock import locked
+from gdrun.storage.run_dir import locked
 from tests.command_line import Invoke
 from tests.run_files import edit, kill
 
