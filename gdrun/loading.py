@@ -6,7 +6,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from gdrun.analysis.sweep_result import SweepResult, Trial
+from gdrun.analysis.sweep_result import SweepResult
+from gdrun.analysis.trials import Trial
 from gdrun.errors import ConfigError
 from gdrun.results.events import Status
 from gdrun.results.run import LaneResult, RunResult

@@ -8,7 +8,8 @@ from typing import Any
 from hypothesis import strategies as st
 
 from gdrun.analysis.analyze import fit_of
-from gdrun.analysis.sweep_result import Cell, SweepResult, Trial
+from gdrun.analysis.sweep_result import SweepResult
+from gdrun.analysis.trials import Cell, Trial
 from gdrun.results.events import Status
 from gdrun.results.run import Description
 

@@ -1,4 +1,4 @@
-"""From the numbers of a sweep to what to train with, and why.
+"""The numbers of a sweep → which batch size and learning rate to train with, and why.
 
-Plain numbers in, conclusions and sentences out. It doesn't know files, terminals or PyTorch.
+Plain numbers in, conclusions and sentences out. It knows no files, terminals or PyTorch.
 """

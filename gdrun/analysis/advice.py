@@ -1,138 +1,155 @@
-"""The answer of a sweep in plain words: what to train with and why."""
+"""The advice of a sweep in plain words: which pair to train with, and why."""
 
 import math
 import shlex
 from collections.abc import Iterable
 from pathlib import Path
 
-from gdrun.analysis.payoff import payoff
-from gdrun.analysis.recommend import recommended, whole_time
-from gdrun.analysis.sweep_result import Cell, SweepResult
+from gdrun.analysis.larger_batches import larger_batches
+from gdrun.analysis.recommend import recommended, training_time
+from gdrun.analysis.sweep_result import SweepResult
+from gdrun.analysis.trials import Cell
 from gdrun.results.compare import TARGET_FACTOR
 from gdrun.results.file_names import CONFIG
-from gdrun.results.run import or_inf
+from gdrun.results.run import INFINITE_AT_START, or_inf
 from gdrun.text import batches, count, duration, exact, number, percent
 
-FAR = 2  # times the median loss: a seed that ends above it has gone astray
+NOTABLE_EXCESS = 1.02  # times the lowest validation loss, from which on it is spoken of
+OUTLIER_FACTOR = 2  # times its median loss: seeds that end above are counted as failing
 
 
-def advice(answer: SweepResult) -> str:
-    """One paragraph: the fastest in updates, samples and time, and how far larger batches pay."""
-    best = answer.best
-    if best is None and answer.is_lost:
-        return "The loss is infinite before training: scale the data, or set data.standardize."
+def advice(sweep: SweepResult) -> str:
+    """One paragraph: the fastest pairs, how far larger batches pay off, and what to train with."""
+    best = sweep.best
+    if best is None and sweep.is_lost:
+        return f"{INFINITE_AT_START.capitalize()}."
     if best is None:
         return "Every training diverged: all learning rates are too large."
-    if answer.target is None:
+    if sweep.target is None:
         return (
-            "No pair came more than 10 % below the untrained loss: train for more epochs, or with "
+            "No pair ended more than 10 % below the untrained loss: train for more epochs, or with "
             "larger learning rates."
         )
-    if answer.is_partial:
-        return f"{_shortfall(answer)}: what the tables show so far recommends nothing yet."
-    own = math.isclose(answer.target, TARGET_FACTOR * best.train_loss, rel_tol=1e-6)
-    why = f", {TARGET_FACTOR:g} times the lowest ({best.pair})" if own else ""
-    reached = sum(math.isfinite(cell.to_target("updates")) for cell in answer.cells)
+    if sweep.is_partial:
+        return f"{_unfinished(sweep)}: the results so far are not enough for a recommendation."
+    reached = sum(cell.reaches_target for cell in sweep.cells)
     sentences = [
-        f"The target, a train loss of {number(answer.target)}{why}, was reached by {reached} of "
-        f"{count(len(answer.cells), 'pair')} of batch size and learning rate."
+        f"The target, {_target(sweep.target, best)}, was reached by {reached} of "
+        f"{count(len(sweep.cells), 'pair')} of batch size and learning rate.",
+        *_fastest(sweep),
+        *larger_batches(sweep),
+        *(_by_validation(sweep) if sweep.best_validated else _by_target(sweep)),
     ]
-    sentences += _fastest(answer)
-    sentences += payoff(answer)
-    sentences += _recommendation(answer)
     return " ".join(sentences)
 
 
-def command(answer: SweepResult, directory: Path) -> str | None:
+def command(sweep: SweepResult, directory: Path) -> str | None:
     """The command line that trains the recommended pair."""
-    cell = recommended(answer)
+    cell = recommended(sweep)
     if cell is None:
         return None
     config = shlex.quote(str(directory / cell.run / CONFIG))
     return f"gdrun {cell.method} --config {config} --lr {exact(cell.lr)} --seeds 1"
 
 
-def _shortfall(answer: SweepResult) -> str:
-    """What keeps pairs from being compared."""
-    trials = [trial for cell in answer.cells for trial in cell.trials]
+def _unfinished(sweep: SweepResult) -> str:
+    """Which trainings are missing, so that pairs can't be compared."""
+    trials = [trial for cell in sweep.cells for trial in cell.trials]
     if any(trial.status in ("interrupted", "running") for trial in trials):
         return "Trainings were interrupted"
     failed = {trial.batch_size for trial in trials if trial.status == "failed"}
-    sizes = sorted({*answer.missing, *failed})
+    sizes = sorted({*sweep.missing, *failed})
     were = "was" if len(sizes) == 1 else "were"
     return f"{batches(sizes).capitalize()} {were} not trained to the end"
 
 
-def _fastest(answer: SweepResult) -> Iterable[str]:
-    updates, samples = answer.fastest("updates"), answer.fastest("samples")
-    time = answer.fastest("seconds")
+def _target(target: float, best: Cell) -> str:
+    """The target and, unless it was given, how it was derived from the lowest train loss."""
+    words = f"a train loss of {number(target)}"
+    if math.isclose(target, TARGET_FACTOR * best.train_loss, rel_tol=1e-6):
+        return f"{words} ({TARGET_FACTOR:g} times the lowest, that of {best.pair})"
+    return words
+
+
+def _fastest(sweep: SweepResult) -> Iterable[str]:
+    """The pairs that reach the target with the least of each cost."""
+    updates, samples = sweep.fastest("updates"), sweep.fastest("samples")
+    time = sweep.fastest("seconds")
     found = []
     if updates:
         found.append(f"Fewest updates: {updates.to_target('updates'):,.0f} ({updates.pair})")
     if samples:
         found.append(f"fewest samples: {samples.to_target('samples'):,.0f} ({samples.pair})")
     if time:
-        least = duration(answer.seconds_alone(time))
-        found.append(f"least time: {least} for one training alone ({time.pair})")
+        seconds = duration(sweep.seconds_alone(time))
+        found.append(f"least time: {seconds} for one training alone ({time.pair})")
     if found:
         yield "; ".join(found) + "."
 
 
-def _recommendation(answer: SweepResult) -> Iterable[str]:
-    cell, best = recommended(answer), answer.best_validated
+def _by_target(sweep: SweepResult) -> Iterable[str]:
+    """The recommendation without validation rows: the pair that reaches the target first."""
+    cell = recommended(sweep)
     if cell is None:
         return
-    if best is None:
-        ends = f"final train loss of {number(cell.train_loss)}"
-        if math.isinf(cell.to_target("updates")):
-            yield f"The lowest {ends} is that of {cell.pair}:"
-        else:
-            yield (
-                f"So train with {cell.pair}, which comes to it first, and ends with a {ends}"
-                f"{_doubt(cell)}:"
-            )
+    loss = number(cell.train_loss)
+    if not cell.reaches_target:
+        yield f"The pair with the lowest final train loss, {loss}, is {cell.pair}:"
         return
-    fast = answer.fastest("seconds") or answer.fastest("updates")
-    if fast and fast != cell and fast.val_loss > 1.02 * best.val_loss:
-        excess = "diverges there"
-        if math.isfinite(fast.val_loss):
-            excess = f"is {number(fast.val_loss)} there, not {number(best.val_loss)}"
-            if best.val_loss:
-                more = percent(fast.val_loss / best.val_loss - 1)
-                excess = f"is {number(fast.val_loss)} there, {more} above the lowest"
-        yield f"But low train loss isn't what counts: the validation loss {excess}."
-    if cell == best:
-        yield (
-            f"Train with {cell.pair}, which has the lowest validation loss, "
-            f"{number(best.val_loss)}{_doubt(cell, validated=True)}:"
-        )
-        return
-    sooner = "in fewer updates"
-    if cell.batch_size in answer.pace and best.batch_size in answer.pace:
-        own, other = (duration(whole_time(answer, each)) for each in (cell, best))
-        sooner = f"in {own} instead of {other}"
+    missed = [or_inf(trial.train_loss) for trial in cell.trials if trial.updates_to_target is None]
+    failing = _failing(cell, missed, "never reaches the target", " and ends with")
     yield (
-        f"The lowest, {number(best.val_loss)}, is that of {best.pair}; the seeds can't tell "
-        f"it from {number(cell.val_loss)} of {cell.pair}, which trains for as many epochs "
-        f"{sooner}. So train with that{_doubt(cell, validated=True)}:"
+        f"So train with {cell.pair}, which reaches the target first and ends with a train loss of "
+        f"{loss}{failing}:"
     )
 
 
-def _doubt(cell: Cell, *, validated: bool = False) -> str:
-    """That with some of the seeds a pair doesn't do what its median does, if that is so."""
-    if validated:
-        losses = [or_inf(trial.val_loss) for trial in cell.trials]
-        astray = [loss for loss in losses if loss > FAR * cell.val_loss]
-        fails = f"ends with more than {FAR} times that"
-    else:
-        astray = [or_inf(t.train_loss) for t in cell.trials if t.updates_to_target is None]
-        fails = "never comes there"
-    if not astray:
+def _by_validation(sweep: SweepResult) -> Iterable[str]:
+    """The recommendation with validation rows: the lowest loss, or the fastest as good as that."""
+    cell, best = recommended(sweep), sweep.best_validated
+    if cell is None or best is None:
+        return
+    fast = sweep.fastest("seconds") or sweep.fastest("updates")
+    if fast and fast != cell and fast.val_loss > NOTABLE_EXCESS * best.val_loss:
+        yield (
+            "But a low train loss is not the goal: the validation loss of "
+            f"{fast.pair} {_compared(fast.val_loss, best.val_loss)}."
+        )
+    losses = [or_inf(trial.val_loss) for trial in cell.trials]
+    outliers = [loss for loss in losses if loss > OUTLIER_FACTOR * cell.val_loss]
+    failing = _failing(cell, outliers, f"ends with more than {OUTLIER_FACTOR} times that", ",")
+    lowest = number(best.val_loss)
+    if cell == best:
+        yield f"Train with {cell.pair}, which has the lowest validation loss, {lowest}{failing}:"
+        return
+    saving = "in fewer updates"
+    if cell.batch_size in sweep.pace and best.batch_size in sweep.pace:
+        own, other = (duration(training_time(sweep, each)) for each in (cell, best))
+        saving = f"in {own} instead of {other}"
+    yield (
+        f"The lowest validation loss, {lowest}, is that of {best.pair}, but the seeds can't tell "
+        f"it apart from the {number(cell.val_loss)} of {cell.pair}, which trains the same number "
+        f"of epochs {saving}."
+    )
+    yield f"So train with {cell.pair}{failing}:"
+
+
+def _compared(loss: float, lowest: float) -> str:
+    """How a validation loss compares with the lowest one."""
+    if math.isinf(loss):
+        return "is not finite"
+    if lowest == 0:
+        return f"is {number(loss)}, not 0"
+    return f"is {number(loss)}, {percent(loss / lowest - 1)} above the lowest"
+
+
+def _failing(cell: Cell, losses: list[float], failure: str, and_ends_with: str) -> str:
+    """With how many seeds a pair fails to do what its median does, ending with these losses.
+
+    Empty if it never fails.
+    """
+    if not losses:
         return ""
-    worst = max(astray)
-    end = f"up to {number(worst)}"
-    if math.isinf(worst):
-        end = "or diverges"
-    elif not validated:
-        end = f"and ends with {end}"
-    return f"; with {len(astray)} of {count(len(cell.trials), 'seed')} it {fails}, {end}"
+    worst = max(losses)
+    end = ", or diverges" if math.isinf(worst) else f"{and_ends_with} up to {number(worst)}"
+    return f"; with {len(losses)} of {count(len(cell.trials), 'seed')} it {failure}{end}"

@@ -1,7 +1,7 @@
-"""Results → the answer of a sweep, and its table.
+"""The results of runs → the result of a sweep, and its table.
 
-A training has come to the target once its train loss over all rows is at or below it at the end of
-an epoch; one that diverges afterwards has not come to stay. Plain Python, without torch.
+A training has reached the target once its train loss is at or below it at the end of an epoch. One
+that diverges afterwards has not reached it. Plain Python, without torch.
 """
 
 import math
@@ -9,8 +9,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
 from typing import TYPE_CHECKING
 
-from gdrun.analysis.sweep_result import Cell, SweepResult, Trial
+from gdrun.analysis.sweep_result import SweepResult
+from gdrun.analysis.trials import Cell, Trial
 from gdrun.results.compare import compare_results, reach
+from gdrun.results.lanes import lanes_by_rate
 from gdrun.results.run import RunResult
 
 if TYPE_CHECKING:
@@ -24,12 +26,12 @@ def analyze(
     jobs: int = 1,
     planned: Sequence[int] = (),
 ) -> SweepResult | None:
-    """What the runs of a sweep came to; None if there are none.
+    """The result of a sweep; None if none of its runs has one.
 
     Args:
-        results: of the runs.
-        target: the train loss to come to; without one it is 1.1 times the median final train loss
-            of the best pair.
+        results: of its runs, one per batch size.
+        target: the train loss to reach; without one it is 1.1 times the median final train loss of
+            the best pair.
         pace: as in `SweepResult`.
         jobs: as in `SweepResult`.
         planned: all batch sizes of the grid, of which some may have no result.
@@ -37,12 +39,10 @@ def analyze(
     if not results:
         return None
     target = compare_results(results, target).target
-    ordered = sorted(results, key=lambda result: result.series.batch_size)
     cells = [
-        Cell(series.name, series.method, series.batch_size, lr, tuple(trials))
-        for result in ordered
-        for series in [result.series]
-        for lr, trials in sorted(_trials(result, target).items())
+        cell
+        for result in sorted(results, key=lambda result: result.series.batch_size)
+        for cell in _cells(result, target)
     ]
     return SweepResult(
         target=target,
@@ -56,96 +56,106 @@ def analyze(
 
 
 def fit_of(cells: Sequence[Cell]) -> "CriticalBatch | None":
-    """The fit of updates to target against batch size; None of too few batch sizes."""
+    """The fit of updates to target against batch size; None with too few batch sizes."""
     from gdrun.analysis.critical_batch import fit_critical_batch
 
     by_size: dict[int, list[Cell]] = {}
     for cell in cells:
         by_size.setdefault(cell.batch_size, []).append(cell)
-    reached = _filled([[cell.costs("updates") for cell in own] for own in by_size.values()])
-    # Where all rates diverge, nothing was trained that could have come to the target.
+    reached = _padded([[cell.costs("updates") for cell in own] for own in by_size.values()])
+    # A batch size that diverges at every rate says nothing about the updates it would need.
     trained = [
-        max((cell.spent for cell in own if math.isfinite(cell.train_loss)), default=0)
+        max((cell.updates_trained for cell in own if math.isfinite(cell.train_loss)), default=0)
         for own in by_size.values()
     ]
     return fit_critical_batch(list(by_size), reached, trained)
 
 
-def _filled(table: Sequence[Sequence[Sequence[float]]]) -> list[list[list[float]]]:
-    """The same table with as many rates and seeds everywhere; what isn't there is infinite."""
+def to_csv(sweep: SweepResult) -> str:
+    """The text of `sweep.csv`: one row per training, batch size by batch size."""
+    names = [column.name for column in fields(Trial)]
+    rows = [asdict(trial) for cell in sweep.cells for trial in cell.trials]
+    lines = [names, *([_csv_cell(row[name]) for name in names] for row in rows)]
+    return "".join(",".join(line) + "\n" for line in lines)
+
+
+def is_table_of(sweep: SweepResult, text: str) -> bool:
+    """Whether a text is the `sweep.csv` of a result, but for small differences in seconds.
+
+    Seconds may differ by a tenth or by one second: resuming a run that is complete takes a moment,
+    which is counted.
+    """
+    names, *rows = [line.split(",") for line in to_csv(sweep).splitlines()]
+    found_names, *found_rows = [line.split(",") for line in text.splitlines()]
+    return (
+        names == found_names
+        and [len(row) for row in rows] == [len(row) for row in found_rows]
+        and all(
+            _is_same_cell(name, found, expected)
+            for found_row, row in zip(found_rows, rows, strict=True)
+            for name, found, expected in zip(names, found_row, row, strict=True)
+        )
+    )
+
+
+def _cells(result: RunResult, target: float | None) -> list[Cell]:
+    """The cells of one run: one per learning rate, ascending."""
+    series = result.series
+    return [
+        Cell(
+            series.name,
+            series.method,
+            series.batch_size,
+            lr,
+            tuple(_trial(result, position, target) for position in positions),
+        )
+        for lr, positions in sorted(lanes_by_rate(result.lanes).items())
+    ]
+
+
+def _trial(result: RunResult, position: int, target: float | None) -> Trial:
+    """The training of one lane."""
+    lane, history = result.lanes[position], result.histories[position]
+    epoch = reach(history, target, lane.status)
+    columns = history.epochs
+    return Trial(
+        method=result.series.method,
+        batch_size=result.series.batch_size,
+        lr=lane.lr,
+        seed=lane.seed,
+        status=lane.status,
+        epochs=lane.epochs,
+        updates=lane.updates,
+        samples=lane.samples,
+        seconds=lane.seconds,
+        train_loss=lane.train_loss,
+        best_train_loss=lane.best_train_loss,
+        val_loss=lane.val_loss,
+        target=target,
+        updates_to_target=None if epoch is None else int(columns["updates"][epoch]),
+        samples_to_target=None if epoch is None else int(columns["samples"][epoch]),
+        seconds_to_target=None if epoch is None else columns["seconds"][epoch],
+    )
+
+
+def _padded(table: Sequence[Sequence[Sequence[float]]]) -> list[list[list[float]]]:
+    """The table, (batch sizes, rates, seeds), with infinity where a rate or seed is missing."""
     rates = max(map(len, table))
     seeds = max(len(costs) for rows in table for costs in rows)
     full = [[[*costs, *[math.inf] * (seeds - len(costs))] for costs in rows] for rows in table]
     return [rows + [[math.inf] * seeds] * (rates - len(rows)) for rows in full]
 
 
-def to_csv(answer: SweepResult) -> str:
-    """The text of `sweep.csv`: a row a training, batch size by batch size."""
-    names = [column.name for column in fields(Trial)]
-    lines = [",".join(names)]
-    for cell in answer.cells:
-        for trial in cell.trials:
-            cells = asdict(trial)
-            lines.append(",".join(_cell(cells[name]) for name in names))
-    return "\n".join(lines) + "\n"
+def _csv_cell(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:.9g}"
+    return "" if value is None else str(value)
 
 
-def is_table_of(answer: SweepResult, text: str) -> bool:
-    """Whether a text is the table of an answer, but for seconds within a tenth or a second.
-
-    Looking at a run that is complete takes a moment, which is counted.
-    """
-
-    def alike(name: str, old: str, new: str) -> bool:
-        if old == new or not name.startswith("seconds"):
-            return old == new
-        try:
-            return math.isclose(float(old), float(new), rel_tol=0.1, abs_tol=1.0)
-        except ValueError:
-            return False
-
-    names, *rows = [line.split(",") for line in to_csv(answer).splitlines()]
-    first, *found = [line.split(",") for line in text.splitlines()]
-    return (
-        names == first
-        and [*map(len, rows)] == [*map(len, found)]
-        and all(
-            alike(*cells)
-            for row, own in zip(rows, found, strict=True)
-            for cells in zip(names, own, row, strict=True)
-        )
-    )
-
-
-def _trials(result: RunResult, target: float | None) -> dict[float, list[Trial]]:
-    """The trainings of a run, by learning rate."""
-    trials: dict[float, list[Trial]] = {}
-    for lane, history in zip(result.lanes, result.histories, strict=True):
-        at = reach(history, target, lane.status)
-        column = history.epochs
-        trials.setdefault(lane.lr, []).append(
-            Trial(
-                method=result.series.method,
-                batch_size=result.series.batch_size,
-                lr=lane.lr,
-                seed=lane.seed,
-                status=lane.status,
-                epochs=lane.epochs,
-                updates=lane.updates,
-                samples=lane.samples,
-                seconds=lane.seconds,
-                train_loss=lane.train_loss,
-                best_train_loss=lane.best_train_loss,
-                val_loss=lane.val_loss,
-                target=target,
-                updates_to_target=None if at is None else int(column["updates"][at]),
-                samples_to_target=None if at is None else int(column["samples"][at]),
-                seconds_to_target=None if at is None else column["seconds"][at],
-            )
-        )
-    return trials
-
-
-def _cell(value: object) -> str:
-    """A value as the CSV files hold it."""
-    return "" if value is None else f"{value:.9g}" if isinstance(value, float) else str(value)
+def _is_same_cell(name: str, found: str, expected: str) -> bool:
+    if found == expected or not name.startswith("seconds"):
+        return found == expected
+    try:
+        return math.isclose(float(found), float(expected), rel_tol=0.1, abs_tol=1.0)
+    except ValueError:
+        return False

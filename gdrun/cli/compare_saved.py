@@ -24,8 +24,9 @@ from gdrun.storage.manifest import now, to_json
 from gdrun.storage.reader import read_result
 from gdrun.storage.run_dir import make_directory, plan_directory, root_of
 from gdrun.storage.saved_run import SavedRun, open_saved
+from gdrun.terminal.as_json import results_as_json
 from gdrun.terminal.console import console, table_console, write
-from gdrun.terminal.tables import result_notes, result_table, results_as_json, written
+from gdrun.terminal.tables import result_notes, result_table, written
 from gdrun.text import visible
 
 MIXED = "different problems: their losses can't be compared"
@@ -146,7 +147,8 @@ def _draw(
     directory: Path, plot: PlotConfig, results: Sequence[RunResult], differences: _Differences
 ) -> Path:
     """Draw the picture; its path."""
-    from gdrun.plots.figures import Picture, compare_figure
+    from gdrun.plots.figures import compare_figure
+    from gdrun.plots.pictures import Picture
 
     path = directory / f"compare.{plot.format}"
     draw = partial(compare_figure, results, note=differences.caption, mixed=True)

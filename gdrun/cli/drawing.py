@@ -55,7 +55,7 @@ def draw(
     try:
         view.say("loading matplotlib")
         with loading():
-            from gdrun.plots.figures import pictures
+            from gdrun.plots.pictures import pictures
         planned = pictures(results, directory, config, answer)
     except Exception as error:
         planned = []

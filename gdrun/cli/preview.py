@@ -13,9 +13,10 @@ from gdrun.results.history import KEPT_ROWS
 from gdrun.results.progress import RunProgress
 from gdrun.storage.manifest import to_json
 from gdrun.storage.run_dir import is_locked, root_of
+from gdrun.terminal.as_json import plan_as_json
 from gdrun.terminal.console import console, write
 from gdrun.terminal.progress_table import headline
-from gdrun.terminal.tables import plan_as_json, plan_lines
+from gdrun.terminal.tables import plan_lines
 from gdrun.text import count, duration, rates_in_words, visible
 
 if TYPE_CHECKING:

@@ -163,17 +163,18 @@ def show_run(
     as_json: AsJson = False,
 ) -> None:
     """Show how a run was asked for, how it stands, its numbers and its curve."""
-    from gdrun.terminal import run_page
+    from gdrun.terminal.as_json import saved_run_as_json
+    from gdrun.terminal.run_page import run_page
 
     against = _one_of("--x", x, COSTS)
     stored, results, answer = _read(run, output_dir)
     with output_errors(stored.path, "read"):
         if as_json:
-            _print_json(run_page.as_json(stored, results, answer))
+            _print_json(saved_run_as_json(stored, results, answer))
             return
         out = table_console()
         options: Any = {"x": against, "whole_config": whole_config}
-        for part in run_page.show(stored, results, answer, out, **options):
+        for part in run_page(stored, results, answer, out, **options):
             out.print(part, crop=False)  # a command line is to be copied in one piece
 
 
@@ -221,7 +222,7 @@ def plot_run(
             raise ConfigError(
                 f"{flag}: is for one picture against an axis", "say which: --x updates"
             )
-    from gdrun.plots.redraw import draw_against, place_of, plot_config, redraw
+    from gdrun.cli.redraw import draw_against, place_of, plot_config, redraw
 
     stored, results, answer = _read(run, output_dir)
     if not results:

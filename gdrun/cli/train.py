@@ -25,10 +25,11 @@ from gdrun.results.history import KEPT_ROWS
 from gdrun.results.run import Failure, RunResult, group_status
 from gdrun.storage.manifest import read_manifest, to_json
 from gdrun.storage.run_dir import locked, make_directory, root_of
+from gdrun.terminal.as_json import results_as_json, sweep_result_as_json
 from gdrun.terminal.console import complain, console, table_console, write
 from gdrun.terminal.live import View, make_view
-from gdrun.terminal.sweep_tables import sweep_report, sweep_result_as_json
-from gdrun.terminal.tables import result_notes, result_table, results_as_json, written
+from gdrun.terminal.sweep_tables import sweep_report
+from gdrun.terminal.tables import result_notes, result_table, written
 from gdrun.text import visible
 
 if TYPE_CHECKING:

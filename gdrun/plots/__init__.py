@@ -1,5 +1,5 @@
 """Results → matplotlib figures, drawn without a screen.
 
-Draws what `gdrun.results` and `gdrun.analysis` say. It trains nothing, reads no run's weights and
-imports no PyTorch.
+Draws what `gdrun.results` and `gdrun.analysis` hold. It trains nothing, reads no weights
+and imports no PyTorch.
 """

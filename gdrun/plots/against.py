@@ -1,4 +1,4 @@
-"""One picture of many runs: their losses against the cost that matters."""
+"""One picture of many runs: their losses against one cost."""
 
 from collections.abc import Sequence
 
@@ -7,18 +7,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from gdrun.plots.curves import draw_epochs, label_axes, log_scale
+from gdrun.plots.curves import draw_epochs
 from gdrun.plots.looks import looks_of
+from gdrun.plots.scales import label_axes, log_scale
 from gdrun.plots.style import STYLE, TITLE, framed_figure
-from gdrun.results.axes import Cost, ceiling_of
+from gdrun.results.axes import AXES, COSTS, Cost, ceiling_of
 from gdrun.results.run import RunResult
-
-UNITS = {
-    "epoch": "epoch",
-    "updates": "updates",
-    "samples": "samples seen",
-    "seconds": "training time (s)",
-}
 
 
 @mpl.rc_context(STYLE)
@@ -30,7 +24,7 @@ def curves_figure(
     Args:
         results: what to draw.
         x: `epoch`, `updates`, `samples` or `seconds`.
-        log_x: whether that axis is logarithmic; without it, all are but that of epochs.
+        log_x: whether that axis is logarithmic; if not given, every axis but that of epochs is.
 
     Raises:
         ValueError: there are no results, or there is no such cost.
@@ -38,8 +32,8 @@ def curves_figure(
     results = [results] if isinstance(results, RunResult) else results
     if not results:
         raise ValueError("there are no results to draw")
-    if x not in UNITS:
-        raise ValueError(f"x must be one of {', '.join(UNITS)}, got {x!r}")
+    if x not in COSTS:
+        raise ValueError(f"x must be one of {', '.join(COSTS)}, got {x!r}")
     log_x = x != "epoch" if log_x is None else log_x
     losses = {"train_loss": "train loss"}
     if any(result.description.val_rows for result in results):
@@ -71,10 +65,10 @@ def curves_figure(
 
 def _label(axes: Axes, x: Cost, y: str | None) -> None:
     limits = axes.get_xlim()
-    label_axes(axes, UNITS[x], y)
-    if axes.get_yscale() == "linear":  # all curves have left before there is anything to see
+    label_axes(axes, AXES[x].title_with_unit, y)
+    if axes.get_yscale() == "linear":  # all curves diverge before there is anything to see
         axes.set_yticks([])
-    if x == "seconds" and axes.get_xscale() == "linear":  # which needn't be whole
+    if x == "seconds" and axes.get_xscale() == "linear":  # ticks at fractions of a second
         axes.set_xlim(limits)
         axes.xaxis.set_major_locator(MaxNLocator(nbins=6, steps=[1, 2, 5, 10]))
         axes.xaxis.set_major_formatter("{x:g}")

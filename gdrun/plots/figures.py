@@ -1,9 +1,6 @@
-"""Results → pictures: `Figure` objects drawn with Agg; no pyplot and so no global state."""
+"""Figures of results, drawn with Agg: without pyplot, and so without global state."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import partial
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 import matplotlib as mpl
@@ -11,148 +8,107 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from gdrun.analysis.sweep_result import SweepResult
-from gdrun.config.schema import PlotConfig
 from gdrun.errors import excerpt
-from gdrun.plots.curves import (
-    RASTERIZE_ABOVE,
-    cut_below_the_means,
-    draw_band,
-    draw_epochs,
-    draw_steps,
-    label_axes,
-    log_scale,
-    lr_groups,
-)
-from gdrun.plots.looks import for_validation, looks_of
-from gdrun.plots.style import STYLE, TITLE, framed_figure, plain
-from gdrun.results.axes import ceiling_of
+from gdrun.plots.curves import MAX_VECTOR_POINTS, draw_band, draw_epochs, draw_steps, lr_groups
+from gdrun.plots.looks import Looks, for_validation, has_bands, looks_of
+from gdrun.plots.scales import cut_below_means, label_axes, log_scale
+from gdrun.plots.style import STYLE, TITLE, framed_figure, literal
+from gdrun.results.axes import AXES, Cost, ceiling_of
 from gdrun.results.colors import kind_of, run_colors
 from gdrun.results.events import Series
 from gdrun.results.run import RunResult
-from gdrun.storage.atomic import replacing
 from gdrun.text import METHOD_NAMES
 
-MOST_PANELS = 4  # runs that get a panel each
+MAX_RUN_PANELS = 4  # with more runs, none has a panel of its own
 CHARACTER = {"full": "smooth", "sgd": "noisy", "minibatch": "practical"}
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A picture to be: where it goes and how it is drawn."""
-
-    path: Path
-    draw: Callable[[], Figure]
-
-    def save(self, dpi: int) -> None:
-        """Draw and write it, in the place of an earlier one.
-
-        Raises:
-            OSError: it can't be written; the earlier one stands.
-        """
-        figure = self.draw()
-        with replacing(self.path, durable=False) as partial:
-            figure.savefig(partial, dpi=dpi, format=self.path.suffix[1:])
-
-
-def pictures(
-    results: Sequence[RunResult],
-    directory: Path,
-    config: PlotConfig,
-    answer: SweepResult | None = None,
-) -> list[Picture]:
-    """The pictures of a run, or of a group and its runs, the most telling first."""
-    found: list[tuple[Path, str, Callable[[], Figure]]] = []
-    has_fit = all(result.fit for result in results)
-    if answer:
-        from gdrun.plots.batch_scaling import scaling_figure
-        from gdrun.plots.heatmap import heatmap_figure
-
-        found.append((directory, "heatmap", partial(heatmap_figure, answer)))
-        if answer.target is not None:
-            found.append((directory, "scaling", partial(scaling_figure, answer)))
-    elif any(result.directory != directory for result in results):
-        found.append((directory, "compare", partial(compare_figure, results)))
-        if has_fit:
-            found.append((directory, "fit", partial(fit_figure, results)))
-    for result in results:
-        if result.directory:
-            found.append((result.directory, "loss", partial(loss_figure, result)))
-            if has_fit:
-                found.append((result.directory, "fit", partial(fit_figure, [result])))
-    return [Picture(place / f"{name}.{config.format}", draw) for place, name, draw in found]
+SIDES: Any = {"left": 0.07, "right": 0.98}  # of the panels, as shares of the width
 
 
 @mpl.rc_context(STYLE)
 def compare_figure(
     results: RunResult | Sequence[RunResult], *, note: str = "", mixed: bool = False
 ) -> Figure:
-    """The loss of every update by run; below, the train loss of all against four axes.
+    """The loss of every update, one panel per run; below, the train loss of all against each cost.
 
-    More than `MOST_PANELS` runs are shown against the four axes alone.
+    More than `MAX_RUN_PANELS` runs are shown by the panels below alone.
 
     Args:
         results: what to draw.
-        note: what else one has to know.
-        mixed: whether they may be of different problems.
+        note: an addition to the notes in the head.
+        mixed: whether the results may be of different problems.
 
     Raises:
         ValueError: there are no results, or they are of different problems.
     """
     results = _listed(results) if mixed else _comparable(results)
-    with_steps = len(results) <= MOST_PANELS
+    with_steps = len(results) <= MAX_RUN_PANELS
     steps_note = f"top: {_steps_note(results)}" if with_steps else ""
     notes = "; ".join(part for part in (steps_note, note) if part)
     height = 5.6 if with_steps else 6.8
     figure, top, bottom = framed_figure(results, width=11, height=height, note=notes)
-    ceiling = ceiling_of(results)
     looks = looks_of(results)
-    color_of = run_colors([result.series for result in results])
-    sides: Any = {"left": 0.07, "right": 0.98}
+    if not with_steps:
+        _draw_costs(figure, results, looks, top, bottom, rows=2)
+        return figure
     inch = 1 / figure.get_figheight()
-    panels = [
-        ("train_loss", "epoch", "epoch", "train loss against epochs"),
-        ("train_loss", "updates", "updates", "… against updates"),
-        ("train_loss", "samples", "samples seen", "… against samples"),
-        ("train_loss", "seconds", "training time (s)", "… against training time"),
+    split = bottom + 0.49 * (top - bottom)
+    _draw_runs(figure, results, looks, top, split + 0.35 * inch)
+    _draw_costs(figure, results, looks, split - 0.4 * inch, bottom, rows=1)
+    return figure
+
+
+def _draw_runs(
+    figure: Figure, results: Sequence[RunResult], looks: Looks, top: float, bottom: float
+) -> None:
+    """The loss of every update, one panel per run."""
+    ceiling = ceiling_of(results)
+    color_of = run_colors([result.series for result in results])
+    grid = figure.add_gridspec(1, len(results), **SIDES, top=top, bottom=bottom, wspace=0.1)
+    first = None
+    for column, result in enumerate(results):
+        series = result.series
+        first = axes = figure.add_subplot(grid[column], sharey=first)
+        draw_steps(axes, result, ceiling, looks)
+        axes.set_title(_title(series, len(results)), color=color_of[series.name], **TITLE)
+        label_axes(axes, "update", "batch loss" if column == 0 else None)
+    cut_below_means(figure.axes)
+
+
+def _draw_costs(
+    figure: Figure,
+    results: Sequence[RunResult],
+    looks: Looks,
+    top: float,
+    bottom: float,
+    *,
+    rows: int,
+) -> None:
+    """The train loss of all runs against each cost, and their validation loss if there is one."""
+    ceiling = ceiling_of(results)
+    panels: list[tuple[str, Cost, str]] = [
+        ("train_loss", cost, f"… against {axis.quantity}") for cost, axis in AXES.items()
     ]
+    panels[0] = ("train_loss", "epoch", "train loss against epochs")
     if any(result.description.val_rows for result in results):
-        panels.append(("val_loss", "epoch", "epoch", "validation loss"))
-    across = len(panels)
-    split = top
-    if with_steps:
-        split = bottom + 0.49 * (top - bottom)
-        above = figure.add_gridspec(
-            1, len(results), **sides, top=top, bottom=split + 0.35 * inch, wspace=0.1
-        )
-        first = None
-        for column, result in enumerate(results):
-            series, color = result.series, color_of[result.series.name]
-            first = axes = figure.add_subplot(above[column], sharey=first)
-            draw_steps(axes, result, ceiling, looks)
-            axes.set_title(_title(series, len(results)), color=color, **TITLE)
-            label_axes(axes, "update", "batch loss" if column == 0 else None)
-        cut_below_the_means(figure.axes)
-        split -= 0.4 * inch
-    else:
-        across = -(-len(panels) // 2)
-    below = figure.add_gridspec(
-        -(-len(panels) // across), across, **sides, top=split, bottom=bottom, wspace=0.1, hspace=0.3
+        panels.append(("val_loss", "epoch", "validation loss"))
+    columns = -(-len(panels) // rows)
+    grid = figure.add_gridspec(
+        rows, columns, **SIDES, top=top, bottom=bottom, wspace=0.1, hspace=0.3
     )
     first = None
-    for place, (loss, cost, unit, title) in enumerate(panels):
-        first = axes = figure.add_subplot(below[divmod(place, across)], sharey=first)
+    for place, (loss, cost, title) in enumerate(panels):
+        first = axes = figure.add_subplot(grid[divmod(place, columns)], sharey=first)
         for result in results:
             draw_epochs(axes, result, ceiling, looks, loss, cost)
         log_scale(axes, x=cost != "epoch")
         axes.set_title(title, **TITLE)
-        label_axes(axes, unit, "loss over all rows" if place % across == 0 else None)
-    return figure
+        is_first = place % columns == 0
+        label_axes(axes, AXES[cost].title_with_unit, "loss over all rows" if is_first else None)
 
 
 @mpl.rc_context(STYLE)
 def loss_figure(result: RunResult) -> Figure:
-    """The loss of every update, and train and validation loss at the ends of epochs."""
+    """The loss of every update; beside it, train and validation loss at the ends of epochs."""
     figure, top, bottom = framed_figure(
         [result], width=8, height=3.0, note=f"left: {_steps_note([result])}"
     )
@@ -161,7 +117,7 @@ def loss_figure(result: RunResult) -> Figure:
     steps, epochs = figure.add_subplot(grid[0]), figure.add_subplot(grid[1])
     looks = looks_of([result])
     draw_steps(steps, result, ceiling, looks)
-    cut_below_the_means([steps])
+    cut_below_means([steps])
     steps.set_title("batch loss", **TITLE)
     label_axes(steps, "update", "loss")
     validation = result.description.val_rows > 0
@@ -169,15 +125,17 @@ def loss_figure(result: RunResult) -> Figure:
         draw_epochs(epochs, result, ceiling, for_validation(looks), "val_loss", "epoch")
     draw_epochs(epochs, result, ceiling, looks, "train_loss", "epoch")
     log_scale(epochs, x=False)
-    beside = f", validation loss ({'grey' if len(looks) == 1 else 'dashed'})" if validation else ""
-    epochs.set_title("train loss" + beside, **TITLE)
+    title = "train loss"
+    if validation:
+        title += ", validation loss (grey)" if len(looks) == 1 else ", validation loss (dashed)"
+    epochs.set_title(title, **TITLE)
     label_axes(epochs, "epoch", "")
     return figure
 
 
 @mpl.rc_context(STYLE)
 def fit_figure(results: RunResult | Sequence[RunResult]) -> Figure:
-    """The data of one feature and the functions fitted to it, in original units.
+    """The data of one feature and the functions fitted to it, in the units of the data.
 
     Raises:
         ValueError: the data has several features, or the results are of different problems.
@@ -188,7 +146,7 @@ def fit_figure(results: RunResult | Sequence[RunResult]) -> Figure:
         raise ValueError("only runs on data with one feature have a fit to draw")
     _, fit = fits[0]
     dots: Any = {"linestyle": "none", "marker": "o", "markersize": 3.5, "color": "0.55"}
-    dots["rasterized"] = len(fit.x) > RASTERIZE_ABOVE
+    dots["rasterized"] = len(fit.x) > MAX_VECTOR_POINTS
     rows = [Line2D(fit.x, fit.y, **dots, markeredgewidth=0, label="training data")]
     if fit.x_val:
         rows.append(
@@ -211,21 +169,21 @@ def fit_figure(results: RunResult | Sequence[RunResult]) -> Figure:
             # The bands of several learning rates would cover each other and the data.
             draw_band(axes, np.asarray(fit.grid), curves, look, band=len(groups) == 1)
     description = results[0].description
-    axes.set_xlabel(plain(excerpt(description.features[0])))
-    axes.set_ylabel(plain(excerpt(description.target)))
+    axes.set_xlabel(literal(excerpt(description.features[0])))
+    axes.set_ylabel(literal(excerpt(description.target)))
     axes.ticklabel_format(scilimits=(-4, 5))
-    everything = np.concatenate([fits[0][1].y, fits[0][1].y_val])
-    margin = 0.15 * float(np.ptp(everything)) or 1.0
-    axes.set_ylim(everything.min() - margin, everything.max() + margin)
+    targets = np.concatenate([fits[0][1].y, fits[0][1].y_val])
+    margin = 0.15 * float(np.ptp(targets)) or 1.0
+    axes.set_ylim(targets.min() - margin, targets.max() + margin)
     return figure
 
 
 def _title(series: Series, panels: int) -> str:
-    """What a panel of one run, of so many beside each other, shows."""
+    """The title of the panel of one run, with so many panels side by side."""
     if kind_of([series]) == "method":
         name = METHOD_NAMES[series.method]
         return f"{name}, B = {series.batch_size:,}: {CHARACTER[series.method]}"
-    return plain(f"{excerpt(series.name, 80 // panels)}, B = {series.batch_size:,}")
+    return literal(f"{excerpt(series.name, 80 // panels)}, B = {series.batch_size:,}")
 
 
 def _listed(results: RunResult | Sequence[RunResult]) -> Sequence[RunResult]:
@@ -254,10 +212,13 @@ def _steps_note(results: Sequence[RunResult]) -> str:
     """How to read the batch losses."""
     histories = [history for result in results for history in result.histories]
     if all(result.series.batch_size >= result.description.rows for result in results):
-        return "one update an epoch"
+        return "one update per epoch"
+    shown = "update"
+    if max(result.seeds for result in results) > 1:
+        shown = "update's band" if has_bands(results) else "update's median"
     every = max((h.steps["update"][0] for h in histories if h.steps["update"]), default=1)
     if every > 1:
-        return f"every {every}th update faint, mean of each epoch bold"
+        return f"every {every}th {shown} faint, mean of each epoch bold"
     if not all(history.has_every_update for history in histories):
         return "lowest and highest updates faint, mean of each epoch bold"
-    return "each update faint, running mean over an epoch bold"
+    return f"each {shown} faint, running mean over an epoch bold"

@@ -1,4 +1,4 @@
-"""The final loss over batch size and learning rate, as a picture."""
+"""The final loss over batch size and learning rate, as a picture of the grid of a sweep."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -14,47 +14,51 @@ from matplotlib.image import AxesImage
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 from matplotlib.patheffects import withStroke
+from numpy.typing import NDArray
 
-from gdrun.analysis.sweep_result import Cell, SweepResult
+from gdrun.analysis.sweep_result import SweepResult
+from gdrun.analysis.trials import Cell
 from gdrun.plots.style import STYLE, TITLE, headed_figure
 from gdrun.text import count, digits
 
 COLORS = "viridis_r"  # low losses are light
-SPREAD = 30  # times the lowest loss, above which all losses have the darkest colour
-CELL = (0.8, 0.38)  # inches, at most
-MOST_NAMED = (20, 50)  # batch sizes and learning rates on the axes
-SMALLEST = (0.48, 0.2)  # inches of a cell that has room for a number
+MAX_RATIO = 30  # to the lowest loss; beyond it, all losses have the darkest colour
+MAX_CELL = (0.8, 0.38)  # width and height in inches
+MIN_NUMBERED_CELL = (0.48, 0.2)  # inches; a smaller cell has no room for a number
+MAX_TICKS = (20, 50)  # of batch sizes and of learning rates
+BEST_COLOR = "#D55E00"
 DIVERGED: Any = {"facecolor": "0.93", "edgecolor": "0.75", "hatch": "xxxx", "linewidth": 0}
 GUIDES: dict[str, tuple[float, Any]] = {"lr ∝ B": (1.0, "-"), "lr ∝ √B": (0.5, "--")}
 
 
 @mpl.rc_context(STYLE)
-def heatmap_figure(answer: SweepResult) -> Figure:
+def heatmap_figure(sweep: SweepResult) -> Figure:
     """The final loss of each pair, median over seeds: train and, where there is one, validation.
 
-    Through the best cell go the lines on which lr/B and lr/√B are constant: the linear (Goyal et
-    al. 2017, sec. 2.1) and the square-root (Krizhevsky 2014, sec. 3) scaling rules.
+    Lines through the best cell show where lr/B and lr/√B are constant: the linear (Goyal et al.
+    2017, sec. 2.1) and the square-root (Krizhevsky 2014, sec. 3) scaling rules.
     """
     panels: list[tuple[str, Callable[[Cell], float], Cell | None]] = [
-        ("final train loss", lambda cell: cell.train_loss, answer.best)
+        ("final train loss", lambda cell: cell.train_loss, sweep.best)
     ]
-    if answer.has_validation:
-        panels.append(("final validation loss", lambda cell: cell.val_loss, answer.best_validated))
-    columns, lines = len(answer.batch_sizes), len(answer.lrs)
-    cell = (min(CELL[0], 12 / (columns * len(panels))), min(CELL[1], 9 / lines))
-    roomy = cell[0] >= SMALLEST[0] and cell[1] >= SMALLEST[1]
-    width = max(6.5, len(panels) * (max(2.6, cell[0] * columns) + 1.1) + 0.4)
+    if sweep.has_validation:
+        panels.append(("final validation loss", lambda cell: cell.val_loss, sweep.best_validated))
+    columns, rows = len(sweep.batch_sizes), len(sweep.lrs)
+    cell_width = min(MAX_CELL[0], 12 / (columns * len(panels)))
+    cell_height = min(MAX_CELL[1], 9 / rows)
+    numbered = cell_width >= MIN_NUMBERED_CELL[0] and cell_height >= MIN_NUMBERED_CELL[1]
+    width = max(6.5, len(panels) * (max(2.6, cell_width * columns) + 1.1) + 0.4)
     figure, top, bottom = headed_figure(
-        f"{answer.description.network} on {answer.description.data}, {count(answer.rows, 'row')}",
-        _notes(answer),
-        _legend(answer),
+        f"{sweep.description.network} on {sweep.description.data}, {count(sweep.rows, 'row')}",
+        _notes(sweep),
+        _legend(sweep),
         width=width,
-        height=max(1.8, cell[1] * lines) + 1.0,
+        height=max(1.8, cell_height * rows) + 1.0,
     )
     grid = figure.add_gridspec(
         1,
         len(panels),
-        left=(0.45 + 0.065 * max(len(f"{lr:g}") for lr in answer.lrs)) / width,
+        left=(0.45 + 0.065 * max(len(f"{lr:g}") for lr in sweep.lrs)) / width,
         right=1 - 0.3 / width,
         top=top,
         bottom=bottom,
@@ -62,9 +66,9 @@ def heatmap_figure(answer: SweepResult) -> Figure:
     )
     for k, (title, loss, best) in enumerate(panels):
         axes = figure.add_subplot(grid[k])
-        drawn = _draw(axes, answer, loss, best, roomy=roomy)
-        if not roomy:
-            figure.colorbar(drawn, ax=axes, pad=0.02)
+        image = _draw(axes, sweep, loss, best, numbered=numbered)
+        if not numbered:
+            figure.colorbar(image, ax=axes, pad=0.02)
         axes.set_title(title, **TITLE)
         if k:
             axes.set_ylabel("")
@@ -73,56 +77,71 @@ def heatmap_figure(answer: SweepResult) -> Figure:
 
 def _draw(
     axes: Axes,
-    answer: SweepResult,
+    sweep: SweepResult,
     loss: Callable[[Cell], float],
     best: Cell | None,
     *,
-    roomy: bool,
+    numbered: bool,
 ) -> AxesImage:
-    sizes, lrs = answer.batch_sizes, answer.lrs
+    """One panel: coloured cells, perhaps with numbers, the best cell and the lines through it."""
+    sizes, lrs = sweep.batch_sizes, sweep.lrs
     table = np.full((len(lrs), len(sizes)), np.nan)
-    for cell in answer.cells:
+    for cell in sweep.cells:
         table[lrs.index(cell.lr), sizes.index(cell.batch_size)] = loss(cell)
-    alive = table[np.isfinite(table) & (table > 0)]
-    low = float(alive.min()) if len(alive) else 1.0
-    high = max(1.001 * low, min(float(alive.max()), SPREAD * low)) if len(alive) else 10.0
-    norm = LogNorm(low, high, clip=True)
+    norm = _color_norm(table)
     shown = np.ma.masked_invalid(np.where(table > 0, table, np.nan))
     image = axes.imshow(shown, cmap=COLORS, norm=norm, origin="lower", aspect="auto")
-    for cell in answer.cells:
-        x, y, value = sizes.index(cell.batch_size), lrs.index(cell.lr), loss(cell)
-        if not math.isfinite(value):
+    for cell in sweep.cells:
+        x, y = sizes.index(cell.batch_size), lrs.index(cell.lr)
+        if not math.isfinite(loss(cell)):
             axes.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, **DIVERGED))
-        elif roomy:
-            ground = colormaps[COLORS](norm(value))
-            light = 0.3 * ground[0] + 0.59 * ground[1] + 0.11 * ground[2] > 0.5
-            # Some of the seeds diverged: how many, as a footnote has it.
-            some = f"$^{{×{cell.diverged}}}$" if cell.diverged else ""
-            axes.text(
-                x,
-                y,
-                digits(value) + some,
-                ha="center",
-                va="center",
-                size=7.5,
-                color="black" if light else "white",
-                zorder=4,
-                bbox={"facecolor": ground, "edgecolor": "none", "pad": 1.2},  # over the lines
-            )
+        elif numbered:
+            # A raised number says how many of the seeds diverged.
+            diverged = f"$^{{×{cell.diverged}}}$" if cell.diverged else ""
+            color = colormaps[COLORS](norm(loss(cell)))
+            _write(axes, x, y, digits(loss(cell)) + diverged, color)
     _axes(axes, sizes, lrs)
     if best:
         _guides(axes, best, sizes, lrs)
-        at = (sizes.index(best.batch_size) - 0.5, lrs.index(best.lr) - 0.5)
-        axes.add_patch(Rectangle(at, 1, 1, fill=False, edgecolor="#D55E00", lw=2.2, zorder=5))
+        corner = (sizes.index(best.batch_size) - 0.5, lrs.index(best.lr) - 0.5)
+        axes.add_patch(Rectangle(corner, 1, 1, fill=False, edgecolor=BEST_COLOR, lw=2.2, zorder=5))
     return image
+
+
+def _color_norm(table: NDArray[np.float64]) -> LogNorm:
+    """The logarithmic scale of colours, from the lowest loss to `MAX_RATIO` times that."""
+    losses = table[np.isfinite(table) & (table > 0)]
+    if not len(losses):
+        return LogNorm(1.0, 10.0, clip=True)
+    low = float(losses.min())
+    high = max(1.001 * low, min(float(losses.max()), MAX_RATIO * low))
+    return LogNorm(low, high, clip=True)
+
+
+def _write(axes: Axes, x: float, y: float, text: str, background: Sequence[float]) -> None:
+    """Write into a cell, in black or white, whichever its background lets stand out."""
+    red, green, blue, *_ = background
+    is_light = 0.3 * red + 0.59 * green + 0.11 * blue > 0.5
+    axes.text(
+        x,
+        y,
+        text,
+        ha="center",
+        va="center",
+        size=7.5,
+        color="black" if is_light else "white",
+        zorder=4,
+        # The background covers the lines of the scaling rules.
+        bbox={"facecolor": background, "edgecolor": "none", "pad": 1.2},
+    )
 
 
 def _axes(axes: Axes, sizes: Sequence[int], lrs: Sequence[float]) -> None:
     axes.grid(visible=False)
-    some = slice(None, None, -(-len(sizes) // MOST_NAMED[0]))
-    axes.set_xticks(range(len(sizes))[some], [f"{size:,}" for size in sizes[some]])
-    some = slice(None, None, -(-len(lrs) // MOST_NAMED[1]))
-    axes.set_yticks(range(len(lrs))[some], [f"{lr:g}" for lr in lrs[some]])
+    every = -(-len(sizes) // MAX_TICKS[0])
+    axes.set_xticks(range(0, len(sizes), every), [f"{size:,}" for size in sizes[::every]])
+    every = -(-len(lrs) // MAX_TICKS[1])
+    axes.set_yticks(range(0, len(lrs), every), [f"{lr:g}" for lr in lrs[::every]])
     axes.set_xlabel("batch size B")
     axes.set_ylabel("learning rate")
     axes.tick_params(length=0)
@@ -133,7 +152,7 @@ def _axes(axes: Axes, sizes: Sequence[int], lrs: Sequence[float]) -> None:
 
 
 def _guides(axes: Axes, best: Cell, sizes: Sequence[int], lrs: Sequence[float]) -> None:
-    """The scaling rules' lines, through the centres of cells where they hold exactly."""
+    """The lines of the scaling rules, through the centres of cells where these hold exactly."""
     if len(sizes) < 2 or len(lrs) < 2:
         return
     batches = np.union1d(np.geomspace(sizes[0], sizes[-1], 200), sizes)
@@ -145,7 +164,7 @@ def _guides(axes: Axes, best: Cell, sizes: Sequence[int], lrs: Sequence[float]) 
 
 
 def _position(values: Any, lrs: Sequence[float]) -> Any:
-    """Where learning rates lie on an axis of cells, their logarithms interpolated; NaN beyond."""
+    """Learning rates as places on the axis, interpolated in their logarithms; NaN beyond it."""
     logs = np.log(lrs)
     below, above = logs[0] - (logs[1] - logs[0]) / 2, logs[-1] + (logs[-1] - logs[-2]) / 2
     known = np.concatenate([[below], logs, [above]])
@@ -153,18 +172,18 @@ def _position(values: Any, lrs: Sequence[float]) -> Any:
     return np.interp(np.log(values), known, places, left=np.nan, right=np.nan)
 
 
-def _has_guides(answer: SweepResult) -> bool:
-    """Whether there are lines through the lowest."""
-    return bool(answer.best) and len(answer.batch_sizes) > 1 and len(answer.lrs) > 1
+def _has_guides(sweep: SweepResult) -> bool:
+    """Whether there are lines through the best cell."""
+    return bool(sweep.best) and len(sweep.batch_sizes) > 1 and len(sweep.lrs) > 1
 
 
-def _legend(answer: SweepResult) -> list[Any]:
+def _legend(sweep: SweepResult) -> list[Any]:
     handles: list[Any] = []
-    if answer.best:
-        handles.append(Patch(fill=False, edgecolor="#D55E00", linewidth=2.2, label="lowest"))
-    if any(math.isinf(cell.train_loss) for cell in answer.cells):
+    if sweep.best:
+        handles.append(Patch(fill=False, edgecolor=BEST_COLOR, linewidth=2.2, label="lowest"))
+    if any(math.isinf(cell.train_loss) for cell in sweep.cells):
         handles.append(Patch(**DIVERGED, label="diverged"))
-    if _has_guides(answer):
+    if _has_guides(sweep):
         handles += [
             Line2D([], [], color="black", linestyle=style, linewidth=1.3, label=name)
             for name, (_, style) in GUIDES.items()
@@ -172,12 +191,12 @@ def _legend(answer: SweepResult) -> list[Any]:
     return handles
 
 
-def _notes(answer: SweepResult) -> list[str]:
-    notes = [f"loss: {answer.description.loss_name}"]
-    if answer.seeds > 1:
-        notes.append(f"median of {answer.seeds} seeds")
-    if any(cell.diverged > 0 and math.isfinite(cell.train_loss) for cell in answer.cells):
-        notes.append("raised: seeds that diverged")
-    if _has_guides(answer):
+def _notes(sweep: SweepResult) -> list[str]:
+    notes = [f"loss: {sweep.description.loss_name}"]
+    if sweep.seeds > 1:
+        notes.append(f"median of {sweep.seeds} seeds")
+    if any(cell.diverged > 0 and math.isfinite(cell.train_loss) for cell in sweep.cells):
+        notes.append("raised number: seeds that diverged")
+    if _has_guides(sweep):
         notes.append("lines through the lowest: lr/B and lr/√B constant")
     return notes

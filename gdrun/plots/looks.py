@@ -1,14 +1,14 @@
 """How curves are told apart: runs by colour, their learning rates by line style.
 
-The learning rates of one run alone have colours, from dark to light, which many more can have than
-there are styles; its validation loss is then dashed, and otherwise grey.
+The learning rates of a single run are told apart by colour, from dark to light: there are more
+colours than line styles. Its validation loss is then dashed, and otherwise grey.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from gdrun.results.colors import RAMP, between, run_colors
+from gdrun.results.colors import RAMP, color_at, run_colors
 from gdrun.results.run import RunResult
 
 LineStyle = Any  # matplotlib's: a name or (offset, on-off pattern in points)
@@ -23,12 +23,12 @@ LINE_STYLES: tuple[LineStyle, ...] = (
     (0, (1, 4)),
     (0, (8, 4)),
 )
-MOST_BANDS = 9
+MAX_BANDS = 9  # more bands would cover each other
 
 
 @dataclass(frozen=True)
 class Look:
-    """How a curve is drawn, and whether with the band of its seeds."""
+    """How a curve is drawn: its colour and line style, and whether with the band of its seeds."""
 
     color: str
     style: LineStyle = "-"
@@ -46,7 +46,7 @@ def looks_of(results: Sequence[RunResult]) -> Looks:
         lrs = sorted(series.lrs)
         last = len(lrs) - 1
         return {
-            (series.name, lr): Look(between(RAMP, k / last), band=has_bands(results))
+            (series.name, lr): Look(color_at(RAMP, k / last), band=has_bands(results))
             for k, lr in enumerate(lrs)
         }
     styles = styles_of(results)
@@ -58,24 +58,24 @@ def looks_of(results: Sequence[RunResult]) -> Looks:
 
 
 def tells_rates_by_color(results: Sequence[RunResult]) -> bool:
-    """Whether colours are those of learning rates: of one run with several."""
+    """Whether colours tell learning rates apart, not runs: for one run with several rates."""
     return len(results) == 1 and len(results[0].series.lrs) > 1
 
 
 def for_validation(looks: Looks) -> Looks:
-    """The looks of the same curves' validation loss beside them, all of one run."""
+    """The looks of the validation losses of one run, beside its train losses."""
     if len(looks) == 1:
         return {key: Look("0.45") for key in looks}
     return {key: replace(look, style="--") for key, look in looks.items()}
 
 
 def has_bands(results: Sequence[RunResult]) -> bool:
-    """Whether bands are drawn: those of more curves would cover each other."""
-    return sum(len(result.series.lrs) for result in results) <= MOST_BANDS
+    """Whether the curves are few enough to draw their bands."""
+    return sum(len(result.series.lrs) for result in results) <= MAX_BANDS
 
 
 def styles_of(results: Sequence[RunResult]) -> dict[float, LineStyle]:
-    """The line styles of all learning rates: solid for all where each run has one alone.
+    """The line style of each learning rate: solid for all if each run has only one.
 
     From the eighth on they repeat.
     """

@@ -1,25 +1,30 @@
-"""Words beside points and below an axis, where they cover neither each other nor the points.
+"""Labels beside points and below an axis, where they cover neither each other nor the points.
 
-Sizes of letters are estimated, since measuring them takes long; everything is in points, 1/72 inch.
+The sizes of letters are estimated, since measuring them takes long. Lengths are in points, 1/72 of
+an inch.
 """
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Literal
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, NullLocator
 
-POINT = 72  # of them an inch
-LETTER = 0.62  # width of a digit, of the size of the letters
-GAP = 5.0  # between a point and the words beside it, and between words beside each other
-THICK = 2.0  # of a line
-ROWS = 2  # of numbers below an axis
-# From a point: towards which side the words lie, and how they are aligned there.
+POINTS_PER_INCH = 72
+LETTER_WIDTH = 0.62  # of a digit, as a share of the font size
+TICK_FONT_SIZE = 9.0
+GAP = 5.0  # between a point and its label, and between labels side by side
+MARKER = 4.0  # half the width of a point's marker
+LINE_WIDTH = 2.0
+TICK_ROWS = 2  # of numbers below an axis
+# The sides of a point on which its label may lie, and how the label is aligned there.
 SIDES = ((1, 1), (-1, 1), (1, -1), (-1, -1), (0, 1), (0, -1))
-ALIGNED = {1: "left", 0: "center", -1: "right"}, {1: "bottom", -1: "top"}
+HORIZONTAL: dict[int, Literal["left", "center", "right"]] = {1: "left", 0: "center", -1: "right"}
+VERTICAL: dict[int, Literal["bottom", "top"]] = {1: "bottom", -1: "top"}
 
 
 @dataclass(frozen=True)
@@ -32,20 +37,25 @@ class Box:
     top: float
 
     def shared(self, other: "Box") -> float:
-        """The area that both have."""
+        """The area that both boxes cover."""
         width = min(self.right, other.right) - max(self.left, other.left)
         height = min(self.top, other.top) - max(self.bottom, other.bottom)
         return max(0.0, width) * max(0.0, height)
 
     @property
     def area(self) -> float:
-        """Its own area."""
+        """The area of the box."""
         return (self.right - self.left) * (self.top - self.bottom)
+
+    @property
+    def middle(self) -> tuple[float, float]:
+        """The middle of the box."""
+        return (self.left + self.right) / 2, (self.bottom + self.top) / 2
 
 
 @dataclass(frozen=True)
-class Word:
-    """What stands beside a point of the data."""
+class Label:
+    """Text beside a point of the data."""
 
     text: str
     x: float
@@ -53,81 +63,98 @@ class Word:
     color: str
 
 
-def name_points(
-    axes: Axes, words: Sequence[Word], points: Sequence[tuple[float, float]], size: float
+def label_points(
+    axes: Axes, labels: Sequence[Label], points: Sequence[tuple[float, float]], size: float
 ) -> None:
-    """Write words beside their points, each where it covers least; the axes have their limits.
+    """Write labels beside their points, once the axes have their final limits.
 
-    Least of other words, points and lines, that is, and it is to be nearest to its own point.
+    Each lies where it covers least of the other labels, the points and the lines, and if possible
+    nearer to its own point than to any other.
     """
     figure = axes.get_figure()
     assert figure is not None
-    scale = POINT / figure.dpi
-    whole = Box(*(float(value) * scale for value in axes.get_window_extent().extents))
-    # Where limits are only asked for, they are worked out.
-    axes.get_xlim(), axes.get_ylim()
-    spots = axes.transData.transform([*points, *((word.x, word.y) for word in words)]) * scale
-    taken = [Box(x - 4, y - 4, x + 4, y + 4) for x, y in spots[: len(points)]]
+    scale = POINTS_PER_INCH / figure.dpi
+    panel = Box(*(float(value) * scale for value in axes.get_window_extent().extents))
+    axes.get_xlim(), axes.get_ylim()  # matplotlib computes limits only once they are read
+    spots = axes.transData.transform([*points, *((each.x, each.y) for each in labels)]) * scale
+    taken = [Box(x - MARKER, y - MARKER, x + MARKER, y + MARKER) for x, y in spots[: len(points)]]
     taken += _along_lines(axes, scale)
-    for word, (x, y) in zip(words, spots[len(points) :], strict=True):
-        width, height = LETTER * size * len(word.text), size
+    for label, (x, y) in zip(labels, spots[len(points) :], strict=True):
         choices = []
         for across, up in SIDES:
-            gap = GAP if across else 1.6 * GAP
-            left = x + across * GAP - width * (1 - across) / 2
-            bottom = y + up * gap - height * (1 - up) / 2
-            box = Box(left, bottom, left + width, bottom + height)
-            cost = sum(box.shared(other) for other in taken) + box.area - box.shared(whole)
-            middle = ((box.left + box.right) / 2, (box.bottom + box.top) / 2)
-            if any(math.dist(spot, middle) < math.dist((x, y), middle) - 0.1 for spot in spots):
+            box = _box_beside(x, y, across, up, label, size)
+            cost = sum(box.shared(other) for other in taken) + box.area - box.shared(panel)
+            distance = math.dist((x, y), box.middle)
+            if any(math.dist(spot, box.middle) < distance - 0.1 for spot in spots):
                 cost += box.area
-            choices.append((cost, (across, up, gap), box))
-        # The first of those that cover least, but for the rounding of floats.
-        _, (across, up, gap), box = min(choices, key=lambda choice: round(choice[0], 3))
+            choices.append((cost, (across, up), box))
+        # The first of those that cover least; rounded, lest errors of floats decide.
+        _, (across, up), box = min(choices, key=lambda choice: round(choice[0], 3))
         taken.append(box)
         axes.annotate(
-            word.text,
-            (word.x, word.y),
-            xytext=(across * GAP, up * gap),
+            label.text,
+            (label.x, label.y),
+            xytext=(across * GAP, up * _gap_above(across)),
             textcoords="offset points",
             size=size,
-            color=word.color,
-            ha=ALIGNED[0][across],
-            va=ALIGNED[1][up],
+            color=label.color,
+            ha=HORIZONTAL[across],
+            va=VERTICAL[up],
         )
 
 
+def _gap_above(across: int) -> float:
+    """The vertical gap between a point and its label, larger where it lies straight above."""
+    return GAP if across else 1.6 * GAP
+
+
+def _box_beside(x: float, y: float, across: int, up: int, label: Label, size: float) -> Box:
+    """The box of a label on one side of its point."""
+    width, height = LETTER_WIDTH * size * len(label.text), size
+    left = x + across * GAP - width * (1 - across) / 2
+    bottom = y + up * _gap_above(across) - height * (1 - up) / 2
+    return Box(left, bottom, left + width, bottom + height)
+
+
 def _along_lines(axes: Axes, scale: float) -> list[Box]:
-    """Small boxes along all lines of the data, as thick as these about are."""
+    """Small boxes along all lines of the data."""
     found = []
     for line in axes.get_lines():
         if line.get_transform() != axes.transData or line.get_linestyle() == "None":
             continue
         ends = axes.transData.transform(line.get_xydata()) * scale
         for (x0, y0), (x1, y1) in pairwise(ends[np.isfinite(ends).all(axis=1)].tolist()):
-            steps = max(1, math.ceil(math.dist((x0, y0), (x1, y1)) / THICK))
+            steps = max(1, math.ceil(math.dist((x0, y0), (x1, y1)) / LINE_WIDTH))
             for k in range(steps):
                 x, y = x0 + (x1 - x0) * k / steps, y0 + (y1 - y0) * k / steps
-                found.append(Box(x - THICK / 2, y - THICK / 2, x + THICK / 2, y + THICK / 2))
+                found.append(
+                    Box(
+                        x - LINE_WIDTH / 2,
+                        y - LINE_WIDTH / 2,
+                        x + LINE_WIDTH / 2,
+                        y + LINE_WIDTH / 2,
+                    )
+                )
     return found
 
 
 def rows_of_numbers(
     values: Sequence[float], texts: Sequence[str], limits: tuple[float, float], inches: float
 ) -> list[int | None]:
-    """In which row below a logarithmic axis each number has room; None where it has none.
+    """For ascending values on a logarithmic axis, the row below it in which each number has room.
 
-    The largest comes first, then the others down to the smallest. They ascend.
+    None for a number without room. The largest value comes first, then the others down to the
+    smallest.
     """
-    size = 9.0
-    scale = inches * POINT / math.log(limits[1] / limits[0])
-    free = [math.inf] * ROWS  # where the last word of a row begins
+    scale = inches * POINTS_PER_INCH / math.log(limits[1] / limits[0])
+    free = [math.inf] * TICK_ROWS  # up to where each row is free
     found: list[int | None] = []
     for value, text in zip(reversed(values), reversed(texts), strict=True):
-        at, half = math.log(value / limits[0]) * scale, LETTER * size * len(text) / 2
-        row = next((k for k, left in enumerate(free) if at + half + GAP <= left), None)
+        middle = math.log(value / limits[0]) * scale
+        half = LETTER_WIDTH * TICK_FONT_SIZE * len(text) / 2
+        row = next((k for k, end in enumerate(free) if middle + half + GAP <= end), None)
         if row is not None:
-            free[row] = at - half
+            free[row] = middle - half
         found.append(row)
     return found[::-1]
 
@@ -135,7 +162,7 @@ def rows_of_numbers(
 def number_ticks(
     axes: Axes, values: Sequence[float], texts: Sequence[str], rows: Sequence[int | None]
 ) -> None:
-    """A tick for each value, and its number in the row that it has, if in any."""
+    """A tick for each value, with its number in the given row, or without a number."""
     axes.xaxis.set_major_locator(FixedLocator(list(values)))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.set_xticklabels(

@@ -1,4 +1,4 @@
-"""The frame of a figure: gdrun's style, and a head that hides no curve."""
+"""gdrun's style of figures, and the head of a figure: title, notes and legend above the panels."""
 
 import textwrap
 from collections.abc import Sequence
@@ -12,10 +12,10 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from gdrun.analysis.sweep_result import BAND
 from gdrun.errors import excerpt
 from gdrun.plots.looks import has_bands, looks_of, styles_of, tells_rates_by_color
 from gdrun.results.colors import run_colors
+from gdrun.results.lanes import BAND
 from gdrun.results.run import RunResult
 from gdrun.text import count, span
 
@@ -34,19 +34,19 @@ STYLE: Any = {
     "pdf.fonttype": 42,
 }
 
-# A title with a place of its own needn't be laid out around the ticks, which takes long.
+# With a fixed height, titles aren't laid out around the ticks, which takes long.
 TITLE: Any = {"loc": "left", "y": 1.01}
 
-MOST_LINES = 6  # of a title or of notes
-# What an entry of a legend takes: its line with the gaps around it, and each letter on average.
+MAX_LINES = 6  # of a title or of notes
+# The width of an entry of a legend: its line with the gaps around it, and each letter on average.
 LINE_INCHES, LETTER_INCHES = 0.51, 0.0675
 
 
 class StyledFigure(Figure):
-    """A figure that carries gdrun's style along, and that a notebook shows by itself."""
+    """A figure that keeps gdrun's style, and that a notebook shows by itself."""
 
     def draw(self, renderer: RendererBase) -> None:
-        """Draw with the style in force: matplotlib makes ticks and texts only now."""
+        """Draw with the style in force: matplotlib creates ticks and texts only now."""
         with mpl.rc_context(STYLE):
             super().draw(renderer)
 
@@ -66,9 +66,9 @@ def framed_figure(
     gap: float = 0.5,
     curves_end: bool = True,
 ) -> tuple[Figure, float, float]:
-    """A figure of runs: in its head what was trained on what, how to read it, and the legend.
+    """A figure of runs: its head says what was trained on what and how to read the curves.
 
-    `curves_end` says whether curves go on until they diverge; the rest is as in `headed_figure`.
+    `curves_end` says whether curves end where they diverge; the rest is as in `headed_figure`.
     """
     title, notes = _caption(results, note, curves_end=curves_end)
     handles = [*_legend(results), *more]
@@ -84,42 +84,43 @@ def headed_figure(
     height: float,
     gap: float = 0.5,
 ) -> tuple[Figure, float, float]:
-    """A figure with its head, where it hides no curve, and the top and bottom left for panels.
+    """A figure with a head, and the top and bottom of the part that is left for panels.
 
-    The head holds a title, notes, the legend, and then a gap. Sizes are in inches; the head's comes
-    on top of `height`.
+    The head holds a title, notes, the legend, and then a gap; it hides no curve. Sizes are in
+    inches; the height of the head is added to `height`.
     """
     title_lines = _wrapped(title, int(12 * width))
     note_lines = _wrapped("; ".join(notes), int(16 * width))
     columns = _columns([str(handle.get_label()) for handle in handles], width)
     by_rows = [handle for k in range(columns) for handle in handles[k::columns]]
-    at = [0.1, 0.22 * len(title_lines), 0.17 * len(note_lines), 0.2 * -(-len(handles) // columns)]
-    head = sum(at) + gap
+    below_margin = 0.1
+    below_title = below_margin + 0.22 * len(title_lines)
+    below_notes = below_title + 0.17 * len(note_lines)
+    head = below_notes + 0.2 * -(-len(handles) // columns) + gap
     figure = StyledFigure(figsize=(width, height + head))
     FigureCanvasAgg(figure)
-    inch = 1 / (height + head)
-    place: Any = {"x": 0.1 / width, "va": "top"}
-    figure.text(y=1 - at[0] * inch, s=plain("\n".join(title_lines)), size=11, **place)
-    figure.text(
-        y=1 - (sum(at[:2]) + 0.04) * inch,
-        s=plain("\n".join(note_lines)),
-        size=8.5,
-        color="0.35",
-        **place,
-    )
+
+    def y(inches: float) -> float:
+        """A distance from the upper edge as a share of the height."""
+        return 1 - inches / (height + head)
+
+    x = 0.1 / width
+    figure.text(x, y(below_margin), literal("\n".join(title_lines)), size=11, va="top")
+    notes_text = literal("\n".join(note_lines))
+    figure.text(x, y(below_title + 0.04), notes_text, size=8.5, color="0.35", va="top")
     if handles:
         figure.legend(
             handles=by_rows,
             loc="upper left",
-            bbox_to_anchor=(0.0, 1 - sum(at[:3]) * inch),
+            bbox_to_anchor=(0.0, y(below_notes)),
             ncols=columns,
             columnspacing=1.4,
         )
-    return figure, 1 - head * inch, 0.5 * inch
+    return figure, y(head), 0.5 / (height + head)
 
 
 def _caption(results: Sequence[RunResult], note: str, *, curves_end: bool) -> tuple[str, list[str]]:
-    """The title, and what one has to know to read the curves."""
+    """The title, and notes on how to read the curves."""
     descriptions = [result.description for result in results]
     networks = _each_once([description.network for description in descriptions], "networks")
     problems = _each_once([f"{d.data}, {count(d.rows, 'row')}" for d in descriptions], "problems")
@@ -129,14 +130,12 @@ def _caption(results: Sequence[RunResult], note: str, *, curves_end: bool) -> tu
         rate = f", batches of {results[0].series.batch_size:,}"
     losses = _each_once([description.loss_name for description in descriptions], "losses")
     notes = [f"loss: {losses}"]
-    seeds = [len(result.lanes) // len(result.series.lrs) for result in results]
+    seeds = [result.seeds for result in results]
     if max(seeds) > 1:
-        # Functions at several learning rates are drawn without their bands.
+        # Fitted functions at several learning rates are drawn without bands.
         banded = has_bands(results) and (curves_end or len(rates) == 1)
         band = f", band {BAND[0]}th to {BAND[1]}th percentile" if banded else ""
         notes.append(f"median of {span(seeds)} seeds{band}")
-        faint = " update's band faint" if banded else " update's median faint"
-        note = note.replace(" update faint", faint)
     if note:
         notes.append(note)
     if curves_end and any(lane.status == "diverged" for result in results for lane in result.lanes):
@@ -149,13 +148,13 @@ def _caption(results: Sequence[RunResult], note: str, *, curves_end: bool) -> tu
 
 
 def _each_once(texts: Sequence[str], noun: str, shown: int = 3) -> str:
-    """What the results have in common, or each of a few, or how many there are."""
+    """Each distinct text if these are few, otherwise how many there are."""
     found = list(dict.fromkeys(texts))
     return " / ".join(found) if len(found) <= shown else f"{len(found)} {noun}"
 
 
 def _legend(results: Sequence[RunResult]) -> list[Artist]:
-    """A line for each run and, where there are several, for each learning rate."""
+    """One entry per run and, if there are several, one per learning rate."""
     if tells_rates_by_color(results):
         return [
             Line2D([], [], color=look.color, label=f"lr {lr:g}")
@@ -163,19 +162,18 @@ def _legend(results: Sequence[RunResult]) -> list[Artist]:
         ]
     color_of = run_colors([result.series for result in results])
     styles = styles_of(results)
-    # Where each run has a learning rate of its own, that is said with its name.
-    own = len(styles) > 1 and all(len(result.series.lrs) == 1 for result in results)
+    # If each run has only one learning rate, its entry says which.
+    one_each = len(styles) > 1 and all(len(result.series.lrs) == 1 for result in results)
     handles: list[Artist] = [
         Line2D(
             [],
             [],
             color=color_of[result.series.name],
-            label=f"{plain(excerpt(result.series.name))} (B = {result.series.batch_size:,}"
-            + (f", lr {result.series.lrs[0]:g})" if own else ")"),
+            label=_run_label(result, with_rate=one_each),
         )
         for result in results
     ]
-    if len(styles) > 1 and not own:
+    if len(styles) > 1 and not one_each:
         handles += [
             Line2D([], [], color="0.3", linestyle=style, label=f"lr {lr:g}")
             for lr, style in styles.items()
@@ -183,8 +181,14 @@ def _legend(results: Sequence[RunResult]) -> list[Artist]:
     return handles
 
 
+def _run_label(result: RunResult, *, with_rate: bool) -> str:
+    series = result.series
+    rate = f", lr {series.lrs[0]:g}" if with_rate else ""
+    return f"{literal(excerpt(series.name))} (B = {series.batch_size:,}{rate})"
+
+
 def _columns(texts: Sequence[str], width: float) -> int:
-    """How many entries of a legend fit beside each other, in inches."""
+    """How many entries of a legend fit side by side into a width in inches."""
     for columns in range(len(texts), 1, -1):
         longest = [max(map(len, texts[k::columns])) for k in range(columns)]
         if sum(LINE_INCHES + LETTER_INCHES * letters for letters in longest) <= width:
@@ -193,10 +197,10 @@ def _columns(texts: Sequence[str], width: float) -> int:
 
 
 def _wrapped(text: str, width: int) -> list[str]:
-    """The lines of a caption: names from a file may be longer than any picture is high."""
-    return textwrap.wrap(text, width, max_lines=MOST_LINES, placeholder=" …")
+    """The lines of a caption, cut off where names from a file make it too long."""
+    return textwrap.wrap(text, width, max_lines=MAX_LINES, placeholder=" …")
 
 
-def plain(text: str) -> str:
-    """Text as it stands: to matplotlib, dollars would begin a formula."""
+def literal(text: str) -> str:
+    """Text for matplotlib, to which a dollar would begin a formula."""
     return text.replace("$", r"\$")

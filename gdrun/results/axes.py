@@ -1,4 +1,4 @@
-"""What training costs, as axes: epochs, updates, samples or seconds; and medians against them."""
+"""The costs of training that curves are drawn against, and the median curve of several seeds."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -6,38 +6,61 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Literal, get_args
 
+from gdrun.results.lanes import lanes_by_rate
 from gdrun.results.run import RunResult
 from gdrun.text import duration
 
-Cost = Literal["epoch", "updates", "samples", "seconds"]
+Cost = Literal["epoch", "updates", "samples", "seconds"]  # columns of `epochs.csv`
 COSTS: tuple[Cost, ...] = get_args(Cost)
-# A loss this many times that of the untrained network isn't drawn: the training diverges.
-EXPLODED = 100
+# Curves end above this multiple of the untrained network's loss: their training diverges.
+DIVERGENCE_FACTOR = 100
 
 
 @dataclass(frozen=True)
 class Axis:
-    """How an axis is called, and how its numbers are shown."""
+    """What an axis is called, and how its numbers are written.
 
+    Attributes:
+        quantity: what is counted, as a sentence names it: "against updates".
+        title: beside the axis.
+        show: a number with its unit, as text.
+        unit: of the bare numbers, if they need one.
+    """
+
+    quantity: str
     title: str
     show: Callable[[float], str]
+    unit: str = ""
+
+    @property
+    def title_with_unit(self) -> str:
+        """The title where the numbers are written without their unit."""
+        return f"{self.title} ({self.unit})" if self.unit else self.title
+
+
+def _counted(value: float) -> str:
+    return f"{value:,.0f}"
+
+
+def _timed(value: float) -> str:
+    return duration(value) if value else "0 s"
 
 
 AXES: dict[Cost, Axis] = {
-    "epoch": Axis("epoch", lambda x: f"{x:,.0f}"),
-    "updates": Axis("updates", lambda x: f"{x:,.0f}"),
-    "samples": Axis("samples seen", lambda x: f"{x:,.0f}"),
-    "seconds": Axis("training time", lambda x: duration(x) if x else "0 s"),
+    "epoch": Axis("epochs", "epoch", _counted),
+    "updates": Axis("updates", "updates", _counted),
+    "samples": Axis("samples", "samples seen", _counted),
+    "seconds": Axis("training time", "training time", _timed, unit="s"),
 }
 
 
 def ceiling_of(results: Sequence[RunResult]) -> float:
     """The loss above which a curve counts as diverging and ends, lest it flatten all others.
 
-    Infinite where no lane ends below it: then the explosion is all there is to see.
+    Infinite where no lane ends below it: then the divergence is all there is to see.
     """
     lanes = [history for result in results for history in result.histories]
-    ceiling = EXPLODED * max(lane.epochs["train_loss"][0] for lane in lanes)
+    ceiling = DIVERGENCE_FACTOR * max(lane.epochs["train_loss"][0] for lane in lanes)
     lowest = min(lane.epochs["train_loss"][lane.last_evaluated()] for lane in lanes)
     return ceiling if lowest < ceiling else math.inf
 
@@ -49,11 +72,7 @@ def median_curve(
 
     Only of epochs that were evaluated; infinite once half of the lanes have diverged.
     """
-    tables = [
-        history.epochs
-        for history, lane in zip(result.histories, result.lanes, strict=True)
-        if lane.lr == lr
-    ]
+    tables = [result.histories[k].epochs for k in lanes_by_rate(result.lanes)[lr]]
     longest = max(tables, key=lambda table: len(table["epoch"]))
     x, y = [], []
     for row, known in enumerate(longest["train_loss"]):

@@ -1,4 +1,4 @@
-"""What a run came to: the outcome of each lane, and the table that compares runs.
+"""The result of a run: what was trained on what, how each lane ended, and how the whole did.
 
 Everything here is plain Python, so that results can be shown, saved and compared without torch.
 """
@@ -12,11 +12,13 @@ from pathlib import Path
 from gdrun.results.events import Series, Status
 from gdrun.results.history import History, epoch_table, step_table
 
-# Of `run.json` and of what `--json` prints; grows when a key changes its meaning.
+# Of `run.json` and of what `--json` prints; it grows when a key changes its meaning.
 SCHEMA_VERSION = 1
 
+# Said of lanes that diverged at the start.
+INFINITE_AT_START = "the loss is infinite before training: scale the data, or set data.standardize"
 
-# The losses in words: as they come, and of a standardised target.
+# Each loss in words: in the units of the data, and for a standardised target.
 LOSS_NAMES = {
     "mse": ("MSE", "MSE ÷ variance of {target}; 1 = predicting the mean"),
     "half_mse": ("half MSE", "half MSE ÷ variance of {target}; 0.5 = predicting the mean"),
@@ -27,7 +29,7 @@ LOSS_NAMES = {
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """What is trained on what, in the words of captions, headers and logs."""
+    """What is trained on what, as captions, headers and logs say it."""
 
     network: str
     parameters: int
@@ -42,17 +44,17 @@ class Description:
 
     @property
     def loss_name(self) -> str:
-        """The loss in words, with its unit where the target was scaled."""
+        """The loss in words, with its unit where the target was standardised."""
         return LOSS_NAMES[self.loss][self.standardized].format(target=self.target)
 
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """The fitted functions of one feature, in original units, with the data they were fitted to.
+    """The fitted functions of one feature, with their data; all in the units of the data.
 
     Attributes:
-        x, y: the training rows; `x_val`, `y_val` the validation rows.
-        grid: where the functions are drawn.
+        x, y: feature and target of the training rows; `x_val`, `y_val` of the validation rows.
+        grid: values of the feature at which the functions are drawn.
         curves: for each lane, the network's output on the grid.
     """
 
@@ -68,8 +70,8 @@ class Fit:
 class LaneResult:
     """How one lane ended. Losses that are missing or not finite are None.
 
-    A lane that diverged counts up to `diverged_at`, the update that showed it (0: the untrained
-    loss).
+    The numbers of a lane that diverged are those up to `diverged_at`, the update whose loss was not
+    finite (0: the untrained loss).
     """
 
     lr: float
@@ -87,7 +89,7 @@ class LaneResult:
 
 @dataclass(frozen=True)
 class RunResult:
-    """How one run ended, with everything that it recorded.
+    """How one run ended, with all that it recorded.
 
     Attributes:
         series: method, batch size and lanes.
@@ -95,7 +97,7 @@ class RunResult:
         description: what was trained on what.
         histories: the records of each lane, as columns.
         lanes: how each lane ended.
-        fit: the fitted functions, for one feature.
+        fit: the fitted functions, if there is one feature.
         directory: where the run was written, if it was.
     """
 
@@ -106,6 +108,11 @@ class RunResult:
     lanes: tuple[LaneResult, ...]
     fit: Fit | None
     directory: Path | None
+
+    @property
+    def seeds(self) -> int:
+        """The number of seeds at each learning rate."""
+        return len(self.lanes) // len(self.series.lrs)
 
     @property
     def epochs(self) -> dict[str, list[float | str]]:
@@ -120,7 +127,7 @@ class RunResult:
 
 @dataclass(frozen=True)
 class Failure:
-    """That a run of a group broke, by its name; the others went on."""
+    """A run of a group that failed, by name; the other runs continue."""
 
     name: str
     problems: tuple[str, ...]
@@ -128,7 +135,7 @@ class Failure:
 
     @property
     def lines(self) -> list[str]:
-        """What went wrong, with the run that it happened to."""
+        """What went wrong, one line per problem, each with the name of the run."""
         return [f"{self.name}: {problem}" for problem in self.problems]
 
 
@@ -142,15 +149,22 @@ def lane_result(
     seconds: float,
     stopped_at: tuple[float, float] | None,
 ) -> LaneResult:
-    """Sum up one lane, which took so many updates and samples until it ended or diverged.
+    """The result of one lane, from its records.
 
-    Where it was stopped on the way, `stopped_at` are the train and validation loss (or NaN) of the
-    weights that stand; they come after what the history holds.
+    Args:
+        history: its records.
+        status: how it ended.
+        diverged_at: the update whose loss was not finite, if one was.
+        updates: how many it took until it ended or diverged.
+        samples: likewise.
+        seconds: likewise.
+        stopped_at: of a lane that was stopped, the train and validation loss (or NaN) of its last
+            weights, which the history does not hold.
     """
     epochs = history.epochs
     if stopped_at:
         train_loss, val_loss = stopped_at
-    else:  # the last that were evaluated
+    else:
         at = history.last_evaluated()
         train_loss, val_loss = epochs["train_loss"][at], epochs["val_loss"][at]
     seen = chain(epochs["train_loss"], [train_loss])
@@ -170,7 +184,7 @@ def lane_result(
 
 
 def overall_status(statuses: Iterable[Status]) -> Status:
-    """The status of a whole from those of its parts: diverged only if all are."""
+    """The status of a whole, given those of its parts: diverged only if all parts are."""
     found = set(statuses)
     for status in ("failed", "interrupted", "running", "done"):
         if status in found:
@@ -181,7 +195,7 @@ def overall_status(statuses: Iterable[Status]) -> Status:
 def group_status(
     results: Sequence[RunResult], planned: int, failures: Sequence[Failure] = ()
 ) -> Status:
-    """The status of a group of so many runs: interrupted as long as some haven't ended."""
+    """The status of a group of `planned` runs: interrupted as long as some have no result."""
     if failures:
         return "failed"
     if len(results) < planned:
@@ -190,10 +204,10 @@ def group_status(
 
 
 def or_inf(value: float | None) -> float:
-    """The same number; infinite if it is missing."""
+    """The number, or infinity if it is missing."""
     return math.inf if value is None else value
 
 
 def finite(value: float) -> float | None:
-    """The same number; None if it isn't finite."""
+    """The number, or None if it isn't finite."""
     return value if math.isfinite(value) else None

@@ -10,8 +10,8 @@ from typing import Any
 from gdrun.config.identity import flatten
 from gdrun.config.schema import DATA_SOURCES, PlotConfig, RunConfig, SweepConfig
 from gdrun.errors import GdrunError, OutputError
-from gdrun.results.compare import medians
 from gdrun.results.history import KEPT_ROWS
+from gdrun.results.lanes import medians
 from gdrun.results.run import LaneResult, finite
 from gdrun.storage.locate import run_directories
 from gdrun.storage.reader import read_result

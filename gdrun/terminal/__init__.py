@@ -1,5 +1,5 @@
-"""What a person reads on a terminal: live view, tables, paragraphs, charts.
+"""What a person reads on a terminal: live view, tables, paragraphs, charts; and the same as JSON.
 
-Renders values of `gdrun.results` and `gdrun.analysis` with Rich. It trains nothing, draws no
-pictures and imports no PyTorch.
+Shows values of `gdrun.results` and `gdrun.analysis` with Rich. It trains nothing, draws no pictures
+and imports no PyTorch.
 """

@@ -17,16 +17,16 @@ from rich.text import Text
 from gdrun.text import number, visible
 
 HEIGHT = 12  # lines of the curves
-NARROWEST = 8  # columns of the curves
-# The bit of a braille character for each of its dots, four rows of two.
+MIN_COLUMNS = 8  # of the curves
+# The bit of each dot in the code of a braille character: four rows of two.
 BITS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))
 BRAILLE = 0x2800
-MARKS = "*o+x#@%&$="  # where braille, or colour, can't tell curves apart
+MARKS = "*o+x#@%&$="  # these tell curves apart without braille or colours
 
 
 @dataclass(frozen=True)
 class Curve:
-    """A curve: finite values are drawn; where the first isn't, it leaves at the top."""
+    """A curve; at its first value that isn't finite it ends with a cross at the top."""
 
     label: str
     color: str
@@ -36,7 +36,7 @@ class Curve:
 
 @dataclass
 class _Canvas:
-    """Dots, two across and four down a character; the curve drawn last colours a character."""
+    """Dots, two across and four down per character; it has the colour of the curve drawn last."""
 
     columns: int
     rows: int
@@ -58,6 +58,25 @@ class _Canvas:
             self.dot(across, round(start[1] + part * (end[1] - start[1])), curve)
 
 
+@dataclass(frozen=True)
+class _Scale:
+    """The ranges of a chart: x as it is, y in powers of ten."""
+
+    first: float
+    last: float
+    low: float
+    high: float
+
+    def dot_of(self, x: float, y: float, columns: int) -> tuple[int, int | None]:
+        """The dot of a point, across and down; without a place down if it isn't finite."""
+        right = (x - self.first) / (self.last - self.first) if self.last > self.first else 0.5
+        across = round(right * (2 * columns - 1))
+        if not y < math.inf:
+            return across, None
+        height = (math.log10(y) - self.low) / (self.high - self.low) if y > 0 else 0.0
+        return across, round((1 - height) * (4 * HEIGHT - 1))
+
+
 def chart(
     curves: Sequence[Curve],
     title: str,
@@ -77,92 +96,87 @@ def chart(
         encoding: what the terminal can show; without braille in it, plain characters are drawn.
         colored: whether colours tell curves apart; otherwise characters do.
     """
-    values = [y for curve in curves for y in curve.y if 0 < y < math.inf]
-    across = [x for curve in curves for x in curve.x]
-    if not values or not across:
+    scale = _scale_of(curves)
+    if scale is None:
         return
     fancy = _can_show("⣿┤└─×", encoding)
     marks = None if fancy and (colored or len(curves) == 1) else MARKS
-    low, high = math.log10(min(values)), math.log10(max(values))
-    if high - low < 1e-3:  # a flat curve lies in the middle
-        low, high = low - 0.15, high + 0.15
-    ticks = dict(_ticks(low, high))
+    ticks = dict(_ticks(scale.low, scale.high))
     margin = max(map(len, ticks.values()))
-    columns = max(NARROWEST, width - margin - 2)
-    canvas = _Canvas(columns, HEIGHT)
-    first, last = min(across), max(across)
-    crosses: dict[int, int] = {}
-
-    def place(x: float, y: float) -> tuple[int, int]:
-        right = (x - first) / (last - first) if last > first else 0.5
-        height = (math.log10(y) - low) / (high - low) if y > 0 else 0.0
-        return round(right * (2 * columns - 1)), round((1 - height) * (4 * HEIGHT - 1))
-
+    columns = max(MIN_COLUMNS, width - margin - 2)
+    canvas, crosses = _Canvas(columns, HEIGHT), {}
     for k, curve in enumerate(curves):
-        left = _draw(
-            canvas,
-            k,
-            [
-                place(x, y) if y < math.inf else (place(x, 1)[0], None)
-                for x, y in zip(curve.x, curve.y, strict=True)
-            ],
-        )
+        points = zip(curve.x, curve.y, strict=True)
+        left = _draw(canvas, k, [scale.dot_of(x, y, columns) for x, y in points])
         if left is not None:
             crosses[left // 2] = k
-    axis = "┤│└─" if fancy else "+|+-"
+    tick, side, corner, bottom = "┤│└─" if fancy else "+|+-"
     for row in range(HEIGHT):
-        side = f"{ticks.get(row, ''):>{margin}} {axis[0 if row in ticks else 1]}"
-        line = Text.assemble((side, "dim"))
+        line = Text.assemble(
+            (f"{ticks.get(row, ''):>{margin}} {tick if row in ticks else side}", "dim")
+        )
         for column in range(columns):
-            cell = (row, column)
             if row == 0 and column in crosses:
-                mark, style = "×" if fancy else "X", f"bold {curves[crosses[column]].color}"
-            elif cell in canvas.dots:
-                owner = canvas.owner[cell]
-                mark = marks[owner % len(marks)] if marks else chr(BRAILLE + canvas.dots[cell])
-                style = curves[owner].color
+                color = curves[crosses[column]].color
+                line.append("×" if fancy else "X", f"bold {color}")
+            elif (row, column) in canvas.dots:
+                owner = canvas.owner[row, column]
+                dots = chr(BRAILLE + canvas.dots[row, column])
+                line.append(marks[owner % len(marks)] if marks else dots, curves[owner].color)
             else:
-                mark, style = " ", ""
-            line.append(mark, style)
+                line.append(" ")
         line.rstrip()
         yield line
-    yield Text(f"{'':>{margin}} {axis[2]}{axis[3] * columns}", "dim")
-    start, end = show_x(first), show_x(last) if last > first else ""
+    yield Text(f"{'':>{margin}} {corner}{bottom * columns}", "dim")
+    start = show_x(scale.first)
+    end = show_x(scale.last) if scale.last > scale.first else ""
     room = max(1, columns - len(start) - len(end))
     yield Text(f"{'':>{margin}}  {start}{title:^{room}}{end}", "dim")
     yield from _legend(curves, "━━" if fancy else "--", marks, margin + 2, width)
 
 
+def _scale_of(curves: Sequence[Curve]) -> _Scale | None:
+    """The scale on which all positive, finite values have room; None if there are none."""
+    x = [value for curve in curves for value in curve.x]
+    y = [value for curve in curves for value in curve.y if 0 < value < math.inf]
+    if not x or not y:
+        return None
+    low, high = math.log10(min(y)), math.log10(max(y))
+    if high - low < 1e-3:  # a flat curve lies in the middle
+        low, high = low - 0.15, high + 0.15
+    return _Scale(min(x), max(x), low, high)
+
+
 def _draw(canvas: _Canvas, number: int, points: Iterable[tuple[int, int | None]]) -> int | None:
-    """Draw a curve through dots; where it leaves, if it does: the column of its first None."""
+    """Draw a curve through dots, and return the column of its first point without a place down."""
     before: tuple[int, int] | None = None
-    seen: list[int] = []  # the rows in the column of the dot before: lowest and highest suffice
-    leaves = None
-    last, alone = None, True
+    drawn_rows: list[int] = []  # lowest and highest of the lines that end in the same column
+    ends_at = None
+    last, is_single = None, True
     for across, down in points:
         if down is None:
-            leaves = across if leaves is None else leaves
+            ends_at = across if ends_at is None else ends_at
             before = None
             continue
         if before is None:
             canvas.dot(across, down, number)
-        elif before[0] != across or not seen:
+        elif before[0] != across or not drawn_rows:
             canvas.line(before, (across, down), number)
-            seen = [down]
-        elif not min(seen) <= down <= max(seen):
+            drawn_rows = [down]
+        elif not min(drawn_rows) <= down <= max(drawn_rows):
             canvas.line(before, (across, down), number)
-            seen = [min(down, *seen), max(down, *seen)]
-        alone &= last is None
+            drawn_rows = [min(down, *drawn_rows), max(down, *drawn_rows)]
+        is_single &= last is None
         before = last = (across, down)
-    if last is not None and alone:  # a single dot is easily overlooked
+    if last is not None and is_single:  # a single dot is easily overlooked
         across, down = last
         for right, below in ((1, 0), (0, 1), (1, 1)):
             canvas.dot(across + right, down + below, number)
-    return leaves
+    return ends_at
 
 
 def _ticks(low: float, high: float) -> Iterator[tuple[int, str]]:
-    """Lines of a chart and the numbers that stand there, for powers of ten or, of few, between."""
+    """The rows of a chart that have a number: powers of ten or, if these are few, steps between."""
     decades = range(math.floor(low), math.ceil(high) + 1)
     for steps in ((1,), (1, 3), (1, 2, 5), (1, 1.5, 2, 3, 4, 5, 6, 8)):
         values = [step * 10.0**decade for decade in decades for step in steps]
@@ -183,7 +197,7 @@ def _ticks(low: float, high: float) -> Iterator[tuple[int, str]]:
 def _legend(
     curves: Sequence[Curve], dash: str, marks: str | None, indent: int, width: int
 ) -> Iterator[Text]:
-    """The names of the curves in their colours, as many a line as there is room for."""
+    """The names of the curves in their colours, as many per line as there is room for."""
     line = Text(" " * indent)
     for k, curve in enumerate(curves):
         sign = marks[k % len(marks)] * 2 if marks else dash

@@ -1,4 +1,4 @@
-"""Where output goes, which may be gone: `head` has seen enough, the terminal was closed."""
+"""stdout and stderr, whose reader may leave early: `head` has read enough, a terminal is closed."""
 
 import os
 import sys
@@ -12,11 +12,11 @@ from rich.text import Text
 from gdrun.text import visible
 
 
-class _Outlet:
-    """A standard stream as it is now; what can't be written to it is dropped.
+class _Stream:
+    """A standard stream, looked up at each use; once its reader has left, output is dropped.
 
-    Of stdout that is so for a reader that left; stderr, which tells of progress, may fail in any
-    way without a run being any the worse for it.
+    Any other failure of stdout is an error. stderr only shows progress, so a run continues however
+    it fails.
     """
 
     def __init__(self, name: str) -> None:
@@ -26,7 +26,7 @@ class _Outlet:
     @property
     def _stream(self) -> TextIO | None:
         stream = getattr(sys, self._name)  # None where it was closed before
-        # While a live view is shown, Rich puts a proxy there that writes to a console.
+        # While a live view is shown, Rich replaces it by a proxy that writes to a console.
         real: TextIO | None = getattr(stream, "rich_proxied_file", stream)
         return real
 
@@ -46,11 +46,11 @@ class _Outlet:
 
     def _drop(self, error: OSError) -> None:
         self._gone = True
-        # What is buffered still is written when Python ends; it goes nowhere then.
+        # Python writes what is still buffered when it ends; then it goes nowhere.
         with suppress(OSError, ValueError):
-            nowhere = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nowhere, self.fileno())
-            os.close(nowhere)
+            null = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(null, self.fileno())
+            os.close(null)
         if self._name == "stdout" and not isinstance(error, BrokenPipeError):
             raise error
 
@@ -69,17 +69,17 @@ class _Outlet:
         return getattr(self._stream, "encoding", None) or "utf-8"
 
 
-_STDOUT, _STDERR = _Outlet("stdout"), _Outlet("stderr")
+_STDOUT, _STDERR = _Stream("stdout"), _Stream("stderr")
 
 
 def console(*, stderr: bool = False, **options: Any) -> Console:
-    """A console as gdrun writes to; a run goes on when its reader is gone."""
-    outlet: Any = _STDERR if stderr else _STDOUT
-    return Console(file=outlet, highlight=False, **options)
+    """A console on stdout or stderr; a run continues when the reader has left."""
+    stream: Any = _STDERR if stderr else _STDOUT
+    return Console(file=stream, highlight=False, **options)
 
 
 def table_console() -> Console:
-    """The console of stdout for tables, which in a file or a pipe needn't be narrow."""
+    """The console on stdout for tables, which are wide in a file or a pipe."""
     out = console()
     if not out.is_terminal:
         out.width = max(out.width, 120)
@@ -87,17 +87,17 @@ def table_console() -> Console:
 
 
 def write(text: str) -> None:
-    """Write to stdout as it is, for programs.
+    """Write text to stdout unchanged.
 
     Raises:
-        OSError: it can't be written, though somebody reads it.
+        OSError: it can't be written, though there is a reader.
     """
     _STDOUT.write(text)
     _STDOUT.flush()
 
 
 def complain(problems: Iterable[str], hints: Iterable[str]) -> None:
-    """Say on stderr what went wrong, and what to do about it."""
+    """Print on stderr what went wrong, and what to do about it."""
     messages = console(stderr=True, soft_wrap=True)
     for kind, style, lines in (("error", "bold red", problems), ("hint", "bold cyan", hints)):
         for line in lines:
@@ -105,10 +105,10 @@ def complain(problems: Iterable[str], hints: Iterable[str]) -> None:
 
 
 def close() -> None:
-    """Write what is still buffered, so that Python finds nothing to complain of at its end.
+    """Write what is still buffered, so that Python doesn't fail to when it ends.
 
     Raises:
-        OSError: stdout can't be written, though somebody reads it.
+        OSError: stdout can't be written, though there is a reader.
     """
     _STDERR.flush()
     _STDOUT.flush()

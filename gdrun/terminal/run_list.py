@@ -1,4 +1,4 @@
-"""The list of runs as lines of a terminal, which lose columns where it is narrow, never digits."""
+"""The list of runs on a terminal; a narrow one loses columns, never digits."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -8,6 +8,7 @@ from rich.text import Text
 
 from gdrun.storage.listing import BROKEN, Entry
 from gdrun.storage.where import Value
+from gdrun.terminal.fitting import columns_that_fit
 from gdrun.text import duration, number, visible
 
 STATUS_STYLES = {
@@ -19,74 +20,17 @@ STATUS_STYLES = {
     BROKEN: "bold red",
 }
 GAP = "  "
-# Columns in the order in which a narrow terminal goes without them.
+# A narrow terminal drops these columns, the first one first.
 EXPENDABLE = ("seeds", "seconds", "updates", "started", "command", "lr", "batch_size", "val_loss")
-SHOWN = 3  # values of a key; of more, the first and the last
-
-
-@dataclass(frozen=True)
-class _Column:
-    title: str
-    show: Callable[[Sequence[Value]], str]
-    right: bool = True
-
-
-COLUMNS = {
-    "name": _Column("name", lambda values: visible(str(values[0])), right=False),
-    "command": _Column("command", lambda values: _text(values), right=False),
-    "status": _Column("status", lambda values: _text(values), right=False),
-    "started": _Column("started", lambda values: _text(values)[:16], right=False),
-    "batch_size": _Column("batch", lambda values: _span(values, lambda size: f"{size:,}")),
-    "lr": _Column("lr", lambda values: _span(values, lambda lr: f"{lr:g}")),
-    "seeds": _Column("seeds", lambda values: _count(values)),
-    "train_loss": _Column("train loss", lambda values: _loss(values)),
-    "val_loss": _Column("val. loss", lambda values: _loss(values)),
-    "updates": _Column("updates", lambda values: _count(values)),
-    "seconds": _Column("time", lambda values: _seconds(values)),
-}
-
-
-def table_lines(entries: Sequence[Entry], width: int | None) -> Iterator[Text]:
-    """A header, and a line an entry; without a width, all columns."""
-    cells = {
-        key: [column.title, *(column.show(entry.facts.get(key, ())) for entry in entries)]
-        for key, column in COLUMNS.items()
-    }
-    if all(not entry.facts.get("val_loss") for entry in entries):
-        del cells["val_loss"]
-    widths = {key: max(map(cell_len, column)) for key, column in cells.items()}
-    for key in EXPENDABLE:
-        if width is None or sum(widths.values()) + len(GAP) * (len(widths) - 1) <= width:
-            break
-        widths.pop(key, None)
-    for row in range(len(entries) + 1):
-        line = Text(no_wrap=True, overflow="ellipsis", style="" if row else "bold")
-        for k, key in enumerate(widths):
-            cell = cells[key][row]
-            padding = " " * (widths[key] - cell_len(cell))
-            right = COLUMNS[key].right
-            line.append((GAP if k else "") + (padding if right else ""))
-            line.append(cell, _style(key, cell) if row else "")
-            line.append("" if right else padding)
-        line.rstrip()
-        yield line
-
-
-def _style(key: str, cell: str) -> str:
-    if key == "status":
-        return STATUS_STYLES.get(cell, "")
-    return "bold" if key == "name" else "dim" if key == "started" else ""
+MAX_VALUES = 3  # shown of a key with several values; of more, only the first and the last
 
 
 def _text(values: Sequence[Value]) -> str:
     return visible(str(values[0])) if values else ""
 
 
-def _span(values: Sequence[Value], show: Callable[[Value], str]) -> str:
-    """A few values, or the first and the last of them."""
-    if len(values) <= SHOWN:
-        return ", ".join(map(show, values))
-    return f"{show(values[0])} … {show(values[-1])}"
+def _minute(values: Sequence[Value]) -> str:
+    return _text(values)[: len("2026-01-01 12:00")]
 
 
 def _loss(values: Sequence[Value]) -> str:
@@ -99,3 +43,74 @@ def _count(values: Sequence[Value]) -> str:
 
 def _seconds(values: Sequence[Value]) -> str:
     return duration(float(values[0])) if values else "–"
+
+
+def _batch_sizes(values: Sequence[Value]) -> str:
+    return _several([f"{size:,}" for size in values])
+
+
+def _rates(values: Sequence[Value]) -> str:
+    return _several([f"{lr:g}" for lr in values])
+
+
+def _several(texts: Sequence[str]) -> str:
+    return ", ".join(texts) if len(texts) <= MAX_VALUES else f"{texts[0]} … {texts[-1]}"
+
+
+@dataclass(frozen=True)
+class _Column:
+    title: str
+    show: Callable[[Sequence[Value]], str]
+    align_right: bool = True
+
+
+COLUMNS = {
+    "name": _Column("name", _text, align_right=False),
+    "command": _Column("command", _text, align_right=False),
+    "status": _Column("status", _text, align_right=False),
+    "started": _Column("started", _minute, align_right=False),
+    "batch_size": _Column("batch", _batch_sizes),
+    "lr": _Column("lr", _rates),
+    "seeds": _Column("seeds", _count),
+    "train_loss": _Column("train loss", _loss),
+    "val_loss": _Column("val. loss", _loss),
+    "updates": _Column("updates", _count),
+    "seconds": _Column("time", _seconds),
+}
+
+
+def table_lines(entries: Sequence[Entry], width: int | None) -> Iterator[Text]:
+    """A header, and one line per entry; without a width, all columns.
+
+    Lines of text, since a table of Rich takes long to lay out a thousand runs.
+    """
+    cells = {
+        key: [column.title, *(column.show(entry.facts.get(key, ())) for entry in entries)]
+        for key, column in COLUMNS.items()
+    }
+    if all(not entry.facts.get("val_loss") for entry in entries):
+        del cells["val_loss"]
+    widths = {key: max(map(cell_len, column)) for key, column in cells.items()}
+
+    def fit(keys: Sequence[str]) -> bool:
+        needed = sum(widths[key] for key in keys) + len(GAP) * (len(keys) - 1)
+        return width is None or needed <= width
+
+    keys = columns_that_fit(widths, EXPENDABLE, fit)
+    for row in range(len(entries) + 1):
+        line = Text(no_wrap=True, overflow="ellipsis", style="" if row else "bold")
+        for column, key in enumerate(keys):
+            cell = cells[key][row]
+            padding = " " * (widths[key] - cell_len(cell))
+            before, after = (padding, "") if COLUMNS[key].align_right else ("", padding)
+            line.append((GAP if column else "") + before)
+            line.append(cell, _style(key, cell) if row else "")
+            line.append(after)
+        line.rstrip()
+        yield line
+
+
+def _style(key: str, cell: str) -> str:
+    if key == "status":
+        return STATUS_STYLES.get(cell, "")
+    return {"name": "bold", "started": "dim"}.get(key, "")

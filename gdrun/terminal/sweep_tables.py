@@ -1,9 +1,8 @@
-"""The answer of a sweep on a terminal: the grid of losses, a line a batch size, and a paragraph."""
+"""The result of a sweep on a terminal: the grid of losses, one row per batch size, the advice."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console, RenderableType
 from rich.table import Table
@@ -11,95 +10,80 @@ from rich.text import Text
 
 from gdrun.analysis.advice import advice, command
 from gdrun.analysis.cautions import cautions
-from gdrun.analysis.sweep_result import Cell, Cost, SweepResult
+from gdrun.analysis.sweep_result import SweepResult
+from gdrun.analysis.trials import Cell, TargetCost
 from gdrun.results.colors import run_colors
 from gdrun.results.events import Series
-from gdrun.terminal.tables import OneLine, fits, fitting_table
+from gdrun.results.lanes import BAND, MIN_BAND_SEEDS
+from gdrun.terminal.fitting import OneLine, fits, fitting_table
 from gdrun.text import duration, number, visible
 
-MOST_LINES = 40  # of the grid; the picture shows it, too
-# Columns in the order in which a narrow terminal goes without them.
-EXPENDABLE = ("diverged", "val_loss", "samples", "train_loss", "seconds")
+MAX_GRID_ROWS = 40  # a larger grid is shown by the picture alone
+# A narrow terminal drops these columns, the first one first.
+EXPENDABLE = ("missed", "val_loss", "samples", "train_loss", "seconds")
 
 
-def sweep_report(
-    answer: SweepResult, directory: Path, console: Console
-) -> Iterable[RenderableType]:
-    """What to print of a sweep that was trained in a directory, with `crop=False`."""
-    grid = grid_table(answer)
-    if fits(grid, console) and len(answer.lrs) <= MOST_LINES:
+def sweep_report(sweep: SweepResult, directory: Path, console: Console) -> Iterable[RenderableType]:
+    """What to print of a sweep, of which the runs are in a directory, with `crop=False`."""
+    grid = grid_table(sweep)
+    if fits(grid, console) and len(sweep.lrs) <= MAX_GRID_ROWS:
         yield ""
-        yield Text(_grid_title(answer), style="bold")
+        yield Text(_grid_title(sweep), style="bold")
         yield grid
     yield ""
-    yield batch_table(answer, console)
-    yield from (Text(note, style="dim") for note in _notes(answer))
+    yield batch_table(sweep, console)
+    yield from (Text(note, style="dim") for note in _notes(sweep))
     yield ""
-    yield Text(visible(advice(answer)))
-    line = command(answer, directory)
+    yield Text(visible(advice(sweep)))
+    line = command(sweep, directory)
     if line:
         yield _command(line)
-    for caution in cautions(answer, directory):
-        text, _, helps = caution.partition("\n")
+    for caution in cautions(sweep, directory):
+        text, _, helpful_command = caution.partition("\n")
         yield Text(f"note: {visible(text)}", style="yellow")
-        if helps:
-            yield _command(helps.strip())
+        if helpful_command:
+            yield _command(helpful_command.strip())
     yield ""
 
 
-def sweep_result_as_json(answer: SweepResult, directory: Path) -> Mapping[str, Any]:
-    """The answer for programs, with what it says in words."""
-    return {
-        **answer.summary(),
-        "advice": advice(answer),
-        "command": command(answer, directory),
-        "cautions": list(cautions(answer, directory)),
-    }
+def grid_table(sweep: SweepResult) -> Table:
+    """The final loss of each pair: one column per batch size, one row per learning rate.
 
-
-def grid_table(answer: SweepResult) -> Table:
-    """The final loss of each pair: a column a batch size, a line a learning rate, high ones on top.
-
-    It is the validation loss where there is one.
+    It is the validation loss where there is one. High learning rates are on top.
     """
     table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="bold")
     table.add_column("lr \\ batch", no_wrap=True)
-    for size in answer.batch_sizes:
+    for size in sweep.batch_sizes:
         table.add_column(f"{size:,} ", justify="right", no_wrap=True)
-    best = answer.best_validated or answer.best
-    cells = {(cell.batch_size, cell.lr): cell for cell in answer.cells}
-    for lr in reversed(answer.lrs):
-        found = [cells.get((size, lr)) for size in answer.batch_sizes]
-        table.add_row(f"{lr:g}", *(_loss(answer, cell, best) for cell in found))
+    best = sweep.best_validated or sweep.best
+    cells = {(cell.batch_size, cell.lr): cell for cell in sweep.cells}
+    for lr in reversed(sweep.lrs):
+        found = [cells.get((size, lr)) for size in sweep.batch_sizes]
+        table.add_row(f"{lr:g}", *(_loss(sweep, cell, best) for cell in found))
     return table
 
 
-def batch_table(answer: SweepResult, console: Console) -> Table:
-    """A line a batch size, each at the learning rate that comes to the target first.
-
-    Columns are left out, rather than numbers cut, where the console is too narrow.
-    """
-    cells = answer.best_of_batch
+def batch_table(sweep: SweepResult, console: Console) -> Table:
+    """One row per batch size, each at the learning rate that reaches the target first."""
+    cells = sweep.best_of_batch
     columns = {
         "lr": ("best\nlr", [_rate(cell) for cell in cells]),
         "train_loss": ("train\nloss", [_number(cell.train_loss) for cell in cells]),
         "val_loss": ("val.\nloss", [_number(cell.val_loss) for cell in cells]),
         "updates": ("updates\nto target", [_cost(cell, "updates") for cell in cells]),
         "samples": ("samples\nto target", [_cost(cell, "samples") for cell in cells]),
-        "seconds": ("time to\ntarget", [_seconds(answer, cell) for cell in cells]),
-        "diverged": ("seeds\nnot there", [f"{c.missed} of {len(c.trials)}" for c in cells]),
+        "seconds": ("time to\ntarget", [_seconds(sweep, cell) for cell in cells]),
+        "missed": ("missed by\nseeds", [f"{c.missed} of {len(c.trials)}" for c in cells]),
     }
-    if not answer.has_validation:
+    if not sweep.has_validation:
         del columns["val_loss"]
-    if not answer.pace:
+    if not sweep.pace:
         del columns["seconds"]
-    if answer.target is None:
-        columns = {key: columns[key] for key in columns if key.endswith(("lr", "loss"))}
-    sizes = [f"{size:,}{' (full)' * (size == answer.rows)}" for size in answer.batch_sizes]
+    if sweep.target is None:
+        columns = {key: columns[key] for key in columns if key in ("lr", "train_loss", "val_loss")}
     colors = run_colors([Series(c.method, c.batch_size, (), c.run) for c in cells])
     names = [
-        Text(size, style=f"bold {colors[cell.run]}")
-        for size, cell in zip(sizes, cells, strict=True)
+        Text(_size(cell.batch_size, sweep.rows), style=f"bold {colors[cell.run]}") for cell in cells
     ]
     return fitting_table("batch", names, columns, EXPENDABLE, console)
 
@@ -108,34 +92,41 @@ def _command(line: str) -> OneLine:
     return OneLine(Text(f"  {visible(line)}", style="bold"))
 
 
-def _notes(answer: SweepResult) -> Iterable[str]:
-    """What one has to know to read the tables."""
-    if answer.target is not None:
+def _size(batch_size: int, rows: int) -> str:
+    return f"{batch_size:,} (full)" if batch_size == rows else f"{batch_size:,}"
+
+
+def _notes(sweep: SweepResult) -> Iterable[str]:
+    """How to read the tables."""
+    if sweep.target is not None:
         yield (
-            f"target: train loss ≤ {number(answer.target)}, at the best learning rate for "
-            "each batch size"
+            f"target: train loss ≤ {number(sweep.target)}; each batch size is shown at its "
+            "best learning rate"
         )
-    if answer.seeds > 1:
-        spread = ", in brackets the 20th to 80th percentile" if answer.seeds > 2 else ""
-        yield f"numbers are medians of {answer.seeds} seeds{spread}"
-    if answer.pace and answer.target is not None:
-        yield "times are those of one training alone: updates to target × time of an update"
+    if sweep.seeds > 1:
+        spread = ""
+        if sweep.seeds >= MIN_BAND_SEEDS:
+            spread = f", in brackets the {BAND[0]}th to {BAND[1]}th percentile"
+        yield f"numbers are medians of {sweep.seeds} seeds{spread}"
+    if sweep.pace and sweep.target is not None:
+        yield "times are those of one training alone: updates to target × time per update"
 
 
-def _grid_title(answer: SweepResult) -> str:
-    which = "validation" if answer.has_validation else "train"
-    seeds = f", median of {answer.seeds} seeds" if answer.seeds > 1 else ""
+def _grid_title(sweep: SweepResult) -> str:
+    which = "validation" if sweep.has_validation else "train"
+    seeds = f", median of {sweep.seeds} seeds" if sweep.seeds > 1 else ""
     return f"final {which} loss{seeds} (*: the lowest)"
 
 
-def _loss(answer: SweepResult, cell: Cell | None, best: Cell | None) -> Text:
+def _loss(sweep: SweepResult, cell: Cell | None, best: Cell | None) -> Text:
     if cell is None:
         return Text("–", style="dim")
-    loss = cell.val_loss if answer.has_validation else cell.train_loss
+    loss = cell.val_loss if sweep.has_validation else cell.train_loss
     if math.isinf(loss):
         return Text("diverged ", style="red")
-    style = "bold" if cell == best else "red" if cell.diverged else ""
-    return Text(number(loss) + ("*" if cell == best else " "), style=style)
+    if cell == best:
+        return Text(f"{number(loss)}*", style="bold")
+    return Text(f"{number(loss)} ", style="red" if cell.diverged else "")
 
 
 def _rate(cell: Cell) -> str:
@@ -146,8 +137,8 @@ def _number(value: float) -> str:
     return "diverged" if math.isinf(value) else number(value)
 
 
-def _cost(cell: Cell, cost: Cost) -> str:
-    """What it takes to come to the target, with the band over seeds."""
+def _cost(cell: Cell, cost: TargetCost) -> str:
+    """What it takes to reach the target, with the band over seeds."""
     value, band = cell.to_target(cost), cell.band(cost)
     if math.isinf(value):
         return "not reached"
@@ -157,6 +148,6 @@ def _cost(cell: Cell, cost: Cost) -> str:
     return f"{value:,.0f} ({low}–{high})"
 
 
-def _seconds(answer: SweepResult, cell: Cell) -> str:
-    value = answer.seconds_alone(cell)
+def _seconds(sweep: SweepResult, cell: Cell) -> str:
+    value = sweep.seconds_alone(cell)
     return "–" if math.isinf(value) else duration(value)

@@ -30,9 +30,9 @@ def test_the_paragraph_holds_the_numbers_of_the_answer() -> None:
     assert "Fewest updates: 30 (batch 100, lr 0.1); fewest samples: 400 (batch 1, lr 0.1)" in words
     assert "least time: 120 ms for one training alone (batch 10, lr 0.1)" in words
     low, high = map(rounded, answer.critical.interval)
-    assert f"about {rounded(answer.critical.batch_crit)} (95 %: {low} to {high}): by" in words
+    assert f"about {rounded(answer.critical.batch_crit)} (95 %: {low} to {high}). By" in words
     assert words.endswith(
-        "So train with batch 10, lr 0.1, which comes to it first, and ends with a final train "
+        "So train with batch 10, lr 0.1, which reaches the target first and ends with a train "
         "loss of 0.1:"
     )
     few = [*fast(4, 0.1, 20), *fast(100, 0.1, 5), trial(4, 0.2, 0, reached=None)]
@@ -41,17 +41,17 @@ def test_the_paragraph_holds_the_numbers_of_the_answer() -> None:
     assert "was reached by 3 of 4 pairs" in advice(answer_of(few))
     assert "fewest samples: 40 (batch 4, lr 0.2)" in advice(answer_of(few))
     own = typical(target=1.1 * 0.10001)
-    assert "0.11, 1.1 times the lowest (batch 100, lr 0.01), was reached" in advice(own)
+    assert "0.11 (1.1 times the lowest, that of batch 100, lr 0.01), was reached" in advice(own)
 
 
 def test_in_proportion_up_to_all_rows_larger_batches_can_pay_no_more() -> None:
     trials = [t for size in (1, 10, 100) for t in fast(size, 0.1, 40_000 // size)]
-    assert "Up to 100 rows, all there are, larger batches saved" in advice(answer_of(trials))
+    assert "Up to all 100 rows, larger batches saved" in advice(answer_of(trials))
     fewer = [t for size in (1, 5, 50) for t in fast(size, 0.1, 40_000 // size)]
     answer = answer_of(fewer)
     assert answer.critical
     if math.isinf(answer.critical.batch_crit):
-        assert "Up to 50 rows, larger batches saved updates in proportion, and" in advice(answer)
+        assert "Up to batch 50, larger batches saved updates in proportion to" in advice(answer)
 
 
 def test_updates_are_said_to_go_down_in_proportion_only_where_they_do() -> None:
@@ -62,11 +62,12 @@ def test_updates_are_said_to_go_down_in_proportion_only_where_they_do() -> None:
         assert math.isinf(found.critical.batch_crit)
         return advice(found)
 
-    assert "Up to 16 rows, larger batches saved updates in proportion, and" in words(
+    assert "Up to batch 16, larger batches saved updates in proportion to their size, and" in words(
         160_000, 40_000, 9_990
     )
-    assert "larger batches saved updates more than in proportion, and larger ones may" in words(
-        160_000, 40_000, 5_000
+    assert (
+        "larger batches saved updates more than in proportion to their size, and even larger ones"
+        in words(160_000, 40_000, 5_000)
     )
 
 
@@ -77,8 +78,8 @@ def test_the_interval_is_said_of_a_critical_batch_size_that_is_open_above() -> N
     for low, says in ((220.4, True), (math.inf, False)):
         fit = replace(answer.critical, batch_crit=math.inf, interval=(low, math.inf))
         words = advice(replace(answer, critical=fit))
-        assert ("may pay still: the critical batch size is 220 or more (95 %)." in words) == says
-        assert ("may pay still." in words) != says
+        assert ("may pay off: the critical batch size is 220 or more (95 %)." in words) == says
+        assert ("may pay off." in words) != says
 
 
 def test_a_batch_size_that_never_came_to_the_target_bounds_the_critical_one() -> None:
@@ -87,16 +88,16 @@ def test_a_batch_size_that_never_came_to_the_target_bounds_the_critical_one() ->
     short, long = (
         answer_of([*trials, *fast(64, 0.1, None, spent=spent)]) for spent in (2000, 9000)
     )
-    assert "larger ones may pay still" in advice(short)  # it would have needed 2,500
+    assert "larger ones may pay off" in advice(short)  # it would have needed 2,500
     assert short.critical
     assert long.critical
-    assert not short.critical.pressed
-    assert long.critical.pressed == (64,)
+    assert not short.critical.active_censored
+    assert long.critical.active_censored == (64,)
     assert long.critical.batches == (1, 4, 16)
     words = advice(long)
-    assert "pay still" not in words
+    assert "pay off" not in words
     assert f"The critical batch size is at most about {rounded(long.critical.batch_crit)}" in words
-    assert ", for batch 64 takes more than the 9,000 updates it was trained: by the fit" in words
+    assert ", since batch 64 needs more than the 9,000 updates it had. " in words
     title = "\n".join(text.get_text() for text in scaling_figure(long).texts)
     assert f"B_crit ≤ {rounded(long.critical.batch_crit)}" in title
     # A small one that takes more leaves larger ones more to save.
@@ -104,26 +105,26 @@ def test_a_batch_size_that_never_came_to_the_target_bounds_the_critical_one() ->
     small = answer_of([*(replace(t, samples_to_target=5000) for t in trials),
                        *fast(1, 0.1, None, spent=1700)])  # fmt: skip
     assert small.critical
-    assert small.critical.pressed == (1,)
+    assert small.critical.active_censored == (1,)
     assert "The critical batch size is at least about" in advice(small)
-    assert ", for batch 1 takes more than the 1,700 updates it was trained: by" in advice(small)
-    both = replace(small.critical, pressed=(1, 64))
+    assert ", since batch 1 needs more than the 1,700 updates it had. " in advice(small)
+    both = replace(small.critical, active_censored=(1, 64))
     assert "The critical batch size is about" in advice(replace(small, critical=both))
-    assert ", for batches 1 and 64 take more updates than they were trained: by" in advice(
+    assert ", since batches 1 and 64 need more updates than they had. " in advice(
         replace(small, critical=both)
     )
     trials = [t for size in (1, 4, 16) for t in fast(size, 0.1, 159_000 // size, epochs=900)]
     # Where every rate diverges, no larger number of updates is known of.
     dead = answer_of([*trials, *fast(64, 0.1, None, spent=9000, loss=None)])
     assert dead.critical
-    assert not dead.critical.pressed
+    assert not dead.critical.active_censored
 
 
 def test_a_target_that_holds_before_training_tells_nothing_of_batch_sizes() -> None:
     words = advice(answer_of([t for size in (1, 4, 16) for t in fast(size, 0.1, 1)]))
-    assert "That is so before training already: a lower --target tells more." not in words
+    assert "The target is reached before any training: a lower --target tells more." not in words
     words = advice(answer_of([trial(size, 0.1, reached=0) for size in (1, 4, 16)]))
-    assert "That is so before training already: a lower --target tells more." in words
+    assert "The target is reached before any training: a lower --target tells more." in words
     assert "Too few batch sizes" not in words
 
 
@@ -139,8 +140,8 @@ def test_what_was_interrupted_recommends_nothing() -> None:
 @pytest.mark.parametrize(
     ("missing", "words"),
     [
-        ((16,), "Batch 16 was not trained to the end: what the tables show so far recommends no"),
-        ((16, 64), "Batches 16 and 64 were not trained to the end: what the tables show"),
+        ((16,), "Batch 16 was not trained to the end: the results so far are not enough"),
+        ((16, 64), "Batches 16 and 64 were not trained to the end: the results so far"),
     ],
 )
 def test_a_batch_size_without_a_result_recommends_nothing_and_is_named(
@@ -160,12 +161,12 @@ def test_seeds_that_do_not_do_what_the_recommended_pair_does_are_counted() -> No
     astray = [trial(4, 0.1, k, loss=0.1 * k, reached=None) for k in (6, 7)]
     assert "it never" not in advice(answer_of(seeds))
     assert advice(answer_of([*seeds, *astray])).endswith(
-        "a final train loss of 0.1; with 2 of 8 seeds it never comes there, and ends with up to "
+        "a train loss of 0.1; with 2 of 8 seeds it never reaches the target and ends with up to "
         "0.7:"
     )
     dead = trial(4, 0.1, 8, loss=None, reached=None)
     assert advice(answer_of([*seeds, *astray, dead])).endswith(
-        "; with 3 of 9 seeds it never comes there, or diverges:"
+        "; with 3 of 9 seeds it never reaches the target, or diverges:"
     )
     # Where rows are held out, it is the validation loss that counts, and not the target.
     alike = [trial(4, 0.1, k, val=0.2, reached=None if k == 3 else 10) for k in range(6)]
@@ -178,7 +179,7 @@ def test_seeds_that_do_not_do_what_the_recommended_pair_does_are_counted() -> No
 
 def test_a_lowest_validation_loss_of_zero_is_no_measure_of_others() -> None:
     words = advice(answer_of([trial(4, 0.1, val=0.0, reached=50), trial(100, 0.1, val=0.5)]))
-    assert "the validation loss is 0.5 there, not 0." in words
+    assert "the validation loss of batch 100, lr 0.1 is 0.5, not 0." in words
     assert "Train with batch 4, lr 0.1, which has the lowest validation loss, 0:" in words
 
 
@@ -192,7 +193,7 @@ def test_where_all_diverged_or_nothing_was_learned_nothing_is_recommended() -> N
         "--lr 0.0001,0.001,0.01"
     )
     flat = answer_of([trial(4, lr, reached=None) for lr in (0.1, 1.0)], target=None)
-    assert "No pair came more than 10 % below the untrained loss" in advice(flat)
+    assert "No pair ended more than 10 % below the untrained loss" in advice(flat)
     assert command(flat, HERE) is None
     lost = answer_of(
         [trial(4, lr, loss=None, reached=None, spent=0) for lr in (0.1, 1.0)], target=None

@@ -4,7 +4,7 @@ import pytest
 
 from gdrun.analysis.advice import advice
 from gdrun.analysis.recommend import recommended
-from gdrun.analysis.sweep_result import Trial
+from gdrun.analysis.trials import Trial
 from tests.sweep_results import answer_of, trial, typical
 
 
@@ -34,7 +34,7 @@ def test_with_validation_the_quickest_of_those_that_cannot_be_told_apart_is_reco
     assert found
     assert found.batch_size == 10
     words = advice(answer_of([*best, *alike, *worse], pace=pace))
-    assert "the seeds can't tell it from 0.235 of batch 10, lr 0.1, which trains" in words
+    assert "the seeds can't tell it apart from the 0.235 of batch 10, lr 0.1, which trains" in words
     assert "in 100 s instead of" in words or "in 1:40 instead of 16:40" in words
     # Four seeds are no evidence either way.
     found = recommended(answer_of([*best[:4], *alike[:4], *worse[:4]], pace=pace))

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gdrun.analysis.analyze import to_csv
-from gdrun.analysis.sweep_result import BAND, Cost
+from gdrun.analysis.trials import TargetCost
+from gdrun.results.lanes import BAND
 from tests.sweep_results import INF, answer_of, fast, trial
 
 
@@ -29,7 +30,7 @@ def test_what_was_not_reached_counts_as_infinite_and_is_never_dropped() -> None:
     st.sampled_from(["updates", "samples", "seconds"]),
 )
 def test_a_band_holds_observed_values_and_too_few_seeds_have_none(
-    reached: list[int | None], cost: Cost
+    reached: list[int | None], cost: TargetCost
 ) -> None:
     cell = answer_of([trial(4, 0.1, k, reached=at) for k, at in enumerate(reached)]).cells[0]
     band = cell.band(cost)

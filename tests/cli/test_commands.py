@@ -49,7 +49,7 @@ def test_a_picture_that_fails_is_a_warning(invoke: Invoke, monkeypatch: pytest.M
     def fail(*_: object) -> None:
         raise RuntimeError("no ink")
 
-    monkeypatch.setattr("gdrun.plots.figures.loss_figure", fail)
+    monkeypatch.setattr("gdrun.plots.pictures.loss_figure", fail)
     outcome = invoke("sgd", *SHORT)
     assert outcome.code == 0
     assert "warning: out/run/loss.png was not drawn: RuntimeError: no ink" in outcome.err
@@ -86,9 +86,9 @@ def test_dry_run_says_what_would_be_run_and_writes_nothing(invoke: Invoke) -> No
     outcome = invoke("compare", "-n", "--seeds", "4", "--name", "later", "-o", "out")
     assert outcome.code == 0
     assert "lr: 0.2\n" in outcome.out
-    assert "full: batch size 100, 4 lanes, 1 update an epoch, 100 in all" in outcome.out
-    assert "sgd: batch size 1, 4 lanes, 100 updates an epoch, 10,000 in all" in outcome.out
-    assert "minibatch: batch size 16, 4 lanes, 6 updates an epoch, 600 in all" in outcome.out
+    assert "full: batch size 100, 4 lanes, 1 update per epoch, 100 in all" in outcome.out
+    assert "sgd: batch size 1, 4 lanes, 100 updates per epoch, 10,000 in all" in outcome.out
+    assert "minibatch: batch size 16, 4 lanes, 6 updates per epoch, 600 in all" in outcome.out
     assert "would be written to out/later" in outcome.out
     assert list(Path.cwd().iterdir()) == []
 

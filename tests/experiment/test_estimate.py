@@ -60,7 +60,7 @@ def test_a_dry_run_says_what_there_is_to_do_and_writes_nothing(invoke: Invoke) -
         r"27 updates, 2 at a time: about \d",
         outcome.out,
     )
-    assert "batch-16: batch size 16, 4 lanes, 2 updates an epoch, 6 in all" in outcome.out
+    assert "batch-16: batch size 16, 4 lanes, 2 updates per epoch, 6 in all" in outcome.out
     found = json.loads(invoke(*args, "--dry-run", "--json").out)
     assert found["estimated_seconds"] >= 0
     assert [(r["name"], r["lanes"], r["updates"]) for r in found["runs"]] == [

@@ -19,8 +19,9 @@ from gdrun.analysis.sweep_result import SweepResult
 from gdrun.config.schema import RunConfig
 from gdrun.experiment.execute import execute
 from gdrun.experiment.plan import plan_experiment
-from gdrun.plots.batch_scaling import BAR, COLOR, MISSED, scaling_figure
+from gdrun.plots.batch_scaling import scaling_figure
 from gdrun.plots.heatmap import heatmap_figure
+from gdrun.plots.scaling_panel import BAR, COLOR, MISSED
 from gdrun.results.run import RunResult
 from gdrun.text import rounded, short
 from tests.sweep_results import answer_of, answers, fast, mixed, trial, typical
@@ -78,7 +79,7 @@ def test_a_band_without_an_upper_end_is_marked_where_the_trainings_ended() -> No
         updates = figure.axes[0]
         assert markers(updates, "^") == ends
         (legend,) = figure.legends
-        says = "80th percentile not there by then"
+        says = "80th percentile not reached by then"
         assert (says in [text.get_text() for text in legend.get_texts()]) == bool(ends)
         if len(trials) > 3:
             (band,) = updates.collections

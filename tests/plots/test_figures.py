@@ -14,8 +14,9 @@ from gdrun.api import compare, train
 from gdrun.config.schema import PlotConfig, RunConfig
 from gdrun.experiment.execute import execute
 from gdrun.experiment.plan import plan_experiment
-from gdrun.plots.curves import SHOWN_POINTS, running_mean
-from gdrun.plots.figures import compare_figure, fit_figure, loss_figure, pictures
+from gdrun.plots.curves import MAX_POINTS, running_mean
+from gdrun.plots.figures import compare_figure, fit_figure, loss_figure
+from gdrun.plots.pictures import pictures
 from gdrun.results.colors import METHOD_COLORS
 from gdrun.results.run import RunResult
 
@@ -74,7 +75,7 @@ def test_of_many_updates_those_are_drawn_that_stand_out() -> None:
     raw, _ = loss_figure(result).axes[0].get_lines()
     losses = np.asarray(result.steps["loss"], dtype=float)
     x, drawn = (np.asarray(data) for data in (raw.get_xdata(), raw.get_ydata()))
-    assert len(drawn) <= SHOWN_POINTS + 2
+    assert len(drawn) <= MAX_POINTS + 2
     assert (drawn == losses[x.astype(int) - 1]).all()
     assert (np.diff(x) > 0).all()
     for first in range(0, len(losses), 40):  # 500 stretches: a panel has about as many pixels

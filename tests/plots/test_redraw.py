@@ -14,7 +14,7 @@ def test_plot_draws_the_pictures_again_but_for_the_fit(outputs: Path, invoke: In
         outcome = invoke("plot", "one", "--dpi", "40")
     assert (outcome.code, outcome.out) == (0, "outputs/one/loss.png\n")
     assert (outputs / "one/loss.png").read_bytes().startswith(b"\x89PNG")
-    assert "left as it is" in outcome.err
+    assert "not drawn again" in outcome.err
     assert (outputs / "one/fit.png").read_bytes() == b"as it was"
 
 

@@ -17,7 +17,7 @@ from tests.run_files import edit, kill
 def test_what_is_gone_from_a_group_is_said(outputs: Path, invoke: Invoke) -> None:
     assert "missing" not in invoke("show", "both").out
     shutil.rmtree(outputs / "both/minibatch")
-    assert "missing  minibatch: trained once, and gone" in invoke("show", "both").out
+    assert "missing  minibatch: trained, but no longer" in invoke("show", "both").out
 
 
 def test_show_prints_what_was_asked_for_the_numbers_and_the_curve(
@@ -43,14 +43,14 @@ def test_show_prints_what_was_asked_for_the_numbers_and_the_curve(
     [
         ([], "12:00:00, took 1:05"),
         ([{"at": "2026-11-02T12:01:00+00:00", "stopped": "2026-11-02T12:00:03+00:00"}],
-         "12:00:00, gone on with 1 time, took 8 s"),
+         "12:00:00, resumed 1 time, took 8 s"),
         ([{"at": "2026-11-02T12:00:20+00:00", "stopped": "2026-11-02T12:00:03+00:00"},
           {"at": "2026-11-02T12:01:05+00:00", "stopped": "2026-11-02T12:00:20+00:00"}],
-         "12:00:00, gone on with 2 times, took 3 s"),
+         "12:00:00, resumed 2 times, took 3 s"),
         # Of a process that was killed nobody knows when; nor does an older gdrun say.
         ([{"at": "2026-11-02T12:00:20+00:00"}],
-         "12:00:00, gone on with 1 time, ended 2026-11-02 12:01:05"),
-        ([5], "12:00:00, gone on with 1 time, ended 2026-11-02 12:01:05"),
+         "12:00:00, resumed 1 time, ended 2026-11-02 12:01:05"),
+        ([5], "12:00:00, resumed 1 time, ended 2026-11-02 12:01:05"),
     ],
 )  # fmt: skip
 def test_the_time_that_a_run_took_is_that_of_its_processes_without_the_breaks(

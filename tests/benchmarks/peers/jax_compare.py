@@ -18,7 +18,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from gdrun.config.schema import PlotConfig
-from gdrun.plots.figures import pictures
+from gdrun.plots.pictures import pictures
 from gdrun.results.events import Lane, Segment, Series
 from gdrun.results.history import Recorder
 from gdrun.results.run import Description, Fit, RunResult, lane_result

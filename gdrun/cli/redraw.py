@@ -1,4 +1,4 @@
-"""Pictures of saved runs, drawn again from their CSV files."""
+"""What `gdrun plot` draws: the pictures of saved runs, again from their CSV files."""
 
 import warnings
 from collections.abc import Iterator, Sequence
@@ -24,26 +24,26 @@ def redraw(
     results: Sequence[RunResult],
     directory: Path,
     config: PlotConfig,
-    answer: SweepResult | None,
+    sweep: SweepResult | None,
     messages: Console,
 ) -> Iterator[Path]:
-    """Draw the pictures of a run or group in their places, but for the fit; their paths as drawn.
+    """Draw the pictures of a run or group again, except for the fit, and yield their paths.
 
     Raises:
         DataError: a file is damaged.
         OutputError: a picture can't be written.
     """
-    from gdrun.plots.figures import pictures
+    from gdrun.plots.pictures import pictures
 
     places = dict.fromkeys([directory, *(result.directory or directory for result in results)])
-    for picture in pictures(results, directory, config, answer):
+    for picture in pictures(results, directory, config, sweep):
         with _drawing(picture.path, messages):
             picture.save(config.dpi)
         yield picture.path
     fits = [place / f"fit.{kind}" for place in places for kind in FORMATS]
-    left = [str(path) for path in fits if path.exists()]
-    if left:
-        note = f"note: left as it is, for drawing it takes the network's weights: {', '.join(left)}"
+    kept = [str(path) for path in fits if path.exists()]
+    if kept:
+        note = f"note: not drawn again, since it takes the network's weights: {', '.join(kept)}"
         messages.print(Text(visible(note), "dim"), soft_wrap=True)
 
 
@@ -55,40 +55,40 @@ def draw_against(
     log_x: bool | None,
     messages: Console,
 ) -> None:
-    """Draw the losses of all runs against one cost, to a file whose name says the format.
+    """Draw the losses of all runs against one cost; the name of the file says its format.
 
     Raises:
         DataError: a file is damaged.
         OutputError: the picture can't be written.
     """
     from gdrun.plots.against import curves_figure
-    from gdrun.plots.figures import Picture
+    from gdrun.plots.pictures import Picture
 
     with _drawing(path, messages):
         Picture(path, partial(curves_figure, results, x, log_x)).save(dpi)
 
 
-def plot_config(stored: SavedRun, kind: str | None, dpi: int | None) -> PlotConfig:
-    """How the pictures of a run or group are drawn: as its config says, but for what is given.
+def plot_config(saved: SavedRun, kind: str | None, dpi: int | None) -> PlotConfig:
+    """How the pictures of a run or group are drawn: as its config says, unless given here.
 
     Raises:
         DataError: its config is damaged.
         OutputError: it can't be read.
     """
-    with output_errors(stored.path, "read"):
-        saved = stored.config.get("plot", {})
+    with output_errors(saved.path, "read"):
+        settings = saved.config.get("plot", {})
     given = {key: value for key, value in (("format", kind), ("dpi", dpi)) if value is not None}
     try:
-        return PlotConfig.model_validate({**saved, **given})
+        return PlotConfig.model_validate({**settings, **given})
     except (ValidationError, TypeError):
-        raise stored.damaged("holds no sound plot settings") from None
+        raise saved.damaged("holds no sound plot settings") from None
 
 
 def place_of(path: Path, kind: str | None) -> Path:
-    """Where one picture is to go, whose name says its format.
+    """The path of one picture, whose name has to say its format.
 
     Raises:
-        ConfigError: it doesn't, or another than was asked for.
+        ConfigError: it says none, or not the requested one.
     """
     kinds = (kind,) if kind else FORMATS
     if path.suffix[1:] not in kinds:
@@ -99,7 +99,7 @@ def place_of(path: Path, kind: str | None) -> Path:
 
 @contextmanager
 def _drawing(path: Path, messages: Console) -> Iterator[None]:
-    """Tell of what matplotlib warns of, and of what can't be written."""
+    """Print the warnings of matplotlib, and raise an OutputError if a file can't be written."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:

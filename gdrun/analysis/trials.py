@@ -1,0 +1,113 @@
+"""The trainings of a sweep, one by one and summed up for each pair of batch size and learning rate.
+
+Plain Python, without torch.
+"""
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from statistics import median
+from typing import Literal
+
+from gdrun.results.events import Status
+from gdrun.results.lanes import MIN_BAND_SEEDS, band_positions
+from gdrun.results.run import or_inf
+
+TargetCost = Literal["updates", "samples", "seconds"]  # what it takes to reach the target
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One training of a sweep, which is one row of `sweep.csv`.
+
+    What wasn't reached or isn't known is None. The `seconds` are the training time of all lanes of
+    the run, which are trained together.
+    """
+
+    method: str
+    batch_size: int
+    lr: float
+    seed: int
+    status: Status
+    epochs: int
+    updates: int
+    samples: int
+    seconds: float
+    train_loss: float | None
+    best_train_loss: float | None
+    val_loss: float | None
+    target: float | None
+    updates_to_target: int | None
+    samples_to_target: int | None
+    seconds_to_target: float | None
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A cell of the grid: a pair of batch size and learning rate, with one training per seed.
+
+    Numbers are medians over the seeds. A training that diverged counts as an infinite loss, one
+    that never reached the target as infinitely many updates.
+    """
+
+    run: str
+    method: str
+    batch_size: int
+    lr: float
+    trials: tuple[Trial, ...]
+
+    @property
+    def pair(self) -> str:
+        """Batch size and learning rate as a sentence names them."""
+        return f"batch {self.batch_size:,}, lr {self.lr:g}"
+
+    @property
+    def diverged(self) -> int:
+        """How many of the trainings diverged."""
+        return sum(trial.status == "diverged" for trial in self.trials)
+
+    @property
+    def missed(self) -> int:
+        """How many of the trainings never reached the target."""
+        return sum(trial.updates_to_target is None for trial in self.trials)
+
+    @property
+    def updates_trained(self) -> int:
+        """The number of updates of the longest training."""
+        return max(trial.updates for trial in self.trials)
+
+    @cached_property
+    def train_loss(self) -> float:
+        """The final loss over all training rows."""
+        return median(or_inf(trial.train_loss) for trial in self.trials)
+
+    @cached_property
+    def val_loss(self) -> float:
+        """The final loss over the validation rows."""
+        return median(or_inf(trial.val_loss) for trial in self.trials)
+
+    def costs(self, cost: TargetCost) -> list[float]:
+        """What it takes to reach the target, seed by seed."""
+        return [or_inf(getattr(trial, f"{cost}_to_target")) for trial in self.trials]
+
+    def to_target(self, cost: TargetCost) -> float:
+        """What it takes to reach the target."""
+        return median(self.costs(cost))
+
+    @property
+    def reaches_target(self) -> bool:
+        """Whether the target was reached."""
+        return math.isfinite(self.to_target("updates"))
+
+    @property
+    def falls_short(self) -> bool:
+        """Whether training ended without the target, though it didn't diverge."""
+        return not self.reaches_target and math.isfinite(self.train_loss)
+
+    def band(self, cost: TargetCost) -> tuple[float, float] | None:
+        """The 20th and 80th percentile of what it takes; None with too few seeds."""
+        if len(self.trials) < MIN_BAND_SEEDS:
+            return None
+        ordered = sorted(self.costs(cost))
+        low, high = band_positions(len(ordered))
+        return ordered[low], ordered[high]

@@ -1,0 +1,42 @@
+"""Lanes of the same learning rate differ in their seed: how they are grouped and summed up.
+
+A group is shown by its median and by the band between its 20th and 80th percentile. What is missing
+or diverged counts as infinite.
+"""
+
+import math
+from collections.abc import Iterable
+from statistics import median
+
+from gdrun.results.events import Lane
+from gdrun.results.run import LaneResult, or_inf
+
+BAND = (20, 80)  # percentiles
+MIN_BAND_SEEDS = 3  # fewer seeds have no band, and a fit to them no interval
+
+
+def lanes_by_rate(lanes: Iterable[Lane | LaneResult]) -> dict[float, list[int]]:
+    """The positions of lanes by learning rate, in the order in which the rates first occur."""
+    positions: dict[float, list[int]] = {}
+    for position, lane in enumerate(lanes):
+        positions.setdefault(lane.lr, []).append(position)
+    return positions
+
+
+def medians(lanes: Iterable[LaneResult], loss: str) -> dict[float, float]:
+    """The median over seeds of a loss, by learning rate."""
+    lanes = list(lanes)
+    return {
+        lr: median(or_inf(getattr(lanes[position], loss)) for position in positions)
+        for lr, positions in lanes_by_rate(lanes).items()
+    }
+
+
+def band_positions(seeds: int) -> tuple[int, int]:
+    """The positions of the 20th and the 80th percentile among so many sorted values.
+
+    They are observed values, not interpolated ones: between a finite and an infinite value there is
+    nothing.
+    """
+    low, high = (math.ceil(seeds * percent / 100) - 1 for percent in BAND)
+    return low, high
