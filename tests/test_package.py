@@ -20,12 +20,17 @@ def test_wheel_holds_presets_types_and_licence_and_works_from_anywhere(tmp_path:
     for name in (*presets, "diabetes.csv", "diabetes.md"):
         assert f"gdrun/configs/{name}" in names
     assert {"gdrun/py.typed", "gdrun/config/starter.yaml"} <= names
+    guide = {f"gdrun/guide/{path.name}" for path in (ROOT / "gdrun" / "guide").glob("*.md")}
+    assert guide
+    assert guide <= names
     assert any(name.endswith("licenses/gdrun/guide/LICENSE") for name in names)
     assert not [name for name in names if name.startswith(("tests", "outputs"))]
     script = (
         "import gdrun, sys; assert gdrun.__file__.startswith(sys.argv[1]), gdrun.__file__\n"
         "from gdrun.config.read import load_config\n"
-        "assert load_config('diabetes').data.path.is_file()"
+        "assert load_config('diabetes').data.path.is_file()\n"
+        "from gdrun.cli.guide import TOPICS, page\n"
+        "assert all(map(page, TOPICS))"
     )
     command = [sys.executable, "-c", script, str(tmp_path / "site")]
     subprocess.run(command, cwd=tmp_path / "site", check=True)

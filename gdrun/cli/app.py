@@ -1,4 +1,4 @@
-"""The command line: parse, call `runs`, render. The only place that knows exit codes."""
+"""The commands of gdrun, and what becomes an exit code: the only place that knows these."""
 
 import gc
 import os
@@ -14,6 +14,8 @@ from typing import Annotated, Any, get_type_hints
 import typer
 
 from gdrun._version import __version__
+from gdrun.cli.guide import guide
+from gdrun.cli.help import HELP, TRAIN, Command, Group
 from gdrun.cli.options import CompareOptions, SweepOptions, TrainingOptions
 from gdrun.cli.saved_runs import add_commands
 from gdrun.config.presets import starter
@@ -26,26 +28,28 @@ from gdrun.text import visible
 FAILED, USAGE = 1, 2
 EXIT_CODES: dict[Status, int] = {"done": 0, "failed": FAILED, "diverged": 3, "interrupted": 130}
 
-# Typer joins the lines of a paragraph: each example is a paragraph of its own.
-EXAMPLES = "\n\n".join(
-    [
-        "[bold]Examples[/bold]",
-        "gdrun compare [dim]· the article: all three, side by side[/dim]",
-        "gdrun compare -c diabetes --seeds 8 [dim]· real data, with bands[/dim]",
-        "gdrun sweep -c diabetes --seeds 16 [dim]· which batch size, which learning rate[/dim]",
-        "gdrun minibatch --batch-size 32 --lr 0.05",
-        "gdrun init && gdrun compare -c gdrun.yaml [dim]· your own experiment[/dim]",
-        "gdrun list && gdrun show latest [dim]· what was trained[/dim]",
-        "[bold]Exit codes[/bold]  0 done · 1 failed · 2 usage or config · 3 all diverged · "
-        "130 interrupted",
-    ]
+# \b keeps the line breaks of a paragraph.
+ABOUT = """Train one network with full-batch, stochastic and mini-batch gradient descent, watch, and
+compare.
+
+\b[bold]Examples[/bold]
+gdrun compare                              [dim]the article: all three methods[/dim]
+gdrun compare -c diabetes --seeds 8        [dim]real data, with bands[/dim]
+gdrun minibatch --batch-size 32 --lr 0.05  [dim]one method alone[/dim]
+gdrun sweep -c diabetes --seeds 16         [dim]which batch size, which rate[/dim]
+gdrun init && gdrun compare -c gdrun.yaml  [dim]your own experiment[/dim]
+gdrun list && gdrun show latest            [dim]what was trained[/dim]
+gdrun guide config                         [dim]every key of a config[/dim]"""
+AFTERWARDS = (
+    "[bold]Exit codes[/bold]  0 done · 1 failed · 2 usage or config · 3 all diverged · "
+    "130 interrupted"
 )
 
 app = typer.Typer(
     name="gdrun",
-    help="Train one network with full-batch, stochastic and mini-batch gradient descent, watch, "
-    "and compare.",
-    epilog=EXAMPLES,
+    cls=Group,
+    help=ABOUT,
+    epilog=AFTERWARDS,
     no_args_is_help=True,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
@@ -60,23 +64,23 @@ def _add_training_command(
     options: type[TrainingOptions] = TrainingOptions,
     leave_out: tuple[str, ...] = (),
 ) -> None:
-    """Add a command whose parameters are the fields of `TrainingOptions`, or of more `options`."""
+    """Add a command whose parameters are the fields of `options`."""
 
     def run(**given: Any) -> None:
         try:
-            asked, command_line = options(**given), shlex.join(["gdrun", *sys.argv[1:]])
-            if isinstance(asked, CompareOptions) and (asked.runs or asked.force):
+            requested, command_line = options(**given), shlex.join(["gdrun", *sys.argv[1:]])
+            if isinstance(requested, CompareOptions) and (requested.runs or requested.force):
                 from gdrun.cli.compare_saved import compare_saved
 
-                compare_saved(asked, command_line)
+                compare_saved(requested, command_line)
                 return
             from gdrun.cli.train import train_and_report
 
-            status = train_and_report(name, asked, command_line)
+            status = train_and_report(name, requested, command_line)
             die_quietly_on_ctrl_c()
         except KeyboardInterrupt:  # Typer would call it a failure
             status = "interrupted"
-        # Python would spend a third of a second on collecting what the end of the process frees.
+        # Collecting garbage would take a third of a second, and the process ends anyway.
         gc.freeze()
         raise typer.Exit(EXIT_CODES[status])
 
@@ -88,38 +92,36 @@ def _add_training_command(
         for field in fields(options)
         if field.name not in leave_out
     ]
-    # Typer reads its options off the signature.
+    # Typer reads the options from the signature.
     run.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
-    app.command(name, help=help)(run)
+    app.command(name, cls=Command, help=help, rich_help_panel=TRAIN)(run)
 
 
-_add_training_command(
-    "full",
-    "Full-batch gradient descent: one update an epoch, on the mean gradient of all rows.",
-    leave_out=("batch_size",),
-)
-_add_training_command(
-    "sgd",
-    "Stochastic gradient descent: an update for every single row.",
-    leave_out=("batch_size",),
-)
-_add_training_command("minibatch", "Mini-batch gradient descent: an update for every few rows.")
 _add_training_command(
     "compare",
     "Train all three from the same start on the same data, and compare; or compare saved runs.",
     options=CompareOptions,
 )
 _add_training_command(
+    "full",
+    "Full-batch gradient descent: one update per epoch, on the mean gradient of all rows.",
+    leave_out=("batch_size",),
+)
+_add_training_command(
+    "sgd",
+    "Stochastic gradient descent: one update for every single row.",
+    leave_out=("batch_size",),
+)
+_add_training_command("minibatch", "Mini-batch gradient descent: one update for every few rows.")
+_add_training_command(
     "sweep",
     "Train a grid of learning rates and batch sizes, and say which to train with, and why.",
     options=SweepOptions,
 )
-
-
 add_commands(app)
 
 
-@app.command()
+@app.command(cls=Command, rich_help_panel=HELP)
 def init(
     path: Annotated[Path, typer.Argument(help="The file to write.")] = Path("gdrun.yaml"),
 ) -> None:
@@ -136,6 +138,9 @@ def init(
     write(visible(f"wrote {path}; try: gdrun compare --config {shlex.quote(str(path))}") + "\n")
 
 
+app.command("guide", cls=Command, rich_help_panel=HELP)(guide)
+
+
 def _show_version(wanted: bool) -> None:
     if wanted:
         write(f"gdrun {__version__}\n")
@@ -149,7 +154,7 @@ def _main(
         typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
     ] = False,
 ) -> None:
-    """Callback for the options of `gdrun` itself; its help is that of the app."""
+    """The options of `gdrun` itself."""
 
 
 def main() -> None:
@@ -159,11 +164,11 @@ def main() -> None:
             stream.reconfigure(errors="replace")
     try:
         app()
-    except Exception as error:  # the boundary: what isn't of ours, too, becomes a message
+    except Exception as error:  # the boundary: foreign errors, too, become a message
         if os.environ.get("GDRUN_DEBUG") and not isinstance(error, GdrunError):
             traceback.print_exc()
         complain(*in_words(error))
-        asked_wrongly = isinstance(error, GdrunError) and not isinstance(error, OutputError)
-        sys.exit(USAGE if asked_wrongly else FAILED)
+        is_request = isinstance(error, GdrunError) and not isinstance(error, OutputError)
+        sys.exit(USAGE if is_request else FAILED)
     finally:
         close()

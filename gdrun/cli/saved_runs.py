@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 from rich.text import Text
 
+from gdrun.cli.help import SAVED_RUNS, Command
 from gdrun.cli.options import complete_run_names
 from gdrun.config.schema import FORMATS
 from gdrun.errors import ConfigError, did_you_mean, excerpt
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from gdrun.storage.saved_run import SavedRun
 
 Choice = TypeVar("Choice", bound=str)
-PANEL = "Saved runs"
 INTERRUPTED = 130
 
 
@@ -48,7 +48,7 @@ Run = Annotated[
 
 
 def _choice(flag: str, known: Sequence[str], help: str, *, show_default: bool = False) -> Any:  # noqa: A002
-    """An option that takes one of a few words, which `_one_of` sees to."""
+    """An option that takes one of a few words; `_one_of` checks it."""
     return typer.Option(
         flag,
         help=help,
@@ -73,7 +73,7 @@ def _one_of(flag: str, value: str | None, known: Sequence[Choice]) -> Choice | N
     return found
 
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print it as JSON.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the same as JSON.")]
 
 
 def add_commands(app: typer.Typer) -> None:
@@ -84,11 +84,12 @@ def add_commands(app: typer.Typer) -> None:
         (plot_run, "plot", ["gdrun plot latest --format pdf", "gdrun plot latest --x samples"]),
     ):
         epilog = "\n\n".join(["[bold]Examples[/bold]", *examples])
-        app.command(name, rich_help_panel=PANEL, epilog=epilog)(_interruptible(function))
+        command = app.command(name, cls=Command, rich_help_panel=SAVED_RUNS, epilog=epilog)
+        command(_interruptible(function))
 
 
 def _interruptible(function: Callable[..., None]) -> Callable[..., None]:
-    """The same command, which Ctrl-C ends without a word."""
+    """The same command, ended by Ctrl-C without a message."""
 
     @wraps(function)
     def run(*args: Any, **options: Any) -> None:
@@ -103,23 +104,24 @@ def _interruptible(function: Callable[..., None]) -> Callable[..., None]:
 def list_runs(
     output_dir: OutputDir = OUTPUTS,
     opened: Annotated[
-        bool, typer.Option("--all", "-a", help="A line for each run of a group.")
+        bool, typer.Option("--all", "-a", help="One line for each run of a group.")
     ] = False,
     where: Annotated[
         str | None,
         typer.Option(
             "--where",
             metavar="EXPRESSION",
-            help='Only some, such as "lr<0.1 and (method=sgd or status!=done)"; = != < <= > >=, '
-            "and ~ for contains. Keys: those of --json, and of a config.",
+            help='Only some runs, such as "lr<0.1 and (method=sgd or status!=done)"; = != < <= > '
+            ">=, and ~ for contains. Keys: those of --json, and of a config.",
         ),
     ] = None,
     sort: Annotated[
         str | None,
-        typer.Option("--sort", metavar="KEY", help="By a key; -KEY is largest first."),
+        typer.Option("--sort", metavar="KEY", help="Sort by a key; -KEY is largest first."),
     ] = None,
     limit: Annotated[
-        int | None, typer.Option("--limit", "-n", min=1, metavar="INTEGER", help="At most so many.")
+        int | None,
+        typer.Option("--limit", "-n", min=1, metavar="INTEGER", help="Show at most so many."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -158,11 +160,13 @@ def show_run(
     ] = "epoch",
     whole_config: Annotated[
         bool,
-        typer.Option("--config", "-c", help="All of the config, not only what was changed in it."),
+        typer.Option(
+            "--config", "-c", help="The whole config, not only what differs from the defaults."
+        ),
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Show how a run was asked for, how it stands, its numbers and its curve."""
+    """Show what a run was to do, its status, its numbers and its curve."""
     from gdrun.terminal.as_json import saved_run_as_json
     from gdrun.terminal.run_page import run_page
 
@@ -189,7 +193,7 @@ def plot_run(
         bool | None,
         typer.Option(
             "--log-x/--linear-x",
-            help="Whether that axis is logarithmic; without it, all are but that of epochs.",
+            help="Whether that axis is logarithmic; without it, all but that of epochs are.",
             show_default=False,
         ),
     ] = None,
@@ -198,11 +202,11 @@ def plot_run(
         typer.Option(
             "--output",
             metavar="FILE",
-            help="Where that picture goes; train-AXIS in the run's directory.",
+            help="Where that picture goes; without it, train-AXIS in the run's directory.",
         ),
     ] = None,
     format_: Annotated[
-        str | None, _choice("--format", FORMATS, "Of the pictures; that of the config.")
+        str | None, _choice("--format", FORMATS, "Of the pictures; without it, that of the config.")
     ] = None,
     dpi: Annotated[
         int | None,
@@ -211,7 +215,7 @@ def plot_run(
             min=30,
             max=1200,
             metavar="INTEGER",
-            help="Pixels an inch; those of the config.",
+            help="Pixels per inch; without it, those of the config.",
         ),
     ] = None,
 ) -> None:
@@ -243,7 +247,7 @@ def plot_run(
 
 
 def _read(run: str, output_dir: Path) -> "tuple[SavedRun, list[RunResult], SweepResult | None]":
-    """What lies in the directory of a run or group, with the answer of a sweep."""
+    """What the directory of a run or group holds, with the result of a sweep."""
     from gdrun.results.history import KEPT_ROWS
     from gdrun.storage.reader import read_results, saved_sweep_result
     from gdrun.storage.saved_run import open_saved

@@ -7,14 +7,13 @@ from rich.console import Console
 from rich.text import Text
 
 from gdrun.analysis.sweep_result import SweepResult
-from gdrun.cli.preview import how, tracks_of
+from gdrun.cli.preview import how, progress_of_runs
 from gdrun.config.read import load_config
-from gdrun.experiment.estimate import timed
 from gdrun.experiment.execute import execute
-from gdrun.experiment.plan import plan_experiment
-from gdrun.experiment.train_run import Progress
-from gdrun.plots.figures import pictures
+from gdrun.experiment.prepare import prepare_command
+from gdrun.plots.pictures import pictures
 from gdrun.results.compare import compare_results
+from gdrun.results.progress import RunProgress
 from gdrun.results.run import RunResult
 from gdrun.terminal.live import LiveView
 from gdrun.terminal.tables import result_notes, result_table
@@ -31,10 +30,10 @@ def main() -> None:
 def sweep() -> None:
     """Train the grid of the diabetes preset; keep its pictures, not those of its runs."""
     config = load_config("diabetes", ["seeds=16"])
-    found = list(execute(timed(plan_experiment("sweep", config))))
-    results = [event for event in found if isinstance(event, RunResult)]
-    (answer,) = (event for event in found if isinstance(event, SweepResult))
-    for picture in pictures(results, HERE, config.plot, answer):
+    events = list(execute(prepare_command("sweep", config).experiment))
+    results = [event for event in events if isinstance(event, RunResult)]
+    (result,) = (event for event in events if isinstance(event, SweepResult))
+    for picture in pictures(results, HERE, config.plot, result):
         picture.draw().savefig(HERE / f"sweep-{picture.path.name}", dpi=110)
 
 
@@ -42,18 +41,18 @@ def compare() -> None:
     """Train the article's experiment and the diabetes preset."""
     for preset, settings in (("article", []), ("diabetes", ["seeds=8"])):
         config = load_config(preset, settings)
-        experiment = plan_experiment("compare", config)
+        experiment = prepare_command("compare", config).experiment
         screen = Console(file=StringIO(), width=92, height=24, force_terminal=True)
         view = LiveView(screen)
-        view.begin(experiment.description, how(experiment), tracks_of(experiment))
+        view.begin(experiment.description, how(experiment), progress_of_runs(experiment))
         frame = None
         results: list[RunResult] = []
         for event in execute(experiment):
             if isinstance(event, RunResult):
                 results.append(event)
-            elif isinstance(event, Progress):
-                view.update(event.series, event.segment)
-                if frame is None and event.series.method == "sgd" and event.segment.epoch == 60:
+            elif isinstance(event, RunProgress):
+                view.show(event)
+                if frame is None and event.series.method == "sgd" and event.epoch == 60:
                     frame = view.render()
         comparison = compare_results(results)
         if preset == "article":
