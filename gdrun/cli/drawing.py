@@ -1,21 +1,29 @@
-"""Drawing the pictures of a command; its results are safe by then, and nothing here fails them."""
+"""The pictures of a command that trains, and of `gdrun plot`, which draws them again.
+
+After a training the results are safe by the time they are drawn: nothing here fails them.
+"""
 
 import sys
 import time
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
+from pydantic import ValidationError
 from rich.console import Console
 from rich.text import Text
 
 from gdrun.analysis.sweep_result import SweepResult
 from gdrun.cli.startup import loading
-from gdrun.config.schema import PlotConfig
-from gdrun.errors import one_line
+from gdrun.config.schema import FORMATS, PlotConfig
+from gdrun.errors import ConfigError, OutputError, one_line
 from gdrun.experiment.signals import StopRequest
+from gdrun.results.axes import Cost
 from gdrun.results.run import RunResult
+from gdrun.storage.atomic import output_errors
+from gdrun.storage.saved_run import SavedRun
 from gdrun.terminal.live import View
 from gdrun.text import visible
 
@@ -24,19 +32,20 @@ DRAWING_SECONDS = 0.5  # after a request to stop, in which pictures are begun
 
 
 def load_early(config: PlotConfig, began: float) -> None:
-    """Load in a run that began long ago what it will draw with: at its end, somebody may wait."""
+    """Load what a long run will draw with while it trains: at its end, somebody may wait."""
     if (
         config.enabled
         and time.monotonic() - began > EARLY_SECONDS
-        and "gdrun.plots.figures" not in sys.modules
+        and "gdrun.plots.pictures" not in sys.modules
     ):
-        with suppress(Exception), loading():  # it is told of when there is something to draw
-            import gdrun.plots.figures  # noqa: F401
+        # A failure is reported when there is something to draw.
+        with suppress(Exception), loading():
+            import gdrun.plots.pictures  # noqa: F401
 
 
 def draw(
     results: Sequence[RunResult],
-    answer: SweepResult | None,
+    sweep: SweepResult | None,
     directory: Path,
     config: PlotConfig,
     view: View,
@@ -56,7 +65,7 @@ def draw(
         view.say("loading matplotlib")
         with loading():
             from gdrun.plots.pictures import pictures
-        planned = pictures(results, directory, config, answer)
+        planned = pictures(results, directory, config, sweep)
     except Exception as error:
         planned = []
         remarks[f"no picture was drawn: {_named(error)}"] = None
@@ -82,3 +91,93 @@ def draw(
 
 def _named(error: Exception) -> str:
     return f"{type(error).__name__}: {one_line(error)}"
+
+
+def redraw(
+    results: Sequence[RunResult],
+    directory: Path,
+    config: PlotConfig,
+    sweep: SweepResult | None,
+    messages: Console,
+) -> Iterator[Path]:
+    """Draw the pictures of a run or group again, except for the fit, and yield their paths.
+
+    Raises:
+        DataError: a file is damaged.
+        OutputError: a picture can't be written.
+    """
+    from gdrun.plots.pictures import pictures
+
+    places = dict.fromkeys([directory, *(result.directory or directory for result in results)])
+    for picture in pictures(results, directory, config, sweep):
+        with _drawing(picture.path, messages):
+            picture.save(config.dpi)
+        yield picture.path
+    fits = [place / f"fit.{kind}" for place in places for kind in FORMATS]
+    kept = [str(path) for path in fits if path.exists()]
+    if kept:
+        note = f"note: not drawn again, since it takes the network's weights: {', '.join(kept)}"
+        messages.print(Text(visible(note), "dim"), soft_wrap=True)
+
+
+def draw_against(
+    results: Sequence[RunResult],
+    path: Path,
+    dpi: int,
+    x: Cost,
+    log_x: bool | None,
+    messages: Console,
+) -> None:
+    """Draw the losses of all runs against one cost; the name of the file says its format.
+
+    Raises:
+        DataError: a file is damaged.
+        OutputError: the picture can't be written.
+    """
+    from gdrun.plots.against import curves_figure
+    from gdrun.plots.pictures import Picture
+
+    with _drawing(path, messages):
+        Picture(path, partial(curves_figure, results, x, log_x)).save(dpi)
+
+
+def plot_config(saved: SavedRun, kind: str | None, dpi: int | None) -> PlotConfig:
+    """How the pictures of a run or group are drawn: as its config says, unless given here.
+
+    Raises:
+        DataError: its config is damaged.
+        OutputError: it can't be read.
+    """
+    with output_errors(saved.path, "read"):
+        settings = saved.config.get("plot", {})
+    given = {key: value for key, value in (("format", kind), ("dpi", dpi)) if value is not None}
+    try:
+        return PlotConfig.model_validate({**settings, **given})
+    except (ValidationError, TypeError):
+        raise saved.damaged("holds no sound plot settings") from None
+
+
+def place_of(path: Path, kind: str | None) -> Path:
+    """The path of one picture, whose name has to say its format.
+
+    Raises:
+        ConfigError: it says none, or not the requested one.
+    """
+    kinds = (kind,) if kind else FORMATS
+    if path.suffix[1:] not in kinds:
+        ends = " or ".join(f".{kind}" for kind in kinds)
+        raise ConfigError(f"--output {path}: expected the name of a file that ends in {ends}")
+    return path
+
+
+@contextmanager
+def _drawing(path: Path, messages: Console) -> Iterator[None]:
+    """Print the warnings of matplotlib, and raise an OutputError if a file can't be written."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            yield
+        except OSError as error:
+            raise OutputError(f"{path}: can't be written: {error.strerror}") from None
+    for remark in dict.fromkeys(str(warning.message) for warning in caught):
+        messages.print(Text(f"warning: {visible(remark)}", "yellow"), soft_wrap=True)

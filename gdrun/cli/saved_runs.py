@@ -171,14 +171,14 @@ def show_run(
     from gdrun.terminal.run_page import run_page
 
     against = _one_of("--x", x, COSTS)
-    stored, results, answer = _read(run, output_dir)
-    with output_errors(stored.path, "read"):
+    saved, results, sweep = _read(run, output_dir)
+    with output_errors(saved.path, "read"):
         if as_json:
-            _print_json(saved_run_as_json(stored, results, answer))
+            _print_json(saved_run_as_json(saved, results, sweep))
             return
         out = table_console()
         options: Any = {"x": against, "whole_config": whole_config}
-        for part in run_page(stored, results, answer, out, **options):
+        for part in run_page(saved, results, sweep, out, **options):
             out.print(part, crop=False)  # a command line is to be copied in one piece
 
 
@@ -226,18 +226,18 @@ def plot_run(
             raise ConfigError(
                 f"{flag}: is for one picture against an axis", "say which: --x updates"
             )
-    from gdrun.cli.redraw import draw_against, place_of, plot_config, redraw
+    from gdrun.cli.drawing import draw_against, place_of, plot_config, redraw
 
-    stored, results, answer = _read(run, output_dir)
+    saved, results, sweep = _read(run, output_dir)
     if not results:
-        raise ConfigError(f"{stored.path}: has logged no row yet, so there is nothing to draw")
+        raise ConfigError(f"{saved.path}: has logged no row yet, so there is nothing to draw")
     messages = console(stderr=True)
-    config = plot_config(stored, kind, dpi)
+    config = plot_config(saved, kind, dpi)
     if against is None:
-        for path in redraw(results, stored.path, config, answer, messages):
+        for path in redraw(results, saved.path, config, sweep, messages):
             write(visible(str(path)) + "\n")
         return
-    usual = stored.path / f"train-{against}.{config.format}"
+    usual = saved.path / f"train-{against}.{config.format}"
     place = place_of(output, kind) if output else usual
     shown, reduced = legible(results)
     if reduced:
@@ -254,9 +254,9 @@ def _read(run: str, output_dir: Path) -> "tuple[SavedRun, list[RunResult], Sweep
 
     path = find_run(run, output_dir)
     with output_errors(path, "read"):
-        stored = open_saved(path)
-        results = read_results(stored, KEPT_ROWS)
-        return stored, results, saved_sweep_result(stored, results)
+        saved = open_saved(path)
+        results = read_results(saved, KEPT_ROWS)
+        return saved, results, saved_sweep_result(saved, results)
 
 
 def _print_json(content: Mapping[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""Loading libraries without looking again and again for garbage in what they leave."""
+"""Loading large libraries fast."""
 
 import gc
 from collections.abc import Iterator
@@ -7,9 +7,9 @@ from contextlib import contextmanager
 
 @contextmanager
 def loading() -> Iterator[None]:
-    """Import large libraries in here: what they make is there to stay, and is set apart.
+    """Import large libraries while `with` lasts, without garbage collection.
 
-    Python would go through all of it several times meanwhile, and whenever it collects later.
+    What they make stays anyway. It is frozen afterwards, so that no later collection looks at it.
     """
     gc.disable()
     try:

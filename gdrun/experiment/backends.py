@@ -37,13 +37,13 @@ class Choice:
         engine: which.
         why: in words; where compiling was weighed, what it takes.
         saves: the seconds that a program saves, where that was weighed.
-        builds: whether its program has to be built first.
+        builds: the program that has to be built first, if any.
     """
 
     engine: Literal["eager", "compiled"]
     why: str
     saves: float | None = None
-    builds: bool = False
+    builds: ProgramSpec | None = None
 
 
 def backend_for(problem: Problem, plan: Plan, engine: Engine) -> Backend:
@@ -93,12 +93,13 @@ def _possible(problem: Problem, run: RunPlan) -> Choice:
         return Choice("eager", "an update takes many seconds, and a program can't be stopped")
     if not _rows_fit(problem, plan):
         return Choice("eager", "a program would read too much of the file at a time")
-    is_built = program_cache.find(spec_for(problem, plan)) is not None
-    if not is_built and (obstacle := build.obstacle()):
+    spec = spec_for(problem, plan)
+    builds = None if program_cache.find(spec) else spec
+    if builds and (obstacle := build.obstacle()):
         return Choice("eager", obstacle)
     if requested == "compiled":
-        return Choice("compiled", "as requested", builds=not is_built)
-    return Choice("compiled", "", _seconds_saved(problem, run), builds=not is_built)
+        return Choice("compiled", "as requested", builds=builds)
+    return Choice("compiled", "", _seconds_saved(problem, run), builds)
 
 
 def _seconds_saved(problem: Problem, run: RunPlan) -> float:
@@ -120,7 +121,6 @@ def _rows_fit(problem: Problem, plan: Plan) -> bool:
 
 
 def build_programs(
-    experiment: ExperimentPlan,
     chosen: Mapping[str, Choice],
     on_progress: Callable[[str], None] = lambda _: None,
     stop: Callable[[], bool] = lambda: False,
@@ -128,7 +128,6 @@ def build_programs(
     """The same choices once their programs are built: eager where one can't be.
 
     Args:
-        experiment: what is to be trained.
         chosen: the engine of each run, by name.
         on_progress: called with what is being done.
         stop: asked meanwhile.
@@ -136,16 +135,12 @@ def build_programs(
     Raises:
         KeyboardInterrupt: `stop` said so.
     """
-    specs = {
-        run.name: spec_for(experiment.problem, run.plan)
-        for run in experiment.left
-        if chosen[run.name].builds
-    }
-    failed: dict[ProgramSpec, str] = {}
-    if specs:
-        what = "a program" if len(specs) == 1 else f"{len(specs)} programs"
-        on_progress(f"building {what} for {', '.join(specs)}")
-        failed = program_cache.build(specs.values(), stop)
+    specs = {name: choice.builds for name, choice in chosen.items() if choice.builds}
+    if not specs:
+        return dict(chosen)
+    what = "a program" if len(specs) == 1 else f"{len(specs)} programs"
+    on_progress(f"building {what} for {', '.join(specs)}")
+    failed = program_cache.build(specs.values(), stop)
     without = {
         name: Choice("eager", f"no program could be built: {failed[spec]}")
         for name, spec in specs.items()

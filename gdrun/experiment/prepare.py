@@ -70,24 +70,23 @@ def prepare_command(
         on_progress("reading what was logged")
         experiment = resume_experiment(experiment, resume, keep_rows)
     chosen = choose_engines(experiment)
-    if not preview:
-        chosen = build_programs(experiment, chosen, on_progress, stop)
-    unbuilt = [choice for choice in chosen.values() if choice.builds and preview]
-    experiment = experiment.with_engines(
-        {name: _engine(each, unbuilt) for name, each in chosen.items()}
-    )
+    unbuilt: list[Choice] = []
+    if preview:
+        unbuilt = [choice for choice in chosen.values() if choice.builds]
+    else:
+        chosen = build_programs(chosen, on_progress, stop)
+    engines: dict[str, Engine] = {
+        name: "eager" if choice in unbuilt else choice.engine for name, choice in chosen.items()
+    }
+    experiment, lines = experiment.with_engines(engines), engine_lines(chosen)
     if command != "sweep":
-        return PreparedCommand(experiment, engine_lines(chosen))
+        return PreparedCommand(experiment, lines)
     on_progress("timing a moment of each run")
     if not preview:
         experiment = replace(experiment, seconds_per_update=measure_updates(experiment))
-    seconds = None
-    if estimate:
-        # What has to be built is timed eagerly: a program saves some of that, and takes its time.
-        more = sum(BUILD_SECONDS - (choice.saves or 0.0) for choice in unbuilt)
-        seconds = max(0.0, estimate_seconds(experiment, jobs) + more)
-    return PreparedCommand(experiment, engine_lines(chosen), seconds)
-
-
-def _engine(choice: Choice, unbuilt: list[Choice]) -> Engine:
-    return "eager" if choice in unbuilt else choice.engine
+    if not estimate:
+        return PreparedCommand(experiment, lines)
+    # What has to be built is timed eagerly: a program saves some of that, and takes its time.
+    more = sum(BUILD_SECONDS - (choice.saves or 0.0) for choice in unbuilt)
+    seconds = max(0.0, estimate_seconds(experiment, jobs) + more)
+    return PreparedCommand(experiment, lines, seconds)

@@ -1,7 +1,8 @@
 """One run of an experiment, from where it starts to its result, with its files."""
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,9 +14,9 @@ from gdrun.experiment.checkpoint import Checkpoint, CheckpointSchedule, save_che
 from gdrun.experiment.memory import memory_errors
 from gdrun.experiment.plan import ExperimentPlan, ResumeState, RunPlan
 from gdrun.experiment.resume import fresh
-from gdrun.results.events import Segment
+from gdrun.results.events import Segment, Status
 from gdrun.results.progress import RunProgress
-from gdrun.results.run import Failure, RunResult
+from gdrun.results.run import Failure, LaneResult, RunResult
 from gdrun.storage.atomic import output_errors
 from gdrun.storage.manifest import ManifestWriter
 from gdrun.storage.row_file import FileDigest
@@ -75,31 +76,22 @@ def train_run(
     problem, plan = experiment.problem, run.plan
     start = run.resumed or fresh(problem, run, keep_rows)
     state, recorder, progress = start.state, start.recorder, progress_of(experiment, run)
-    total = progress.total
-    log = checkpoints = None
-    if directory and not start.is_complete:  # a complete run is only read
-        log, checkpoints = _files(experiment, run, start, directory, facts, timing)
-    with log or nullcontext():
+    with _open_files(experiment, run, start, directory, facts, timing) as files:
         backend = backend_for(problem, plan, run.config.engine)
         for segment in train(problem, plan, state, backend, timing):
             recorder.add(segment)
             progress.advance(segment)
-            if log and checkpoints:
-                log.add(segment)
-                checkpoints.consider(segment, log.digests)
+            files.add(segment)
             try:
                 yield progress
             except GeneratorExit:  # nobody listens any more; the state is complete here
-                if log and checkpoints and state.updates < total:
-                    checkpoints.save(log.digests())
+                files.leave()
                 raise
             if stop():
                 break
-        if log and checkpoints and state.updates < total:
-            checkpoints.save(log.digests())
+        files.leave()
         if not state.begun:  # stopped before anything was known
-            if log:
-                log.finish("interrupted")
+            files.finish("interrupted")
             return
         result = run_result(
             problem,
@@ -110,27 +102,67 @@ def train_run(
             recorder.histories,
             directory,
         )
-        if log:
-            log.finish(result.status, result.lanes)
+        files.finish(result.status, result.lanes)
     yield result
 
 
-def _files(
+@contextmanager
+def _open_files(
     experiment: ExperimentPlan,
     run: RunPlan,
     start: ResumeState,
-    directory: Path,
+    directory: Path | None,
     facts: Mapping[str, Any],
     timing: Timing,
-) -> "tuple[RunLog, _Checkpoints]":
+) -> "Iterator[_RunFiles | _NoFiles]":
+    """The files of a run while `with` lasts; none without a directory, or of a complete run."""
+    if directory is None or start.is_complete:  # a complete run is only read
+        yield _NoFiles()
+        return
     directory.mkdir(exist_ok=True)
     checkpoints = _Checkpoints(experiment, run, start, directory, timing)
     if start.is_outdated:  # before config.yaml and run.json are
-        checkpoints.save(start.digests)
+        checkpoints.save(lambda: start.digests)
     about = log_facts(facts, run.series, run.config)
     manifest = ManifestWriter(directory, about, start.manifest, start.state.updates)
-    log = RunLog(directory, run.series, run.config, manifest, start.digests, timing.flush)
-    return log, checkpoints
+    with RunLog(directory, run.series, run.config, manifest, start.digests, timing.flush) as log:
+        yield _RunFiles(log, checkpoints)
+
+
+class _NoFiles:
+    """Where nothing is written."""
+
+    def add(self, segment: Segment) -> None:
+        pass
+
+    def leave(self) -> None:
+        pass
+
+    def finish(self, status: Status, lanes: Sequence[LaneResult] = ()) -> None:
+        pass
+
+
+@dataclass(frozen=True)
+class _RunFiles:
+    """The logs and checkpoints of a run while it is trained."""
+
+    log: RunLog
+    checkpoints: "_Checkpoints"
+
+    def add(self, segment: Segment) -> None:
+        """Log a segment, and save where that is due."""
+        self.log.add(segment)
+        if self.checkpoints.is_due(segment):
+            self.checkpoints.save(self.log.digests)
+
+    def leave(self) -> None:
+        """Save a run that is stopped; one that has ended was saved before its last evaluation."""
+        if not self.checkpoints.has_all_updates:
+            self.checkpoints.save(self.log.digests)
+
+    def finish(self, status: Status, lanes: Sequence[LaneResult] = ()) -> None:
+        """Record how the run and its lanes ended."""
+        self.log.finish(status, lanes)
 
 
 class _Checkpoints:
@@ -154,17 +186,23 @@ class _Checkpoints:
         )
         self._keep_last = not start.fell_back  # a damaged one isn't worth keeping
 
-    def consider(self, segment: Segment, digests: Callable[[], Mapping[str, FileDigest]]) -> None:
-        """Save after the last update, and before it when that is due."""
-        if segment.updates == self._total:
-            if segment.losses and not segment.ends:
-                self.save(digests())
-        elif self._schedule.is_due(segment):
-            with self._schedule.measured():
-                self.save(digests())
+    @property
+    def has_all_updates(self) -> bool:
+        """Whether no update is left to be taken."""
+        return self._state.updates == self._total
 
-    def save(self, digests: Mapping[str, FileDigest]) -> None:
-        """Write a checkpoint of the state as it is; the rows it counts on are on the disk."""
-        checkpoint = Checkpoint(self._state, self._config, self._data, digests)
-        save_checkpoint(self._directory, checkpoint, keep_last=self._keep_last)
+    def is_due(self, segment: Segment) -> bool:
+        """Whether to save: after the last update always, before it as the schedule says."""
+        if self.has_all_updates:
+            return bool(segment.losses and not segment.ends)
+        return self._schedule.is_due(segment)
+
+    def save(self, digests: Callable[[], Mapping[str, FileDigest]]) -> None:
+        """Write a checkpoint of the state as it is.
+
+        `digests` puts the rows that it counts on on the disk, and returns what the files hold.
+        """
+        with self._schedule.measured():
+            checkpoint = Checkpoint(self._state, self._config, self._data, digests())
+            save_checkpoint(self._directory, checkpoint, keep_last=self._keep_last)
         self._keep_last = True

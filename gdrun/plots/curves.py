@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from gdrun.plots.looks import Look, Looks
 from gdrun.plots.scales import CROSS, MEAN, log_scale
+from gdrun.results.downsample import lowest_of_blocks
 from gdrun.results.history import History
 from gdrun.results.lanes import band_positions, lanes_by_rate
 from gdrun.results.run import RunResult
@@ -148,13 +149,11 @@ def _extremes(values: Array) -> NDArray[np.intp]:
     """
     if len(values) <= MAX_POINTS:
         return np.arange(len(values))
-    width = -(-2 * len(values) // MAX_POINTS)
-    starts = np.arange(0, len(values), width)
-    padded = np.concatenate([values, np.full(-len(values) % width, values[-1])])
-    blocks = padded.reshape(-1, width)
-    ends = [0, len(values) - 1]
-    found = np.concatenate([starts + blocks.argmin(axis=1), starts + blocks.argmax(axis=1), ends])
-    return np.unique(np.minimum(found, len(values) - 1))
+    starts = np.arange(0, len(values), -(-2 * len(values) // MAX_POINTS))
+    unknown = np.isnan(values)  # shown, as a gap, where a whole block is
+    lowest = lowest_of_blocks(np.where(unknown, np.inf, values), starts)
+    highest = lowest_of_blocks(np.where(unknown, np.inf, -values), starts)
+    return np.unique(np.concatenate([lowest, highest, [0, len(values) - 1]]))
 
 
 def running_mean(x: Array, y: Array, window: int) -> tuple[Array, Array]:

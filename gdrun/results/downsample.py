@@ -74,9 +74,23 @@ def _extremes_of_blocks(
         if not is_last and np.count_nonzero(np.logical_or.reduceat(known, starts)) > keep:
             continue
         stays = always.copy()
-        blocks = np.cumsum(begins) - 1
         for values in extremes:
-            rows = np.flatnonzero(values == np.fmin.reduceat(values, starts)[blocks])
-            stays[rows[np.diff(blocks[rows], prepend=-1) != 0]] = True  # the first of each block
+            stays[lowest_of_blocks(values, starts)] = True
         if is_last or np.count_nonzero(stays) <= keep:
             return stays
+
+
+def lowest_of_blocks(
+    values: "NDArray[np.float64]", starts: "NDArray[np.intp]"
+) -> "NDArray[np.intp]":
+    """The position of the first lowest value of each block; none of a block that is all NaN.
+
+    Blocks of consecutive values begin at `starts`, the first of which is 0.
+    """
+    import numpy as np
+
+    lengths = np.diff(starts, append=len(values))
+    blocks = np.repeat(np.arange(len(starts)), lengths)
+    rows = np.flatnonzero(values == np.fmin.reduceat(values, starts)[blocks])
+    first: NDArray[np.intp] = rows[np.diff(blocks[rows], prepend=-1) != 0]
+    return first

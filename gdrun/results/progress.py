@@ -8,6 +8,7 @@ from statistics import median
 
 from gdrun.results.events import EpochEnds, Segment, Series
 from gdrun.results.history import History
+from gdrun.results.lanes import lanes_by_rate
 
 CURVE_POINTS = 512
 
@@ -138,11 +139,12 @@ class RunProgress:
 
     def _at_best_rate(self, losses: Sequence[float | None]) -> float:
         """The lowest among learning rates of the medians over the lanes whose losses are finite."""
-        by_rate: dict[float, list[float]] = {}
-        for lane, loss in zip(self.series.lanes, losses, strict=True):
-            if loss is not None and math.isfinite(loss):
-                by_rate.setdefault(lane.lr, []).append(loss)
-        return min((median(found) for found in by_rate.values()), default=math.inf)
+        medians = []
+        for positions in lanes_by_rate(self.series.lanes).values():
+            known = [loss for k in positions if (loss := losses[k]) is not None]
+            finite = [loss for loss in known if math.isfinite(loss)]
+            medians += [median(finite)] if finite else []
+        return min(medians, default=math.inf)
 
     def _extend_curve(self) -> None:
         """Keep every k-th loss, with k doubled whenever there are too many."""
