@@ -14,7 +14,7 @@ from torch import Tensor
 
 from gdrun.compiler.epoch_blocks import EpochBlock, EpochBlocks
 from gdrun.compiler.program_cache import Program, UpdateArguments
-from gdrun.training.backend import Backend, Chunk, Weights
+from gdrun.training.backend import Backend, Chunk
 from gdrun.training.models import Params, Problem
 from gdrun.training.state import Plan, TrainState
 from gdrun.training.threads import SPLIT_WORK, threads_for
@@ -150,11 +150,12 @@ class _Calls:
             )
         )
         seconds = time.perf_counter() - start
-        ends = Weights(
+        return Chunk(
+            losses[..., : self._layout.lanes].clone(),
+            seconds,
             tuple(self._layout.unpack(weights)),
             () if velocity is None else tuple(self._layout.unpack(velocity)),
         )
-        return Chunk(losses[..., : self._layout.lanes].clone(), seconds, ends)
 
     def threads(self, block: EpochBlock) -> int:
         """All of PyTorch's, where starting them takes little of the time of a call."""

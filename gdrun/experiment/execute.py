@@ -23,10 +23,9 @@ from gdrun.storage.atomic import output_errors, read_plain, replacing
 from gdrun.storage.manifest import ManifestWriter, run_facts
 from gdrun.storage.run_log import write_config
 
-# What an experiment reports, in this order for each run: its progress after every segment, and its
-# result or failure; at the end of a sweep, its result.
-RunEvent = RunProgress | RunResult | Failure
-Event = RunEvent | SweepResult
+# What an experiment reports: for each run its progress after every segment, then its result or
+# failure; at the end of a sweep, its result.
+Event = RunProgress | RunResult | Failure | SweepResult
 
 
 def execute(
@@ -65,7 +64,7 @@ def execute(
         _group_manifest(experiment, directory, facts) or nullcontext() as manifest,
     ):
         if jobs > 1 and directory and experiment.is_group:
-            events: Generator[RunEvent] = train_side_by_side(
+            events: Generator[RunProgress | RunResult | Failure] = train_side_by_side(
                 experiment, directory, facts, stop, keep_rows, timing, jobs
             )
         else:
@@ -94,7 +93,7 @@ def _in_turn(
     stop: Callable[[], bool],
     keep_rows: int | None,
     timing: Timing,
-) -> Generator[RunEvent]:
+) -> Generator[RunProgress | RunResult | Failure]:
     for run in experiment.runs:
         place = experiment.directory_of(run, directory) if directory else None
         events = train_run(experiment, run, place, facts, stop, keep_rows, timing)

@@ -1,8 +1,6 @@
 """One run of an experiment, from where it starts to its result, with its files."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -76,7 +74,8 @@ def train_run(
     problem, plan = experiment.problem, run.plan
     start = run.resumed or fresh(problem, run, keep_rows)
     state, recorder, progress = start.state, start.recorder, progress_of(experiment, run)
-    with _open_files(experiment, run, start, directory, facts, timing) as files:
+    written_to = None if start.is_complete else directory  # a complete run is only read
+    with _RunFiles(experiment, run, start, written_to, facts, timing) as files:
         backend = backend_for(problem, plan, run.config.engine)
         for segment in train(problem, plan, state, backend, timing):
             recorder.add(segment)
@@ -106,103 +105,75 @@ def train_run(
     yield result
 
 
-@contextmanager
-def _open_files(
-    experiment: ExperimentPlan,
-    run: RunPlan,
-    start: ResumeState,
-    directory: Path | None,
-    facts: Mapping[str, Any],
-    timing: Timing,
-) -> "Iterator[_RunFiles | _NoFiles]":
-    """The files of a run while `with` lasts; none without a directory, or of a complete run."""
-    if directory is None or start.is_complete:  # a complete run is only read
-        yield _NoFiles()
-        return
-    directory.mkdir(exist_ok=True)
-    checkpoints = _Checkpoints(experiment, run, start, directory, timing)
-    if start.is_outdated:  # before config.yaml and run.json are
-        checkpoints.save(lambda: start.digests)
-    about = log_facts(facts, run.series, run.config)
-    manifest = ManifestWriter(directory, about, start.manifest, start.state.updates)
-    with RunLog(directory, run.series, run.config, manifest, start.digests, timing.flush) as log:
-        yield _RunFiles(log, checkpoints)
-
-
-class _NoFiles:
-    """Where nothing is written."""
-
-    def add(self, segment: Segment) -> None:
-        pass
-
-    def leave(self) -> None:
-        pass
-
-    def finish(self, status: Status, lanes: Sequence[LaneResult] = ()) -> None:
-        pass
-
-
-@dataclass(frozen=True)
 class _RunFiles:
-    """The logs and checkpoints of a run while it is trained."""
-
-    log: RunLog
-    checkpoints: "_Checkpoints"
-
-    def add(self, segment: Segment) -> None:
-        """Log a segment, and save where that is due."""
-        self.log.add(segment)
-        if self.checkpoints.is_due(segment):
-            self.checkpoints.save(self.log.digests)
-
-    def leave(self) -> None:
-        """Save a run that is stopped; one that has ended was saved before its last evaluation."""
-        if not self.checkpoints.has_all_updates:
-            self.checkpoints.save(self.log.digests)
-
-    def finish(self, status: Status, lanes: Sequence[LaneResult] = ()) -> None:
-        """Record how the run and its lanes ended."""
-        self.log.finish(status, lanes)
-
-
-class _Checkpoints:
-    """The checkpoints of a run while it is trained."""
+    """The logs and checkpoints of a run while it is trained; none without a directory."""
 
     def __init__(
         self,
         experiment: ExperimentPlan,
         run: RunPlan,
         start: ResumeState,
-        directory: Path,
+        directory: Path | None,
+        facts: Mapping[str, Any],
         timing: Timing,
     ) -> None:
-        data = experiment.problem.data
-        self._directory, self._state = directory, start.state
+        data, plan = experiment.problem.data, run.plan
+        self._directory, self._start = directory, start
         self._config = fingerprint(run.config, run.series.method)
-        self._data = data.fingerprint
-        self._total = run.plan.epochs * run.plan.updates_per_epoch(data.rows)
+        self._data = data
+        self._total = plan.epochs * plan.updates_per_epoch(data.rows)
         self._schedule = CheckpointSchedule(
             run.config.checkpoint_every, timing, start.state.seconds
         )
         self._keep_last = not start.fell_back  # a damaged one isn't worth keeping
+        self._log: RunLog | None = None
+        if directory:
+            directory.mkdir(exist_ok=True)
+            about = log_facts(facts, run.series, run.config)
+            manifest = ManifestWriter(directory, about, start.manifest, start.state.updates)
+            self._log = RunLog(
+                directory, run.series, run.config, manifest, start.digests, timing.flush
+            )
 
-    @property
-    def has_all_updates(self) -> bool:
-        """Whether no update is left to be taken."""
-        return self._state.updates == self._total
+    def __enter__(self) -> "_RunFiles":
+        if self._start.is_outdated:  # before config.yaml and run.json say what they say now
+            self._save(lambda: self._start.digests)
+        if self._log:
+            self._log.__enter__()
+        return self
 
-    def is_due(self, segment: Segment) -> bool:
-        """Whether to save: after the last update always, before it as the schedule says."""
-        if self.has_all_updates:
-            return bool(segment.losses and not segment.ends)
-        return self._schedule.is_due(segment)
+    def __exit__(self, *error: Any) -> None:
+        if self._log:
+            self._log.__exit__(*error)
 
-    def save(self, digests: Callable[[], Mapping[str, FileDigest]]) -> None:
+    def add(self, segment: Segment) -> None:
+        """Log a segment; save after the last update always, before it as the schedule says."""
+        if not self._log:
+            return
+        self._log.add(segment)
+        is_last = segment.updates == self._total
+        if segment.losses and not segment.ends if is_last else self._schedule.is_due(segment):
+            self._save(self._log.digests)
+
+    def leave(self) -> None:
+        """Save a run that is stopped; one that has ended was saved after its last update."""
+        if self._log and self._start.state.updates < self._total:
+            self._save(self._log.digests)
+
+    def finish(self, status: Status, lanes: Sequence[LaneResult] = ()) -> None:
+        """Record how the run and its lanes ended."""
+        if self._log:
+            self._log.finish(status, lanes)
+
+    def _save(self, digests: Callable[[], Mapping[str, FileDigest]]) -> None:
         """Write a checkpoint of the state as it is.
 
         `digests` puts the rows that it counts on on the disk, and returns what the files hold.
         """
+        if self._directory is None:
+            return
         with self._schedule.measured():
-            checkpoint = Checkpoint(self._state, self._config, self._data, digests())
+            state, data = self._start.state, self._data.fingerprint
+            checkpoint = Checkpoint(state, self._config, data, digests())
             save_checkpoint(self._directory, checkpoint, keep_last=self._keep_last)
         self._keep_last = True

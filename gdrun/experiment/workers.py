@@ -54,12 +54,6 @@ class _Job:
         return plan_experiment(self.command, self.config).with_engines(self.engines)
 
 
-@dataclass
-class _Worker:
-    process: SpawnProcess
-    run: str = ""  # the name of the run that it trains
-
-
 def train_side_by_side(
     experiment: ExperimentPlan,
     directory: Path,
@@ -87,10 +81,10 @@ def train_side_by_side(
     pool = _Pool(job, [run.name for run in experiment.runs])
     try:
         pool.start(jobs)
-        while pool.workers:
+        while pool.processes:
             if stop():
                 pool.stop()
-            for connection in wait(list(pool.workers), POLL_SECONDS):
+            for connection in wait(list(pool.processes), POLL_SECONDS):
                 assert isinstance(connection, Connection)
                 try:
                     message = connection.recv()
@@ -108,10 +102,11 @@ def train_side_by_side(
 
 
 class _Pool:
-    """The processes, by the connection to each, and the runs that wait for one."""
+    """The processes, and what each trains, by the connection to it; and the runs that wait."""
 
     def __init__(self, job: _Job, names: list[str]) -> None:
-        self.workers: dict[Connection, _Worker] = {}
+        self.processes: dict[Connection, SpawnProcess] = {}
+        self._training: dict[Connection, str] = {}
         self._job = job
         self._waiting = deque(names)
         self._context = multiprocessing.get_context("spawn")
@@ -128,37 +123,37 @@ class _Pool:
         with _signals_held_back():
             process.start()
         theirs.close()
-        self.workers[ours] = _Worker(process)
+        self.processes[ours] = process
 
     def assign(self, connection: Connection) -> None:
         """Give a process the next run, or tell it that there is none."""
-        worker = self.workers[connection]
-        worker.run = self._waiting.popleft() if self._waiting else ""
-        _tell(connection, worker.run)
+        name = self._training[connection] = self._waiting.popleft() if self._waiting else ""
+        _tell(connection, name)
 
     def stop(self) -> None:
         """Tell all processes to stop; once is enough."""
         if not self._stopping:
             self._stopping = True
             self._waiting.clear()
-            for connection in self.workers:
+            for connection in self.processes:
                 _tell(connection, "")
 
     def bury(self, connection: Connection) -> Failure | None:
         """Forget a process that died, and start another if needed; the failure of its run."""
-        worker = self.workers.pop(connection)
-        worker.process.join()
-        if self._waiting and not worker.run:  # one that dies at its start fails a run, too
-            worker.run = self._waiting.popleft()
+        process = self.processes.pop(connection)
+        process.join()
+        name = self._training.pop(connection, "")
+        if self._waiting and not name:  # one that dies at its start fails a run, too
+            name = self._waiting.popleft()
         if self._waiting:
             self._start_one()
-        return _death_of(worker) if worker.run else None
+        return _death(name, process.exitcode) if name else None
 
     def kill(self) -> None:
         """End all processes at once."""
-        for worker in self.workers.values():
-            worker.process.kill()
-            worker.process.join()
+        for process in self.processes.values():
+            process.kill()
+            process.join()
 
 
 def _tell(connection: Connection, name: str) -> None:
@@ -166,15 +161,14 @@ def _tell(connection: Connection, name: str) -> None:
         connection.send(name)
 
 
-def _death_of(worker: _Worker) -> Failure:
-    """What became of the run of a process that died, and what helps."""
-    code = worker.process.exitcode
+def _death(run: str, code: int | None) -> Failure:
+    """The failure of a run whose process died with a code."""
     if code is None or code >= 0:
-        return Failure(worker.run, (f"its process ended with code {code}",))
+        return Failure(run, (f"its process ended with code {code}",))
     name = signal.Signals(-code).name
     short = "the system kills what takes too much memory: fewer --jobs take less"
     hints = (short,) if name == "SIGKILL" else ()
-    return Failure(worker.run, (f"its process was killed by {name}",), hints)
+    return Failure(run, (f"its process was killed by {name}",), hints)
 
 
 @contextmanager

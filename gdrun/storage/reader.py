@@ -6,9 +6,8 @@ What `run.json` doesn't yet say of a run that is running or was killed is taken 
 import math
 import os
 from array import array
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache, partial
 from pathlib import Path
 
 from gdrun.analysis.analyze import analyze
@@ -71,9 +70,9 @@ def read_result(
         series = Series(method, size, tuple(keys), name or run.name)
         recorder = Recorder(series, 1, keep)
         rows.read_into(recorder, epochs=True)
-        table = StepTable(run.path / STEPS, series, keep)
+        read = cache(partial(_read_steps, run.path / STEPS, series, keep))
         histories = tuple(
-            History(series, history.lane, history.epochs, LazySteps(table, k))
+            History(series, history.lane, history.epochs, LazySteps(read, k))
             for k, history in enumerate(recorder.histories)
         )
         _refuse_without_start(rows.path, histories)
@@ -210,41 +209,32 @@ class RowReader:
         )
 
 
-@dataclass(frozen=True)
-class StepTable:
-    """`steps.csv`, read when one of its columns is first needed."""
+def _read_steps(path: Path, series: Series, keep: int | None) -> list[History]:
+    """The lanes of `steps.csv`.
 
-    path: Path
-    series: Series
-    keep: int | None
-
-    @cached_property
-    def columns(self) -> list[Mapping[str, "array[float]"]]:
-        """The columns of each lane.
-
-        Raises:
-            DataError: the file is damaged.
-            OutputError: it can't be read.
-        """
-        recorder = Recorder(self.series, 1, self.keep)
-        with output_errors(self.path, "read"):
-            rows = RowReader(self.path, header(STEP_COLUMNS), required=True)
-            rows.read_into(recorder, epochs=False)
-        return [history.steps for history in recorder.histories]
+    Raises:
+        DataError: the file is damaged.
+        OutputError: it can't be read.
+    """
+    recorder = Recorder(series, 1, keep)
+    with output_errors(path, "read"):
+        rows = RowReader(path, header(STEP_COLUMNS), required=True)
+        rows.read_into(recorder, epochs=False)
+    return list(recorder.histories)
 
 
 class LazySteps(Mapping[str, "array[float]"]):
-    """The columns of one lane of a `StepTable`."""
+    """The columns of one lane of `steps.csv`, which is read when one of them is first needed."""
 
-    def __init__(self, table: StepTable, lane: int) -> None:
-        self._table = table
+    def __init__(self, read: Callable[[], list[History]], lane: int) -> None:
+        self._read = read
         self._lane = lane
 
     def __getitem__(self, name: str) -> "array[float]":
-        return self._table.columns[self._lane][name]
+        return self._read()[self._lane].steps[name]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._table.columns[self._lane])
+        return iter(self._read()[self._lane].steps)
 
     def __len__(self) -> int:
-        return len(self._table.columns[self._lane])
+        return len(self._read()[self._lane].steps)

@@ -2,19 +2,11 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from torch import Tensor
 
 from gdrun.training.models import Params, Problem
 from gdrun.training.state import Plan, TrainState
-
-
-class Weights(NamedTuple):
-    """What an update moves: weights and momentum buffers; without momentum no buffers."""
-
-    params: Params
-    velocity: Params
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,18 +16,15 @@ class Chunk:
     Attributes:
         losses: (E, U, R) the batch loss before each update, on the processor; U may be 0.
         seconds: training time.
-        ends: weights after each of the E epochs, or after the last update if that is within an
-            epoch: (E, R, …) each. None where the weights of the state were moved in place.
+        params: weights after each of the E epochs, or after the last update if that is within an
+            epoch: (E, R, …) each. Empty where the weights of the state were moved in place.
+        velocity: the momentum buffers, likewise; empty without momentum, too.
     """
 
     losses: Tensor
     seconds: float
-    ends: Weights | None = None
-
-
-# Chunks that follow a state, epoch after epoch, for as long as they are requested; each of about
-# so many seconds.
-Chunks = Callable[[Problem, Plan, TrainState, float], Iterator[Chunk]]
+    params: Params = ()
+    velocity: Params = ()
 
 
 @dataclass(frozen=True)
@@ -43,10 +32,11 @@ class Backend:
     """A way to execute updates. It turns weights and batches into losses and weights, no more.
 
     Attributes:
-        chunks: executes updates.
+        chunks: executes the updates that follow a state, epoch after epoch, for as long as chunks
+            are requested; each takes about so many seconds.
         stacks_epochs: whether a chunk may hold several epochs. The weights at their ends are then
             evaluated together, as if all were lanes.
     """
 
-    chunks: Chunks
+    chunks: Callable[[Problem, Plan, TrainState, float], Iterator[Chunk]]
     stacks_epochs: bool

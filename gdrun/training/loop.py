@@ -75,8 +75,8 @@ def _apply_chunk(
     epochs = range(state.epoch + 1, state.epoch + 1 + count)
     ends_epoch = state.updates + updates == epochs[0] * per_epoch
     known: Sequence[Losses | None] = [None] * count
-    if ends_epoch and chunk.ends:
-        known = _evaluate_ends(problem, plan, epochs, chunk.ends.params)
+    if ends_epoch and chunk.params:
+        known = _evaluate_ends(problem, plan, epochs, chunk.params)
     done = 0
     while done < count and not state.is_over(plan, per_epoch):
         n = (
@@ -88,9 +88,9 @@ def _apply_chunk(
         done += n
         seconds = chunk.seconds / count * n
         counted = count_updates(plan, state, problem.data.rows, losses[part], seconds)
-        if chunk.ends:
-            state.params = tuple(weights[done - 1] for weights in chunk.ends.params)
-            state.velocity = tuple(buffer[done - 1] for buffer in chunk.ends.velocity)
+        if chunk.params:
+            state.params = tuple(weights[done - 1] for weights in chunk.params)
+            state.velocity = tuple(buffer[done - 1] for buffer in chunk.velocity)
         if ends_epoch:
             yield from end_epochs(
                 problem, plan, state, epochs[part], counted, known[part], pulse_seconds

@@ -227,8 +227,8 @@ def test_what_was_handed_out_stays(
     state = initial_state(problem, plan)
     handed_out = []
     for chunk in program_of(problem, plan).chunks(problem, plan, state, 0.1):
-        assert chunk.ends
-        tensors = [chunk.losses, *chunk.ends.params, *chunk.ends.velocity]
+        assert chunk.params
+        tensors = [chunk.losses, *chunk.params, *chunk.velocity]
         handed_out.append((tensors, [tensor.clone() for tensor in tensors]))
     assert len(handed_out) > 5
     for tensors, copies in handed_out:
