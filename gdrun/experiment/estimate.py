@@ -5,7 +5,7 @@ import time
 from contextlib import suppress
 from dataclasses import replace
 
-from gdrun.experiment.backends import backend_for
+from gdrun.experiment.engines import backend_for
 from gdrun.experiment.plan import ExperimentPlan, RunPlan
 from gdrun.results.log_rows import epoch_lines, step_lines
 from gdrun.training.loop import train

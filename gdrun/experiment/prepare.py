@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gdrun.config.schema import Engine, RunConfig
-from gdrun.experiment.backends import (
+from gdrun.experiment.engines import (
     BUILD_SECONDS,
     Choice,
     build_programs,

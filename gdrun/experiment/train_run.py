@@ -7,8 +7,8 @@ from typing import Any, TypeVar
 from gdrun.config.identity import fingerprint
 from gdrun.config.timing import DEFAULT, Timing
 from gdrun.errors import GdrunError, in_words
-from gdrun.experiment.backends import backend_for
 from gdrun.experiment.checkpoint import Checkpoint, CheckpointSchedule, save_checkpoint
+from gdrun.experiment.engines import backend_for
 from gdrun.experiment.memory import memory_errors
 from gdrun.experiment.plan import ExperimentPlan, ResumeState, RunPlan
 from gdrun.experiment.resume import fresh

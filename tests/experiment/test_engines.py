@@ -12,7 +12,7 @@ from gdrun.compiler import program_cache
 from gdrun.config.read import configure
 from gdrun.data.rows import MappedRows
 from gdrun.errors import OutputError
-from gdrun.experiment import backends, prepare
+from gdrun.experiment import engines, prepare
 from gdrun.experiment.plan import plan_experiment
 from gdrun.results.events import Lane
 from gdrun.training.eager import EAGER
@@ -24,16 +24,16 @@ from tests.run_files import logs
 
 def test_a_program_that_is_gone_is_named() -> None:
     problem, plan = make_problem(), make_plan(3)
-    assert backends.backend_for(problem, plan, "eager") is EAGER
+    assert engines.backend_for(problem, plan, "eager") is EAGER
     with pytest.raises(OutputError, match="the compiled program is gone from"):
-        backends.backend_for(problem, plan, "compiled")
+        engines.backend_for(problem, plan, "compiled")
 
 
 @pytest.mark.usefixtures("_compiler")
 def test_an_update_that_takes_long_is_left_to_pytorch() -> None:
     wide = {"hidden_size": [1000, 1000], "batch_size": 10_000, "data": {"rows": 20_000}}
     config = configure(None, {**wide, "epochs": 10**6, "engine": "compiled"})
-    (choice,) = backends.choose_engines(plan_experiment("minibatch", config)).values()
+    (choice,) = engines.choose_engines(plan_experiment("minibatch", config)).values()
     assert (choice.engine, choice.why) == (
         "eager",
         "an update takes many seconds, and a program can't be stopped",
@@ -46,7 +46,7 @@ def test_a_forecast_counts_what_is_still_to_be_built(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(prepare, "estimate_seconds", lambda *_: 1000.0)
     prepared = prepare.prepare_command("sweep", config, preview=True)
     assert [run.config.engine for run in prepared.experiment.runs] == ["eager"]
-    assert prepared.seconds == pytest.approx(1000 + backends.BUILD_SECONDS - 500.24)
+    assert prepared.seconds == pytest.approx(1000 + engines.BUILD_SECONDS - 500.24)
     monkeypatch.setattr(program_cache, "find", lambda _: str)
     prepared = prepare.prepare_command("sweep", config, preview=True)
     assert [run.config.engine for run in prepared.experiment.runs] == ["compiled"]
@@ -67,10 +67,10 @@ def test_what_is_too_much_to_read_at_a_time_is_left_to_pytorch(
     batch: int, lanes: tuple[Lane, ...], sampling: Any, *, fits: bool
 ) -> None:
     problem, plan = make_problem(), make_plan(batch, lanes=lanes, sampling=sampling)
-    assert backends._rows_fit(problem, plan)
+    assert engines._rows_fit(problem, plan)
     mapped = MappedRows(np.zeros((4 * 10**6, 1), np.float32))
     problem = replace(problem, data=replace(problem.data, x=mapped, y=mapped))
-    assert backends._rows_fit(problem, plan) == fits
+    assert engines._rows_fit(problem, plan) == fits
 
 
 @pytest.mark.usefixtures("cache")
@@ -148,26 +148,26 @@ def test_runs_whose_times_are_compared_have_one_engine(
     sizes = (1, 16, 100)[:built]  # stochastic descent alone would be worth its program
     found = lambda spec: str if spec.rows in sizes else None  # noqa: E731
     monkeypatch.setattr(program_cache, "find", found)
-    chosen = backends.choose_engines(plan_experiment("compare", configure(None, {})))
+    chosen = engines.choose_engines(plan_experiment("compare", configure(None, {})))
     assert [choice.engine for choice in chosen.values()] == [engine] * 3
     assert not any(choice.builds for choice in chosen.values())
-    assert len(backends.engine_lines(chosen)) == 1
+    assert len(engines.engine_lines(chosen)) == 1
 
 
 @pytest.mark.usefixtures("_compiler")
 @pytest.mark.parametrize(
     ("epochs", "is_built", "engine", "builds", "why"),
     [
-        (10, False, "eager", False, "compiling saves about 0.524 ms, and takes 400 ms per program"),
+        (10, False, "eager", False, "would save about 0.524 ms, and take 400 ms"),
+        (10**6, False, "compiled", True, "saves about 52.4 s, and takes 400 ms"),
         (
-            10**6,
-            False,
-            "compiled",
+            10,
             True,
-            "compiling saves about 52.4 s, and takes 400 ms per program",
+            "eager",
+            False,
+            "would save about 0.524 ms, less than loading the program takes",
         ),
-        (10, True, "eager", False, "compiling saves about 0.524 ms, and was done before"),
-        (1000, True, "compiled", False, "compiling saves about 52.4 ms, and was done before"),
+        (1000, True, "compiled", False, "saves about 52.4 ms, and the program is there already"),
     ],
 )
 def test_a_program_is_chosen_where_it_saves_more_than_it_takes(
@@ -180,6 +180,6 @@ def test_a_program_is_chosen_where_it_saves_more_than_it_takes(
 ) -> None:
     monkeypatch.setattr(program_cache, "find", lambda _: str if is_built else None)
     experiment = plan_experiment("full", configure(None, {"epochs": epochs}))
-    (choice,) = backends.choose_engines(experiment).values()
+    (choice,) = engines.choose_engines(experiment).values()
     assert (choice.engine, choice.builds is not None) == (engine, builds)
-    assert backends.engine_lines({"full": choice}) == [f"engine: {engine} ({why})"]
+    assert engines.engine_lines({"full": choice}) == [f"engine: {engine} (compiling {why})"]

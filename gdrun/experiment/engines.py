@@ -35,7 +35,7 @@ class Choice:
 
     Attributes:
         engine: which.
-        why: in words; where compiling was weighed, what it takes.
+        why: in words.
         saves: the seconds that a program saves, where that was weighed.
         builds: the program that has to be built first, if any.
     """
@@ -71,15 +71,16 @@ def choose_engines(experiment: ExperimentPlan) -> dict[str, Choice]:
     chosen = {run.name: _possible(experiment.problem, run) for run in experiment.left}
     weighed = {name: choice for name, choice in chosen.items() if choice.saves is not None}
     saved = sum(choice.saves or 0.0 for choice in weighed.values())
-    building = any(choice.builds for choice in weighed.values())
-    takes = sum(BUILD_SECONDS if choice.builds else LOAD_SECONDS for choice in weighed.values())
-    why = f"takes {duration(BUILD_SECONDS)} per program" if building else "was done before"
-    for name, choice in weighed.items():
-        if saved > MARGIN * takes:
-            chosen[name] = replace(choice, why=why)
-        else:
-            chosen[name] = Choice("eager", why, choice.saves)
-    return chosen
+    new = sum(choice.builds is not None for choice in weighed.values())
+    takes = new * BUILD_SECONDS + (len(weighed) - new) * LOAD_SECONDS
+    programs = f"{duration(new * BUILD_SECONDS)}{f' for {new} programs' if new > 1 else ''}"
+    if saved > MARGIN * takes:
+        cost = f"takes {programs}" if new else "the program is there already"
+        why = f"compiling saves about {duration(saved)}, and {cost}"
+        return chosen | {name: replace(choice, why=why) for name, choice in weighed.items()}
+    cost = f"and take {programs}" if new else "less than loading the program takes"
+    why = f"compiling would save about {duration(saved)}, {cost}"
+    return chosen | {name: Choice("eager", why, choice.saves) for name, choice in weighed.items()}
 
 
 def _possible(problem: Problem, run: RunPlan) -> Choice:
@@ -151,13 +152,11 @@ def build_programs(
 
 def engine_lines(chosen: Mapping[str, Choice]) -> list[str]:
     """What was chosen and why: one line, or one per choice where they differ."""
-    alike: dict[tuple[str, str, bool], list[str]] = {}
+    alike: dict[tuple[str, str], list[str]] = {}
     for name, choice in chosen.items():
-        alike.setdefault((choice.engine, choice.why, choice.saves is None), []).append(name)
+        alike.setdefault((choice.engine, choice.why), []).append(name)
     lines = []
-    for (engine, why, is_plain), names in alike.items():
+    for (engine, why), names in alike.items():
         runs = f" for {', '.join(names)}" if len(alike) > 1 else ""
-        saves = sum(chosen[name].saves or 0.0 for name in names)
-        weighed = "" if is_plain else f"compiling saves about {duration(saves)}, and "
-        lines.append(f"engine: {engine}{runs} ({weighed}{why})")
+        lines.append(f"engine: {engine}{runs} ({why})")
     return lines
