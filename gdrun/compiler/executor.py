@@ -14,7 +14,7 @@ from torch import Tensor
 
 from gdrun.compiler.epoch_blocks import EpochBlock, EpochBlocks
 from gdrun.compiler.program_cache import Program, UpdateArguments
-from gdrun.training.backend import Backend, Chunk
+from gdrun.training.backend import Backend, Updates
 from gdrun.training.models import Params, Problem
 from gdrun.training.state import Plan, TrainState
 from gdrun.training.threads import SPLIT_WORK, threads_for
@@ -67,12 +67,12 @@ class _Layout:
 
 def compiled(program: Program) -> Backend:
     """The backend that executes updates by a program, built for the same problem and plan."""
-    return Backend(partial(_chunks, program), stacks_epochs=True)
+    return Backend(partial(_execute, program), stacks_epochs=True)
 
 
-def _chunks(
-    program: Program, problem: Problem, plan: Plan, state: TrainState, chunk_seconds: float
-) -> Iterator[Chunk]:
+def _execute(
+    program: Program, problem: Problem, plan: Plan, state: TrainState, portion_seconds: float
+) -> Iterator[Updates]:
     """The updates that follow a state, a call of the program each; the state isn't moved."""
     calls = _Calls(program, problem, plan, state)
     done, updates = state.updates, calls.first
@@ -80,11 +80,11 @@ def _chunks(
         block = calls.blocks.after(done, updates)
         threads = calls.threads(block)
         with threads_for(1):  # PyTorch's own would keep waiting for work, in the program's way
-            chunk = calls.execute(block, threads)
-        yield chunk
+            executed = calls.execute(block, threads)
+        yield executed
         taken = block.epochs * block.updates
         done += taken
-        in_time = int(chunk_seconds * taken / chunk.seconds)
+        in_time = int(portion_seconds * taken / executed.seconds)
         updates = max(1, min(in_time, updates * GROWTH, calls.most))
 
 
@@ -120,7 +120,7 @@ class _Calls:
         """Multiply-adds of an update, about."""
         return self._weights.numel() * self._plan.batch_size
 
-    def execute(self, block: EpochBlock, threads: int) -> Chunk:
+    def execute(self, block: EpochBlock, threads: int) -> Updates:
         """Execute the updates of a block."""
         start = time.perf_counter()
         x, y, indices = self.blocks.rows(block)
@@ -150,7 +150,7 @@ class _Calls:
             )
         )
         seconds = time.perf_counter() - start
-        return Chunk(
+        return Updates(
             losses[..., : self._layout.lanes].clone(),
             seconds,
             tuple(self._layout.unpack(weights)),

@@ -30,12 +30,12 @@ def functions(spec: ProgramSpec) -> str:
     Raises:
         Exception: PyTorch has changed something private to it, or how it executes an update.
     """
-    gradients = [_gradient(spec, rows) for rows in spec.pieces]
+    gradients = [_gradient(spec, rows) for rows in spec.chunks]
     descent = _descent(spec)
     cases = "".join(
         f"    case {rows}:\n        gradient_{rows}(w, x, y, share, g, loss, work);\n"
         "        break;\n"
-        for rows in spec.pieces
+        for rows in spec.chunks
     )
     sizes = spec.network.sizes
     constants = {

@@ -13,11 +13,11 @@ WIDTHS = {"AVX512": 16, "AVX2": 8}
 OTHER_WIDTH = 4
 # Vectors of lanes are faster than vectors of units up to this many units in a layer.
 MAX_UNITS_FOR_LANES = 64
-# Activations of all lanes of a vector while a piece of a batch goes through the network. More are
-# allowed where there are more weights than that, since their gradients are added after each piece.
-PIECE_ACTIVATIONS = 2**12
-MAX_ACTIVATIONS = 2**26  # where the config sets the rows of a piece
-ROUND = 4  # pieces are multiples of the rows whose sums are in registers together
+# Activations of all lanes of a vector while a chunk of a batch goes through the network. More are
+# allowed where there are more weights than that, since their gradients are added after each chunk.
+CHUNK_ACTIVATIONS = 2**12
+MAX_ACTIVATIONS = 2**26  # where the config sets the rows of a chunk
+ROUND = 4  # chunks are multiples of the rows whose sums are in registers together
 
 
 @dataclass(frozen=True)
@@ -27,8 +27,8 @@ class ProgramSpec:
     Attributes:
         network, loss_name: what is minimised.
         optimizer: how a gradient moves the weights.
-        rows: rows of the largest piece; a larger batch goes through the network in pieces.
-        pieces: all sizes of pieces, in rows.
+        rows: rows of the largest chunk; a larger batch goes through the network in chunks.
+        chunks: all sizes of chunks, in rows.
         lanes: lanes that are computed together, as one vector; 1: vectors are of units.
         width: floats in a vector register.
     """
@@ -37,7 +37,7 @@ class ProgramSpec:
     loss_name: str
     optimizer: SGD
     rows: int
-    pieces: tuple[int, ...]
+    chunks: tuple[int, ...]
     lanes: int
     width: int
 
@@ -49,28 +49,28 @@ def spec_for(problem: Problem, plan: Plan) -> ProgramSpec:
     # A vector of lanes costs little more than one of them.
     together = 2 * len(plan.lanes) > width and max(network.sizes) <= MAX_UNITS_FOR_LANES
     lanes = width if together else 1
-    rows = _piece_rows(problem, plan.batch_size, lanes)
+    rows = _chunk_rows(problem, plan.batch_size, lanes)
     batches = {plan.batch_size, plan.last_batch(problem.data.rows)}
-    pieces = {piece for batch in batches for piece in (min(batch, rows), batch % rows) if piece}
+    chunks = {chunk for batch in batches for chunk in (min(batch, rows), batch % rows) if chunk}
     return ProgramSpec(
         network=network,
         loss_name=problem.loss_name,
         optimizer=plan.optimizer,
         rows=rows,
-        pieces=tuple(sorted(pieces)),
+        chunks=tuple(sorted(chunks)),
         lanes=lanes,
         width=width,
     )
 
 
-def _piece_rows(problem: Problem, batch: int, lanes: int) -> int:
+def _chunk_rows(problem: Problem, batch: int, lanes: int) -> int:
     """How many rows go through the network at a time: as the config says, or what is fastest."""
     activations_per_row = lanes * sum(problem.network.sizes)
     if problem.chunk_rows:
         return min(batch, problem.chunk_rows, max(1, MAX_ACTIVATIONS // activations_per_row))
-    activations = max(PIECE_ACTIVATIONS, lanes * problem.network.parameters)
+    activations = max(CHUNK_ACTIVATIONS, lanes * problem.network.parameters)
     most = _ceil(activations, activations_per_row * ROUND) * ROUND
-    equal = _ceil(batch, _ceil(batch, most))  # pieces of about the same size
+    equal = _ceil(batch, _ceil(batch, most))  # chunks of about the same size
     return min(batch, _ceil(equal, ROUND) * ROUND)
 
 

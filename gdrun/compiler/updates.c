@@ -6,7 +6,7 @@
  *   descend(w, v, lr, g, work)                      moves weights and velocity by the gradient
  *
  * and constants: the number of PARAMETERS, FEATURES and OUTPUTS of the network, the ROWS of the
- * largest piece of a batch that goes through it at a time, and the `real` at `work` (WORK).
+ * largest chunk of a batch that goes through it at a time, and the `real` at `work` (WORK).
  * LANES, the number of lanes in a `real`, is defined on the compiler's command line.
  */
 
@@ -32,9 +32,9 @@ struct update_arguments {
     float *epoch_weights, *epoch_velocity;  /* (epochs, C, PARAMETERS, LANES), after each epoch */
 };
 
-/* A batch of many pieces is cut into slices, whose gradients threads can compute in parallel. The
+/* A batch of many chunks is cut into slices, whose gradients threads can compute in parallel. The
  * sums are the same, whatever the number of threads. */
-#define MANY_PIECES 64
+#define MANY_CHUNKS 64
 #define SLICES 8
 
 struct slice {
@@ -43,7 +43,7 @@ struct slice {
     int64_t first, batch;        /* the batch: its first visit in the epoch, and its rows */
     int64_t start, stop;         /* the rows of the batch that are in the slice */
     const real *w;
-    real *x, *y, *g, *sum, *work; /* a piece's rows and gradient; the sum of gradients */
+    real *x, *y, *g, *sum, *work; /* a chunk's rows and gradient; the sum of gradients */
     real loss;
 };
 
@@ -95,17 +95,17 @@ static inline void gather(const struct slice *s, int64_t visit, int64_t rows)
     }
 }
 
-/* A slice's part of the batch's loss and gradient: the sum over its pieces. */
+/* A slice's part of the batch's loss and gradient: the sum over its chunks. */
 static inline void slice_gradient(struct slice *s)
 {
     real loss = R(0);
     for (int64_t at = s->start; at < s->stop; at += ROWS) {
         int64_t rows = at + ROWS < s->stop ? ROWS : s->stop - at;
-        real piece, share = R((float)rows / s->batch);
+        real chunk, share = R((float)rows / s->batch);
         real *restrict g = at == s->start ? s->sum : s->g;
         gather(s, s->first + at, rows);
-        gradient(rows, s->w, s->x, s->y, share, g, &piece, s->work);
-        loss += share * piece;
+        gradient(rows, s->w, s->x, s->y, share, g, &chunk, s->work);
+        loss += share * chunk;
         if (at > s->start)
             for (int64_t i = 0; i < PARAMETERS; i++)
                 s->sum[i] += g[i];
@@ -121,15 +121,15 @@ static void slice_task(void *slices, int64_t number)
 /* Loss and gradient of a whole batch, computed slice by slice and left in the first slice. */
 static void sliced_gradient(struct slice *slices)
 {
-    int64_t pieces = (slices->batch + ROWS - 1) / ROWS;
+    int64_t chunks = (slices->batch + ROWS - 1) / ROWS;
     for (int64_t k = 1; k < SLICES; k++) {
         slices[k].epoch = slices->epoch;
         slices[k].first = slices->first;
         slices[k].batch = slices->batch;
     }
     for (int64_t k = 0; k < SLICES; k++) {
-        slices[k].start = pieces * k / SLICES * ROWS;
-        slices[k].stop = k == SLICES - 1 ? slices->batch : pieces * (k + 1) / SLICES * ROWS;
+        slices[k].start = chunks * k / SLICES * ROWS;
+        slices[k].stop = k == SLICES - 1 ? slices->batch : chunks * (k + 1) / SLICES * ROWS;
     }
     struct task_queue queue = {slice_task, slices, SLICES, 0};
     run_parallel(queue, slices->args->padded_lanes > LANES ? 1 : slices->args->threads);
@@ -171,7 +171,7 @@ static void train_group(
             s->batch = k == args->updates - 1 ? args->last_batch : args->batch;
             s->start = 0;
             s->stop = s->batch;
-            if (s->batch < MANY_PIECES * ROWS)
+            if (s->batch < MANY_CHUNKS * ROWS)
                 slice_gradient(s);
             else
                 sliced_gradient(s);
@@ -194,7 +194,7 @@ struct training {
 static void group_task(void *context, int64_t group)
 {
     struct training *training = context;
-    int64_t slice_count = training->args->batch < MANY_PIECES * ROWS ? 1 : SLICES;
+    int64_t slice_count = training->args->batch < MANY_CHUNKS * ROWS ? 1 : SLICES;
     size_t bytes = (slice_count * SLICE_SIZE * sizeof(real) + 63) / 64 * 64;
     real *memory = aligned_alloc(64, bytes);
     if (memory)

@@ -1,4 +1,4 @@
-"""What the ways of executing updates have in common: chunks of updates, which the loop books."""
+"""The interface between the loop and the ways of executing updates, its backends."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -10,8 +10,8 @@ from gdrun.training.state import Plan, TrainState
 
 
 @dataclass(frozen=True, slots=True)
-class Chunk:
-    """Consecutive updates: U of one epoch (E = 1), or all of E epochs with U updates each.
+class Updates:
+    """Consecutive updates that were executed: U of one epoch (E = 1), or all U of each of E epochs.
 
     Attributes:
         losses: (E, U, R) the batch loss before each update, on the processor; U may be 0.
@@ -32,11 +32,11 @@ class Backend:
     """A way to execute updates. It turns weights and batches into losses and weights, no more.
 
     Attributes:
-        chunks: executes the updates that follow a state, epoch after epoch, for as long as chunks
-            are requested; each takes about so many seconds.
-        stacks_epochs: whether a chunk may hold several epochs. The weights at their ends are then
+        execute: executes the updates that follow a state, epoch after epoch, for as long as more
+            are requested; in portions of about so many seconds.
+        stacks_epochs: whether a portion may hold several epochs. The weights at their ends are then
             evaluated together, as if all were lanes.
     """
 
-    chunks: Callable[[Problem, Plan, TrainState, float], Iterator[Chunk]]
+    execute: Callable[[Problem, Plan, TrainState, float], Iterator[Updates]]
     stacks_epochs: bool

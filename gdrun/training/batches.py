@@ -1,7 +1,9 @@
-"""The rows of an epoch in the order of their visit, batch by batch, and large batches in chunks.
+"""The rows of an epoch in visiting order: batch by batch, and large batches in chunks.
 
-A batch of more rows than a chunk goes through the network chunk by chunk: what is in flight then
-fits the processor's cache, and memory doesn't grow with the batch.
+A large batch goes through the network chunk by chunk: its activations then fit the processor's
+cache, and memory doesn't grow with the batch.
+
+Shapes: R lanes, B batch rows, C rows of a chunk, D features, O outputs.
 """
 
 from collections.abc import Iterator
@@ -20,18 +22,18 @@ BLOCK_NUMBERS = 2**22
 
 # (R, C, D) and (R, C, O) rows that go through the network together, their share of the batch's
 # rows, and whether they complete it. Mostly that is the whole batch: C = B, share 1.
-Piece = tuple[Tensor, Tensor, float, bool]
+Chunk = tuple[Tensor, Tensor, float, bool]
 
 
-def chunks(first: int, end: int, chunk: int) -> Iterator[tuple[int, int, float, bool]]:
+def cut(first: int, end: int, rows: int) -> Iterator[tuple[int, int, float, bool]]:
     """Cut a batch: from which row to which, their share of it, and whether they complete it."""
-    for start in range(first, end, chunk):
-        stop = min(start + chunk, end)
+    for start in range(first, end, rows):
+        stop = min(start + rows, end)
         yield start, stop, (stop - start) / (end - first), stop == end
 
 
-def pieces(problem: Problem, plan: Plan, epoch: int, skip: int = 0) -> Iterator[Piece]:
-    """The batches of an epoch (from 1) after the first `skip`, in pieces."""
+def chunks(problem: Problem, plan: Plan, epoch: int, skip: int = 0) -> Iterator[Chunk]:
+    """The batches of an epoch (from 1) after the first `skip`, in chunks."""
     x, y = problem.data.x, problem.data.y
     lanes, size = len(plan.lanes), plan.batch_size
     order = visiting_order(plan.sampling, len(x), [lane.seed for lane in plan.lanes], epoch)
@@ -42,16 +44,17 @@ def pieces(problem: Problem, plan: Plan, epoch: int, skip: int = 0) -> Iterator[
             return source[start:stop].expand(lanes, -1, -1)
         return take(source, order(start, stop))
 
-    chunk = problem.rows_at_once(lanes)
-    if size > chunk:
+    chunk_rows = problem.rows_at_once(lanes)
+    if size > chunk_rows:
         for first in range(skip * size, used, size):
-            for start, stop, share, completes in chunks(first, min(first + size, used), chunk):
+            for start, stop, share, completes in cut(first, min(first + size, used), chunk_rows):
                 yield rows(x, start, stop), rows(y, start, stop), share, completes
         return
     numbers_per_batch = lanes * size * (x.shape[1] + y.shape[1])
     batches = max(1, min(1024, BLOCK_NUMBERS // numbers_per_batch))
     block = size * batches
-    # What is skipped of a block is gathered too: where a batch lies in memory can move last bits.
+    # Skipped batches of a block are gathered, too: the place of a batch in memory can move last
+    # bits.
     skipped, unwanted = divmod(skip, batches)
     for start in range(skipped * block, used, block):
         stop = min(start + block, used)

@@ -1,6 +1,6 @@
 """The books of a training: updates are counted in its state, epochs ended and reported.
 
-Shapes: R lanes, E epochs of a chunk, U updates of each.
+Shapes: R lanes, E epochs that are counted at once, U updates of each.
 """
 
 import math
@@ -55,7 +55,7 @@ def count_updates(
     # All batches hold B rows, but for an epoch's incomplete last one.
     weighted = seen * plan.batch_size
     weighted[:, -1] = seen[:, -1] * plan.rows_of(state.updates, rows)
-    # Added one after the other, so that the sum is the same however an epoch is cut into chunks.
+    # Added one after the other, so that the sum is the same however an epoch is divided.
     loss_sum = state.loss_sum.numpy()
     weighted[0, 0] += loss_sum
     sums: NDArray[np.float64] = weighted.cumsum(axis=1)[:, -1]

@@ -7,20 +7,20 @@ from itertools import count
 import torch
 from torch import Tensor
 
-from gdrun.training.backend import Backend, Chunk
-from gdrun.training.batches import pieces
+from gdrun.training.backend import Backend, Updates
+from gdrun.training.batches import chunks
 from gdrun.training.models import Problem
 from gdrun.training.sgd import Step, make_step
 from gdrun.training.state import Plan, TrainState
 from gdrun.training.threads import threads_for
 
 
-def _chunks(
-    problem: Problem, plan: Plan, state: TrainState, chunk_seconds: float
-) -> Iterator[Chunk]:
+def _execute(
+    problem: Problem, plan: Plan, state: TrainState, portion_seconds: float
+) -> Iterator[Updates]:
     """The updates that follow a state, whose weights are moved in place.
 
-    A chunk may be empty: in the middle of a long update that is made of pieces.
+    A portion may be empty: in the middle of a long update whose batch comes in chunks.
     """
     _warm_up(problem, plan, state)
     step = _step(problem, plan, state)
@@ -28,16 +28,16 @@ def _chunks(
     work = problem.work(len(plan.lanes), plan.batch_size)
     skip = state.updates - state.epoch * plan.updates_per_epoch(problem.data.rows)
     for epoch in count(state.epoch + 1):
-        epoch_pieces = pieces(problem, plan, epoch, skip)
+        epoch_chunks = chunks(problem, plan, epoch, skip)
         skip, left = 0, True
         while left:
             losses: list[Tensor] = []
             left = False
             with threads_for(work):
                 start = clock()
-                deadline = time.perf_counter() + chunk_seconds
-                for piece in epoch_pieces:
-                    loss = step(*piece)
+                deadline = time.perf_counter() + portion_seconds
+                for chunk in epoch_chunks:
+                    loss = step(*chunk)
                     if loss is not None:
                         losses.append(loss)
                     if time.perf_counter() > deadline:
@@ -45,12 +45,12 @@ def _chunks(
                         break
                 seconds = clock() - start
             if losses:
-                yield Chunk(torch.stack(losses).cpu().unsqueeze(0), seconds)
+                yield Updates(torch.stack(losses).cpu().unsqueeze(0), seconds)
             elif left:
-                yield Chunk(torch.empty(1, 0, len(plan.lanes)), seconds)
+                yield Updates(torch.empty(1, 0, len(plan.lanes)), seconds)
 
 
-EAGER = Backend(_chunks, stacks_epochs=False)
+EAGER = Backend(_execute, stacks_epochs=False)
 
 
 def _step(problem: Problem, plan: Plan, state: TrainState) -> Step:
@@ -62,8 +62,8 @@ def _warm_up(problem: Problem, plan: Plan, state: TrainState) -> None:
     """Take one update on a copy, so that the first one timed doesn't pay for PyTorch's start."""
     copy = state.clone()
     with threads_for(problem.work(len(plan.lanes), plan.batch_size)):
-        for piece in pieces(problem, plan, epoch=1):
-            _step(problem, plan, copy)(*piece)
+        for chunk in chunks(problem, plan, epoch=1):
+            _step(problem, plan, copy)(*chunk)
             return
 
 

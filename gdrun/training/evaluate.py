@@ -40,11 +40,11 @@ def evaluate(
     Yields a `pulse` every `pulse_seconds` or so meanwhile.
     """
     lanes = len(params[0])
-    chunk = problem.rows_at_once(lanes)
+    chunk_rows = problem.rows_at_once(lanes)
     total = torch.zeros(lanes, dtype=torch.float64)
     deadline = time.perf_counter() + pulse_seconds
     work = problem.work(lanes, len(x))
-    for k, (xs, ys) in enumerate(zip(blocks(x, chunk), blocks(y, chunk), strict=True)):
+    for k, (xs, ys) in enumerate(zip(blocks(x, chunk_rows), blocks(y, chunk_rows), strict=True)):
         if k and time.perf_counter() > deadline:
             yield pulse()
             deadline = time.perf_counter() + pulse_seconds

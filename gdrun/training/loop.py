@@ -7,7 +7,8 @@ gradient descent. R lanes, pairs of learning rate and seed, take their updates i
 leading tensor axis and never interact. `train` is a generator: stopping, checkpoints, logs and
 display are the business of the loop that consumes it. Nothing here reads or writes a file.
 
-Shapes: R lanes, N training rows, B batch rows, E epochs of a chunk, U updates of each.
+Shapes: R lanes, N training rows, B batch rows, E epochs that a backend executes at once, U updates
+of each.
 """
 
 import math
@@ -19,7 +20,7 @@ from torch import Tensor
 
 from gdrun.config.timing import DEFAULT, Timing
 from gdrun.results.events import Segment
-from gdrun.training.backend import Backend, Chunk
+from gdrun.training.backend import Backend, Updates
 from gdrun.training.bookkeeping import count_updates, end_epochs, nothing, segment
 from gdrun.training.eager import EAGER
 from gdrun.training.evaluate import Losses, evaluate_stacked
@@ -60,23 +61,23 @@ def train(
             (known,) = _evaluate_ends(problem, plan, epoch, stacked)
     if epoch:
         yield from end_epochs(problem, plan, state, epoch, nothing(state), [known], timing.segment)
-    chunks = backend.chunks(problem, plan, state, timing.segment)
+    portions = backend.execute(problem, plan, state, timing.segment)
     while not state.is_over(plan, per_epoch):
-        yield from _apply_chunk(problem, plan, state, next(chunks), timing.segment)
+        yield from _book(problem, plan, state, next(portions), timing.segment)
 
 
-def _apply_chunk(
-    problem: Problem, plan: Plan, state: TrainState, chunk: Chunk, pulse_seconds: float
+def _book(
+    problem: Problem, plan: Plan, state: TrainState, executed: Updates, pulse_seconds: float
 ) -> Iterator[Segment]:
-    """Count the updates of a chunk and end its epochs: several at once where nothing happens."""
-    losses = chunk.losses.numpy()  # at so few numbers faster than PyTorch
+    """Count updates in the state and end their epochs: several at once where nothing happens."""
+    losses = executed.losses.numpy()  # at so few numbers faster than PyTorch
     count, updates, _ = losses.shape
     per_epoch = plan.updates_per_epoch(problem.data.rows)
     epochs = range(state.epoch + 1, state.epoch + 1 + count)
     ends_epoch = state.updates + updates == epochs[0] * per_epoch
     known: Sequence[Losses | None] = [None] * count
-    if ends_epoch and chunk.params:
-        known = _evaluate_ends(problem, plan, epochs, chunk.params)
+    if ends_epoch and executed.params:
+        known = _evaluate_ends(problem, plan, epochs, executed.params)
     done = 0
     while done < count and not state.is_over(plan, per_epoch):
         n = (
@@ -86,11 +87,11 @@ def _apply_chunk(
         )
         part = slice(done, done + n)
         done += n
-        seconds = chunk.seconds / count * n
+        seconds = executed.seconds / count * n
         counted = count_updates(plan, state, problem.data.rows, losses[part], seconds)
-        if chunk.params:
-            state.params = tuple(weights[done - 1] for weights in chunk.params)
-            state.velocity = tuple(buffer[done - 1] for buffer in chunk.velocity)
+        if executed.params:
+            state.params = tuple(weights[done - 1] for weights in executed.params)
+            state.velocity = tuple(buffer[done - 1] for buffer in executed.velocity)
         if ends_epoch:
             yield from end_epochs(
                 problem, plan, state, epochs[part], counted, known[part], pulse_seconds

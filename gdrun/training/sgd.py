@@ -29,8 +29,8 @@ def make_step(
 ) -> Step:
     """One update in place: (R, B, D), (R, B, O) → the batch losses before it, (R,).
 
-    A batch may come in pieces: each with its share of the batch's rows, by which its gradient is
-    weighted before it is added up. Only the piece that completes the batch moves the weights; for
+    A batch may come in chunks: each with its share of the batch's rows, by which its gradient is
+    weighted before it is added up. Only the chunk that completes the batch moves the weights; for
     the others None is returned.
 
     Args:

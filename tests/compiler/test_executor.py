@@ -226,9 +226,9 @@ def test_what_was_handed_out_stays(
     problem, plan = make_problem(rows=12), make_plan(5, lanes=lanes, epochs=300, momentum=0.5)
     state = initial_state(problem, plan)
     handed_out = []
-    for chunk in program_of(problem, plan).chunks(problem, plan, state, 0.1):
-        assert chunk.params
-        tensors = [chunk.losses, *chunk.params, *chunk.velocity]
+    for executed in program_of(problem, plan).execute(problem, plan, state, 0.1):
+        assert executed.params
+        tensors = [executed.losses, *executed.params, *executed.velocity]
         handed_out.append((tensors, [tensor.clone() for tensor in tensors]))
     assert len(handed_out) > 5
     for tensors, copies in handed_out:

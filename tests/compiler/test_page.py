@@ -21,7 +21,7 @@ def one_line(text: str) -> str:
 @pytest.mark.parametrize("width", [4, 8, 16])
 def test_the_page_shows_the_c_of_the_articles_network(width: int) -> None:
     network = Network((1, 10, 1), "relu")
-    spec = ProgramSpec(network, "mse", SGD(), rows=1, pieces=(1,), lanes=1, width=width)
+    spec = ProgramSpec(network, "mse", SGD(), rows=1, chunks=(1,), lanes=1, width=width)
     (block,) = re.findall(r"```c\n(.*?)```", PAGE, re.DOTALL)
     generated = one_line(functions(spec))
     shown = [one_line(function) for function in block.split("\n\n")]

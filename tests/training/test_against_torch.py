@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from gdrun.results.events import Lane
 from gdrun.results.run import LOSS_NAMES
-from gdrun.training.batches import pieces
+from gdrun.training.batches import chunks
 from gdrun.training.models import LOSSES, Network, Problem
 from gdrun.training.sgd import make_step
 from gdrun.training.state import Plan, initial_state
@@ -55,7 +55,7 @@ def torch_losses(problem: Problem, plan: Plan, lane: Lane) -> list[float]:
     position = plan.lanes.index(lane)
     losses = []
     for epoch in range(1, plan.epochs + 1):
-        for x, y, _, _ in pieces(problem, plan, epoch):
+        for x, y, _, _ in chunks(problem, plan, epoch):
             loss = criterion(network(x[position]), y[position])
             optimizer.zero_grad()
             loss.backward()

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from gdrun.results.events import Lane
-from gdrun.training.batches import pieces
+from gdrun.training.batches import chunks
 from tests.problems import descend, make_plan, make_problem, step_losses, train_losses
 
 
@@ -27,12 +27,12 @@ def test_batches_cover_an_epoch(
     batch = min(batch, rows)
     problem = make_problem(rows=rows)
     plan = make_plan(batch, sampling=sampling, drop_last=drop_last, lanes=(Lane(1, 0), Lane(1, 1)))
-    sizes = [piece[0].shape[1] for piece in pieces(problem, plan, epoch=1)]
+    sizes = [part[0].shape[1] for part in chunks(problem, plan, epoch=1)]
     whole, rest = divmod(rows, batch)
     assert sizes == [batch] * whole + ([rest] if rest and not drop_last else [])
     assert len(sizes) == plan.updates_per_epoch(rows)
-    all_x = torch.cat([piece[0] for piece in pieces(problem, plan, epoch=1)], dim=1)
-    rest_x = [piece[0] for piece in pieces(problem, plan, epoch=1, skip=skip)]
+    all_x = torch.cat([part[0] for part in chunks(problem, plan, epoch=1)], dim=1)
+    rest_x = [part[0] for part in chunks(problem, plan, epoch=1, skip=skip)]
     if rest_x:
         assert torch.equal(torch.cat(rest_x, dim=1), all_x[:, skip * batch :])
     if sampling != "replacement" and not drop_last:
@@ -50,30 +50,30 @@ def test_a_batch_in_chunks_is_the_whole_batch_to_rounding(
     lanes = (Lane(0.05, 0), Lane(0.02, 1))
     plan = make_plan(batch, lanes=lanes, epochs=4, momentum=momentum, weight_decay=0.1)
     whole, at_once = descend(problem, plan)
-    chunked, in_pieces = descend(replace(problem, chunk_rows=chunk), plan)
+    chunked, in_chunks = descend(replace(problem, chunk_rows=chunk), plan)
     for lane in range(2):
         assert step_losses(chunked, lane) == pytest.approx(step_losses(whole, lane), rel=1e-5)
         assert train_losses(chunked, lane) == pytest.approx(train_losses(whole, lane), rel=1e-5)
-    for one, other in zip(at_once.params, in_pieces.params, strict=True):
+    for one, other in zip(at_once.params, in_chunks.params, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6)
 
 
 @given(batch=st.integers(1, 30), chunk=st.integers(1, 30), drop_last=st.booleans())
 @settings(max_examples=40, deadline=None)
-def test_pieces_make_up_the_batches(batch: int, chunk: int, drop_last: bool) -> None:
+def test_chunks_make_up_the_batches(batch: int, chunk: int, drop_last: bool) -> None:
     problem = make_problem(rows=30)
     plan = make_plan(batch, drop_last=drop_last, lanes=(Lane(1, 0), Lane(1, 1)))
-    whole = [x for x, _, _, _ in pieces(replace(problem, chunk_rows=100), plan, epoch=1)]
+    whole = [x for x, _, _, _ in chunks(replace(problem, chunk_rows=100), plan, epoch=1)]
     batches: list[Tensor] = []
     parts: list[tuple[Tensor, float]] = []
-    for x, _, share, completes in pieces(replace(problem, chunk_rows=chunk), plan, epoch=1):
+    for x, _, share, completes in chunks(replace(problem, chunk_rows=chunk), plan, epoch=1):
         assert x.shape[1] <= max(chunk, 1)
         parts.append((x, share))
         if completes:
             batches.append(torch.cat([x for x, _ in parts], dim=1))
             assert sum(share for _, share in parts) == pytest.approx(1)
-            for piece, share in parts:
-                assert share == pytest.approx(piece.shape[1] / batches[-1].shape[1])
+            for part, share in parts:
+                assert share == pytest.approx(part.shape[1] / batches[-1].shape[1])
             parts = []
     assert not parts
     assert len(batches) == len(whole)
