@@ -1,4 +1,4 @@
-"""`gdrun` and `python -m gdrun`: nothing is imported before Ctrl-C is taken care of."""
+"""`gdrun` and `python -m gdrun`: Ctrl-C ends both quietly, even while they import."""
 
 import os
 import sys
@@ -6,8 +6,8 @@ import sys
 
 def main() -> None:
     """Run the command line."""
-    # PyTorch's idle threads would go on spinning, on processors that others could compute with; and
-    # where two of them share one, an operation of a millisecond takes a hundred.
+    # PyTorch's idle threads would keep spinning on processors that others could use; and where two
+    # of them share one, an operation of a millisecond takes a hundred.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         from gdrun.cli.startup import loading

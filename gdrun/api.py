@@ -72,8 +72,8 @@ def sweep(
 ) -> SweepResult:
     """Train a grid of learning rates and batch sizes, and find out which to train with.
 
-    >>> answer = sweep("shuffled", lr=[0.1, 0.2], batch_size=[8, "full"], epochs=20)
-    >>> answer.best.batch_size
+    >>> result = sweep("shuffled", lr=[0.1, 0.2], batch_size=[8, "full"], epochs=20)
+    >>> result.best.batch_size
     8
 
     Args:

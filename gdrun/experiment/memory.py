@@ -1,7 +1,7 @@
 """Memory: whether a training fits, before the system has to find out, and what it raises if not.
 
-Linux promises memory that it doesn't have and kills whoever uses it, so that asking too much ends
-without a message unless it is refused here.
+Linux promises memory that it doesn't have and kills the process that uses it: asking for too much
+would end without a message if it weren't refused here.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""Ctrl-C and a cluster's time limit: asked once, a command finishes what is at hand."""
+"""Signals: after Ctrl-C, or a cluster's time limit, a command finishes the update and saves."""
 
 import signal
 import time
@@ -19,14 +19,14 @@ class StopRequest:
     """Whether, and at what time of `time.monotonic`, the user has asked to stop."""
 
     asked_at: float | None = None
-    at_once: bool = False  # while nothing is begun, a request needn't wait for anything
+    at_once: bool = False  # while nothing has begun, there is nothing to finish
 
     def __call__(self) -> bool:
         """Whether to stop."""
         return self.asked_at is not None
 
     def ask(self) -> None:
-        """Ask to stop, unless that was done before."""
+        """Ask to stop; a second time changes nothing."""
         if self.asked_at is None:
             self.asked_at = time.monotonic()
 
@@ -40,10 +40,10 @@ class StopRequest:
 def stop_on_signals() -> Iterator[StopRequest]:
     """Turn the first signal into a request to stop; a second one raises `KeyboardInterrupt`.
 
-    So does the first while the request is to be heeded `at_once`.
+    So does the first one while the request is `at_once`.
 
-    Importing PyTorch or matplotlib breaks in odd ways if an exception comes in between, so this is
-    in force before either begins.
+    An exception in the middle of importing PyTorch or matplotlib breaks them in odd ways, so this
+    is entered before either import begins.
     """
     request = StopRequest()
 

@@ -51,19 +51,24 @@ def train(
         timing: how often to report.
     """
     per_epoch = plan.updates_per_epoch(problem.data.rows)
-    epoch = range(0)
-    if not state.begun:
-        epoch, known = range(1), None
-    elif state.updates == (state.epoch + 1) * per_epoch:  # stopped before that epoch's evaluation
-        epoch, known = range(state.epoch + 1, state.epoch + 2), None
-        if backend.stacks_epochs:
-            stacked = [weights.unsqueeze(0) for weights in state.params]
-            (known,) = _evaluate_ends(problem, plan, epoch, stacked)
-    if epoch:
-        yield from end_epochs(problem, plan, state, epoch, nothing(state), [known], timing.segment)
+    if not state.begun or state.updates == (state.epoch + 1) * per_epoch:
+        yield from _end_pending_epoch(problem, plan, state, backend, timing.segment)
     portions = backend.execute(problem, plan, state, timing.segment)
     while not state.is_over(plan, per_epoch):
         yield from _book(problem, plan, state, next(portions), timing.segment)
+
+
+def _end_pending_epoch(
+    problem: Problem, plan: Plan, state: TrainState, backend: Backend, pulse_seconds: float
+) -> Iterator[Segment]:
+    """End epoch 0, or one that an earlier process left between its updates and its evaluation."""
+    number = state.epoch + 1 if state.begun else 0
+    epoch = range(number, number + 1)
+    known: Sequence[Losses | None] = [None]
+    if state.begun and backend.stacks_epochs:
+        stacked = [weights.unsqueeze(0) for weights in state.params]
+        known = _evaluate_ends(problem, plan, epoch, stacked)
+    yield from end_epochs(problem, plan, state, epoch, nothing(state), known, pulse_seconds)
 
 
 def _book(
@@ -80,11 +85,7 @@ def _book(
         known = _evaluate_ends(problem, plan, epochs, executed.params)
     done = 0
     while done < count and not state.is_over(plan, per_epoch):
-        n = (
-            1
-            if count == 1
-            else _uneventful(plan, state, epochs[done:], losses[done:], known[done:])
-        )
+        n = _uneventful(plan, state, epochs[done:], losses[done:], known[done:])
         part = slice(done, done + n)
         done += n
         seconds = executed.seconds / count * n
@@ -119,6 +120,8 @@ def _uneventful(
     The plan's last epoch ends alone, and so does one that still has to be evaluated or has a loss
     that isn't finite in a lane that hasn't diverged before.
     """
+    if len(epochs) == 1:
+        return 1
     active = [lane for lane, diverged_at in enumerate(state.diverged_at) if diverged_at is None]
     finite = np.isfinite(losses[:, :, active])
     is_sound: list[bool] = [bool(epoch.all()) for epoch in finite]

@@ -1,4 +1,4 @@
-"""Networks with a lane axis, their losses, and the `Problem` that the engine trains on.
+"""Networks with a lane axis, their losses, and the problem: what a training minimises.
 
 Shapes: R lanes, B batch rows, D features, H hidden width, O outputs. Every lane has its own
 weights, stacked along the leading axis; lanes never interact, so one autograd pass gives each its
@@ -21,10 +21,10 @@ from gdrun.errors import ConfigError
 
 Params = tuple[Tensor, ...]
 
-# Numbers in flight in a chunk of rows, by the type of device: 4 MB on a processor.
+# Activations of a chunk of rows, by the type of device: 4 MB on a processor.
 CHUNK_NUMBERS = {"cpu": 2**20}
 DEVICE_CHUNK_NUMBERS = 2**26
-SMALLEST_CHUNK = 256  # rows: below it, calls cost more than they compute
+MIN_CHUNK_ROWS = 256  # below it, calls cost more than they compute
 
 # In place where autograd allows it: the input of these is a fresh tensor that nothing else needs.
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
@@ -51,7 +51,7 @@ class Network:
     activation: str
 
     def init(self, seeds: Sequence[int]) -> Params:
-        """Initial weights, one lane a seed: (R, in, out) and (R, 1, out) for each layer.
+        """Initial weights, one lane per seed: (R, in, out) and (R, 1, out) for each layer.
 
         Lane k equals `torch.manual_seed(seeds[k])` followed by building the `nn.Linear` layers in
         order: weights and biases uniform in ±1/√in, and zero where there are no inputs
@@ -109,15 +109,15 @@ class Problem:
     chunk_rows: int | None = None
 
     def rows_at_once(self, lanes: int) -> int:
-        """How many rows go through the networks together: as asked for, or what pays.
+        """How many rows go through the networks together: as requested, or what is fastest.
 
-        On a processor that is what its cache holds of the numbers in flight, since the products of
-        matrices are waited for by those from memory otherwise.
+        On a processor that is so many that their activations fit its cache, since products of
+        matrices would otherwise wait for memory.
         """
         if self.chunk_rows:
             return self.chunk_rows
         numbers = CHUNK_NUMBERS.get(self.data.x.device.type, DEVICE_CHUNK_NUMBERS)
-        return max(SMALLEST_CHUNK, numbers // (lanes * sum(self.network.sizes)))
+        return max(MIN_CHUNK_ROWS, numbers // (lanes * sum(self.network.sizes)))
 
     def work(self, lanes: int, rows: int) -> int:
         """Multiply-adds of one pass of so many rows, or a chunk of them, through all lanes."""
@@ -129,10 +129,10 @@ class Problem:
 
 
 def build_problem(config: RunConfig, data: Dataset) -> Problem:
-    """The problem that a config poses, on its device.
+    """The problem of a config, on its device.
 
     Raises:
-        ConfigError: the device isn't there, or hidden units have no features to work on.
+        ConfigError: the device isn't there, or there are hidden units but no features.
     """
     device = find_device(config.device)
     if config.hidden_size and not data.features:

@@ -22,7 +22,7 @@ from gdrun.training.state import Plan, TrainState
 
 GRID_POINTS = 200
 FIT_ROWS = 10_000  # shown beside the fitted functions, at most
-PATIENCE_SECONDS = 0.2  # for the loss of a run that was stopped
+PATIENCE_SECONDS = 0.2  # that evaluating a stopped run may take
 
 
 def describe(problem: Problem) -> Description:
@@ -86,7 +86,7 @@ def _current_losses(
 ) -> Sequence[tuple[float, float] | None] | None:
     """Train and validation loss (NaN where there are no such rows) of each lane as it is now.
 
-    None if that would take long: whoever stops a run doesn't want to wait.
+    None if that would take long: somebody who stops a run doesn't want to wait.
     """
     data = problem.data
     deadline = time.monotonic() + PATIENCE_SECONDS
