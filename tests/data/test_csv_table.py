@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from gdrun.config.schema import CsvData, NpyData
+from gdrun.data import csv_reader
 from gdrun.data.csv_table import read_table
 from gdrun.data.sources import load_data
 from gdrun.errors import DataError
@@ -130,7 +131,7 @@ def test_numbers_too_large_are_refused(standardize: bool, tmp_path: Path) -> Non
 def test_a_file_too_large_is_not_read_and_names_the_npy_source(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gdrun.data.csv_reader.MAX_BYTES", 2_000_000)
+    monkeypatch.setattr(csv_reader, "MAX_BYTES", 2_000_000)
     path = csv(tmp_path, b"\xff" * 3_000_000)  # reading it would find that it isn't UTF-8
     with pytest.raises(DataError, match="has 3 MB; CSV files are read up to 2 MB") as caught:
         load_data(CsvData(path=path, target="price"))

@@ -9,6 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gdrun.data import npy, rows
 from gdrun.data.dataset import spread
 from gdrun.data.rows import Holdout, MappedRows
 from gdrun.data.sources import load_data
@@ -17,6 +18,7 @@ from gdrun.errors import DataError
 from gdrun.experiment.execute import execute
 from gdrun.experiment.plan import plan_experiment
 from gdrun.results.run import RunResult
+from gdrun.training import outcome
 from tests.command_line import NO_PICTURES, Invoke
 from tests.data.npy_files import save, some_rows
 from tests.training_runs import small_config
@@ -26,8 +28,8 @@ from tests.training_runs import small_config
 def _where(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Small files both ways."""
     if request.param == "mapped":
-        monkeypatch.setattr("gdrun.data.npy.MAX_LOADED_NUMBERS", 0)
-        monkeypatch.setattr("gdrun.data.rows.READ_NUMBERS", 30)
+        monkeypatch.setattr(npy, "MAX_LOADED_NUMBERS", 0)
+        monkeypatch.setattr(rows, "READ_NUMBERS", 30)
 
 
 @pytest.mark.usefixtures("_where")
@@ -117,7 +119,7 @@ def test_training_on_a_mapped_file_is_training_in_memory(
     x, y = some_rows()
     found = []
     for kept in (0, 10**9):
-        monkeypatch.setattr("gdrun.data.npy.MAX_LOADED_NUMBERS", kept)
+        monkeypatch.setattr(npy, "MAX_LOADED_NUMBERS", kept)
         config = small_config(
             lr=0.01, data=save(tmp_path, x, y, val_fraction=0.1).model_dump(), chunk_rows=50
         )
@@ -135,7 +137,7 @@ def test_training_on_a_mapped_file_is_training_in_memory(
 def test_one_column_is_drawn_with_a_sample_of_its_rows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gdrun.training.outcome.FIT_ROWS", 30)
+    monkeypatch.setattr(outcome, "FIT_ROWS", 30)
     x, y = some_rows(columns=1)
     *_, result = execute(
         plan_experiment("full", small_config(data=save(tmp_path, x, y).model_dump()))
@@ -232,7 +234,7 @@ def test_a_file_cut_short_is_named(invoke: Invoke) -> None:
 def test_mapped_data_that_changed_is_refused(
     invoke: Invoke, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gdrun.data.npy.MAX_LOADED_NUMBERS", 0)
+    monkeypatch.setattr(npy, "MAX_LOADED_NUMBERS", 0)
     x, y = some_rows()
     np.save("x.npy", x)
     np.save("y.npy", y)

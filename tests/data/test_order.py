@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from gdrun.config.schema import Sampling
+from gdrun.data import order
 from gdrun.data.order import random_numbers, splitmix64, visiting_order
 
 SEEDS = st.integers(0, 2**62 - 1)
@@ -89,7 +90,7 @@ def test_sequential_is_no_order() -> None:
 
 @pytest.fixture
 def _permuted_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gdrun.data.order.SORTED_ROWS", 0)
+    monkeypatch.setattr(order, "SORTED_ROWS", 0)
 
 
 @pytest.mark.usefixtures("_permuted_one_by_one")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from gdrun.experiment import checkpoint
 from gdrun.experiment.checkpoint import last_checkpoint
 from gdrun.results.file_names import CHECKPOINT, PREVIOUS_CHECKPOINT
 from gdrun.results.run import SCHEMA_VERSION
@@ -169,7 +170,7 @@ def test_a_newer_checkpoint_is_not_passed_over(
 ) -> None:
     invoke("sgd", "--epochs", "2", "--name", "a", *NO_PICTURES)
     with monkeypatch.context() as patched:
-        patched.setattr("gdrun.experiment.checkpoint.VERSION", 4)
+        patched.setattr(checkpoint, "VERSION", 4)
         shutil.copy(Path("outputs/a", CHECKPOINT), "old")
         Path("outputs/a/checkpoint.pt").unlink()
         Path("outputs/a/run.json").write_text(

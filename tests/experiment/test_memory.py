@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from gdrun.errors import ConfigError
+from gdrun.experiment import memory
 from gdrun.experiment.memory import memory_bytes, memory_errors
 from gdrun.experiment.plan import plan_experiment
 from tests.training_runs import small_config
@@ -50,7 +51,7 @@ def test_memory_is_that_of_the_container(tmp_path: Path, monkeypatch: pytest.Mon
     assert machine
     assert machine > 2**28
     limit = tmp_path / "memory.max"
-    monkeypatch.setattr("gdrun.experiment.memory.LIMITS", (str(limit), str(tmp_path / "none")))
+    monkeypatch.setattr(memory, "LIMITS", (str(limit), str(tmp_path / "none")))
     for text, expected in (("max\n", machine), (f"{2**29}\n", 2**29)):
         limit.write_text(text)
         assert memory_bytes() == expected

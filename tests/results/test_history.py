@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gdrun.results import history
 from gdrun.results.downsample import downsample
 from gdrun.results.events import Lane, Segment, Series
 from gdrun.results.history import History, Recorder
@@ -127,7 +128,7 @@ def test_files_read_back_are_what_was_recorded() -> None:
 
 
 def test_reading_keeps_no_more_than_it_may(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gdrun.results.history.READ_LINES", 100)
+    monkeypatch.setattr(history, "READ_LINES", 100)
     series = Series("full", 100, LANES)
     found = segments(4000, seed=1)
     recorder, most = Recorder(series, 1, keep=600), 0

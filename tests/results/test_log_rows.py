@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gdrun.results import log_rows
 from gdrun.results.events import Lane, Segment, Series
 from gdrun.results.log_rows import EPOCH_COLUMNS, STEP_COLUMNS, header, step_lines
 
@@ -49,5 +50,5 @@ def test_a_row_a_lane_and_logged_update_until_it_diverged(
         if update % every == 0 and (at is None or update <= at)
     ]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("gdrun.results.log_rows.MAX_ROWS_AT_ONCE", at_once)
+        patch.setattr(log_rows, "MAX_ROWS_AT_ONCE", at_once)
         assert step_lines(Series("sgd", 1, lanes), segment, every) == "".join(expected)

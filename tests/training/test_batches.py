@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from gdrun.results.events import Lane
+from gdrun.training import batches
 from gdrun.training.batches import chunks
 from tests.problems import descend, make_plan, make_problem, step_losses, train_losses
 
@@ -87,7 +88,7 @@ def test_losses_are_evaluated_in_chunks_without_a_difference(
     problem = make_problem(rows=50, features=3)
     plan = make_plan(7, epochs=3)
     whole, _ = descend(problem, plan)
-    monkeypatch.setattr("gdrun.training.batches.BLOCK_NUMBERS", 60)
+    monkeypatch.setattr(batches, "BLOCK_NUMBERS", 60)
     chunked, _ = descend(replace(problem, chunk_rows=9), plan)
     assert train_losses(chunked) == pytest.approx(train_losses(whole), rel=1e-6)
     assert step_losses(chunked) == step_losses(whole)

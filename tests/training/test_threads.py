@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from gdrun.training import threads
 from gdrun.training.loop import train
 from gdrun.training.models import Params, Problem
 from gdrun.training.state import initial_state
@@ -27,7 +28,7 @@ def test_small_work_is_done_by_one_thread_and_large_by_all(
     torch.set_num_threads(3)
     try:
         for least, expected in ((10**9, 1), (0, 3)):
-            monkeypatch.setattr("gdrun.training.threads.SPLIT_WORK", least)
+            monkeypatch.setattr(threads, "SPLIT_WORK", least)
             seen.clear()
             for segment in train(*(start := (make_problem(), make_plan(5))), initial_state(*start)):
                 assert segment.epoch <= 3
