@@ -16,7 +16,7 @@ import typer
 from gdrun._version import __version__
 from gdrun.cli.guide import guide
 from gdrun.cli.help import HELP, TRAIN, Command, Group
-from gdrun.cli.options import CompareOptions, SweepOptions, TrainingOptions
+from gdrun.cli.options import CompareOptions, MethodOptions, SweepOptions, TrainingOptions
 from gdrun.cli.saved_runs import add_commands
 from gdrun.config.presets import starter
 from gdrun.errors import ConfigError, GdrunError, OutputError, in_words
@@ -41,8 +41,8 @@ gdrun init && gdrun compare -c gdrun.yaml  [dim]your own experiment[/dim]
 gdrun list && gdrun show latest            [dim]what was trained[/dim]
 gdrun guide config                         [dim]every key of a config[/dim]"""
 AFTERWARDS = (
-    "[bold]Exit codes[/bold]  0 done · 1 failed · 2 usage or config · 3 all diverged · "
-    "130 interrupted"
+    "[bold]Exit codes[/bold]  0 done · 1 failed · 2 usage, config or data · "
+    "3 every lane diverged · 130 interrupted"
 )
 
 app = typer.Typer(
@@ -62,7 +62,6 @@ def _add_training_command(
     help: str,  # noqa: A002
     *,
     options: type[TrainingOptions] = TrainingOptions,
-    leave_out: tuple[str, ...] = (),
 ) -> None:
     """Add a command whose parameters are the fields of `options`."""
 
@@ -90,7 +89,6 @@ def _add_training_command(
             field.name, Parameter.KEYWORD_ONLY, default=field.default, annotation=hints[field.name]
         )
         for field in fields(options)
-        if field.name not in leave_out
     ]
     # Typer reads the options from the signature.
     run.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
@@ -105,12 +103,12 @@ _add_training_command(
 _add_training_command(
     "full",
     "Full-batch gradient descent: one update per epoch, on the mean gradient of all rows.",
-    leave_out=("batch_size",),
+    options=MethodOptions,
 )
 _add_training_command(
     "sgd",
     "Stochastic gradient descent: one update for every single row.",
-    leave_out=("batch_size",),
+    options=MethodOptions,
 )
 _add_training_command("minibatch", "Mini-batch gradient descent: one update for every few rows.")
 _add_training_command(
@@ -123,7 +121,9 @@ add_commands(app)
 
 @app.command(cls=Command, rich_help_panel=HELP)
 def init(
-    path: Annotated[Path, typer.Argument(help="The file to write.")] = Path("gdrun.yaml"),
+    path: Annotated[Path, typer.Argument(metavar="FILE", help="The file to write.")] = Path(
+        "gdrun.yaml"
+    ),
 ) -> None:
     """Write a commented config file to start from."""
     try:

@@ -2,6 +2,7 @@
 
 import math
 import os
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -10,6 +11,7 @@ from pathlib import Path
 from rich.text import Text
 
 from gdrun.cli.options import CompareOptions
+from gdrun.config.presets import preset_names
 from gdrun.config.read import load_config
 from gdrun.config.schema import PlotConfig
 from gdrun.errors import ConfigError, excerpt
@@ -257,7 +259,7 @@ def _select(names: Sequence[str], output_dir: Path) -> list[_Selected]:
     """
     found: dict[Path, _Selected] = {}
     for name in names:
-        path = find_run(name, output_dir)
+        path = _find(name, output_dir)
         with output_errors(path, "read"):
             saved = open_saved(path)
             if saved.is_group and not saved.members:
@@ -266,6 +268,22 @@ def _select(names: Sequence[str], output_dir: Path) -> list[_Selected]:
                 group = path if saved.is_group else _group_of(path)
                 found.setdefault(run.path.resolve(), _Selected(run, group))
     return list(found.values())
+
+
+def _find(name: str, output_dir: Path) -> Path:
+    """The directory of a run.
+
+    Raises:
+        ConfigError: there is no such run; the name may be that of a config.
+        OutputError: the output directory can't be read.
+    """
+    try:
+        return find_run(name, output_dir)
+    except ConfigError as error:
+        if name not in preset_names() and Path(name).suffix not in (".yaml", ".yml"):
+            raise
+        hint = f"a config goes behind -c: gdrun compare -c {shlex.quote(name)}"
+        raise ConfigError(error.problems, hint, *error.hints) from None
 
 
 def _group_of(run: Path) -> Path | None:

@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 from contextlib import suppress
+from itertools import chain, zip_longest
 from pathlib import Path
 from typing import Annotated
 
@@ -74,12 +75,30 @@ def summary_of(topic: str) -> str:
 
 
 def for_terminal(markdown: str) -> str:
-    """The same page without what a terminal can't follow: pictures, and links to other files."""
-    without_pictures = re.sub(r"^!\[[^\]]*\]\([^)]*\)\n\n?", "", markdown, flags=re.MULTILINE)
-    to_pages = re.sub(
-        r"\[([^\]]*)\]\(([\w-]+)\.md(#[\w-]*)?\)", r"\1 (`gdrun guide \2`)", without_pictures
-    )
-    return re.sub(r"\[([^\]]*)\]\((?!https?:)[^)]*\)", r"\1", to_pages)
+    """The same page with the topics and files that its links and pictures lead to as text."""
+    text = re.sub(r"!\[[^\]]*\]\(([^)]*)\)", lambda link: f"[picture: {_path(link[1])}]", markdown)
+    to_pages = re.sub(r"\[([^\]]*)\]\(([\w-]+)\.md(#[\w-]*)?\)", r"\1 (`gdrun guide \2`)", text)
+    return re.sub(r"\[([^\]]*)\]\((?!https?:)([^)]*)\)", _with_path, to_pages)
+
+
+def _path(target: str) -> str:
+    """The path of a linked file in the repository; empty for a place on the same page."""
+    file = target.partition("#")[0]
+    return os.path.normpath(Path("gdrun", PAGES.name, file)) if file else ""
+
+
+def _with_path(link: re.Match[str]) -> str:
+    """The text of a link, followed by the path that it leads to unless it names that itself."""
+    text, path = link[1], _path(link[2])
+    is_named = path.endswith(text.strip("`/"))
+    return text if is_named or not path else f"{text} ({path})"
+
+
+def with_backticks(markdown: str) -> str:
+    """The same page with backticks around its code, for where no colour sets that apart."""
+    parts = re.split(r"(^```.*?^```$)", markdown, flags=re.MULTILINE | re.DOTALL)
+    prose = [re.sub(r"`([^`]+)`", r"`` `\1` ``", part) for part in parts[::2]]
+    return "".join(chain.from_iterable(zip_longest(prose, parts[1::2], fillvalue="")))
 
 
 def _show(markdown: str) -> None:
@@ -88,12 +107,14 @@ def _show(markdown: str) -> None:
 
     out = console()
     out.width = min(out.width, MAX_WIDTH)
-    rendered = Markdown(markdown, code_theme="ansi_dark", hyperlinks=False)
     command = _pager_command() if out.is_terminal and not out.is_dumb_terminal else []
+    understands_colors = not command or Path(command[0]).name == "less"
+    has_colors = out.color_system is not None and not out.no_color and understands_colors
+    text = markdown if has_colors else with_backticks(markdown)
+    rendered = Markdown(text, code_theme="ansi_dark", hyperlinks=False)
     if not command:
         out.print(rendered)
         return
-    understands_colors = Path(command[0]).name == "less"
     with out.pager(_Command(command, out), styles=understands_colors):
         out.print(rendered)
 

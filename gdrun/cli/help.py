@@ -1,4 +1,4 @@
-"""How help pages look: panels with names, flags without a type, `--help` at the end."""
+"""How help pages look: panels with names, no types beside names, `--help` at the end."""
 
 from typing import Any
 
@@ -9,9 +9,16 @@ EXPERIMENT, GRID, OUTPUT, RARELY = "Experiment", "Grid", "Output", "Rarely neede
 
 
 def _plain(parameters: list[Any]) -> list[Any]:
-    """The same parameters; Typer writes <bool> behind a flag that names no type of its own."""
+    """The same parameters, without the types and brackets that Typer adds to them.
+
+    It writes <bool> behind a flag and <str> behind an argument, and a required one as {RUN}.
+    """
     for parameter in parameters:
-        if getattr(parameter, "is_flag", False):
+        if parameter.param_type_name == "argument":
+            parameter.display_type = lambda _: None
+            if parameter.required:
+                parameter.get_usage_pieces = lambda _, name=parameter.metavar: [name]
+        elif parameter.is_flag:
             parameter.metavar = ""
     return parameters
 

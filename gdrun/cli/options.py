@@ -75,8 +75,11 @@ class TrainingOptions:
         _option(
             "--set",
             metavar="KEY=VALUE",
-            help="Any key of the config, dotted: --set momentum=0.9 --set data.rows=50. "
-            "gdrun guide config lists them, your own data among them.",
+            # An empty line keeps what is to be copied in one piece.
+            help="Any key of the config, with a dot for one inside another:\n\n"
+            "--set momentum=0.9 --set data.rows=50\n\n"
+            "All keys, those of your own data too:\n\n"
+            "gdrun guide config",
         ),
     ] = None
     name: Annotated[
@@ -151,6 +154,16 @@ class TrainingOptions:
 def complete_run_names(context: typer.Context, incomplete: str) -> list[str]:
     """The names of runs that begin with what is typed so far."""
     return complete_runs(context.params.get("output_dir") or OUTPUTS, incomplete)
+
+
+@dataclass(frozen=True)
+class MethodOptions(TrainingOptions):
+    """The options of `full` and `sgd`, whose names say the batch size."""
+
+    # Not in the help, but known, so that a mistake gets a hint.
+    batch_size: Annotated[
+        str | None, _option("--batch-size", help="Refused: use minibatch.", hidden=True)
+    ] = None
 
 
 @dataclass(frozen=True)

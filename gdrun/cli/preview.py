@@ -115,5 +115,5 @@ def data_notes(experiment: "ExperimentPlan") -> list[Text]:
     if names:
         more = f" and {len(names) - MAX_COLUMNS:,} more" if len(names) > MAX_COLUMNS else ""
         listed = ", ".join(excerpt(name) for name in names[:MAX_COLUMNS])
-        notes.insert(0, f"no features, for want of numbers or a name: {listed}{more}")
+        notes.insert(0, f"columns left out (not numeric, or without a name): {listed}{more}")
     return [Text(f"note: {visible(note)}", style="yellow") for note in notes]

@@ -7,12 +7,13 @@ from typing import TypeVar
 
 from gdrun.cli.options import TrainingOptions
 from gdrun.config.identity import refuse_changes
-from gdrun.config.methods import with_method
+from gdrun.config.layers import Layer
+from gdrun.config.methods import BATCH_SIZES, with_method
 from gdrun.config.read import load_config, validate
 from gdrun.config.schema import RunConfig
-from gdrun.errors import ConfigError
+from gdrun.errors import ConfigError, excerpt
 from gdrun.storage.atomic import output_errors
-from gdrun.storage.locate import LATEST, OUTPUTS, find_run
+from gdrun.storage.locate import OUTPUTS, find_run
 from gdrun.storage.run_dir import plan_directory
 from gdrun.storage.saved_run import saved_layer
 
@@ -44,7 +45,10 @@ class Request:
 def with_run_found(options: Options) -> Options:
     """The same options, `--resume` a directory, which may be a name below the output directory."""
     run = options.resume
-    if run is None or run.exists() or not (str(run) == LATEST or (OUTPUTS / run).is_dir()):
+    if run is None or run.exists():
+        return options
+    is_name = len(run.parts) == 1 or (OUTPUTS / run).is_dir()
+    if not is_name:  # reading it will say what is wrong with the path
         return options
     return replace(options, resume=find_run(str(run), OUTPUTS))
 
@@ -57,10 +61,9 @@ def make_request(command: str, options: TrainingOptions) -> Request:
         DataError: what is left of that is damaged.
         OutputError: it can't be read.
     """
-    settings, flags = options.set or (), options.overrides()
     directory = options.resume
     if directory is None:
-        config = with_method(load_config(options.config, settings, flags), command)
+        config = _method_config(command, options, None)
         planned = plan_directory(options.output_dir or OUTPUTS, options.name, command)
         return Request(command, config, planned, resumes=False)
     if options.name is not None or options.output_dir is not None:
@@ -69,6 +72,32 @@ def make_request(command: str, options: TrainingOptions) -> Request:
         )
     with output_errors(directory, "read"):
         layer = saved_layer(directory, command)
-    config = with_method(load_config(options.config, settings, flags, base=layer), command)
+    config = _method_config(command, options, layer)
     refuse_changes(with_method(validate(layer), command), config)
     return Request(command, config, directory, resumes=True)
+
+
+def _method_config(command: str, options: TrainingOptions, base: Layer | None) -> RunConfig:
+    """The config with the batch size of the command's method.
+
+    A config file holds the batch size of `minibatch`, whatever else is trained with it. On the
+    command line of `full` or `sgd`, a batch size is a mistake.
+
+    Raises:
+        ConfigError: the config is wrong, or the command line asks for another batch size.
+    """
+    settings, flags = options.set or (), options.overrides()
+    config = load_config(options.config, settings, flags, base=base)
+    own = with_method(config, command)
+    is_set = [text for text in settings if text.partition("=")[0].strip() == "batch_size"]
+    given = [flag for key, (flag, _) in flags.items() if key == "batch_size"]
+    given += [f"--set {text}" for text in is_set]
+    if given and command in BATCH_SIZES and config.batch_size != own.batch_size:
+        others = {size: method for method, size in BATCH_SIZES.items()}
+        method = others.get(config.batch_size, f"minibatch --batch-size {config.batch_size}")
+        rows = "all rows" if own.batch_size == "full" else "one row per update"
+        raise ConfigError(
+            f"batch_size ({excerpt(given[0])}): {command} trains on {rows}",
+            f"gdrun {method} trains with that batch size",
+        )
+    return own

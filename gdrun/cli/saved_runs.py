@@ -18,7 +18,7 @@ from gdrun.results.run import SCHEMA_VERSION
 from gdrun.storage.atomic import output_errors
 from gdrun.storage.locate import OUTPUTS, find_run
 from gdrun.storage.manifest import to_json
-from gdrun.terminal.console import console, table_console, write
+from gdrun.terminal.console import console, has_width, table_console, write
 from gdrun.text import visible
 
 if TYPE_CHECKING:
@@ -47,12 +47,20 @@ Run = Annotated[
 ]
 
 
-def _choice(flag: str, known: Sequence[str], help: str, *, show_default: bool = False) -> Any:  # noqa: A002
+def _choice(
+    flag: str,
+    metavar: str,
+    known: Sequence[str],
+    help: str,  # noqa: A002
+    *,
+    show_default: bool = False,
+) -> Any:
     """An option that takes one of a few words; `_one_of` checks it."""
+    *others, last = known
     return typer.Option(
         flag,
-        help=help,
-        metavar=f"[{'|'.join(known)}]",
+        help=f"{help} {metavar} is {', '.join(others)} or {last}.",
+        metavar=metavar,
         autocompletion=lambda: [*known],
         show_default=show_default,
     )
@@ -79,7 +87,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print the same as JSON.")]
 def add_commands(app: typer.Typer) -> None:
     """Add the commands to an app."""
     for function, name, examples in (
-        (list_runs, "list", ['gdrun list --where "lr<0.1 and method=sgd" --sort train_loss']),
+        (list_runs, "list", ['gdrun list --where "lr<0.1 and (method=sgd or status!=done)"']),
         (show_run, "show", ["gdrun show latest", "gdrun show latest/sgd --x updates"]),
         (plot_run, "plot", ["gdrun plot latest --format pdf", "gdrun plot latest --x samples"]),
     ):
@@ -111,8 +119,8 @@ def list_runs(
         typer.Option(
             "--where",
             metavar="EXPRESSION",
-            help='Only some runs, such as "lr<0.1 and (method=sgd or status!=done)"; = != < <= > '
-            ">=, and ~ for contains. Keys: those of --json, and of a config.",
+            help="Only some runs, as in the example below: = != < <= > >=, ~ for contains, "
+            "and, or, not and brackets. Keys are those of --json, and of a config.",
         ),
     ] = None,
     sort: Annotated[
@@ -127,7 +135,7 @@ def list_runs(
 ) -> None:
     """List the runs of the output directory, the latest first."""
     from gdrun.storage import listing
-    from gdrun.storage.where import parse_where
+    from gdrun.storage.filters import parse_where
 
     predicate = None if where is None else parse_where(where, listing.kind_of("--where"))
     entries = listing.list_entries(output_dir, opened=opened)
@@ -140,7 +148,7 @@ def list_runs(
 
     out = console()
     if chosen:
-        width = out.width if out.is_terminal else None  # a program's lines needn't be narrow
+        width = out.width if has_width(out) else None  # a program's lines needn't be narrow
         for line in table_lines(chosen, width):
             out.print(line, soft_wrap=width is None)
     elif entries:
@@ -156,7 +164,7 @@ def show_run(
     run: Run,
     output_dir: OutputDir = OUTPUTS,
     x: Annotated[
-        str, _choice("--x", COSTS, "What the curve is drawn against.", show_default=True)
+        str, _choice("--x", "AXIS", COSTS, "What the curve is drawn against.", show_default=True)
     ] = "epoch",
     whole_config: Annotated[
         bool,
@@ -187,7 +195,7 @@ def plot_run(
     output_dir: OutputDir = OUTPUTS,
     x: Annotated[
         str | None,
-        _choice("--x", COSTS, "One picture instead: the losses of all runs against this."),
+        _choice("--x", "AXIS", COSTS, "One picture instead: the losses of all runs against AXIS."),
     ] = None,
     log_x: Annotated[
         bool | None,
@@ -206,7 +214,8 @@ def plot_run(
         ),
     ] = None,
     format_: Annotated[
-        str | None, _choice("--format", FORMATS, "Of the pictures; without it, that of the config.")
+        str | None,
+        _choice("--format", "FORMAT", FORMATS, "Of the pictures; without it, that of the config."),
     ] = None,
     dpi: Annotated[
         int | None,

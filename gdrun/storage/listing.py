@@ -13,10 +13,10 @@ from gdrun.errors import GdrunError, OutputError
 from gdrun.results.history import KEPT_ROWS
 from gdrun.results.lanes import medians
 from gdrun.results.run import LaneResult, finite
+from gdrun.storage.filters import Kind, Predicate, Value, unknown_key
 from gdrun.storage.locate import run_directories
 from gdrun.storage.reader import read_result
 from gdrun.storage.saved_run import SavedRun, open_saved
-from gdrun.storage.where import Kind, Predicate, Value, unknown_key
 
 # The plain keys of an entry and the kinds of their values; the keys of a config come beside them.
 KEYS: Mapping[str, Kind] = {

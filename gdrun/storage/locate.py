@@ -23,9 +23,10 @@ def run_directories(output_dir: Path) -> list[Path]:
             names = sorted(entry.name for entry in entries if entry.is_dir())
     except (FileNotFoundError, NotADirectoryError):
         what = "is not a directory" if output_dir.exists() else "no such directory"
-        raise ConfigError(
-            f"{output_dir}: {what}", "name the directory that holds your runs: --output-dir DIR"
-        ) from None
+        hints = ["name the directory that holds your runs: --output-dir DIR"]
+        if output_dir == OUTPUTS:
+            hints.insert(0, "nothing was trained here yet: gdrun compare trains something")
+        raise ConfigError(f"{output_dir}: {what}", *hints) from None
     except OSError as error:
         raise OutputError(f"{output_dir}: can't be read: {error.strerror}") from None
     return [output_dir / name for name in names if os.path.lexists(output_dir / name / MANIFEST)]
@@ -51,7 +52,9 @@ def find_run(name: str, output_dir: Path) -> Path:
             return found / member
         raise ConfigError(f"{name}: {found} has no run {member}", *_hints(member, _names_in(found)))
     if _is_file(Path(name)):
-        raise ConfigError(f"{name}: is a file", f"name its directory: {Path(name).parent}")
+        above = Path(name).parent
+        hints = [f"name its directory: {above}"] if _is_run(above) else []
+        raise ConfigError(f"{name}: is a file", *(hints or _hints(name, _names_in(output_dir))))
     if name and Path(name).is_dir():
         raise ConfigError(
             f"{name}: is not the directory of a run: it has no {MANIFEST}",

@@ -13,6 +13,7 @@ from datetime import datetime
 from pathlib import Path
 
 from gdrun.errors import ConfigError, GdrunError, OutputError
+from gdrun.storage.locate import LATEST
 from gdrun.storage.manifest import read_manifest
 
 LOCK = ".lock"
@@ -24,7 +25,7 @@ def plan_directory(output_dir: Path, name: str | None, command: str) -> Path:
     """The directory that a new run gets, unless another process makes it first.
 
     Raises:
-        ConfigError: the name is taken, or would lead out of `output_dir`.
+        ConfigError: the name is taken, has a meaning of its own, or would lead out of `output_dir`.
     """
     if name is None:
         return output_dir / f"{datetime.now():%Y-%m-%d_%H-%M-%S}_{command}"
@@ -32,6 +33,10 @@ def plan_directory(output_dir: Path, name: str | None, command: str) -> Path:
         raise ConfigError(
             f"--name {name!r}: expected a plain directory name",
             "use letters, digits and any of _ - . + = , @; --output-dir says where it goes",
+        )
+    if name == LATEST:
+        raise ConfigError(
+            f"--name {LATEST}: stands for the run that was started last", "choose another name"
         )
     directory = output_dir / name
     if os.path.lexists(directory):

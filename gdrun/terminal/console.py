@@ -78,10 +78,16 @@ def console(*, stderr: bool = False, **options: Any) -> Console:
     return Console(file=stream, highlight=False, **options)
 
 
+def has_width(out: Console) -> bool:
+    """Whether lines must fit a width: that of a terminal, or $COLUMNS."""
+    columns = os.environ.get("COLUMNS", "")
+    return out.is_terminal or (columns.isdecimal() and int(columns) > 0)
+
+
 def table_console() -> Console:
-    """The console on stdout for tables, which are wide in a file or a pipe."""
+    """The console on stdout for tables, which are wide in a file or a pipe without $COLUMNS."""
     out = console()
-    if not out.is_terminal:
+    if not has_width(out):
         out.width = max(out.width, 120)
     return out
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from rich.cells import cell_len
 from rich.text import Text
 
+from gdrun.storage.filters import Value
 from gdrun.storage.listing import BROKEN, Entry
-from gdrun.storage.where import Value
 from gdrun.terminal.fitting import columns_that_fit
 from gdrun.text import duration, number, visible
 

@@ -79,7 +79,20 @@ def test_flags_reach_the_config(invoke: Invoke) -> None:
 def test_only_mini_batches_have_a_size(command: str, invoke: Invoke) -> None:
     outcome = invoke(command, "--batch-size", "4")
     assert outcome.code == 2
-    assert "No such option" in outcome.err
+    hint = "hint: gdrun minibatch --batch-size 4 trains with that batch size"
+    assert f"error: batch_size (--batch-size 4): {command} trains on " in outcome.err
+    assert hint in outcome.err
+    outcome = invoke(command, "--set", "batch_size=4")
+    assert (outcome.code, outcome.out) == (2, "")
+    assert f"error: batch_size (--set batch_size=4): {command} trains on " in outcome.err
+    assert hint in outcome.err
+    assert "--batch-size" not in invoke(command, "-h").out
+    own = "full" if command == "full" else "1"
+    assert invoke(command, "--set", f"batch_size={own}", "-n").code == 0
+    assert invoke(command, "-c", "diabetes", "-n").code == 0  # which is for all methods
+    invoke(command, "--epochs", "1", "--name", "a", *NO_PICTURES)
+    again = invoke(command, "--resume", "a", "--set", "batch_size=4")
+    assert hint in again.err
 
 
 def test_dry_run_says_what_would_be_run_and_writes_nothing(invoke: Invoke) -> None:
@@ -133,4 +146,4 @@ def test_columns_that_are_no_numbers_are_named(invoke: Invoke) -> None:
     Path("a.yaml").write_text("data: {source: csv, path: a.csv, target: y}\nbatch_size: 2\n")
     outcome = invoke("compare", "-c", "a.yaml", *SHORT, *NO_PICTURES)
     assert outcome.code == 0
-    assert "note: no features, for want of numbers or a name: [bold]city" in outcome.err
+    assert "note: columns left out (not numeric, or without a name): [bold]city" in outcome.err

@@ -105,6 +105,14 @@ def test_compare_says_what_is_wrong(
     assert len(list(outputs.iterdir())) == 4
 
 
+@pytest.mark.parametrize("config", ["article", "gdrun.yaml", "none.yaml"])
+def test_a_config_that_is_named_as_a_run_gets_a_hint(config: str, invoke: Invoke) -> None:
+    invoke("init")
+    outcome = invoke("compare", config)
+    assert (outcome.code, outcome.out) == (2, "")
+    assert f"hint: a config goes behind -c: gdrun compare -c {config}\n" in outcome.err
+
+
 def test_runs_of_several_numbers_of_seeds_and_lanes_are_compared_with_all_of_them_named(
     invoke: Invoke,
 ) -> None:

@@ -9,7 +9,14 @@ from pathlib import Path
 import pexpect
 import pytest
 
-from gdrun.cli.guide import PAGES, TOPICS, for_terminal, page, summary_of
+from gdrun.cli.guide import (
+    PAGES,
+    TOPICS,
+    for_terminal,
+    page,
+    summary_of,
+    with_backticks,
+)
 from tests.command_line import Invoke
 
 TRAINING = ("compare", "full", "sgd", "minibatch", "sweep")
@@ -62,14 +69,29 @@ def test_a_page_is_printed_as_plain_text(topic: str, invoke: Invoke) -> None:
     assert "```" not in outcome.out
 
 
-def test_links_lead_to_other_topics_and_pictures_are_left_out() -> None:
+def test_links_and_pictures_name_topics_and_files() -> None:
     markdown = (
-        "![A picture](../a.png)\n\n[Data](data.md), [a file](../cli/app.py), [x](sweep.md#target), "
+        "![A picture](../../outputs/a.png)\n\n[Data](data.md), [a file](../cli/app.py), "
+        "[`cli/app.py`](../cli/app.py), [`cli/`](../cli), [x](sweep.md#target), [here](#there), "
         "[site](https://example.org)\n"
     )
     assert for_terminal(markdown) == (
-        "Data (`gdrun guide data`), a file, x (`gdrun guide sweep`), [site](https://example.org)\n"
+        "[picture: outputs/a.png]\n\nData (`gdrun guide data`), a file (gdrun/cli/app.py), "
+        "`cli/app.py`, `cli/`, x (`gdrun guide sweep`), here, [site](https://example.org)\n"
     )
+
+
+def test_code_keeps_its_backticks_where_there_are_no_colours(
+    invoke: Invoke, tmp_path: Path
+) -> None:
+    assert with_backticks("a `b\nc`\n\n```sh\nd `e`\n```\n\n`f`\n") == (
+        "a `` `b\nc` ``\n\n```sh\nd `e`\n```\n\n`` `f` ``\n"
+    )
+    assert "`gdrun guide config`" in " ".join(invoke("guide", "data").out.split())
+    _, printed = ended(spawn("guide", "data", cwd=tmp_path, PAGER=""))
+    assert "`" not in printed
+    _, printed = ended(spawn("guide", "data", cwd=tmp_path, PAGER="", NO_COLOR="1"))
+    assert "`gdrun guide config`" in " ".join(re.sub(r"\x1b\[[\d;]*m", "", printed).split())
 
 
 def test_an_unknown_topic_is_refused_and_a_likely_one_named(invoke: Invoke) -> None:

@@ -35,7 +35,7 @@ def test_names_from_files_are_shown_as_text(invoke: Invoke) -> None:
         outcome,
         f"network (31 parameters) on {RAW}.csv, 8 rows",
         f"MSE ÷ variance of y{RAW}",
-        f"for want of numbers or a name: z{RAW}",
+        f"(not numeric, or without a name): z{RAW}",
         f"written to {RAW}/run",
     )
     assert "warning" not in outcome.err

@@ -46,7 +46,9 @@ def test_list_picks_and_sorts(
     assert outputs.exists()
 
 
-def test_list_says_what_is_wrong(outputs: Path, invoke: Invoke) -> None:
+def test_list_says_what_is_wrong(
+    outputs: Path, invoke: Invoke, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for args, part in (
         (["-o", "none"], "none: no such directory"),
         (["-o", "outputs/one/run.json"], "run.json: is not a directory"),
@@ -57,6 +59,12 @@ def test_list_says_what_is_wrong(outputs: Path, invoke: Invoke) -> None:
         outcome = invoke("list", *args)
         assert (outcome.code, outcome.out) == (2, "")
         assert part in outcome.err
+    assert "nothing was trained here yet" not in invoke("list", "-o", "none").err
+    hint = "hint: nothing was trained here yet: gdrun compare trains something\n"
+    Path("fresh").mkdir()
+    with monkeypatch.context() as patch:
+        patch.chdir("fresh")
+        assert hint in invoke("list").err
     Path("empty").mkdir()
     assert "no run in empty yet" in invoke("list", "-o", "empty").err
     assert "none of 4 runs" in invoke("list", "--where", "lr>1e40").err

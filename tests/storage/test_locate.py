@@ -15,7 +15,7 @@ def test_a_run_is_resumed_by_its_name(outputs: Path, invoke: Invoke) -> None:
     assert f"would be written to {outputs.name}/one" in outcome.out
     outcome = invoke("sgd", "--resume", "oen", "-n")
     assert outcome.code == 2
-    assert "oen: no such directory" in outcome.err
+    assert "oen: no such run in outputs\nhint: oen: did you mean one?" in outcome.err
 
 
 def test_a_run_is_found_by_path_name_member_and_latest(outputs: Path) -> None:

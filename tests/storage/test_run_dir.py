@@ -73,6 +73,12 @@ def test_manifest_tells_what_ran_where_and_how_it_ended(tmp_path: Path) -> None:
     assert {"command", "device", "git_commit", "versions"} <= set(content)
 
 
+def test_the_name_that_stands_for_the_latest_run_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="--name latest: stands for the run"):
+        train("sgd", small_config(), output_dir=tmp_path, name="latest")
+    assert not list(tmp_path.iterdir())
+
+
 def test_directories_are_never_reused(tmp_path: Path) -> None:
     planned = tmp_path / "outputs" / "run"
     made = [make_directory(planned, exact=False) for _ in range(3)]

@@ -7,6 +7,7 @@ import pytest
 from rich.console import Console
 
 from gdrun.results.compare import Comparison, Row
+from gdrun.terminal.console import table_console
 from gdrun.terminal.tables import result_table
 from tests.terminal.consoles import text
 
@@ -24,3 +25,12 @@ def test_results_lose_columns_not_digits(width: int) -> None:
     assert "diverged" in text(out)
     assert ("123,456" in text(out)) == (width >= 60)
     assert max(map(len, text(out).splitlines())) <= width
+
+
+@pytest.mark.parametrize(("columns", "width"), [("", 120), ("0", 120), ("90", 90), ("300", 300)])
+def test_in_a_pipe_tables_are_wide_or_as_wide_as_requested(
+    columns: str, width: int, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    assert table_console().width == width
+    assert not capfd.readouterr().out

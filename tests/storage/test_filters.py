@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gdrun.errors import ConfigError
+from gdrun.storage.filters import Kind, parse_where
 from gdrun.storage.listing import KEYS, kind_of
-from gdrun.storage.where import Kind, parse_where
 
 RUN: Mapping[str, Sequence[Any]] = {
     "name": ["2026-11-01_sgd"],
