@@ -6,13 +6,14 @@ import shlex
 import shutil
 import signal
 import subprocess
+from collections.abc import Iterator
 from contextlib import suppress
 from itertools import chain, zip_longest
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import typer
-from rich.console import Console
+from rich.console import Console, ConsoleOptions
 from rich.pager import Pager
 
 from gdrun.errors import ConfigError, did_you_mean, excerpt
@@ -103,7 +104,18 @@ def with_backticks(markdown: str) -> str:
 
 def _show(markdown: str) -> None:
     """Render a page, in a pager if there is somebody to turn its pages."""
-    from rich.markdown import Markdown
+    from rich.markdown import CodeBlock, Markdown
+    from rich.syntax import Syntax
+
+    class Code(CodeBlock):
+        """A block without space beside it, so that a command of 80 columns stays in one line."""
+
+        def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Syntax]:
+            code = str(self.text).rstrip()
+            yield Syntax(code, self.lexer_name, theme=self.theme, word_wrap=True, padding=(1, 0))
+
+    class Page(Markdown):
+        elements: ClassVar = {**Markdown.elements, "fence": Code, "code_block": Code}
 
     out = console()
     out.width = min(out.width, MAX_WIDTH)
@@ -111,7 +123,7 @@ def _show(markdown: str) -> None:
     understands_colors = not command or Path(command[0]).name == "less"
     has_colors = out.color_system is not None and not out.no_color and understands_colors
     text = markdown if has_colors else with_backticks(markdown)
-    rendered = Markdown(text, code_theme="ansi_dark", hyperlinks=False)
+    rendered = Page(text, code_theme="ansi_dark", hyperlinks=False)
     if not command:
         out.print(rendered)
         return
