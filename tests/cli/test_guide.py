@@ -94,6 +94,18 @@ def test_code_keeps_its_backticks_where_there_are_no_colours(
     assert "`gdrun guide config`" in " ".join(re.sub(r"\x1b\[[\d;]*m", "", printed).split())
 
 
+@pytest.mark.parametrize("topic", TOPICS)
+def test_commands_to_copy_are_not_broken(
+    topic: str, invoke: Invoke, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blocks = re.findall(r"^```\w*\n(.*?)^```$", page(topic), re.MULTILINE | re.DOTALL)
+    lines = [line for block in blocks for line in block.splitlines()]
+    commands = [line for line in lines if re.match(r"(\$ | *)(gdrun|pip|python|pytest) ", line)]
+    monkeypatch.setenv("COLUMNS", "80")
+    printed = [line.rstrip() for line in invoke("guide", topic).out.splitlines()]
+    assert set(commands) <= set(printed)
+
+
 def test_an_unknown_topic_is_refused_and_a_likely_one_named(invoke: Invoke) -> None:
     outcome = invoke("guide", "resum")
     assert (outcome.code, outcome.out) == (2, "")
