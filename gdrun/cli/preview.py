@@ -47,7 +47,7 @@ def preview(command: str, options: TrainingOptions) -> None:
     experiment = prepared.experiment
     runs = progress_of_runs(experiment)
     if options.json:
-        plan = plan_as_json(request.directory, request.config, runs, prepared.seconds)
+        plan = plan_as_json(request.directory, request.config, runs, prepared.estimated_seconds)
         write(to_json(plan))
         return
     out = console(soft_wrap=True)
@@ -57,8 +57,8 @@ def preview(command: str, options: TrainingOptions) -> None:
         out.print(note)
     out.print(*(Text(line, style="dim") for line in prepared.engines), sep="\n")
     out.print(*(Text(visible(line)) for line in plan_lines(request.directory, runs)), sep="\n")
-    if prepared.seconds is not None:
-        out.print(extent(experiment, prepared.seconds, jobs_of(options)))
+    if prepared.estimated_seconds is not None:
+        out.print(extent(experiment, prepared.estimated_seconds, jobs_of(options)))
 
 
 def jobs_of(options: TrainingOptions) -> int:

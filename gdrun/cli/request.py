@@ -27,7 +27,7 @@ class Request:
     Attributes:
         command: `compare`, `sweep` or a method.
         config: the config that results from file, settings and flags.
-        directory: where it is to be written: still to be made, unless it `resumes` what is there.
+        directory: where results go; a new directory unless it `resumes` what is there.
         resumes: whether it does.
     """
 

@@ -22,6 +22,7 @@ from gdrun.results.compare import compare_results
 from gdrun.results.events import Status
 from gdrun.results.file_names import SWEEP
 from gdrun.results.history import KEPT_ROWS
+from gdrun.results.progress import RunProgress
 from gdrun.results.run import Failure, RunResult, group_status
 from gdrun.storage.manifest import read_manifest, to_json
 from gdrun.storage.run_dir import locked, make_directory, root_of
@@ -83,7 +84,7 @@ def train_and_report(command: str, options: TrainingOptions, command_line: str) 
                     made = make_directory(request.directory, exact=options.name is not None)
                     request = replace(request, directory=made)
                     locks.enter_context(locked(root_of(made)))
-                outcome.request = request
+                outcome.request, outcome.runs = request, len(prepared.experiment.runs)
                 _train(request, prepared, command_line, jobs_of(options), view, stop, outcome)
                 plot, found = request.config.plot, (outcome.results, outcome.sweep)
                 outcome.pictures += draw(*found, request.directory, plot, view, messages, stop)
@@ -110,6 +111,7 @@ def _prepare(
     request = make_request(command, options)
     view.say("loading PyTorch")
     with loading():
+        from gdrun.experiment.execute import execute  # noqa: F401 (from here on nothing is imported)
         from gdrun.experiment.prepare import prepare_command
 
     if stop():
@@ -132,8 +134,8 @@ def _notes(prepared: "PreparedCommand", jobs: int) -> list[Text]:
     """What is printed before the training begins."""
     notes = data_notes(prepared.experiment)
     notes += [Text(visible(line), style="dim") for line in prepared.engines]
-    if prepared.seconds is not None:
-        notes.append(extent(prepared.experiment, prepared.seconds, jobs))
+    if prepared.estimated_seconds is not None:
+        notes.append(extent(prepared.experiment, prepared.estimated_seconds, jobs))
     return notes
 
 
@@ -150,7 +152,7 @@ def _train(
     from gdrun.experiment.execute import execute
 
     experiment = prepared.experiment
-    outcome.runs, began = len(experiment.runs), time.monotonic()
+    began = time.monotonic()
     view.begin(experiment.description, how(experiment), progress_of_runs(experiment))
     events = execute(
         experiment, request.directory, command_line, stop, KEPT_ROWS, jobs, timing.DEFAULT
@@ -164,8 +166,8 @@ def _train(
                     outcome.failures.append(event)
                 case SweepResult():
                     outcome.sweep = event
-                case progress:
-                    view.show(progress)
+                case RunProgress():
+                    view.show(event)
             load_early(request.config.plot, began)
     outcome.results = experiment.in_order(outcome.results)
 

@@ -7,13 +7,15 @@ to C groups of G that are computed together; P weights and biases of a lane.
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
 
 import torch
 from torch import Tensor
 
+from gdrun.compiler import program_cache
 from gdrun.compiler.epoch_blocks import EpochBlock, EpochBlocks
 from gdrun.compiler.program_cache import Program, UpdateArguments
+from gdrun.compiler.spec import spec_for
+from gdrun.errors import OutputError
 from gdrun.training.backend import Backend, Updates
 from gdrun.training.models import Params, Problem
 from gdrun.training.state import Plan, TrainState
@@ -65,15 +67,23 @@ class _Layout:
         return [part.reshape(*part.shape[:2], *shape).clone() for part, shape in shaped]
 
 
-def compiled(program: Program) -> Backend:
-    """The backend that executes updates by a program, built for the same problem and plan."""
-    return Backend(partial(_execute, program), stacks_epochs=True)
-
-
 def _execute(
-    program: Program, problem: Problem, plan: Plan, state: TrainState, portion_seconds: float
+    problem: Problem, plan: Plan, state: TrainState, report_seconds: float
 ) -> Iterator[Updates]:
-    """The updates that follow a state, a call of the program each; the state isn't moved."""
+    """The updates that follow a state, a call of the program each; the state isn't moved.
+
+    The program is looked up when the first update is requested: a run whose updates are all taken
+    needs none.
+
+    Raises:
+        OutputError: it isn't in the cache.
+    """
+    program = program_cache.find(spec_for(problem, plan))
+    if program is None:
+        raise OutputError(
+            f"engine: the compiled program is gone from {program_cache.cache_directory()}",
+            "run the command again, which builds it anew, or use engine: eager",
+        )
     calls = _Calls(program, problem, plan, state)
     done, updates = state.updates, calls.first
     while done < plan.epochs * plan.updates_per_epoch(problem.data.rows):
@@ -84,8 +94,11 @@ def _execute(
         yield executed
         taken = block.epochs * block.updates
         done += taken
-        in_time = int(portion_seconds * taken / executed.seconds)
+        in_time = int(report_seconds * taken / executed.seconds)
         updates = max(1, min(in_time, updates * GROWTH, calls.most))
+
+
+COMPILED = Backend(_execute, stacks_epochs=True)
 
 
 class _Calls:

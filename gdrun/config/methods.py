@@ -8,7 +8,7 @@ BATCH_SIZES: dict[str, int | Literal["full"]] = {"full": "full", "sgd": 1}
 
 
 def with_method(config: RunConfig, command: str) -> RunConfig:
-    """The config with the batch size that a method stands for; that of `minibatch` is its own.
+    """The config with the batch size that a method stands for; `minibatch` keeps its own.
 
     For a command that is no method (`compare`, `sweep`), the config as it is.
     """

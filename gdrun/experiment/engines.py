@@ -7,10 +7,9 @@ from typing import Literal
 from torch import Tensor
 
 from gdrun.compiler import build, program_cache
-from gdrun.compiler.executor import compiled
+from gdrun.compiler.executor import COMPILED
 from gdrun.compiler.spec import ProgramSpec, spec_for
 from gdrun.config.schema import Engine
-from gdrun.errors import OutputError
 from gdrun.experiment.plan import ExperimentPlan, RunPlan
 from gdrun.text import duration
 from gdrun.training.backend import Backend
@@ -28,6 +27,9 @@ MARGIN = 1.5  # compiling has to save this many times what it takes
 # Multiply-adds of an update, about a second's work, during which a program can't be stopped.
 LONG_WORK = 10_000_000_000
 
+# `auto` is chosen before a run is trained; where nobody has chosen, updates go one by one.
+BACKENDS: dict[Engine, Backend] = {"auto": EAGER, "eager": EAGER, "compiled": COMPILED}
+
 
 @dataclass(frozen=True)
 class Choice:
@@ -44,23 +46,6 @@ class Choice:
     why: str
     saves: float | None = None
     builds: ProgramSpec | None = None
-
-
-def backend_for(problem: Problem, plan: Plan, engine: Engine) -> Backend:
-    """The backend of a run whose engine was chosen.
-
-    Raises:
-        OutputError: the program that was built is gone.
-    """
-    if engine != "compiled":
-        return EAGER
-    program = program_cache.find(spec_for(problem, plan))
-    if program is None:
-        raise OutputError(
-            f"engine: the compiled program is gone from {program_cache.cache_directory()}",
-            "run the command again, which builds it anew, or use engine: eager",
-        )
-    return compiled(program)
 
 
 def choose_engines(experiment: ExperimentPlan) -> dict[str, Choice]:

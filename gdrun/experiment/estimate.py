@@ -5,7 +5,7 @@ import time
 from contextlib import suppress
 from dataclasses import replace
 
-from gdrun.experiment.engines import backend_for
+from gdrun.experiment.engines import BACKENDS
 from gdrun.experiment.plan import ExperimentPlan, RunPlan
 from gdrun.results.log_rows import epoch_lines, step_lines
 from gdrun.training.loop import train
@@ -35,8 +35,7 @@ def estimate_seconds(experiment: ExperimentPlan, jobs: int = 1) -> float:
 
 def _seconds_per_update(problem: Problem, run: RunPlan, state: TrainState) -> float:
     """Seconds of an update of all lanes with its share of evaluations and logs."""
-    backend = backend_for(problem, run.plan, run.config.engine)
-    segments = train(problem, run.plan, state, backend)
+    segments = train(problem, run.plan, state, BACKENDS[run.config.engine])
     at, start, began = 0, math.inf, time.perf_counter()
     for segment in segments:
         step_lines(run.series, segment, run.config.log_every)

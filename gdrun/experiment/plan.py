@@ -28,7 +28,7 @@ BATCH_FACTOR = 4
 
 
 @dataclass(frozen=True)
-class ResumeState:
+class RunStart:
     """Where a run starts: at its beginning, or where an earlier process left it.
 
     Attributes:
@@ -66,7 +66,7 @@ class RunPlan:
     series: Series
     plan: Plan
     config: RunConfig
-    resumed: ResumeState | None = None
+    resumed: RunStart | None = None
 
     @property
     def name(self) -> str:

@@ -28,12 +28,12 @@ class PreparedCommand:
     Attributes:
         experiment: what is to be trained.
         engines: how its updates are executed and why, in words.
-        seconds: about how long a sweep takes; None of what isn't one, or wasn't estimated.
+        estimated_seconds: of a sweep; None of what isn't one, or wasn't estimated.
     """
 
     experiment: ExperimentPlan
     engines: list[str]
-    seconds: float | None = None
+    estimated_seconds: float | None = None
 
 
 def prepare_command(

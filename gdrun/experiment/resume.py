@@ -15,7 +15,7 @@ from gdrun.config.schema import Engine
 from gdrun.errors import ConfigError, DataError, OutputError
 from gdrun.experiment.checkpoint import Checkpoint, last_checkpoint
 from gdrun.experiment.memory import memory_errors
-from gdrun.experiment.plan import ExperimentPlan, ResumeState, RunPlan
+from gdrun.experiment.plan import ExperimentPlan, RunPlan, RunStart
 from gdrun.results.file_names import CHECKPOINT, EPOCHS, MANIFEST, PREVIOUS_CHECKPOINT, STEPS
 from gdrun.results.history import Recorder
 from gdrun.storage.atomic import output_errors
@@ -26,10 +26,10 @@ from gdrun.training.models import Problem
 from gdrun.training.state import TrainState, initial_state
 
 
-def fresh(problem: Problem, run: RunPlan, keep_rows: int | None = None) -> ResumeState:
+def fresh(problem: Problem, run: RunPlan, keep_rows: int | None = None) -> RunStart:
     """The beginning of a run; `keep_rows` as in `execute`."""
     recorder = Recorder(run.series, run.config.log_every, keep_rows)
-    return ResumeState(initial_state(problem, run.plan), recorder, {})
+    return RunStart(initial_state(problem, run.plan), recorder, {})
 
 
 def resume_experiment(
@@ -87,7 +87,8 @@ def load(problem: Problem, run: RunPlan, directory: Path, keep_rows: int | None 
         state = _from_checkpoint(
             checkpoint, complaints, problem, run, directory, manifest, keep_rows
         )
-    config = run.config.model_copy(update={"engine": _engine(manifest, run.config.engine)})
+    engine = _engine_to_resume_with(manifest, run.config.engine)
+    config = run.config.model_copy(update={"engine": engine})
     return replace(run, config=config, resumed=state)
 
 
@@ -97,7 +98,7 @@ def _without_checkpoint(
     directory: Path,
     manifest: Mapping[str, Any],
     keep_rows: int | None,
-) -> ResumeState:
+) -> RunStart:
     """The beginning of a run that was stopped before its first checkpoint."""
     status = current_status(manifest, at_work=False)  # the lock is ours
     if status not in ("interrupted", "failed") or manifest.get("lanes"):
@@ -117,7 +118,7 @@ def _from_checkpoint(
     directory: Path,
     manifest: Mapping[str, Any],
     keep_rows: int | None,
-) -> ResumeState:
+) -> RunStart:
     plan, state = run.plan, checkpoint.state
     per_epoch = plan.updates_per_epoch(problem.data.rows)
     total = plan.epochs * per_epoch
@@ -149,7 +150,7 @@ def _from_checkpoint(
         else f"{directory}: {status} after {state.updates // per_epoch} of {plan.epochs} epochs, "
         "resumed"
     )
-    return ResumeState(
+    return RunStart(
         state=_on_device(state, problem.data.x.device),
         recorder=recorder,
         digests=checkpoint.digests,
@@ -211,7 +212,7 @@ def _on_device(state: TrainState, device: torch.device) -> TrainState:
     )
 
 
-def _engine(manifest: Mapping[str, Any], requested: Engine) -> Engine:
+def _engine_to_resume_with(manifest: Mapping[str, Any], requested: Engine) -> Engine:
     """The engine that a run is resumed with: the one it was begun with, unless one is requested."""
     if requested != "auto":
         return requested

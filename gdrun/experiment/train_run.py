@@ -8,9 +8,9 @@ from gdrun.config.identity import fingerprint
 from gdrun.config.timing import DEFAULT, Timing
 from gdrun.errors import GdrunError, in_words
 from gdrun.experiment.checkpoint import Checkpoint, CheckpointSchedule, save_checkpoint
-from gdrun.experiment.engines import backend_for
+from gdrun.experiment.engines import BACKENDS
 from gdrun.experiment.memory import memory_errors
-from gdrun.experiment.plan import ExperimentPlan, ResumeState, RunPlan
+from gdrun.experiment.plan import ExperimentPlan, RunPlan, RunStart
 from gdrun.experiment.resume import fresh
 from gdrun.results.events import Segment, Status
 from gdrun.results.progress import RunProgress
@@ -70,20 +70,23 @@ def train_run(
         stop: asked after every segment whether to stop.
         keep_rows: how many rows of each table are kept in memory per lane; None keeps all.
         timing: how often to report, log and save.
+
+    Raises:
+        OutputError: the compiled program of the run is gone.
+        OSError: a file can't be written.
     """
     problem, plan = experiment.problem, run.plan
     start = run.resumed or fresh(problem, run, keep_rows)
     state, recorder, progress = start.state, start.recorder, progress_of(experiment, run)
     written_to = None if start.is_complete else directory  # a complete run is only read
     with _RunFiles(experiment, run, start, written_to, facts, timing) as files:
-        backend = backend_for(problem, plan, run.config.engine)
-        for segment in train(problem, plan, state, backend, timing):
+        for segment in train(problem, plan, state, BACKENDS[run.config.engine], timing):
             recorder.add(segment)
             progress.advance(segment)
             files.add(segment)
             try:
                 yield progress
-            except GeneratorExit:  # nobody listens any more; the state is complete here
+            except GeneratorExit:  # the consumer stops here; the state is complete
                 files.leave()
                 raise
             if stop():
@@ -112,7 +115,7 @@ class _RunFiles:
         self,
         experiment: ExperimentPlan,
         run: RunPlan,
-        start: ResumeState,
+        start: RunStart,
         directory: Path | None,
         facts: Mapping[str, Any],
         timing: Timing,
@@ -137,7 +140,8 @@ class _RunFiles:
 
     def __enter__(self) -> "_RunFiles":
         if self._start.is_outdated:  # before config.yaml and run.json say what they say now
-            self._save(lambda: self._start.digests)
+            for _ in range(2):  # the one before it, too
+                self._save(lambda: self._start.digests)
         if self._log:
             self._log.__enter__()
         return self

@@ -36,7 +36,7 @@ POLL_SECONDS = 0.1
 
 
 @dataclass(frozen=True)
-class _Job:
+class _WorkerTask:
     """What a process has to know: the experiment, and where its runs go."""
 
     command: str
@@ -68,7 +68,7 @@ def train_side_by_side(
     The first runs are begun first: small batches, which take longest. Arguments as in
     `gdrun.experiment.execute.execute`. A process that dies is a failure of its run.
     """
-    job = _Job(
+    task = _WorkerTask(
         command=experiment.command,
         config=experiment.config,
         engines={run.name: run.config.engine for run in experiment.runs},
@@ -78,7 +78,7 @@ def train_side_by_side(
         timing=timing,
         threads=max(1, torch.get_num_threads() // jobs),
     )
-    pool = _Pool(job, [run.name for run in experiment.runs])
+    pool = _Pool(task, [run.name for run in experiment.runs])
     try:
         pool.start(jobs)
         while pool.processes:
@@ -89,7 +89,7 @@ def train_side_by_side(
                 try:
                     message = connection.recv()
                 except (EOFError, OSError):
-                    failure = pool.bury(connection)
+                    failure = pool.remove_dead(connection)
                     if failure:
                         yield failure
                     continue
@@ -104,10 +104,10 @@ def train_side_by_side(
 class _Pool:
     """The processes, and what each trains, by the connection to it; and the runs that wait."""
 
-    def __init__(self, job: _Job, names: list[str]) -> None:
+    def __init__(self, task: _WorkerTask, names: list[str]) -> None:
         self.processes: dict[Connection, SpawnProcess] = {}
         self._training: dict[Connection, str] = {}
-        self._job = job
+        self._task = task
         self._waiting = deque(names)
         self._context = multiprocessing.get_context("spawn")
         self._stopping = False
@@ -119,7 +119,7 @@ class _Pool:
 
     def _start_one(self) -> None:
         ours, theirs = self._context.Pipe()
-        process = self._context.Process(target=_work, args=(self._job, theirs))
+        process = self._context.Process(target=_work, args=(self._task, theirs))
         with _signals_held_back():
             process.start()
         theirs.close()
@@ -138,7 +138,7 @@ class _Pool:
             for connection in self.processes:
                 _tell(connection, "")
 
-    def bury(self, connection: Connection) -> Failure | None:
+    def remove_dead(self, connection: Connection) -> Failure | None:
         """Forget a process that died, and start another if needed; the failure of its run."""
         process = self.processes.pop(connection)
         process.join()
@@ -187,40 +187,42 @@ def _signals_held_back() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _work(job: _Job, connection: Connection) -> None:
+def _work(task: _WorkerTask, connection: Connection) -> None:
     """Train one run after the other as they are assigned, until there are no more."""
     for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)
-    torch.set_num_threads(job.threads)
+    torch.set_num_threads(task.threads)
     with suppress(EOFError, ConnectionError):  # the parent died
         while True:
             connection.send(None)
             name = connection.recv()
             if not name:
                 return
-            for message in failures_as_events(name, _train(job, name, connection.poll)):
+            for message in failures_as_events(name, _train(task, name, connection.poll)):
                 connection.send(message)
 
 
-def _train(job: _Job, name: str, stop: Callable[[], bool]) -> Iterator[RunProgress | RunResult]:
+def _train(
+    task: _WorkerTask, name: str, stop: Callable[[], bool]
+) -> Iterator[RunProgress | RunResult]:
     """Train one run; its progress is reported no more often than can be seen."""
-    facts = {**job.facts, "pid": os.getpid(), "threads": job.threads}
-    experiment = job.experiment
+    facts = {**task.facts, "pid": os.getpid(), "threads": task.threads}
+    experiment = task.experiment
     (run,) = (run for run in experiment.runs if run.name == name)
-    place = experiment.directory_of(run, job.directory)
+    place = experiment.directory_of(run, task.directory)
     place.mkdir(exist_ok=True)
     with locked(place):  # the group's lock is held by the parent, which may die first
         if stop():  # or be dead by now, and another process train the group
             return
-        run = load(experiment.problem, run, place, job.keep_rows)
-        latest: RunProgress | None = None
-        reported = 0.0
-        for event in train_run(experiment, run, place, facts, stop, job.keep_rows, job.timing):
+        run = load(experiment.problem, run, place, task.keep_rows)
+        unsent: RunProgress | None = None
+        sent_at = 0.0
+        for event in train_run(experiment, run, place, facts, stop, task.keep_rows, task.timing):
             if isinstance(event, RunProgress):
-                latest = event
-                if time.monotonic() - reported <= SEND_SECONDS:
+                unsent = event
+                if time.monotonic() - sent_at <= SEND_SECONDS:
                     continue
-                reported = time.monotonic()
-            elif latest:
-                yield latest  # its end, before the result
+                unsent, sent_at = None, time.monotonic()
+            elif unsent:
+                yield unsent  # its end, before the result
             yield event

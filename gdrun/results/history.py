@@ -14,7 +14,7 @@ from gdrun.results.log_rows import (
     STEP_COLUMNS,
     as_logged,
     cell_value,
-    logged_before_divergence,
+    count_until_divergence,
 )
 
 COUNTS = frozenset({"epoch", "update", "updates", "samples"})
@@ -75,7 +75,7 @@ class Recorder:
     ) -> None:
         updates, epochs = as_column(range_array(numbers)), segment.epochs_of(numbers)
         for lane, diverged_at in enumerate(segment.diverged_at):
-            kept = logged_before_divergence(numbers, diverged_at)
+            kept = count_until_divergence(numbers, diverged_at)
             steps = self.histories[lane].steps
             steps["epoch"].extend(epochs[:kept])
             steps["update"].extend(updates[:kept])

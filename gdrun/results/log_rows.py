@@ -51,7 +51,7 @@ def step_lines(series: Series, segment: Segment, every: int) -> str:
     """
     numbers, losses = segment.logged(every)
     epochs = segment.epochs_of(numbers)
-    ends = [logged_before_divergence(numbers, at) for at in segment.diverged_at]
+    ends = [count_until_divergence(numbers, at) for at in segment.diverged_at]
     texts: list[str] = []
     start = 0
     while left := [lane for lane, end in enumerate(ends) if end > start]:
@@ -75,7 +75,7 @@ def step_lines(series: Series, segment: Segment, every: int) -> str:
     return "".join(texts)
 
 
-def logged_before_divergence(numbers: range, diverged_at: int | None) -> int:
+def count_until_divergence(numbers: range, diverged_at: int | None) -> int:
     """How many of the updates count for a lane: those up to the one that showed divergence."""
     return len(numbers) if diverged_at is None else bisect_right(numbers, diverged_at)
 

@@ -31,8 +31,8 @@ class Counted(NamedTuple):
     seconds: Sequence[float]
 
 
-def nothing(state: TrainState) -> Counted:
-    """That no update is to be reported."""
+def no_updates(state: TrainState) -> Counted:
+    """No updates to report."""
     return Counted([], state.loss_sum.numpy()[np.newaxis], [state.seconds])
 
 
@@ -47,7 +47,7 @@ def count_updates(
     times = state.seconds + seconds / epochs * np.arange(1, epochs + 1)
     state.seconds = float(times[-1])
     if not updates:
-        return nothing(state)
+        return no_updates(state)
     seen = losses.astype(np.float64)
     before = state.updates
     state.updates += epochs * updates
@@ -76,12 +76,13 @@ def end_epochs(
     epochs: range,
     counted: Counted,
     known: Sequence[Losses | None],
-    pulse_seconds: float,
+    report_seconds: float,
 ) -> Iterator[Segment]:
     """Evaluate the last of some epochs if that is due, end them in the state, and report them.
 
-    Where anything may happen it is one epoch alone. The updates of the plan's last epoch are
-    reported before its evaluation, which a longer training might not make.
+    Several epochs are passed only if nothing happens in them: no lane diverges, and what has to be
+    evaluated is known. The updates of the plan's last epoch are reported before its evaluation,
+    which a longer training might not make.
 
     Args:
         problem: what is minimised.
@@ -90,31 +91,35 @@ def end_epochs(
         epochs: which; 0 is before training.
         counted: their updates, as far as they are not reported yet.
         known: for each, the losses at its end if they were evaluated already.
-        pulse_seconds: between two empty segments in the middle of a long evaluation.
+        report_seconds: between two empty segments in the middle of a long evaluation.
     """
     last, losses = epochs[-1], counted.losses
-    started_at = (epochs[0] - 1) * plan.updates_per_epoch(problem.data.rows)
-    active = [at is None or at > started_at for at in state.diverged_at]
-    diverges = any(at is not None and at > started_at for at in state.diverged_at)
-    *evaluated, closing = known
+    # The update before the first of them; before training no lane has diverged.
+    before = (epochs[0] - 1) * plan.updates_per_epoch(problem.data.rows)
+    active = [at is None or at > before for at in state.diverged_at]
+    diverges = any(
+        at is not None and takes_part
+        for at, takes_part in zip(state.diverged_at, active, strict=True)
+    )
+    at_ends = list(known)
 
     def pulse() -> Segment:
         nonlocal losses
-        now, losses = segment(state, last, losses), []
+        now, losses = report(state, last, losses), []
         return now
 
     if last == plan.epochs and losses:
         yield pulse()
-    if closing is None and (plan.is_evaluated(last) or diverges):
-        closing = yield from evaluate_all(problem, state.params, pulse, pulse_seconds)
+    if at_ends[-1] is None and (plan.is_evaluated(last) or diverges):
+        at_ends[-1] = yield from evaluate_all(problem, state.params, pulse, report_seconds)
     diverged_at = list(state.diverged_at)
-    for lane, loss in enumerate(closing.train if closing else []):
+    for lane, loss in enumerate(at_ends[-1].train if at_ends[-1] else []):
         if diverged_at[lane] is None and not math.isfinite(loss):
             diverged_at[lane] = state.updates
-    ends = _ends(plan, problem.data.rows, epochs, counted, [*evaluated, closing], active)
+    ends = _ends(plan, problem.data.rows, epochs, counted, at_ends, active)
     state.epoch, state.begun, state.diverged_at = last, True, diverged_at
     state.loss_sum.zero_()
-    yield segment(state, last, losses, ends)
+    yield report(state, last, losses, ends)
 
 
 def _ends(
@@ -122,7 +127,7 @@ def _ends(
     rows: int,
     epochs: range,
     counted: Counted,
-    evaluated: Sequence[Losses | None],
+    at_ends: Sequence[Losses | None],
     active: Sequence[bool],
 ) -> EpochEnds:
     """What is reported of epochs; the batch loss is the mean over the rows of each."""
@@ -138,8 +143,8 @@ def _ends(
         samples=_multiples(epochs, samples),
         seconds=counted.seconds,
         batch_loss=batch_loss,
-        train_loss=list(zip(*(each.train if each else none for each in evaluated), strict=True)),
-        val_loss=list(zip(*(each.val if each else none for each in evaluated), strict=True)),
+        train_loss=list(zip(*(each.train if each else none for each in at_ends), strict=True)),
+        val_loss=list(zip(*(each.val if each else none for each in at_ends), strict=True)),
         active=active,
     )
 
@@ -148,7 +153,7 @@ def _multiples(epochs: range, factor: int) -> range:
     return range(epochs.start * factor, epochs.stop * factor, factor)
 
 
-def segment(
+def report(
     state: TrainState, epoch: int, losses: list["array[float]"], ends: EpochEnds | None = None
 ) -> Segment:
     """What is reported of a state."""

@@ -16,7 +16,7 @@ from gdrun.training.threads import threads_for
 
 
 def _execute(
-    problem: Problem, plan: Plan, state: TrainState, portion_seconds: float
+    problem: Problem, plan: Plan, state: TrainState, report_seconds: float
 ) -> Iterator[Updates]:
     """The updates that follow a state, whose weights are moved in place.
 
@@ -35,7 +35,7 @@ def _execute(
             left = False
             with threads_for(work):
                 start = clock()
-                deadline = time.perf_counter() + portion_seconds
+                deadline = time.perf_counter() + report_seconds
                 for chunk in epoch_chunks:
                     loss = step(*chunk)
                     if loss is not None:

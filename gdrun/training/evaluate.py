@@ -8,7 +8,6 @@ from typing import NamedTuple, TypeVar
 import torch
 from torch import Tensor
 
-from gdrun.config.timing import DEFAULT
 from gdrun.data.rows import Rows, blocks
 from gdrun.training.models import Params, Problem
 from gdrun.training.threads import threads_for
@@ -33,21 +32,21 @@ def evaluate(
     x: Rows,
     y: Rows,
     pulse: Callable[[], T],
-    pulse_seconds: float = DEFAULT.segment,
+    report_seconds: float,
 ) -> Generator[T, None, list[float]]:
     """The value returned is the mean loss over all given rows, (N, D) and (N, O), of each lane.
 
-    Yields a `pulse` every `pulse_seconds` or so meanwhile.
+    Yields a `pulse` every `report_seconds` or so meanwhile.
     """
     lanes = len(params[0])
     chunk_rows = problem.rows_at_once(lanes)
     total = torch.zeros(lanes, dtype=torch.float64)
-    deadline = time.perf_counter() + pulse_seconds
+    deadline = time.perf_counter() + report_seconds
     work = problem.work(lanes, len(x))
     for k, (xs, ys) in enumerate(zip(blocks(x, chunk_rows), blocks(y, chunk_rows), strict=True)):
         if k and time.perf_counter() > deadline:
             yield pulse()
-            deadline = time.perf_counter() + pulse_seconds
+            deadline = time.perf_counter() + report_seconds
         with threads_for(work):
             mean = problem.losses(params, xs.expand(lanes, -1, -1), ys.expand(lanes, -1, -1))
         total += mean.cpu().double() * len(xs)
@@ -55,14 +54,14 @@ def evaluate(
 
 
 def evaluate_all(
-    problem: Problem, params: Params, pulse: Callable[[], T], pulse_seconds: float
+    problem: Problem, params: Params, pulse: Callable[[], T], report_seconds: float
 ) -> Generator[T, None, Losses]:
     """Mean loss over all training and all validation rows per lane, with pulses as `evaluate`."""
     data = problem.data
-    train = yield from evaluate(problem, params, data.x, data.y, pulse, pulse_seconds)
+    train = yield from evaluate(problem, params, data.x, data.y, pulse, report_seconds)
     if not len(data.x_val):
         return Losses(train, [None] * len(train))
-    val = yield from evaluate(problem, params, data.x_val, data.y_val, pulse, pulse_seconds)
+    val = yield from evaluate(problem, params, data.x_val, data.y_val, pulse, report_seconds)
     return Losses(train, val)
 
 

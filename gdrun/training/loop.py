@@ -21,7 +21,7 @@ from torch import Tensor
 from gdrun.config.timing import DEFAULT, Timing
 from gdrun.results.events import Segment
 from gdrun.training.backend import Backend, Updates
-from gdrun.training.bookkeeping import count_updates, end_epochs, nothing, segment
+from gdrun.training.bookkeeping import count_updates, end_epochs, no_updates, report
 from gdrun.training.eager import EAGER
 from gdrun.training.evaluate import Losses, evaluate_stacked
 from gdrun.training.models import Problem
@@ -59,7 +59,7 @@ def train(
 
 
 def _end_pending_epoch(
-    problem: Problem, plan: Plan, state: TrainState, backend: Backend, pulse_seconds: float
+    problem: Problem, plan: Plan, state: TrainState, backend: Backend, report_seconds: float
 ) -> Iterator[Segment]:
     """End epoch 0, or one that an earlier process left between its updates and its evaluation."""
     number = state.epoch + 1 if state.begun else 0
@@ -68,37 +68,35 @@ def _end_pending_epoch(
     if state.begun and backend.stacks_epochs:
         stacked = [weights.unsqueeze(0) for weights in state.params]
         known = _evaluate_ends(problem, plan, epoch, stacked)
-    yield from end_epochs(problem, plan, state, epoch, nothing(state), known, pulse_seconds)
+    yield from end_epochs(problem, plan, state, epoch, no_updates(state), known, report_seconds)
 
 
 def _book(
-    problem: Problem, plan: Plan, state: TrainState, executed: Updates, pulse_seconds: float
+    problem: Problem, plan: Plan, state: TrainState, executed: Updates, report_seconds: float
 ) -> Iterator[Segment]:
     """Count updates in the state and end their epochs: several at once where nothing happens."""
     losses = executed.losses.numpy()  # at so few numbers faster than PyTorch
     count, updates, _ = losses.shape
-    per_epoch = plan.updates_per_epoch(problem.data.rows)
+    rows = problem.data.rows
     epochs = range(state.epoch + 1, state.epoch + 1 + count)
-    ends_epoch = state.updates + updates == epochs[0] * per_epoch
+    ends_epoch = state.updates + updates == epochs[0] * plan.updates_per_epoch(rows)
     known: Sequence[Losses | None] = [None] * count
     if ends_epoch and executed.params:
         known = _evaluate_ends(problem, plan, epochs, executed.params)
-    done = 0
-    while done < count and not state.is_over(plan, per_epoch):
-        n = _uneventful(plan, state, epochs[done:], losses[done:], known[done:])
-        part = slice(done, done + n)
-        done += n
-        seconds = executed.seconds / count * n
-        counted = count_updates(plan, state, problem.data.rows, losses[part], seconds)
+    for part in _parts(plan, state, epochs, losses, known):
+        seconds = executed.seconds / count * (part.stop - part.start)
+        counted = count_updates(plan, state, rows, losses[part], seconds)
         if executed.params:
-            state.params = tuple(weights[done - 1] for weights in executed.params)
-            state.velocity = tuple(buffer[done - 1] for buffer in executed.velocity)
-        if ends_epoch:
-            yield from end_epochs(
-                problem, plan, state, epochs[part], counted, known[part], pulse_seconds
-            )
-        else:
-            yield segment(state, epochs[0], counted.losses)
+            state.params = tuple(weights[part.stop - 1] for weights in executed.params)
+            state.velocity = tuple(buffer[part.stop - 1] for buffer in executed.velocity)
+        if not ends_epoch:
+            yield report(state, epochs[0], counted.losses)
+            return
+        yield from end_epochs(
+            problem, plan, state, epochs[part], counted, known[part], report_seconds
+        )
+        if state.is_over(plan, plan.updates_per_epoch(rows)):
+            return
 
 
 def _evaluate_ends(
@@ -108,27 +106,29 @@ def _evaluate_ends(
     return evaluate_stacked(problem, params, [plan.is_evaluated(epoch) for epoch in epochs])
 
 
-def _uneventful(
+def _parts(
     plan: Plan,
     state: TrainState,
     epochs: range,
     losses: NDArray[np.float32],
     known: Sequence[Losses | None],
-) -> int:
-    """How many of the epochs, from the first on, can be ended at once; at least one.
+) -> Iterator[slice]:
+    """Which of the epochs are ended together, by their positions; the losses are (E, U, R).
 
     The plan's last epoch ends alone, and so does one that still has to be evaluated or has a loss
     that isn't finite in a lane that hasn't diverged before.
     """
-    if len(epochs) == 1:
-        return 1
-    active = [lane for lane, diverged_at in enumerate(state.diverged_at) if diverged_at is None]
-    finite = np.isfinite(losses[:, :, active])
-    is_sound: list[bool] = [bool(epoch.all()) for epoch in finite]
-    for k, (epoch, is_finite, evaluated) in enumerate(zip(epochs, is_sound, known, strict=True)):
-        is_known = evaluated is not None or not plan.is_evaluated(epoch)
-        if epoch == plan.epochs or not is_finite or not is_known:
-            return max(1, k)
-        if evaluated and not all(math.isfinite(evaluated.train[lane]) for lane in active):
-            return max(1, k)
-    return len(epochs)
+    start = 0
+    if len(epochs) > 1:
+        active = [lane for lane, diverged_at in enumerate(state.diverged_at) if diverged_at is None]
+        finite = [bool(np.isfinite(epoch[:, active]).all()) for epoch in losses]
+        for k, (epoch, is_finite, at_end) in enumerate(zip(epochs, finite, known, strict=True)):
+            is_known = at_end is not None or not plan.is_evaluated(epoch)
+            is_sound = at_end is None or all(math.isfinite(at_end.train[lane]) for lane in active)
+            if epoch == plan.epochs or not (is_finite and is_known and is_sound):
+                if k > start:
+                    yield slice(start, k)
+                yield slice(k, k + 1)
+                start = k + 1
+    if start < len(epochs):
+        yield slice(start, len(epochs))

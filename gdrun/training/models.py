@@ -109,7 +109,7 @@ class Problem:
     chunk_rows: int | None = None
 
     def rows_at_once(self, lanes: int) -> int:
-        """How many rows go through the networks together: as requested, or what is fastest.
+        """How many rows go through the networks together: `chunk_rows`, or as many as is fastest.
 
         On a processor that is so many that their activations fit its cache, since products of
         matrices would otherwise wait for memory.

@@ -92,7 +92,9 @@ def _current_losses(
     deadline = time.monotonic() + PATIENCE_SECONDS
 
     def losses_over(x: Rows, y: Rows) -> list[float] | None:
-        evaluation = evaluate(problem, state.params, x, y, pulse=time.monotonic)
+        evaluation = evaluate(
+            problem, state.params, x, y, pulse=time.monotonic, report_seconds=PATIENCE_SECONDS / 2
+        )
         while True:
             try:
                 if next(evaluation) > deadline:

@@ -6,6 +6,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -161,10 +162,43 @@ def test_several_epochs_at_once_are_logged_as_one_by_one(
     at_once, _ = descend_compiled(problem, plan)
     assert max(len(s.ends.epochs) for s in at_once if s.ends) > 5
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(loop, "_uneventful", lambda *_: 1)
+        patch.setattr(loop, "_parts", lambda _plan, _state, epochs, *_: one_each(epochs))
         one_by_one, _ = descend_compiled(problem, plan)
     assert all(len(segment.ends.epochs) == 1 for segment in one_by_one if segment.ends)
     assert logged(at_once) == logged(one_by_one)
+
+
+def one_each(epochs: range) -> list[slice]:
+    return [slice(k, k + 1) for k in range(len(epochs))]
+
+
+@pytest.mark.usefixtures("cache")
+def test_epochs_that_end_alone_are_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where rows go through the network in chunks, each of the epochs of a call ends alone."""
+    looked_at: list[int] = []
+    parts = loop._parts
+
+    def counted(*args: Any) -> Any:
+        for part in parts(*args):
+            looked_at.append(part.stop - part.start)
+            yield part
+
+    monkeypatch.setattr(loop, "_parts", counted)
+    seen: list[int] = []
+    is_finite = np.isfinite
+
+    def watched(numbers: Any) -> Any:
+        seen.append(np.size(numbers))
+        return is_finite(numbers)
+
+    monkeypatch.setattr(np, "isfinite", watched)
+    problem = replace(make_problem(rows=12), chunk_rows=5)
+    plan = make_plan(12, epochs=3000, sampling="sequential")
+    state = initial_state(problem, plan)
+    for _ in train(problem, plan, state, program_of(problem, plan)):
+        pass
+    assert looked_at == [1] * 3000
+    assert sum(seen) <= 3 * 3000  # once in its call, once when it is counted
 
 
 def _without_seconds(segment: Segment) -> Segment:

@@ -1,5 +1,6 @@
 """Which engine a run gets, and why."""
 
+import shutil
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from gdrun.experiment import engines, prepare
 from gdrun.experiment.plan import plan_experiment
 from gdrun.results.events import Lane
 from gdrun.training.eager import EAGER
+from gdrun.training.state import initial_state
 from tests.command_line import NO_PICTURES, Invoke
 from tests.compiler.compiled_runs import THREE
 from tests.problems import make_plan, make_problem
@@ -24,9 +26,11 @@ from tests.run_files import logs
 
 def test_a_program_that_is_gone_is_named() -> None:
     problem, plan = make_problem(), make_plan(3)
-    assert engines.backend_for(problem, plan, "eager") is EAGER
+    state = initial_state(problem, plan)
+    assert engines.BACKENDS["eager"] is EAGER
+    updates = engines.BACKENDS["compiled"].execute(problem, plan, state, 0.1)
     with pytest.raises(OutputError, match="the compiled program is gone from"):
-        engines.backend_for(problem, plan, "compiled")
+        next(updates)
 
 
 @pytest.mark.usefixtures("_compiler")
@@ -46,11 +50,11 @@ def test_a_forecast_counts_what_is_still_to_be_built(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(prepare, "estimate_seconds", lambda *_: 1000.0)
     prepared = prepare.prepare_command("sweep", config, preview=True)
     assert [run.config.engine for run in prepared.experiment.runs] == ["eager"]
-    assert prepared.seconds == pytest.approx(1000 + engines.BUILD_SECONDS - 500.24)
+    assert prepared.estimated_seconds == pytest.approx(1000 + engines.BUILD_SECONDS - 500.24)
     monkeypatch.setattr(program_cache, "find", lambda _: str)
     prepared = prepare.prepare_command("sweep", config, preview=True)
     assert [run.config.engine for run in prepared.experiment.runs] == ["compiled"]
-    assert prepared.seconds == 1000
+    assert prepared.estimated_seconds == 1000
 
 
 @pytest.mark.parametrize(
@@ -71,6 +75,30 @@ def test_what_is_too_much_to_read_at_a_time_is_left_to_pytorch(
     mapped = MappedRows(np.zeros((4 * 10**6, 1), np.float32))
     problem = replace(problem, data=replace(problem.data, x=mapped, y=mapped))
     assert engines._rows_fit(problem, plan) == fits
+
+
+def rows_of(place: Path) -> dict[str, Any]:
+    """The rows of the logs, without seconds; those of `sweep.csv` are worked out from them."""
+    return {name: rows for name, rows in logs(place).items() if name != "sweep.csv"}
+
+
+@pytest.mark.usefixtures("_compiler")
+@pytest.mark.parametrize("command", ["sgd", "compare", "sweep"])
+def test_a_finished_compiled_run_is_resumed_without_its_program(
+    command: str, invoke: Invoke, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    settings = ("--set", "engine=compiled", "--set", "data.rows=20", *NO_PICTURES)
+    longer = ("--resume", "outputs/a", "--epochs", "7")
+    monkeypatch.setenv("GDRUN_CACHE", str(tmp_path / "cache"))
+    for name, epochs in (("a", "4"), ("b", "7")):
+        assert invoke(command, "--epochs", epochs, "--name", name, *settings).code == 0
+    shutil.rmtree(tmp_path / "cache")
+    before = rows_of(Path("outputs/a"))
+    assert invoke(command, "--resume", "outputs/a").code == 0
+    assert not (tmp_path / "cache").exists()  # what is only read needs no program
+    assert rows_of(Path("outputs/a")) == before
+    assert invoke(command, *longer).code == 0  # which builds it anew
+    assert rows_of(Path("outputs/a")) == rows_of(Path("outputs/b"))
 
 
 @pytest.mark.usefixtures("cache")
