@@ -38,7 +38,7 @@ class Dataset:
     title: str
     left_out: tuple[str, ...] = ()
 
-    @property
+    @cached_property
     def rows(self) -> int:
         """N, the number of training rows."""
         return len(self.x)

@@ -85,14 +85,16 @@ class Recorder:
         self._downsample_steps()
 
     def _add_epochs(self, ends: EpochEnds) -> None:
-        by_lane = zip(ends.active, *(getattr(ends, name) for name in LOSSES), strict=True)
+        by_lane = zip(ends.active, ends.batch_loss, ends.train_loss, ends.val_loss, strict=True)
         for history, (active, *losses) in zip(self.histories, by_lane, strict=True):
             if active:
-                history.epochs["epoch"].extend(ends.epochs)
-                for name in ("updates", "samples", "seconds"):
-                    history.epochs[name].extend(getattr(ends, name))
+                table = history.epochs
+                table["epoch"].extend(ends.epochs)
+                table["updates"].extend(ends.updates)
+                table["samples"].extend(ends.samples)
+                table["seconds"].extend(ends.seconds)
                 for name, column in zip(LOSSES, losses, strict=True):
-                    history.epochs[name].extend(map(as_logged, column))
+                    table[name].extend(map(as_logged, column))
         self._downsample_epochs()
 
     def read(self, epochs: Iterable[str], steps: Iterable[str]) -> None:

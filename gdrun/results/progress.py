@@ -42,8 +42,14 @@ class RunProgress:
     # When a segment was seen first and last (`time.monotonic`), and after which update.
     _first_seen: tuple[float, int] | None = field(default=None, repr=False)
     _last_seen: tuple[float, int] = field(default=(0.0, 0), repr=False)
+    _positions: list[list[int]] = field(default_factory=list, repr=False)  # by learning rate
     _stride: int = 1
     _evaluated: int = 0
+
+    def __post_init__(self) -> None:
+        lanes = self.series.lanes
+        self._positions = list(lanes_by_rate(lanes).values())
+        self._lowest, self._diverged_at = [math.inf] * len(lanes), [None] * len(lanes)
 
     @property
     def total(self) -> int:
@@ -77,7 +83,7 @@ class RunProgress:
             None if diverged_at is not None and some_left else loss
             for loss, diverged_at in zip(self._lowest, self._diverged_at, strict=True)
         ]
-        return self._at_best_rate(lowest) if lowest else math.inf
+        return self._at_best_rate(lowest)
 
     @property
     def state(self) -> str:
@@ -118,29 +124,24 @@ class RunProgress:
             self._take_in(segment.ends, segment.diverged_at)
 
     def _take_in(self, ends: EpochEnds, diverged_at: Sequence[int | None]) -> None:
-        columns = [
-            [loss if active else None for loss in column]
-            for column, active in zip(ends.train_loss, ends.active, strict=True)
-        ]
-        evaluated = [
-            losses for losses in zip(*columns, strict=True) if losses.count(None) < len(losses)
-        ]
-        if not evaluated:
-            return
-        self._diverged_at = diverged_at
-        for losses in evaluated:
-            self._losses = losses
-            self._extend_curve()
-        lowest = self._lowest or [math.inf] * len(columns)
-        self._lowest = [
-            min([before, *(loss for loss in column if loss is not None and loss < before)])
-            for before, column in zip(lowest, columns, strict=True)
-        ]
+        columns = ends.train_loss
+        if not all(ends.active):
+            none = [None] * len(ends.epochs)
+            pairs = zip(columns, ends.active, strict=True)
+            columns = [column if active else none for column, active in pairs]
+        for losses in zip(*columns, strict=True):
+            if losses.count(None) < len(losses):
+                self._losses, self._diverged_at = losses, diverged_at
+                self._extend_curve()
+        for lane, column in enumerate(columns):
+            for loss in column:
+                if loss is not None and loss < self._lowest[lane]:
+                    self._lowest[lane] = loss
 
     def _at_best_rate(self, losses: Sequence[float | None]) -> float:
         """The lowest among learning rates of the medians over the lanes whose losses are finite."""
         medians = []
-        for positions in lanes_by_rate(self.series.lanes).values():
+        for positions in self._positions:
             known = [loss for k in positions if (loss := losses[k]) is not None]
             finite = [loss for loss in known if math.isfinite(loss)]
             medians += [median(finite)] if finite else []

@@ -44,17 +44,17 @@ def count_updates(
     The lanes that a loss shows to have diverged are noted; weights are the caller's business.
     """
     epochs, updates, lanes = losses.shape
-    times = state.seconds + seconds / epochs * np.arange(1, epochs + 1)
-    state.seconds = float(times[-1])
+    times = [state.seconds + seconds * (k + 1) / epochs for k in range(epochs)]
+    state.seconds = times[-1]
     if not updates:
         return no_updates(state)
     seen = losses.astype(np.float64)
-    before = state.updates
-    state.updates += epochs * updates
-    state.samples = plan.samples_after(state.updates, rows)
+    before, state.updates = state.updates, state.updates + epochs * updates
+    consumed, state.samples = state.samples, plan.samples_after(state.updates, rows)
     # All batches hold B rows, but for an epoch's incomplete last one.
+    per_epoch = (state.samples - consumed) // epochs
     weighted = seen * plan.batch_size
-    weighted[:, -1] = seen[:, -1] * plan.rows_of(state.updates, rows)
+    weighted[:, -1] = seen[:, -1] * (per_epoch - plan.batch_size * (updates - 1))
     # Added one after the other, so that the sum is the same however an epoch is divided.
     loss_sum = state.loss_sum.numpy()
     weighted[0, 0] += loss_sum
@@ -66,7 +66,7 @@ def count_updates(
         for lane, diverged_at in enumerate(state.diverged_at):
             if diverged_at is None and not finite[:, lane].all():
                 state.diverged_at[lane] = before + 1 + int(finite[:, lane].argmin())
-    return Counted([array("d", column.tobytes()) for column in by_update.T], sums, times.tolist())
+    return Counted([array("d", column.tobytes()) for column in by_update.T], sums, times)
 
 
 def end_epochs(
@@ -131,20 +131,20 @@ def _ends(
     active: Sequence[bool],
 ) -> EpochEnds:
     """What is reported of epochs; the batch loss is the mean over the rows of each."""
-    per_epoch, lanes = plan.updates_per_epoch(rows), len(plan.lanes)
+    per_epoch = plan.updates_per_epoch(rows)
     samples = plan.samples_after(per_epoch, rows)
-    batch_loss: Sequence[Sequence[float | None]] = [[None]] * lanes  # before training
+    none: list[None] = [None] * len(plan.lanes)
+    batch_loss: Sequence[Sequence[float | None]] = [[None]] * len(none)  # before training
     if epochs[0] > 0:
         batch_loss = (counted.loss_sums / samples).T.tolist()
-    none: list[None] = [None] * lanes
     return EpochEnds(
         epochs=epochs,
         updates=_multiples(epochs, per_epoch),
         samples=_multiples(epochs, samples),
         seconds=counted.seconds,
         batch_loss=batch_loss,
-        train_loss=list(zip(*(each.train if each else none for each in at_ends), strict=True)),
-        val_loss=list(zip(*(each.val if each else none for each in at_ends), strict=True)),
+        train_loss=list(zip(*[each.train if each else none for each in at_ends], strict=True)),
+        val_loss=list(zip(*[each.val if each else none for each in at_ends], strict=True)),
         active=active,
     )
 

@@ -50,11 +50,8 @@ class Plan:
 
     def last_batch(self, rows: int) -> int:
         """Rows of an epoch's last update: B, or what is left."""
-        return self.rows_of(self.updates_per_epoch(rows), rows)
-
-    def rows_of(self, update: int, rows: int) -> int:
-        """Rows of an update (from 1)."""
-        return self.samples_after(update, rows) - self.samples_after(update - 1, rows)
+        per_epoch = self.updates_per_epoch(rows)
+        return self.samples_after(per_epoch, rows) - self.samples_after(per_epoch - 1, rows)
 
     def samples_after(self, updates: int, rows: int) -> int:
         """Rows consumed by so many updates: B each, but for an epoch's incomplete last batch."""
