@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from gdrun.analysis.trials import Cell, TargetCost
+from gdrun.results.events import COMPLETE
 from gdrun.results.run import Description, finite
 
 if TYPE_CHECKING:
@@ -65,9 +66,8 @@ class SweepResult:
     @property
     def is_partial(self) -> bool:
         """Whether trainings are missing or haven't ended, so that pairs can't be compared yet."""
-        ended = ("done", "diverged")
         return bool(self.missing) or any(
-            trial.status not in ended for cell in self.cells for trial in cell.trials
+            trial.status not in COMPLETE for cell in self.cells for trial in cell.trials
         )
 
     @property

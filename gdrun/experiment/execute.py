@@ -16,6 +16,7 @@ from gdrun.experiment.plan import ExperimentPlan
 from gdrun.experiment.train_run import failures_as_events, train_run
 from gdrun.experiment.workers import train_side_by_side
 from gdrun.results.compare import compare_results
+from gdrun.results.events import COMPLETE
 from gdrun.results.file_names import SWEEP
 from gdrun.results.progress import RunProgress
 from gdrun.results.run import Failure, RunResult, group_status
@@ -148,8 +149,14 @@ def _group_manifest(
     if directory is None or not experiment.is_group:
         return None
     saved, config = experiment.manifest, experiment.config.model_dump(mode="json")
-    # Another target gives another result, though nothing is left to train.
-    if saved and not experiment.left and saved.get("config") == config:
+    # Though nothing is left to train: another target gives another result, and a process that
+    # was killed may not have written how the group ended.
+    if (
+        saved
+        and saved.get("status") in COMPLETE
+        and saved.get("config") == config
+        and not experiment.left
+    ):
         return None
     write_config(directory, experiment.command, experiment.config)
     about = {"kind": "group", "experiment": experiment.command, "config": config}

@@ -16,6 +16,7 @@ from gdrun.errors import ConfigError, DataError, OutputError
 from gdrun.experiment.checkpoint import Checkpoint, last_checkpoint
 from gdrun.experiment.memory import memory_errors
 from gdrun.experiment.plan import ExperimentPlan, RunPlan, RunStart
+from gdrun.results.events import COMPLETE
 from gdrun.results.file_names import CHECKPOINT, EPOCHS, MANIFEST, PREVIOUS_CHECKPOINT, STEPS
 from gdrun.results.history import Recorder
 from gdrun.storage.atomic import output_errors
@@ -137,7 +138,7 @@ def _from_checkpoint(
         raise DataError(f"{directory}: its CSV files are not those of this run") from None
     status = current_status(manifest, at_work=False)  # the lock is ours
     is_over = state.updates == total or state.is_over(plan, per_epoch)
-    is_complete = is_over and status in ("done", "diverged")
+    is_complete = is_over and status in COMPLETE
     if is_complete:  # what was written after the checkpoint is to be there, too
         for name, digest in final_digests(manifest, directory).items():
             verify(directory / name, digest, whole=True)

@@ -6,13 +6,14 @@ A lane is one training among those that run in lockstep: a pair of learning rate
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
 Status = Literal["running", "done", "diverged", "interrupted", "failed"]
+COMPLETE: Final = ("done", "diverged")  # the statuses of what has nothing left to train
 
 
 @dataclass(frozen=True, slots=True)

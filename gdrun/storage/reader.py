@@ -13,15 +13,13 @@ from pathlib import Path
 from gdrun.analysis.analyze import analyze
 from gdrun.analysis.sweep_result import SweepResult
 from gdrun.errors import DataError
-from gdrun.results.events import Lane, Series, Status
+from gdrun.results.events import COMPLETE, Lane, Series, Status
 from gdrun.results.file_names import EPOCHS, STEPS
 from gdrun.results.history import History, Recorder
 from gdrun.results.log_rows import EPOCH_COLUMNS, STEP_COLUMNS, header
 from gdrun.results.run import LaneResult, RunResult, lane_result
 from gdrun.storage.atomic import open_plain, output_errors
 from gdrun.storage.saved_run import SavedRun
-
-COMPLETE = ("done", "diverged")
 
 
 def read_results(saved: SavedRun, keep: int | None = None) -> list[RunResult]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from gdrun.config.identity import flatten
 from gdrun.config.schema import DATA_SOURCES, RunConfig
+from gdrun.results.events import COMPLETE
 from gdrun.results.run import RunResult
 from gdrun.storage.listing import local_time
 from gdrun.storage.saved_run import SavedRun
@@ -117,7 +118,7 @@ def progress_of(saved: SavedRun, results: Sequence[RunResult]) -> Iterator[str]:
     if saved.status not in ("running", "interrupted", "failed"):
         return
     for result in results:
-        if result.status in ("done", "diverged"):
+        if result.status in COMPLETE:
             continue
         epochs = saved.config.get("epochs")
         epoch = max(lane.epochs for lane in result.lanes)

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gdrun.cli.preview import progress_of_runs
-from gdrun.config.schema import RunConfig
+from gdrun.config.schema import RunConfig, SweepConfig
 from gdrun.config.timing import Timing
 from gdrun.experiment.checkpoint import last_checkpoint, load_checkpoint
 from gdrun.experiment.execute import execute
@@ -190,6 +190,22 @@ def test_a_complete_comparison_is_only_read(tmp_path: Path) -> None:
     results = run("compare", small_config(), tmp_path, stop_after=1)
     assert results[0].status == "done"
     assert {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()} == before
+
+
+@pytest.mark.parametrize("command", ["compare", "sweep"])
+def test_a_group_whose_end_was_not_written_is_closed(command: str, tmp_path: Path) -> None:
+    config = small_config(sweep=SweepConfig(batch_size=(5, 20), lr=(0.1,)))
+    run(command, config, tmp_path)
+    path = tmp_path / "run.json"
+    whole = json.loads(path.read_text())
+    ending = ("finished", "members", "failures", "comparison", "answer")
+    killed = {name: value for name, value in whole.items() if name not in ending}
+    path.write_text(json.dumps({**killed, "status": "running"}))
+    run(command, config, tmp_path)
+    closed = json.loads(path.read_text())
+    for name in ("status", *ending[1:]):
+        assert closed.get(name) == whole.get(name)
+    assert closed["finished"] >= whole["finished"]
 
 
 def test_every_start_is_kept_in_run_json(tmp_path: Path) -> None:
