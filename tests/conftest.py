@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from gdrun.__main__ import main
 from gdrun.api import compare, train
@@ -23,6 +24,9 @@ from gdrun.results.run import RunResult
 from tests.command_line import Invoke, Outcome
 from tests.run_files import edit
 from tests.training_runs import small_config
+
+settings.register_profile("tests", deadline=None)  # how long an example takes is not tested
+settings.load_profile("tests")
 
 
 def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:

@@ -16,9 +16,7 @@ SECONDS = 2.0  # of the processor, for one input
 
 
 # Each input replaces the one before it in the directory of the test.
-fuzz = settings(
-    deadline=None, print_blob=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+fuzz = settings(print_blob=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @contextmanager

@@ -81,7 +81,7 @@ sizes = st.integers(1, 37)
     lanes=st.sampled_from([1, 4]),
     width=st.sampled_from([4, 8, 16]),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_products_of_matrices(
     place: Path,
     shape: tuple[int, int, int],

@@ -59,7 +59,7 @@ plans = st.builds(
     activation=st.sampled_from(["relu", "tanh", "sigmoid", "gelu"]),
     loss=st.sampled_from(["mse", "half_mse", "l1", "huber"]),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_many_updates_at_a_time_are_the_same_as_one_by_one(
     shared_cache: Path,
     plan: Plan,
@@ -84,7 +84,7 @@ def test_many_updates_at_a_time_are_the_same_as_one_by_one(
 
 
 @given(plan=plans, stop=st.integers(0, 60), nesterov=st.booleans())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_a_state_goes_on_to_the_same_bits_wherever_it_was_left(
     shared_cache: Path, plan: Plan, stop: int, nesterov: bool
 ) -> None:

@@ -140,7 +140,7 @@ def test_without_a_good_checkpoint_nothing_is_touched(invoke: Invoke) -> None:
 
 @given(position=st.integers(0, 10**9), bit=st.integers(0, 7), cut=st.booleans())
 @example(position=-1, bit=0, cut=False)
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=150, suppress_health_check=list(HealthCheck))
 def test_no_single_damage_goes_unnoticed(position: int, bit: int, cut: bool) -> None:
     content = bytearray(_some_checkpoint())
     position %= len(content)

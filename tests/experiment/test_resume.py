@@ -113,7 +113,6 @@ def test_rows_after_the_last_checkpoint_are_cut_and_come_again(
 )
 @settings(
     max_examples=40,
-    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 def test_more_epochs_extend_a_finished_run_as_if_it_had_never_ended(

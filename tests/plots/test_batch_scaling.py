@@ -29,7 +29,7 @@ from tests.training_runs import small_config
 
 
 @given(answers())
-@settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=6, suppress_health_check=list(HealthCheck))
 def test_whatever_a_sweep_came_to_it_is_drawn(answer: SweepResult) -> None:
     for figure in (heatmap_figure(answer), scaling_figure(answer)):
         figure.savefig(BytesIO(), dpi=30)

@@ -67,7 +67,7 @@ def record(found: list[Segment], keep: int | None) -> tuple[History, ...]:
     seed=st.integers(0, 99),
     diverges=st.one_of(st.none(), st.integers(1, 3000)),
 )
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_what_is_kept_is_bounded_true_and_has_the_extremes(
     epochs: int, keep: int, seed: int, diverges: int | None
 ) -> None:
@@ -185,7 +185,7 @@ def naive_choice(column: dict[str, "array[float]"], losses: list[str], keep: int
     values=st.sampled_from([(0.0, -0.0, 1.0, 2.0), (math.nan, math.inf, -math.inf, 1.0), ()]),
     gap=st.sampled_from([1, 3, 7]),
 )
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_of_the_narrowest_blocks_that_fit_the_first_extremes_stay(
     rows: int, keep: int, seed: int, values: tuple[float, ...], gap: int
 ) -> None:

@@ -31,7 +31,7 @@ def test_columns_are_those_of_the_contract() -> None:
     at_once=st.sampled_from([1, 3, 2**12]),
     seed=st.integers(0, 99),
 )
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_a_row_a_lane_and_logged_update_until_it_diverged(
     updates: int, every: int, before: int, diverged: list[int | None], at_once: int, seed: int
 ) -> None:

@@ -37,7 +37,7 @@ def test_command_lines_are_printed_in_one_piece_however_narrow_the_terminal(widt
 
 
 @given(answers(), st.integers(20, 200))
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60, suppress_health_check=list(HealthCheck))
 def test_whatever_a_sweep_came_to_it_is_told(answer: SweepResult, width: int) -> None:
     console = Console(file=StringIO(), width=width)
     console.print(*sweep_report(answer, HERE, console), sep="\n")

@@ -21,7 +21,7 @@ from tests.problems import descend, make_plan, make_problem, step_losses, train_
     drop_last=st.booleans(),
     skip=st.integers(0, 5),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_batches_cover_an_epoch(
     rows: int, batch: int, sampling: str, drop_last: bool, skip: int
 ) -> None:
@@ -60,7 +60,7 @@ def test_a_batch_in_chunks_is_the_whole_batch_to_rounding(
 
 
 @given(batch=st.integers(1, 30), chunk=st.integers(1, 30), drop_last=st.booleans())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_chunks_make_up_the_batches(batch: int, chunk: int, drop_last: bool) -> None:
     problem = make_problem(rows=30)
     plan = make_plan(batch, drop_last=drop_last, lanes=(Lane(1, 0), Lane(1, 1)))

@@ -85,7 +85,7 @@ def test_gradient_descent_on_a_quadratic_diverges_above_two_over_l(
 
 
 @given(rows=st.integers(2, 30), batch=st.integers(1, 30))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_batch_loss_is_weighted_by_rows(rows: int, batch: int) -> None:
     batch = min(batch, rows)
     problem = make_problem(rows=rows)
