@@ -123,10 +123,14 @@ def now() -> str:
 
 
 def _git_commit() -> str | None:
-    """The commit checked out in the current directory; `+` after it if files were changed since."""
+    """The commit checked out in the current directory.
+
+    Whether files were changed since isn't asked: git would execute what the repository's own config
+    names (monitors, hooks, filters), and that may be anybody's.
+    """
     try:
-        described = subprocess.run(
-            ["git", "describe", "--always", "--abbrev=40", "--exclude=*", "--dirty=+"],
+        found = subprocess.run(
+            ["git", "rev-parse", "--verify", "--quiet", "HEAD"],
             capture_output=True,
             text=True,
             timeout=GIT_SECONDS,
@@ -134,7 +138,7 @@ def _git_commit() -> str | None:
         )
     except (OSError, subprocess.SubprocessError):
         return None
-    return described.stdout.strip() or None
+    return found.stdout.strip() or None
 
 
 # ---------------------------------------------------------------------------------------- reading

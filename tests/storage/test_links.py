@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.command_line import NO_PICTURES, Invoke
-from tests.run_files import contents
+from tests.run_files import contents, kill
 
 
 @pytest.mark.parametrize(
@@ -24,6 +24,19 @@ def test_links_out_of_a_run_are_not_followed(name: str, invoke: Invoke) -> None:
     assert name in outcome.err
     assert "symbolic link" in outcome.err
     assert outside.read_bytes() == before
+
+
+def test_what_a_linked_lock_points_to_is_never_emptied(invoke: Invoke) -> None:
+    invoke("sgd", "--epochs", "3", "--name", "a", *NO_PICTURES)
+    kill(Path("outputs/a"))
+    mine, lock = Path("mine"), Path("outputs/a/.lock")
+    mine.write_text("mine")
+    lock.unlink()
+    lock.symlink_to(mine.absolute())
+    for command in ("list", "show outputs/a", "sgd --resume outputs/a --epochs 5"):
+        outcome = invoke(*command.split())
+        assert "Traceback" not in outcome.err
+        assert mine.read_text() == "mine"
 
 
 def test_pictures_replace_links_and_never_follow_them(invoke: Invoke) -> None:
