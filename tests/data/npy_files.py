@@ -1,5 +1,6 @@
 """Small .npy files."""
 
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -18,3 +19,10 @@ def save(place: Path, x: NDArray[Any], y: NDArray[Any], **more: Any) -> NpyData:
 def some_rows(rows: int = 200, columns: int = 3) -> tuple[NDArray[Any], NDArray[Any]]:
     x = np.random.default_rng(3).normal(5.0, 2.0, (rows, columns))
     return x.astype(np.float32), (x @ np.arange(1, columns + 1) + 7).astype(np.float32)
+
+
+def saved(array: NDArray[Any]) -> bytes:
+    """What `numpy.save` writes."""
+    file = BytesIO()
+    np.save(file, array)
+    return file.getvalue()

@@ -1,15 +1,17 @@
-"""Whatever is written into CSV files: a table or a clean error, and soon."""
+"""Whatever is written into files of data: rows or a clean error, and soon."""
 
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gdrun.config.schema import CsvData
+from gdrun.config.schema import CsvData, NpyData
 from gdrun.data.csv_table import read_table
 from gdrun.data.sources import load_data
 from gdrun.errors import DataError
+from tests.data.npy_files import saved
 from tests.odd_inputs import fuzz, names, outcome_of, table, texts
 
 
@@ -39,3 +41,17 @@ def test_data_are_finite_or_a_clean_error(
     if data is not None:
         rows = (data.x, data.y, data.x_val, data.y_val)
         assert all(tensor.isfinite().all() for tensor in rows)
+
+
+@given(changes=st.dictionaries(st.integers(0, 127), st.integers(0, 255), max_size=4))
+@settings(fuzz, max_examples=300)
+def test_npy_files_with_a_damaged_header_are_read_or_refused(
+    changes: dict[int, int], tmp_path: Path
+) -> None:
+    content = bytearray(saved(np.ones((6, 2), np.float32)))
+    for at, value in changes.items():
+        content[at] = value
+    (tmp_path / "x.npy").write_bytes(content)
+    np.save(tmp_path / "y.npy", np.arange(6.0))
+    config = NpyData(x=tmp_path / "x.npy", y=tmp_path / "y.npy")
+    outcome_of(lambda: load_data(config), DataError)

@@ -20,7 +20,7 @@ from gdrun.experiment.plan import plan_experiment
 from gdrun.results.run import RunResult
 from gdrun.training import outcome
 from tests.command_line import NO_PICTURES, Invoke
-from tests.data.npy_files import save, some_rows
+from tests.data.npy_files import save, saved, some_rows
 from tests.training_runs import small_config
 
 
@@ -180,6 +180,9 @@ BROKEN = [
     ({"x": b"junk", "y": Y}, ["x.npy is not a .npy file of numbers"]),
     ({"x": b"", "y": Y}, ["x.npy is not a .npy file of numbers"]),
     ({"x": b"\x93NUMPY\x01\x00v\x00{'descr': '<f8', 'shape': (10**9,)", "y": Y}, ["x.npy is no"]),
+    ({"x": saved(X).replace(b"(5, 2)", b"((((5("), "y": Y}, ["x.npy is not a .npy file"]),
+    ({"x": saved(X).replace(b"(5, 2)", b"(-5,3)"), "y": Y}, ["x.npy is not a .npy file"]),
+    ({"x": saved(X).replace(b"'<f8'", b"()   "), "y": Y}, ["x.npy is not a .npy file"]),
     ({"y": Y}, ["x.npy can't be read: No such file"]),
 ]  # fmt: skip
 
