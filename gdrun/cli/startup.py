@@ -1,8 +1,25 @@
-"""Loading large libraries fast."""
+"""Loading large libraries: fast, and only where it can go well."""
 
 import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+
+from gdrun.errors import ConfigError
+
+
+def require_current_directory() -> None:
+    """Check that the current directory exists: without one, PyTorch ends the process.
+
+    Raises:
+        ConfigError: it was removed.
+    """
+    try:
+        Path.cwd()
+    except OSError:
+        raise ConfigError(
+            "the current directory was removed", "change to one that exists: cd ~"
+        ) from None
 
 
 @contextmanager

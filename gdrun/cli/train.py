@@ -14,7 +14,7 @@ from gdrun.cli.drawing import draw, load_early
 from gdrun.cli.options import TrainingOptions
 from gdrun.cli.preview import data_notes, extent, how, jobs_of, preview, progress_of_runs
 from gdrun.cli.request import Request, make_request, with_run_found
-from gdrun.cli.startup import loading
+from gdrun.cli.startup import loading, require_current_directory
 from gdrun.config import timing
 from gdrun.errors import OutputError
 from gdrun.experiment.signals import StopRequest, stop_on_signals
@@ -66,6 +66,7 @@ def train_and_report(command: str, options: TrainingOptions, command_line: str) 
     Raises:
         GdrunError: nothing was begun, or what was begun couldn't be written.
     """
+    require_current_directory()
     messages = console(stderr=True)
     # The same console otherwise, so that a live view makes room for what is printed meanwhile.
     progress = Console(quiet=True) if options.quiet else messages

@@ -108,3 +108,15 @@ def test_debugging_shows_where_an_unexpected_failure_happened(tmp_path: Path) ->
         assert done.returncode == 1
         assert ("Traceback" in done.stderr) == debug
         assert "unexpected ZeroDivisionError" in done.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a current directory can't be removed")
+@pytest.mark.parametrize("args", ["full", "compare --dry-run", "sgd -o /tmp", "sweep --resume a"])
+def test_a_current_directory_that_was_removed_is_said(args: str, tmp_path: Path) -> None:
+    place = tmp_path / "gone"
+    place.mkdir()
+    command = f"rmdir '{place}' && exec '{sys.executable}' -P -m gdrun {args}"
+    done = subprocess.run(["sh", "-c", command], cwd=place, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "error: the current directory was removed" in done.stderr
+    assert "hint: change to one that exists" in done.stderr
