@@ -1,5 +1,6 @@
 """What tests of the command line share: how a command is run, what it left, and its words."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -39,3 +40,14 @@ def python(*args: str, cwd: Path, **more: Any) -> subprocess.CompletedProcess[st
         text=True,
         **more,
     )
+
+
+def completions(line: str, directory: Path) -> list[str]:
+    """What the shell offers for the last word of a command line."""
+    words = {"COMP_WORDS": line, "COMP_CWORD": str(len(line.split()) - 1)}
+    env = {**os.environ, "_GDRUN_COMPLETE": "complete_bash", **words}
+    script = "import sys; sys.argv = ['gdrun']; from gdrun.cli.app import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=directory, capture_output=True, text=True, env=env
+    )
+    return done.stdout.split()

@@ -17,7 +17,7 @@ from gdrun.cli.guide import (
     summary_of,
     with_backticks,
 )
-from tests.command_line import Invoke
+from tests.command_line import Invoke, completions
 
 TRAINING = ("compare", "full", "sgd", "minibatch", "sweep")
 COMMANDS = (*TRAINING, "list", "show", "plot", "init", "guide")
@@ -117,17 +117,7 @@ def test_an_unknown_topic_is_refused_and_a_likely_one_named(invoke: Invoke) -> N
 
 
 def test_topics_are_completed(tmp_path: Path) -> None:
-    env = {
-        **os.environ,
-        "_GDRUN_COMPLETE": "complete_bash",
-        "COMP_WORDS": "gdrun guide s",
-        "COMP_CWORD": "2",
-    }
-    script = "import sys; sys.argv = ['gdrun']; from gdrun.cli.app import main; main()"
-    done = subprocess.run(
-        [sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, env=env
-    )
-    assert done.stdout.split() == ["sweep", "saved-runs"]
+    assert completions("gdrun guide s", tmp_path) == ["sweep", "saved-runs"]
 
 
 def test_pages_are_shown_without_pytorch(tmp_path: Path) -> None:

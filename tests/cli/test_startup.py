@@ -10,7 +10,7 @@ import pytest
 
 import gdrun
 from gdrun.cli.startup import loading
-from tests.command_line import COMMANDS, python
+from tests.command_line import COMMANDS, completions, python
 
 
 def test_help_imports_nothing_heavy(tmp_path: Path) -> None:
@@ -85,14 +85,4 @@ def test_version_and_help() -> None:
 
 
 def test_completion_is_offered(tmp_path: Path) -> None:
-    env = {
-        **os.environ,
-        "_GDRUN_COMPLETE": "complete_bash",
-        "COMP_WORDS": "gdrun compare --config d",
-        "COMP_CWORD": "3",
-    }
-    script = "import sys; sys.argv = ['gdrun']; from gdrun.cli.app import main; main()"
-    done = subprocess.run(
-        [sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, env=env
-    )
-    assert "diabetes" in done.stdout
+    assert "diabetes" in completions("gdrun compare --config d", tmp_path)
