@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from statistics import median
 
-from gdrun.results.events import EpochEnds, Segment, Series
+from gdrun.results.events import COMPLETE, EpochEnds, Segment, Series
 from gdrun.results.history import History
 from gdrun.results.lanes import lanes_by_rate
 
@@ -97,9 +97,7 @@ class RunProgress:
     @property
     def has_ended(self) -> bool:
         """Whether nothing more will come: the last epoch, or that of the divergence, is closed."""
-        return self.state in ("done", "diverged") and (
-            self.updates == self.epoch * self.updates_per_epoch
-        )
+        return self.state in COMPLETE and (self.updates == self.epoch * self.updates_per_epoch)
 
     def recall(self, histories: Sequence[History]) -> None:
         """Take in what earlier processes recorded."""

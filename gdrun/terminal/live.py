@@ -14,6 +14,7 @@ from rich.live import Live
 from rich.text import Text
 
 from gdrun.results.colors import run_colors
+from gdrun.results.events import COMPLETE
 from gdrun.results.progress import RunProgress
 from gdrun.results.run import Description
 from gdrun.terminal.progress_table import headline, progress_line, progress_table
@@ -90,7 +91,7 @@ class LiveView:
             # Two lines of head, one of titles, one of activity and the one the cursor rests on.
             room = max(1, self._console.height - 5)
             runs = list(self._runs.values())
-            current = sum(progress.state in ("done", "diverged") for progress in runs)
+            current = sum(progress.state in COMPLETE for progress in runs)
             first = max(0, min(current, len(runs) - room))
             shown = runs[first : first + room]
             colors = run_colors([progress.series for progress in runs])
