@@ -124,3 +124,19 @@ def test_many_rows_are_equally_likely_at_every_position_and_in_every_pair(rows: 
     expected = torch.full((10, 10), float(tenth * tenth)) - torch.eye(10) * tenth
     expected *= 20_000 / (rows * (rows - 1))
     assert float(((counts - expected) ** 2 / expected).sum()) < 99 + 5 * 198**0.5
+
+
+@pytest.mark.parametrize("cached", [1, 7, 2**15])
+def test_what_is_worked_on_at_a_time_changes_no_order(
+    cached: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(order, "CACHED_NUMBERS", cached)
+    seeds, epochs = [3, 1, 4, 1], [5, 9]
+    numbers = torch.stack([random_numbers(seeds, epoch, torch.arange(5)) for epoch in epochs])
+    shuffled = order.visiting_orders("reshuffle", 5, seeds, epochs)
+    drawn = order.visiting_orders("replacement", 5, seeds, epochs)
+    assert shuffled is not None and drawn is not None
+    assert torch.equal(shuffled, numbers.argsort(dim=-1, stable=True))
+    assert drawn.tolist() == [
+        [[(number % 2**63) % 5 for number in lane] for lane in epoch] for epoch in numbers.tolist()
+    ]
