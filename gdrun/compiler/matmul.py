@@ -14,6 +14,7 @@ ROWS, VECTORS = 4, 4
 FEW_REGISTERS_WIDTH = 8
 # From this many rows on, copying b pays, after which its rows can be read as vectors.
 MIN_ROWS_FOR_COPY = 4
+SQUARE = 16  # rows and columns that are copied at a time
 
 
 def product(code: Code, a: Array, b: Array, bias: Array | None, place: Array | None) -> Array:
@@ -29,7 +30,7 @@ def product(code: Code, a: Array, b: Array, bias: Array | None, place: Array | N
     elif columns > 1 and b.contiguous_along(2):
         _tiled(code, out, a, b, bias)
     elif columns > 1 and rows >= MIN_ROWS_FOR_COPY:
-        _tiled(code, out, a, code.store(b), bias)
+        _tiled(code, out, a, _copied(code, b), bias)
     else:
         _dotted(code, out, a, b, bias)
     return out
@@ -48,6 +49,22 @@ def _dotted(code: Code, out: Array, a: Array, b: Array, bias: Array | None) -> N
                     code.emit(f"s{r} += {a.at(['0', row, k])} * {b.at(['0', k, n])};")
             for r, row in enumerate(indices):
                 code.emit(f"{out.at(['0', row, n])} = s{r};")
+
+
+def _copied(code: Code, b: Array) -> Array:
+    """A copy of b with adjacent columns; square by square, since its own columns lie far apart."""
+    _, rows, columns = b.shape
+    if min(rows, columns) <= SQUARE:
+        return code.store(b)
+    copy = code.buffer(b.shape)
+    with (
+        code.steps("p", "0", rows, SQUARE),
+        code.steps("q", "0", columns, SQUARE),
+        code.steps("i", "p", rows, most=SQUARE),
+        code.steps("j", "q", columns, most=SQUARE),
+    ):
+        code.emit(f"{copy.at(['0', 'i', 'j'])} = {b.at(['0', 'i', 'j'])};")
+    return copy
 
 
 def _tiled(code: Code, out: Array, a: Array, b: Array, bias: Array | None) -> None:

@@ -49,6 +49,17 @@ class Code:
             yield index
 
     @contextmanager
+    def steps(
+        self, name: str, start: str, end: int, step: int = 1, most: int | None = None
+    ) -> Iterator[None]:
+        """A loop over an index from a start to an end, or over at most so many indices."""
+        within = f" && {name} < {start} + {most}" if most else ""
+        with self._braces(
+            f"for (int {name} = {start}; {name} < {end}{within}; {name} += {step}) {{"
+        ):
+            yield
+
+    @contextmanager
     def _braces(self, head: str) -> Iterator[None]:
         self.emit(head)
         self._depth += 1
