@@ -17,6 +17,8 @@ METHOD_NAMES = {
 # control, format (bidirectional, zero width), lone surrogates, separators of lines.
 UNSEEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 
+MAX_NAMES = 3  # in a list of names; the rest are counted
+
 
 def number(value: float | None, missing: str = "–") -> str:
     """Three significant digits: 0.00512, 1.23e-05, 18,900."""
@@ -69,6 +71,17 @@ def rates_in_words(rates: Sequence[float]) -> str:
 def count(number: int, noun: str) -> str:
     """A number of things: 1 row, 1,000 rows."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def listed(names: Sequence[str]) -> str:
+    """Some names, the first `MAX_NAMES` and how many more there are.
+
+    >>> listed(["a", "b"]), listed("abcde")
+    ('a and b', 'a, b, c and 2 more')
+    """
+    more = len(names) - MAX_NAMES
+    first, last = (names[:MAX_NAMES], f"{more} more") if more > 0 else (names[:-1], names[-1])
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def span(numbers: Iterable[int]) -> str:

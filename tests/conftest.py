@@ -146,7 +146,7 @@ def outputs(trained: tuple[Path, object], tmp_path: Path, monkeypatch: pytest.Mo
 @pytest.fixture(scope="session")
 def shared_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A place for programs that all tests share; without a compiler, there are none."""
-    if obstacle := build.obstacle():
+    if obstacle := build.no_compiler():
         pytest.skip(obstacle)
     return tmp_path_factory.mktemp("programs")
 
@@ -161,4 +161,4 @@ def cache(shared_cache: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def _compiler(monkeypatch: pytest.MonkeyPatch) -> None:
     """As on a machine with a compiler."""
-    monkeypatch.setattr(build, "obstacle", lambda: None)
+    monkeypatch.setattr(build, "no_compiler", lambda: None)

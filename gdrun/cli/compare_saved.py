@@ -15,7 +15,13 @@ from gdrun.config.presets import preset_names
 from gdrun.config.read import load_config
 from gdrun.config.schema import PlotConfig
 from gdrun.errors import ConfigError, excerpt
-from gdrun.results.compare import BEST_RATES, Comparison, compare_results, legible
+from gdrun.results.compare import (
+    BEST_RATES,
+    TIMES_DIFFER,
+    Comparison,
+    compare_results,
+    legible,
+)
 from gdrun.results.file_names import COMPARED
 from gdrun.results.history import KEPT_ROWS
 from gdrun.results.run import SCHEMA_VERSION, RunResult
@@ -32,7 +38,6 @@ from gdrun.terminal.tables import result_notes, result_table, written
 from gdrun.text import visible
 
 MIXED = "different problems: their losses can't be compared"
-TIMES_DIFFER = "times are not comparable"
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,6 @@ After a training the results are safe by the time they are drawn: nothing here f
 """
 
 import sys
-import time
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -27,17 +26,12 @@ from gdrun.storage.saved_run import SavedRun
 from gdrun.terminal.live import View
 from gdrun.text import visible
 
-EARLY_SECONDS = 2.0  # of training, after which drawing is prepared for
 DRAWING_SECONDS = 0.5  # after a request to stop, in which pictures are begun
 
 
-def load_early(config: PlotConfig, began: float) -> None:
-    """Load what a long run will draw with while it trains: at its end, somebody may wait."""
-    if (
-        config.enabled
-        and time.monotonic() - began > EARLY_SECONDS
-        and "gdrun.plots.pictures" not in sys.modules
-    ):
+def load_plots(config: PlotConfig) -> None:
+    """Load what pictures are drawn with while nobody waits for it: at the end, somebody may."""
+    if config.enabled and "gdrun.plots.pictures" not in sys.modules:
         # A failure is reported when there is something to draw.
         with suppress(Exception), loading():
             import gdrun.plots.pictures  # noqa: F401

@@ -55,7 +55,8 @@ def preview(command: str, options: TrainingOptions) -> None:
     out.print(headline(experiment.description, how(experiment)))
     for note in data_notes(experiment):
         out.print(note)
-    out.print(*(Text(line, style="dim") for line in prepared.engines), sep="\n")
+    if prepared.engine:
+        out.print(Text(visible(prepared.engine), style="dim"))
     out.print(*(Text(visible(line)) for line in plan_lines(request.directory, runs)), sep="\n")
     if prepared.estimated_seconds is not None:
         out.print(extent(experiment, prepared.estimated_seconds, jobs_of(options)))

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 from gdrun.analysis.sweep_result import SweepResult
-from gdrun.cli.drawing import draw, load_early
+from gdrun.cli.drawing import draw, load_plots
 from gdrun.cli.options import TrainingOptions
 from gdrun.cli.preview import data_notes, extent, how, jobs_of, preview, progress_of_runs
 from gdrun.cli.request import Request, make_request, with_run_found
@@ -18,7 +18,7 @@ from gdrun.cli.startup import loading, require_current_directory
 from gdrun.config import timing
 from gdrun.errors import OutputError
 from gdrun.experiment.signals import StopRequest, stop_on_signals
-from gdrun.results.compare import compare_results
+from gdrun.results.compare import compare_results, engine_notes
 from gdrun.results.events import Status
 from gdrun.results.file_names import SWEEP
 from gdrun.results.history import KEPT_ROWS
@@ -32,6 +32,8 @@ from gdrun.terminal.live import View, make_view
 from gdrun.terminal.sweep_tables import sweep_report
 from gdrun.terminal.tables import result_notes, result_table, written
 from gdrun.text import visible
+
+EARLY_SECONDS = 2.0  # of training, after which drawing is prepared for
 
 if TYPE_CHECKING:
     from gdrun.experiment.prepare import PreparedCommand
@@ -126,6 +128,7 @@ def _prepare(
         jobs=jobs_of(options),
         on_progress=view.say,
         stop=stop,
+        meanwhile=lambda: load_plots(request.config.plot),
     )
     stop.at_once = False
     return request, prepared
@@ -134,7 +137,8 @@ def _prepare(
 def _notes(prepared: "PreparedCommand", jobs: int) -> list[Text]:
     """What is printed before the training begins."""
     notes = data_notes(prepared.experiment)
-    notes += [Text(visible(line), style="dim") for line in prepared.engines]
+    if prepared.engine:
+        notes.append(Text(visible(prepared.engine), style="dim"))
     if prepared.estimated_seconds is not None:
         notes.append(extent(prepared.experiment, prepared.estimated_seconds, jobs))
     return notes
@@ -169,7 +173,8 @@ def _train(
                     outcome.sweep = event
                 case RunProgress():
                     view.show(event)
-            load_early(request.config.plot, began)
+            if time.monotonic() - began > EARLY_SECONDS:
+                load_plots(request.config.plot)
     outcome.results = experiment.in_order(outcome.results)
 
 
@@ -220,13 +225,15 @@ def _print_results(
         write(f"{directory}\n")
     else:
         out = table_console()
+        notes = [*engine_notes(results)]
         if sweep:
             for part in sweep_report(sweep, directory, out):
                 out.print(part, crop=False)  # a command line is to be copied in one piece
         elif results:
             out.print()
             out.print(result_table(comparison, out))
-            notes = result_notes(comparison, results)
-            out.print(*(Text(note, style="dim") for note in notes), sep="\n")
+            notes = [*result_notes(comparison, results), *notes]
+        if notes:
+            out.print(*(Text(visible(note), style="dim") for note in notes), sep="\n")
         lines = written(directory, results, outcome.pictures, [SWEEP] if sweep else [])
         out.print(*(Text(visible(line)) for line in lines), sep="\n", soft_wrap=True)

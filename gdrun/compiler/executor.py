@@ -14,9 +14,11 @@ from torch import Tensor
 from gdrun.compiler import program_cache
 from gdrun.compiler.epoch_blocks import EpochBlock, EpochBlocks
 from gdrun.compiler.program_cache import Program, UpdateArguments
-from gdrun.compiler.spec import spec_for
+from gdrun.compiler.spec import ProgramSpec, spec_for
+from gdrun.config.schema import Engine
 from gdrun.errors import OutputError
 from gdrun.training.backend import Backend, Updates
+from gdrun.training.eager import EAGER
 from gdrun.training.models import Params, Problem
 from gdrun.training.state import Plan, TrainState
 from gdrun.training.threads import SPLIT_WORK, threads_for
@@ -76,15 +78,9 @@ def _execute(
     needs none.
 
     Raises:
-        OutputError: it isn't in the cache.
+        OutputError: it isn't in the cache, and can't be built.
     """
-    program = program_cache.find(spec_for(problem, plan))
-    if program is None:
-        raise OutputError(
-            f"engine: the compiled program is gone from {program_cache.cache_directory()}",
-            "run the command again, which builds it anew, or use engine: eager",
-        )
-    calls = _Calls(program, problem, plan, state)
+    calls = _Calls(_program(spec_for(problem, plan)), problem, plan, state)
     done, updates = state.updates, calls.first
     while done < plan.epochs * plan.updates_per_epoch(problem.data.rows):
         block = calls.blocks.after(done, updates)
@@ -98,7 +94,22 @@ def _execute(
         updates = max(1, min(in_time, updates * GROWTH, calls.most))
 
 
+def _program(spec: ProgramSpec) -> Program:
+    """The program, built again if it is gone from the cache."""
+    failures = {} if program_cache.is_built(spec) else program_cache.build([spec], lambda: False)
+    program = program_cache.find(spec)
+    if program is None:
+        why = failures.get(spec, "it can't be loaded")
+        raise OutputError(
+            f"engine: the compiled program is gone from the cache, and not built again: {why}",
+            "engine: eager executes the updates one by one",
+        )
+    return program
+
+
 COMPILED = Backend(_execute, stacks_epochs=True)
+# `auto` is chosen before a run is trained; where nobody has chosen, updates go one by one.
+BACKENDS: dict[Engine, Backend] = {"auto": EAGER, "eager": EAGER, "compiled": COMPILED}
 
 
 class _Calls:

@@ -28,28 +28,31 @@ typedef int32_t integer;
 #define TO_REAL(n) ((float)(n))
 #endif
 
+/* In loops of any size, which are not vectorised around calls. */
+#define INLINE static inline __attribute__((always_inline))
+
 /* A constant, the same for all lanes. */
 #define R(c) ((real){0} + (float)(c))
 
-static inline integer bits(real x) { integer n; memcpy(&n, &x, sizeof n); return n; }
-static inline real from_bits(integer n) { real x; memcpy(&x, &n, sizeof x); return x; }
+INLINE integer bits(real x) { integer n; memcpy(&n, &x, sizeof n); return n; }
+INLINE real from_bits(integer n) { real x; memcpy(&x, &n, sizeof x); return x; }
 
 /* condition ? a : b, without a branch. */
-static inline real pick(integer condition, real a, real b)
+INLINE real pick(integer condition, real a, real b)
 {
     return from_bits((bits(a) & MASK(condition)) | (bits(b) & ~MASK(condition)));
 }
 
-static inline real absolute(real x) { return from_bits(bits(x) & 0x7fffffff); }
+INLINE real absolute(real x) { return from_bits(bits(x) & 0x7fffffff); }
 
-static inline real rectified(real x) { return pick(x < 0, R(0), x); }
+INLINE real rectified(real x) { return pick(x < 0, R(0), x); }
 
 /* -1, 0 or 1; 0 for NaN, as in PyTorch. */
-static inline real sign(real x) { return pick(x > 0, R(1), pick(x < 0, R(-1), R(0))); }
+INLINE real sign(real x) { return pick(x > 0, R(1), pick(x < 0, R(-1), R(0))); }
 
 /* e^x to 2e-7 relative, infinite from 88.4 on: 2^n · e^r, |r| ≤ ln 2 / 2, with the polynomial of
  * Cephes (expf.c). */
-static inline real exponential(real x)
+INLINE real exponential(real x)
 {
     integer tiny = x < -87.3f; /* e^x is below FLT_MIN: 0 */
     x = pick(x > 88.7f, R(88.7), pick(tiny, R(-87.3), x));
@@ -65,10 +68,10 @@ static inline real exponential(real x)
     return pick(tiny, R(0), (p * r * r + r + 1) * from_bits((n + 127) << 23));
 }
 
-static inline real sigmoid(real x) { return 1 / (1 + exponential(-x)); }
+INLINE real sigmoid(real x) { return 1 / (1 + exponential(-x)); }
 
 /* tanh x, to 2e-7 relative; near 0 with the polynomial of Cephes (tanhf.c). */
-static inline real hyperbolic_tangent(real x)
+INLINE real hyperbolic_tangent(real x)
 {
     real a = absolute(x), z = x * x;
     real p = R(-5.70498872745e-3);
@@ -81,7 +84,7 @@ static inline real hyperbolic_tangent(real x)
 }
 
 /* erf x, to 5e-7 absolute (Abramowitz & Stegun 1964, 7.1.26). */
-static inline real error_function(real x)
+INLINE real error_function(real x)
 {
     real a = absolute(x), t = 1 / (1 + 0.3275911f * a);
     real p = R(1.061405429);

@@ -11,9 +11,10 @@ import hashlib
 import os
 import platform
 import shutil
+import stat
 import tempfile
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
@@ -21,10 +22,13 @@ from pathlib import Path
 
 import torch
 
-from gdrun.compiler.build import SOURCES, BuildError, compile_program, compiler
+from gdrun.compiler.build import SOURCES, BuildError, compile_programs, compiler, no_compiler
 from gdrun.compiler.spec import ProgramSpec
+from gdrun.storage.atomic import open_plain
 
 MAX_PROGRAMS = 500  # that are kept, of some 20 kilobytes each
+OTHERS_WRITE = "others may write to"
+MAX_BYTES = 2**26  # of a program; a larger file is none
 DAY = 86_400  # seconds, longer than any build
 CPU_FEATURES = ("flags", "Features", "CPU implementer", "CPU part")  # in /proc/cpuinfo
 
@@ -56,16 +60,64 @@ class Program:
 
 def find(spec: ProgramSpec) -> Program | None:
     """The program of a specification, if it was built before and can be loaded."""
-    with suppress(OSError):  # there is no cache, or the system has changed since
-        for path in cache_directory().glob(f"{_key(spec)}-*.so"):
-            if path.name != _file_name(spec, path.read_bytes()):
-                path.unlink()  # damaged: it might crash the process
-                continue
+    for path in _sound(spec):
+        with suppress(OSError, AttributeError):  # the system has changed, or it is no program
             program = Program(spec, _load(path))
-            with suppress(OSError):
-                path.touch()  # the time of its last use
+            path.touch()  # the time of its last use
             return program
     return None
+
+
+def is_built(spec: ProgramSpec) -> bool:
+    """Whether a program was built before; it isn't loaded."""
+    return next(_sound(spec), None) is not None
+
+
+def _sound(spec: ProgramSpec) -> Iterator[Path]:
+    """The files of a program: the user's own, and as they were written."""
+    with suppress(OSError):  # there is no cache
+        for path in _own_directory().glob(f"{key(spec)}-*.so"):
+            with suppress(OSError), os.fdopen(open_plain(path, os.O_RDONLY), "rb") as file:
+                if _distrust(os.fstat(file.fileno())):
+                    continue
+                if path.name == _file_name(spec, file.read(MAX_BYTES)):
+                    yield path
+                else:
+                    path.unlink()  # damaged: it might crash the process
+
+
+def obstacle() -> str | None:
+    """Why no program can be built or loaded here; None if nothing is known to prevent it."""
+    if missing := no_compiler():
+        return missing
+    with suppress(OSError):  # it will be made, or said why not
+        directory = cache_directory()
+        if why := _distrust(directory.stat()):
+            hint = f"or `chmod go-w {directory}`" if why == OTHERS_WRITE else "of your own"
+            return (
+                f"programs would be kept in {directory}, which {why}: "
+                f"name another directory in GDRUN_CACHE, {hint}"
+            )
+    return None
+
+
+def _distrust(status: os.stat_result) -> str | None:
+    """Why others may have put anything into a file or directory; None if they can't."""
+    if status.st_uid != os.geteuid():
+        return "belongs to another user"
+    return OTHERS_WRITE if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH) else None
+
+
+def _own_directory() -> Path:
+    """The cache directory.
+
+    Raises:
+        OSError: there is none, or others may have put anything there.
+    """
+    directory = cache_directory()
+    if why := _distrust(directory.stat()):
+        raise PermissionError(errno.EPERM, why, str(directory))
+    return directory
 
 
 def _load(path: Path) -> Callable[[UpdateArguments], None]:
@@ -79,32 +131,41 @@ def _load(path: Path) -> Callable[[UpdateArguments], None]:
     return execute
 
 
-def build(specs: Iterable[ProgramSpec], stop: Callable[[], bool]) -> dict[ProgramSpec, str]:
+def build(
+    specs: Iterable[ProgramSpec],
+    stop: Callable[[], bool],
+    meanwhile: Callable[[], None] = lambda: None,
+) -> dict[ProgramSpec, str]:
     """Build programs and put them where `find` finds them; those that failed, and why.
+
+    Args:
+        specs: of the programs.
+        stop: asked all the time.
+        meanwhile: called once, while compilers are at work.
 
     Raises:
         KeyboardInterrupt: `stop` returned True, or the user pressed Ctrl-C; no file is left behind.
     """
+    wanted = list(dict.fromkeys(specs))
     failures: dict[ProgramSpec, str] = {}
-    for spec in dict.fromkeys(specs):
-        try:
-            _build_one(spec, stop)
-        except BuildError as error:
-            failures[spec] = str(error)
-        except OSError as error:
-            failures[spec] = f"{error.filename}: {error.strerror}"
+    try:
+        cache_directory().mkdir(parents=True, exist_ok=True, mode=0o700)
+        directory = _own_directory()
+        with tempfile.TemporaryDirectory(prefix="build-", dir=directory) as scratch:
+            built = compile_programs(wanted, Path(scratch), stop, meanwhile)
+            for spec, library in built.items():
+                if isinstance(library, BuildError):
+                    failures[spec] = str(library)
+                    continue
+                library.chmod(0o700)  # whatever the umask is: others may not write to it
+                library.replace(directory / _file_name(spec, library.read_bytes()))
+                if find(spec) is None:  # the file system may forbid executing its files
+                    failures[spec] = f"what was built in {directory} can't be loaded"
+    except OSError as error:
+        missing = [spec for spec in wanted if spec not in failures and find(spec) is None]
+        failures |= dict.fromkeys(missing, f"{error.filename}: {error.strerror}")
     _prune()
     return failures
-
-
-def _build_one(spec: ProgramSpec, stop: Callable[[], bool]) -> None:
-    directory = cache_directory()
-    directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with tempfile.TemporaryDirectory(prefix="build-", dir=directory) as scratch:
-        library = compile_program(spec, Path(scratch), stop)
-        library.replace(directory / _file_name(spec, library.read_bytes()))
-    if find(spec) is None:  # the file system may forbid executing its files
-        raise BuildError(f"what was built in {directory} can't be loaded")
 
 
 def cache_directory() -> Path:
@@ -123,14 +184,14 @@ def cache_directory() -> Path:
         raise OSError(errno.ENOENT, "is not known", "the home directory") from None
 
 
-def _key(spec: ProgramSpec) -> str:
-    """A hash of everything that a program depends on."""
+def key(spec: ProgramSpec) -> str:
+    """A hash of everything that a program depends on: another program has another key."""
     return hashlib.sha256(repr((spec, _environment())).encode()).hexdigest()[:32]
 
 
 def _file_name(spec: ProgramSpec, content: bytes) -> str:
     """The name of a program's file, with a hash of its content."""
-    return f"{_key(spec)}-{hashlib.sha256(content).hexdigest()[:32]}.so"
+    return f"{key(spec)}-{hashlib.sha256(content).hexdigest()[:32]}.so"
 
 
 @cache
@@ -141,6 +202,9 @@ def _environment() -> tuple[str, ...]:
         for path in sorted([*room.glob("*.py"), *room.glob("*.[ch]")]):
             sources.update(path.read_bytes())
     features = [platform.machine(), platform.processor()]
+    if found := shutil.which(compiler()[0]):  # an upgrade has another name or size
+        file = Path(found).resolve()
+        features += [str(file), str(file.stat().st_size)]
     with suppress(OSError):
         lines = Path("/proc/cpuinfo").read_text().split("\n")
         features += sorted({line for line in lines if line.startswith(CPU_FEATURES)})
@@ -150,9 +214,10 @@ def _environment() -> tuple[str, ...]:
 def _prune() -> None:
     """Delete all but the most recently used programs, and what killed builds have left."""
     with suppress(OSError):
-        programs = sorted(cache_directory().glob("*.so"), key=lambda path: -path.stat().st_mtime)
+        directory = _own_directory()
+        programs = sorted(directory.glob("*.so"), key=lambda path: -path.stat().st_mtime)
         for path in programs[MAX_PROGRAMS:]:
             path.unlink(missing_ok=True)
-        for directory in cache_directory().glob("build-*"):
-            if time.time() - directory.stat().st_mtime > DAY:
-                shutil.rmtree(directory, ignore_errors=True)
+        for scratch in directory.glob("build-*"):
+            if time.time() - scratch.stat().st_mtime > DAY:
+                shutil.rmtree(scratch, ignore_errors=True)

@@ -85,7 +85,8 @@ def _of_each_stream(
     """
     found = torch.empty(keys.numel(), len(positions), dtype=torch.int64)
     at_once = max(1, CACHED_NUMBERS // max(1, len(positions)))
-    for places, part in zip(found.split(at_once), keys.flatten().split(at_once), strict=True):
+    pieces = (torch.split(tensor, at_once) for tensor in (found, keys.flatten()))
+    for places, part in zip(*pieces, strict=True):
         places[:] = function(splitmix64(part.unsqueeze(1), positions))
     return found.view(*keys.shape, len(positions))
 

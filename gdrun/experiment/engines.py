@@ -1,100 +1,123 @@
-"""The choice of a backend for each run: updates one by one, or as a compiled program; and why."""
+"""The choice of an engine for an experiment: updates one by one, or compiled programs; and why.
 
-from collections.abc import Callable, Mapping
+All runs of a group have one engine: their times are to be compared. The choice is made once, and
+kept with the group and its runs.
+"""
+
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
 
 from torch import Tensor
 
-from gdrun.compiler import build, program_cache
-from gdrun.compiler.executor import COMPILED
+from gdrun.compiler import program_cache
 from gdrun.compiler.spec import ProgramSpec, spec_for
-from gdrun.config.schema import Engine
+from gdrun.experiment.estimate import (
+    build_seconds,
+    compiled_seconds,
+    eager_seconds,
+    machine_pace,
+)
 from gdrun.experiment.plan import ExperimentPlan, RunPlan
-from gdrun.text import duration
-from gdrun.training.backend import Backend
+from gdrun.text import count, duration
 from gdrun.training.batches import BLOCK_NUMBERS
-from gdrun.training.eager import EAGER
 from gdrun.training.models import Problem
 from gdrun.training.state import Plan
 
-# What PyTorch takes in an update that a program hardly does: between the operations of a layer, and
-# for each activation that it passes from operation to operation.
-LAYER_SECONDS, ACTIVATION_SECONDS = 25e-6, 2e-9
-# What it takes to build a program, and to load one.
-BUILD_SECONDS, LOAD_SECONDS = 0.4, 0.01
-MARGIN = 1.5  # compiling has to save this many times what it takes
+# What a process takes besides updates: mostly to load PyTorch, and to draw.
+PROCESS_SECONDS = 1.5
 # Multiply-adds of an update, about a second's work, during which a program can't be stopped.
 LONG_WORK = 10_000_000_000
-
-# `auto` is chosen before a run is trained; where nobody has chosen, updates go one by one.
-BACKENDS: dict[Engine, Backend] = {"auto": EAGER, "eager": EAGER, "compiled": COMPILED}
 
 
 @dataclass(frozen=True)
 class Choice:
-    """The engine of a run, and why it was chosen.
+    """The engine of an experiment, and why it was chosen.
 
     Attributes:
-        engine: which.
+        engine: which; None where nothing is left to train.
         why: in words.
-        saves: the seconds that a program saves, where that was weighed.
-        builds: the program that has to be built first, if any.
+        programs: those of the runs that are left, if they are compiled.
+        saves: the seconds that programs save, where that was weighed.
     """
 
-    engine: Literal["eager", "compiled"]
-    why: str
-    saves: float | None = None
-    builds: ProgramSpec | None = None
+    engine: Literal["eager", "compiled"] | None
+    why: str = ""
+    programs: tuple[ProgramSpec, ...] = ()
+    saves: float = 0.0
+
+    @property
+    def unbuilt(self) -> tuple[ProgramSpec, ...]:
+        """The programs that still have to be built."""
+        return tuple(spec for spec in self.programs if not program_cache.is_built(spec))
+
+    @property
+    def line(self) -> str:
+        """The choice in words."""
+        return f"engine: {self.engine} ({self.why})"
 
 
-def choose_engines(experiment: ExperimentPlan) -> dict[str, Choice]:
-    """The engine of each run that isn't complete, by name.
+def choose_engine(experiment: ExperimentPlan) -> Choice:
+    """The engine of an experiment: as requested or as it was begun with, or else the faster one.
 
-    What compiling saves is weighed for all runs together: their times are to be compared.
+    It depends on the command and the machine alone, not on which programs are built already.
     """
-    chosen = {run.name: _possible(experiment.problem, run) for run in experiment.left}
-    weighed = {name: choice for name, choice in chosen.items() if choice.saves is not None}
-    saved = sum(choice.saves or 0.0 for choice in weighed.values())
-    new = sum(choice.builds is not None for choice in weighed.values())
-    takes = new * BUILD_SECONDS + (len(weighed) - new) * LOAD_SECONDS
-    programs = f"{duration(new * BUILD_SECONDS)}{f' for {new} programs' if new > 1 else ''}"
-    if saved > MARGIN * takes:
-        cost = f"takes {programs}" if new else "the program is there already"
-        why = f"compiling saves about {duration(saved)}, and {cost}"
-        return chosen | {name: replace(choice, why=why) for name, choice in weighed.items()}
-    cost = f"and take {programs}" if new else "less than loading the program takes"
-    why = f"compiling would save about {duration(saved)}, {cost}"
-    return chosen | {name: Choice("eager", why, choice.saves) for name, choice in weighed.items()}
-
-
-def _possible(problem: Problem, run: RunPlan) -> Choice:
-    """How the updates of a run can be executed; whether compiling pays is still to be weighed."""
-    plan, requested = run.plan, run.config.engine
+    if not experiment.left:
+        return Choice(None)
+    requested, why = experiment.config.engine, "as requested"
+    if experiment.begun_with:
+        requested = experiment.begun_with if requested == "auto" else requested
+        why = "as it was begun" if requested == experiment.begun_with else why
     if requested == "eager":
-        return Choice("eager", "as requested")
-    if problem.data.x.device.type != "cpu":
-        return Choice("eager", "programs are compiled for the processor alone")
-    if len(plan.lanes) * plan.batch_size * problem.network.parameters > LONG_WORK:
-        return Choice("eager", "an update takes many seconds, and a program can't be stopped")
-    if not _rows_fit(problem, plan):
-        return Choice("eager", "a program would read too much of the file at a time")
-    spec = spec_for(problem, plan)
-    builds = None if program_cache.find(spec) else spec
-    if builds and (obstacle := build.obstacle()):
+        return Choice("eager", why)
+    obstacles = _obstacles(experiment.problem, experiment.left)
+    if obstacle := next(obstacles, None):
         return Choice("eager", obstacle)
+    specs = tuple(dict.fromkeys(spec_for(experiment.problem, run.plan) for run in experiment.left))
     if requested == "compiled":
-        return Choice("compiled", "as requested", builds=builds)
-    return Choice("compiled", "", _seconds_saved(problem, run), builds)
+        return Choice("compiled", why, specs)
+    return _faster(experiment, specs)
 
 
-def _seconds_saved(problem: Problem, run: RunPlan) -> float:
-    """What a program saves in the updates that a run has left."""
-    plan, sizes = run.plan, problem.network.sizes
-    done = run.resumed.state.updates if run.resumed else 0
-    updates = plan.epochs * plan.updates_per_epoch(problem.data.rows) - done
-    activations = len(plan.lanes) * plan.batch_size * sum(sizes)
-    return updates * (LAYER_SECONDS * (len(sizes) - 1) + ACTIVATION_SECONDS * activations)
+def _faster(experiment: ExperimentPlan, specs: tuple[ProgramSpec, ...]) -> Choice:
+    """The engine that at worst takes the fewest times what the other takes.
+
+    At worst for eager: the programs are there already. At worst for compiled: they aren't.
+    """
+    problem, plans = experiment.problem, [run.plan for run in experiment.runs]
+    eager = PROCESS_SECONDS + sum(eager_seconds(problem, plan) for plan in plans)
+    compiled = PROCESS_SECONDS + sum(
+        compiled_seconds(problem, plan, spec_for(problem, plan)) for plan in plans
+    )
+    build = build_seconds(specs)
+    pace = machine_pace()
+    saves = pace * (eager - compiled)
+    takes = f"takes {duration(pace * build)}"
+    if len(specs) > 1:
+        takes += f" for {count(len(specs), 'program')}"
+    if saves <= 0:
+        return Choice("eager", "compiled updates would take longer")
+    if (compiled + build) / eager < eager / compiled:
+        choice = Choice("compiled", "", specs, saves)
+        there = "the program is" if len(specs) == 1 else "the programs are"
+        cost = takes if choice.unbuilt else f"{there} there already"
+        return replace(choice, why=f"compiling saves about {duration(saves)}, and {cost}")
+    return Choice("eager", f"compiling would save about {duration(saves)}, and {takes}")
+
+
+def _obstacles(problem: Problem, runs: list[RunPlan]) -> Iterator[str]:
+    """Why the updates of some runs can't be executed by a program."""
+    if problem.data.x.device.type != "cpu":
+        yield "programs are compiled for the processor alone"
+    for run in runs:
+        plan = run.plan
+        of_run = f"{run.name}: " if len(runs) > 1 else ""
+        if len(plan.lanes) * plan.batch_size * problem.network.parameters > LONG_WORK:
+            yield f"{of_run}an update takes many seconds, and a program can't be stopped"
+        if not _rows_fit(problem, plan):
+            yield f"{of_run}a program would read too much of the file at a time"
+    if obstacle := program_cache.obstacle():
+        yield obstacle
 
 
 def _rows_fit(problem: Problem, plan: Plan) -> bool:
@@ -107,41 +130,58 @@ def _rows_fit(problem: Problem, plan: Plan) -> bool:
 
 
 def build_programs(
-    chosen: Mapping[str, Choice],
+    choice: Choice,
     on_progress: Callable[[str], None] = lambda _: None,
     stop: Callable[[], bool] = lambda: False,
-) -> dict[str, Choice]:
-    """The same choices once their programs are built: eager where one can't be.
+    meanwhile: Callable[[], None] = lambda: None,
+) -> Choice:
+    """The same choice once its programs are built: eager if one can't be.
 
     Args:
-        chosen: the engine of each run, by name.
+        choice: the engine.
         on_progress: called with what is being done.
         stop: asked meanwhile.
+        meanwhile: called once while compilers are at work, if they are.
 
     Raises:
         KeyboardInterrupt: `stop` said so.
     """
-    specs = {name: choice.builds for name, choice in chosen.items() if choice.builds}
-    if not specs:
-        return dict(chosen)
-    what = "a program" if len(specs) == 1 else f"{len(specs)} programs"
-    on_progress(f"building {what} for {', '.join(specs)}")
-    failed = program_cache.build(specs.values(), stop)
-    without = {
-        name: Choice("eager", f"no program could be built: {failed[spec]}")
-        for name, spec in specs.items()
-        if spec in failed
+    missing = [spec for spec in choice.programs if program_cache.find(spec) is None]
+    if not missing:
+        return choice
+    on_progress(f"building {count(len(missing), 'program')}")
+    failures = program_cache.build(missing, stop, meanwhile)
+    if failures:
+        return Choice("eager", f"no program could be built: {next(iter(failures.values()))}")
+    return choice
+
+
+def engine_changes(experiment: ExperimentPlan) -> Iterator[str]:
+    """What the user should know of runs that go on, or went, with another engine."""
+    engine = experiment.config.engine
+    before = {
+        run.name: begun
+        for run in experiment.runs
+        if run.resumed and (begun := run.resumed.engine) not in (None, engine)
     }
-    return {**chosen, **without}
-
-
-def engine_lines(chosen: Mapping[str, Choice]) -> list[str]:
-    """What was chosen and why: one line, or one per choice where they differ."""
-    alike: dict[tuple[str, str], list[str]] = {}
-    for name, choice in chosen.items():
-        alike.setdefault((choice.engine, choice.why), []).append(name)
-    lines = []
-    for (engine, why), names in alike.items():
-        runs = f" for {', '.join(names)}" if len(alike) > 1 else ""
-        lines.append(f"engine: {engine}{runs} ({why})")
-    return lines
+    going_on = [run.name for run in experiment.left if run.name in before]
+    if going_on:
+        runs = f" {', '.join(going_on)}" if experiment.is_group else ""
+        yield (
+            f"resumed{runs} with engine {engine}, not {before[going_on[0]]}: last digits may "
+            "differ from those of a run never stopped, and times can't be compared"
+        )
+    elif experiment.left and before:
+        yield (
+            f"engine {engine}, not {next(iter(before.values()))} as in {', '.join(before)}: "
+            "times can't be compared"
+        )
+    if engine != "compiled":
+        return
+    for run in experiment.left:
+        saved = run.resumed.program if run.resumed and run.resumed.engine == engine else None
+        if saved and saved != program_cache.key(spec_for(experiment.problem, run.plan)):
+            yield (
+                f"{run.name}: resumed with another program (gdrun, PyTorch, the compiler or the "
+                "processor is another): last digits may differ from those of a run never stopped"
+            )

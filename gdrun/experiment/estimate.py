@@ -1,20 +1,104 @@
-"""How long trainings will take, from a moment of each on a copy."""
+"""How long trainings take: by formulas, to choose an engine; and from a moment of each, on a copy.
+
+The formulas were fitted to times of one core of an AMD EPYC (Zen 5), see the benchmark. An engine
+is chosen by them alone, so that the same command makes the same choice each time. How fast this
+machine is moves only what is shown.
+"""
 
 import math
+import os
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
+from itertools import repeat
 
-from gdrun.experiment.engines import BACKENDS
+import torch
+
+from gdrun.compiler.executor import BACKENDS
+from gdrun.compiler.spec import ProgramSpec
 from gdrun.experiment.plan import ExperimentPlan, RunPlan
 from gdrun.results.log_rows import epoch_lines, step_lines
 from gdrun.training.loop import train
 from gdrun.training.models import Problem
 from gdrun.training.state import Plan, TrainState, initial_state
+from gdrun.training.threads import SPLIT_WORK
+
+# Microseconds that PyTorch takes for an update: for each layer, for each weight, for each row in
+# each layer, for each activation, and for each weight that a row is multiplied by.
+UPDATE, LAYER, WEIGHT, ROW_LAYER, ACTIVATION, PRODUCT = 13.0, 15.6, 2.8e-4, 0.03, 4.9e-4, 5.7e-5
+# And for evaluating, booking and logging an epoch, which a program's epochs share.
+EPOCH = 70.0
+SHARED_WORK = 0.8  # n threads do the work of n to this power
+# Microseconds that a program takes for each row in each layer; and for each weight, and each weight
+# that a row is multiplied by, in networks of up to so many weights: they are in one cache or the
+# next, or in none.
+PROGRAM_ROW_LAYER = 0.004
+PROGRAM_WEIGHTS = ((3e5, 1.5e-4, 3.7e-5), (2e6, 3e-4, 6.5e-5), (math.inf, 4e-3, 8e-5))
+PROGRAM_VECTOR = 1e-3  # for each weight that a row is multiplied by, of a vector of lanes
+SLICED_CHUNKS = 64  # from this many chunks in a batch on, threads share it
+# Seconds to build a first program, each program, and each layer of it for each size of its chunks.
+BUILD_FIRST, BUILD, BUILD_LAYER = 0.25, 0.04, 0.03
+# The operation whose time says how fast a machine is, and what it takes on that of the formulas.
+PACE_SHAPE, PACE_MICROSECONDS, PACE_CALLS = (16, 16), 1.15, 64
 
 ENDLESS = 10**9  # epochs
 WINDOWS = 3
 MOMENT_SECONDS = 0.05  # of each run, after as much again to get going
+
+
+def eager_seconds(problem: Problem, plan: Plan) -> float:
+    """About how long all updates of a plan take one by one, by the formula."""
+    sizes, weights = problem.network.sizes, problem.network.parameters
+    lanes, layers = len(plan.lanes), len(sizes) - 1
+    rows = lanes * plan.batch_size
+    work = WEIGHT * lanes * weights + PRODUCT * rows * weights + ACTIVATION * rows * sum(sizes)
+    if problem.work(lanes, plan.batch_size) >= SPLIT_WORK:
+        work /= _threads()
+    update = UPDATE + LAYER * layers + ROW_LAYER * rows * layers + work
+    return 1e-6 * (update * _updates(problem, plan) + EPOCH * plan.epochs)
+
+
+def compiled_seconds(problem: Problem, plan: Plan, spec: ProgramSpec) -> float:
+    """About how long all updates of a plan take as a program, by the formula."""
+    weights, layers = problem.network.parameters, len(problem.network.sizes) - 1
+    groups = -(-len(plan.lanes) // spec.lanes)
+    each, product = next(costs for most, *costs in PROGRAM_WEIGHTS if weights <= most)
+    if spec.lanes > 1:
+        product = PROGRAM_VECTOR
+    row = PROGRAM_ROW_LAYER * layers + product * weights
+    update = groups * (each * weights + row * plan.batch_size)
+    if groups > 1 or plan.batch_size >= SLICED_CHUNKS * spec.rows:
+        update /= _threads()
+    return 1e-6 * update * _updates(problem, plan)
+
+
+def build_seconds(specs: Sequence[ProgramSpec]) -> float:
+    """About how long building programs takes, side by side, by the formula."""
+    if not specs:
+        return 0.0
+    each = [BUILD + BUILD_LAYER * len(s.chunks) * (len(s.network.sizes) - 1) for s in specs]
+    return BUILD_FIRST + max(*each, sum(each) / (os.cpu_count() or 1))
+
+
+def _threads() -> float:
+    """How many times as fast all threads are as one."""
+    return math.pow(torch.get_num_threads(), SHARED_WORK)
+
+
+def _updates(problem: Problem, plan: Plan) -> int:
+    return plan.epochs * plan.updates_per_epoch(problem.data.rows)
+
+
+def machine_pace() -> float:
+    """How many times as long as on the machine of the formulas this one takes, about."""
+    factor, fastest = torch.ones(PACE_SHAPE), math.inf
+    for _ in repeat(None, WINDOWS):
+        start = time.perf_counter()
+        for _ in repeat(None, PACE_CALLS):
+            torch.mm(factor, factor)
+        fastest = min(fastest, time.perf_counter() - start)
+    return 1e6 * fastest / PACE_CALLS / PACE_MICROSECONDS
 
 
 def estimate_seconds(experiment: ExperimentPlan, jobs: int = 1) -> float:

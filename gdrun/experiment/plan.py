@@ -40,6 +40,8 @@ class RunStart:
         fell_back: whether the last checkpoint was damaged, and the one before it taken.
         is_outdated: whether the checkpoint is an older gdrun's, and is to be written anew first.
         notes: what the user should know of it.
+        engine: how its last updates were executed; None of a run that is begun.
+        program: the key of the program, if it was compiled.
     """
 
     state: TrainState
@@ -50,6 +52,8 @@ class RunStart:
     fell_back: bool = False
     is_outdated: bool = False
     notes: tuple[str, ...] = ()
+    engine: Engine | None = None
+    program: str | None = None
 
 
 @dataclass(frozen=True)
@@ -127,15 +131,27 @@ class ExperimentPlan:
         """The directory of one of its runs, where the experiment has a directory."""
         return directory / run.name if self.is_group else directory
 
-    def with_engines(self, engines: Mapping[str, Engine]) -> "ExperimentPlan":
-        """The same with other engines for some of its runs, by name."""
-        runs = [
-            replace(run, config=run.config.model_copy(update={"engine": engines[run.name]}))
-            if run.name in engines
-            else run
+    @property
+    def begun_with(self) -> Engine | None:
+        """The engine of a group or run that is resumed, if an earlier process chose one.
+
+        An older gdrun chose one for each run of a group: that of a run that isn't complete counts.
+        """
+        config = (self.manifest or {}).get("config")
+        saved = config.get("engine") if isinstance(config, dict) else None
+        if saved in ("eager", "compiled"):
+            return "compiled" if saved == "compiled" else "eager"
+        begun = [run.resumed.engine for run in (*self.left, *self.runs) if run.resumed]
+        return next((engine for engine in begun if engine), None)
+
+    def with_engine(self, engine: Engine) -> "ExperimentPlan":
+        """The same with an engine for all that is left to train."""
+        update = {"engine": engine}
+        runs = tuple(
+            run if run.is_complete else replace(run, config=run.config.model_copy(update=update))
             for run in self.runs
-        ]
-        return replace(self, runs=tuple(runs))
+        )
+        return replace(self, config=self.config.model_copy(update=update), runs=runs)
 
 
 def plan_experiment(

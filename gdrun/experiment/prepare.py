@@ -8,15 +8,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from gdrun.config.schema import Engine, RunConfig
-from gdrun.experiment.engines import (
-    BUILD_SECONDS,
-    Choice,
-    build_programs,
-    choose_engines,
-    engine_lines,
-)
-from gdrun.experiment.estimate import estimate_seconds, measure_updates
+from gdrun.config.schema import RunConfig
+from gdrun.experiment.engines import build_programs, choose_engine, engine_changes
+from gdrun.experiment.estimate import build_seconds, estimate_seconds, measure_updates
 from gdrun.experiment.plan import ExperimentPlan, plan_experiment
 from gdrun.experiment.resume import resume_experiment
 
@@ -27,12 +21,12 @@ class PreparedCommand:
 
     Attributes:
         experiment: what is to be trained.
-        engines: how its updates are executed and why, in words.
+        engine: how its updates are executed and why, in words; nothing if none are left.
         estimated_seconds: of a sweep; None of what isn't one, or wasn't estimated.
     """
 
     experiment: ExperimentPlan
-    engines: list[str]
+    engine: str
     estimated_seconds: float | None = None
 
 
@@ -47,6 +41,7 @@ def prepare_command(
     estimate: bool = True,
     on_progress: Callable[[str], None] = lambda _: None,
     stop: Callable[[], bool] = lambda: False,
+    meanwhile: Callable[[], None] = lambda: None,
 ) -> PreparedCommand:
     """Prepare what a command trains; no file of a run is changed.
 
@@ -60,6 +55,7 @@ def prepare_command(
         estimate: whether to estimate how long a sweep takes.
         on_progress: called with what is being done.
         stop: asked while programs are built.
+        meanwhile: called once while compilers are at work, if they are.
 
     Raises:
         GdrunError: the request or the data is wrong, or the run can't be resumed.
@@ -69,24 +65,25 @@ def prepare_command(
     if resume:
         on_progress("reading what was logged")
         experiment = resume_experiment(experiment, resume, keep_rows)
-    chosen = choose_engines(experiment)
-    unbuilt: list[Choice] = []
-    if preview:
-        unbuilt = [choice for choice in chosen.values() if choice.builds]
-    else:
-        chosen = build_programs(chosen, on_progress, stop)
-    engines: dict[str, Engine] = {
-        name: "eager" if choice in unbuilt else choice.engine for name, choice in chosen.items()
-    }
-    experiment, lines = experiment.with_engines(engines), engine_lines(chosen)
+    choice = choose_engine(experiment)
+    unbuilt = choice.unbuilt if preview else ()
+    if not preview:
+        choice = build_programs(choice, on_progress, stop, meanwhile)
+    line = choice.line if choice.engine else ""
+    engine = choice.engine or experiment.begun_with or config.engine
+    experiment = experiment.with_engine(engine)
+    changes = tuple(engine_changes(experiment))
+    experiment = replace(experiment, notes=(*experiment.notes, *changes))
     if command != "sweep":
-        return PreparedCommand(experiment, lines)
+        return PreparedCommand(experiment, line)
     on_progress("timing a moment of each run")
     if not preview:
         experiment = replace(experiment, seconds_per_update=measure_updates(experiment))
     if not estimate:
-        return PreparedCommand(experiment, lines)
-    # What has to be built is timed eagerly: a program saves some of that, and takes its time.
-    more = sum(BUILD_SECONDS - (choice.saves or 0.0) for choice in unbuilt)
-    seconds = max(0.0, estimate_seconds(experiment, jobs) + more)
-    return PreparedCommand(experiment, lines, seconds)
+        return PreparedCommand(experiment, line)
+    if not unbuilt:
+        return PreparedCommand(experiment, line, estimate_seconds(experiment, jobs))
+    # What has to be built is timed eagerly: programs save some of that, and take their time.
+    seconds = estimate_seconds(experiment.with_engine("eager"), jobs)
+    seconds = max(0.0, seconds + build_seconds(unbuilt) - choice.saves)
+    return PreparedCommand(experiment, line, seconds)

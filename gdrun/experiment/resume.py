@@ -88,7 +88,10 @@ def load(problem: Problem, run: RunPlan, directory: Path, keep_rows: int | None 
         state = _from_checkpoint(
             checkpoint, complaints, problem, run, directory, manifest, keep_rows
         )
-    engine = _engine_to_resume_with(manifest, run.config.engine)
+    engine = _engine_of(manifest)
+    state = replace(state, engine=engine, program=_program_of(manifest))
+    if run.config.engine != "auto":
+        return replace(run, resumed=state)
     config = run.config.model_copy(update={"engine": engine})
     return replace(run, config=config, resumed=state)
 
@@ -213,13 +216,17 @@ def _on_device(state: TrainState, device: torch.device) -> TrainState:
     )
 
 
-def _engine_to_resume_with(manifest: Mapping[str, Any], requested: Engine) -> Engine:
-    """The engine that a run is resumed with: the one it was begun with, unless one is requested."""
-    if requested != "auto":
-        return requested
+def _engine_of(manifest: Mapping[str, Any]) -> Engine:
+    """The engine of a run; an older gdrun had but one."""
     config = manifest.get("config")
     compiled = isinstance(config, dict) and config.get("engine") == "compiled"
     return "compiled" if compiled else "eager"
+
+
+def _program_of(manifest: Mapping[str, Any]) -> str | None:
+    """The key of the program of a run, if its updates were compiled."""
+    program = manifest.get("program")
+    return program if isinstance(program, str) else None
 
 
 def _machine_differences(saved: Mapping[str, Any], here: Mapping[str, Any]) -> str:

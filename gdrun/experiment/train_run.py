@@ -4,11 +4,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+from gdrun.compiler import program_cache
+from gdrun.compiler.executor import BACKENDS
+from gdrun.compiler.spec import spec_for
 from gdrun.config.identity import fingerprint
 from gdrun.config.timing import DEFAULT, Timing
 from gdrun.errors import GdrunError, in_words
 from gdrun.experiment.checkpoint import Checkpoint, CheckpointSchedule, save_checkpoint
-from gdrun.experiment.engines import BACKENDS
 from gdrun.experiment.memory import memory_errors
 from gdrun.experiment.plan import ExperimentPlan, RunPlan, RunStart
 from gdrun.experiment.resume import fresh
@@ -72,7 +74,7 @@ def train_run(
         timing: how often to report, log and save.
 
     Raises:
-        OutputError: the compiled program of the run is gone.
+        OutputError: the compiled program of the run is gone, and can't be built.
         OSError: a file can't be written.
     """
     problem, plan = experiment.problem, run.plan
@@ -103,9 +105,19 @@ def train_run(
             state,
             recorder.histories,
             directory,
+            engines_of(run),
         )
         files.finish(result.status, result.lanes)
     yield result
+
+
+def engines_of(run: RunPlan) -> tuple[str, ...]:
+    """The engines that execute the updates of a run, one after the other if it is resumed."""
+    saved = (run.resumed.manifest or {}).get("engines") if run.resumed else None
+    before = saved if isinstance(saved, list) else []
+    if not before and run.resumed and run.resumed.engine:
+        before = [run.resumed.engine]
+    return tuple(dict.fromkeys(before if run.is_complete else [*before, run.config.engine]))
 
 
 class _RunFiles:
@@ -132,7 +144,9 @@ class _RunFiles:
         self._log: RunLog | None = None
         if directory:
             directory.mkdir(exist_ok=True)
-            about = log_facts(facts, run.series, run.config)
+            about = {**log_facts(facts, run.series, run.config), "engines": engines_of(run)}
+            if run.config.engine == "compiled":
+                about["program"] = program_cache.key(spec_for(experiment.problem, plan))
             manifest = ManifestWriter(directory, about, start.manifest, start.state.updates)
             self._log = RunLog(
                 directory, run.series, run.config, manifest, start.digests, timing.flush

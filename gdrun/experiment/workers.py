@@ -21,7 +21,7 @@ from typing import Any
 
 import torch
 
-from gdrun.config.schema import Engine, RunConfig
+from gdrun.config.schema import RunConfig
 from gdrun.config.timing import Timing
 from gdrun.experiment.plan import ExperimentPlan, plan_experiment
 from gdrun.experiment.resume import load
@@ -41,7 +41,6 @@ class _WorkerTask:
 
     command: str
     config: RunConfig
-    engines: Mapping[str, Engine]
     directory: Path
     facts: Mapping[str, Any]
     keep_rows: int | None
@@ -51,7 +50,7 @@ class _WorkerTask:
     @cached_property
     def experiment(self) -> ExperimentPlan:
         """The experiment, planned once per process."""
-        return plan_experiment(self.command, self.config).with_engines(self.engines)
+        return plan_experiment(self.command, self.config)
 
 
 def train_side_by_side(
@@ -71,7 +70,6 @@ def train_side_by_side(
     task = _WorkerTask(
         command=experiment.command,
         config=experiment.config,
-        engines={run.name: run.config.engine for run in experiment.runs},
         directory=directory,
         facts=facts,
         keep_rows=keep_rows,

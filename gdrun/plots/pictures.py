@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from gdrun.analysis.sweep_result import SweepResult
 from gdrun.config.schema import PlotConfig
 from gdrun.plots.figures import compare_figure, fit_figure, loss_figure
+from gdrun.results.compare import TIMES_DIFFER, engine_notes
 from gdrun.results.run import RunResult
 from gdrun.storage.atomic import replacing
 
@@ -49,7 +50,8 @@ def pictures(
         if sweep.target is not None:
             found.append((directory, "scaling", partial(scaling_figure, sweep)))
     elif any(result.directory != directory for result in results):
-        found.append((directory, "compare", partial(compare_figure, results)))
+        note = TIMES_DIFFER if any(engine_notes(results)) else ""
+        found.append((directory, "compare", partial(compare_figure, results, note=note)))
         if has_fit:
             found.append((directory, "fit", partial(fit_figure, results)))
     for result in results:

@@ -1,18 +1,20 @@
 """Runs side by side: what each of them needed to reach the same loss, the target."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from statistics import median
 
 from gdrun.results.events import Status
 from gdrun.results.history import History
 from gdrun.results.lanes import lanes_by_rate, medians
-from gdrun.results.run import RunResult, finite, or_inf
+from gdrun.results.run import ENGINES_IN_TURN, RunResult, finite, or_inf
+from gdrun.text import listed
 
 # Unless a target is given, it is this multiple of the lowest median final train loss.
 TARGET_FACTOR = 1.1
 MAX_CURVES = 12  # in one picture of several runs with several learning rates each
+TIMES_DIFFER = "times are not comparable"
 BEST_RATES = "many learning rates: each run is shown at its best one"
 
 
@@ -100,6 +102,17 @@ def reach(history: History, target: float | None, status: Status) -> int | None:
         return None
     losses = history.epochs["train_loss"]
     return next((k for k, loss in enumerate(losses) if loss <= target), None)
+
+
+def engine_notes(results: Sequence[RunResult]) -> Iterator[str]:
+    """That the times of runs can't be compared, where different engines executed their updates."""
+    names: dict[str, list[str]] = {}
+    for result in results:
+        if result.engines:
+            names.setdefault(ENGINES_IN_TURN.join(result.engines), []).append(result.series.name)
+    if len(names) > 1:
+        which = ", ".join(f"{engine} in {listed(runs)}" for engine, runs in names.items())
+        yield f"{TIMES_DIFFER}: engine: {which}"
 
 
 def _row(result: RunResult, lr: float, positions: Sequence[int], target: float | None) -> Row:

@@ -18,6 +18,9 @@ SCHEMA_VERSION = 1
 # Said of lanes that diverged at the start.
 INFINITE_AT_START = "the loss is infinite before training: scale the data, or set data.standardize"
 
+# Between the engines of a run that was resumed with another.
+ENGINES_IN_TURN = ", then "
+
 # Each loss in words: in the units of the data, and for a standardised target.
 LOSS_NAMES = {
     "mse": ("MSE", "MSE ÷ variance of {target}; 1 = predicting the mean"),
@@ -99,6 +102,7 @@ class RunResult:
         lanes: how each lane ended.
         fit: the fitted functions, if there is one feature.
         directory: where the run was written, if it was.
+        engines: what executed its updates, one after the other if it was resumed.
     """
 
     series: Series
@@ -108,6 +112,7 @@ class RunResult:
     lanes: tuple[LaneResult, ...]
     fit: Fit | None
     directory: Path | None
+    engines: tuple[str, ...] = ()
 
     @property
     def seeds(self) -> int:

@@ -6,9 +6,10 @@ from typing import Any
 
 from gdrun.config.identity import flatten
 from gdrun.config.schema import DATA_FILES
+from gdrun.results.run import ENGINES_IN_TURN
 from gdrun.storage.saved_run import SavedRun
+from gdrun.text import listed
 
-MAX_NAMES = 3  # runs with the same value that are named; the rest are counted
 FINGERPRINT = "data_fingerprint"
 # What a run's description says of its data, and the name that a user knows it by.
 FACTS = {"rows": "rows", "val_rows": "validation rows", "features": "features", "target": "target"}
@@ -69,6 +70,7 @@ def machine_differences(runs: Mapping[str, SavedRun]) -> list[str]:
         "device": lambda run: run.manifest.get("device"),
         "threads": lambda run: run.manifest.get("threads"),
         "jobs": lambda run: run.manifest.get("jobs", 1),
+        "engine": lambda run: ENGINES_IN_TURN.join(run.engines) or None,
         "lanes trained together": lambda run: len(run.manifest.get("lanes", ())) or None,
     }
     facts = {
@@ -89,12 +91,6 @@ def _lines(
             text = show(value) if show else json.dumps(value, ensure_ascii=False)
             by_value.setdefault(text, []).append(name)
         if len(by_value) > 1:
-            parts = (f"{text} in {_names(names)}" for text, names in by_value.items())
+            parts = (f"{text} in {listed(names)}" for text, names in by_value.items())
             lines.append(f"{key}: {', '.join(parts)}")
     return lines
-
-
-def _names(names: list[str]) -> str:
-    more = len(names) - MAX_NAMES
-    first, last = (names[:MAX_NAMES], f"{more} more") if more > 0 else (names[:-1], names[-1])
-    return f"{', '.join(first)} and {last}" if first else last

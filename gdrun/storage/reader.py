@@ -79,7 +79,9 @@ def read_result(
             lanes = tuple(
                 _lane_so_far(history, run.status, seconds, exact) for history in histories
             )
-    return RunResult(series, run.status, run.description, histories, lanes, None, run.path)
+    return RunResult(
+        series, run.status, run.description, histories, lanes, None, run.path, run.engines
+    )
 
 
 def _refuse_without_start(path: Path, histories: Sequence[History]) -> None:

@@ -118,6 +118,17 @@ class SavedRun:
             raise self.damaged("holds no valid lanes")
         return lanes
 
+    @property
+    def engines(self) -> tuple[str, ...]:
+        """What executed the updates of a run, one after the other; empty if it doesn't say."""
+        found = self.manifest.get("engines")
+        if found is None:
+            config = self.manifest.get("config")
+            found = [config.get("engine")] if isinstance(config, dict) else []
+        if not isinstance(found, list):
+            raise self.damaged("holds no valid engines")
+        return tuple(str(engine) for engine in found if engine not in (None, "auto"))
+
     def text(self, key: str, missing: str | None = None) -> str:
         """A text of `run.json`.
 

@@ -10,7 +10,7 @@ from rich.text import Text
 from gdrun.analysis.sweep_result import SweepResult
 from gdrun.results.axes import AXES, Cost, ceiling_of, median_curve
 from gdrun.results.colors import OTHER_COLORS, run_colors
-from gdrun.results.compare import at_best_rate, compare_results
+from gdrun.results.compare import at_best_rate, compare_results, engine_notes
 from gdrun.results.run import RunResult
 from gdrun.storage.saved_run import SavedRun
 from gdrun.terminal.chart import Curve, chart
@@ -94,12 +94,14 @@ def _numbers(
 ) -> Iterator[RenderableType]:
     """The tables of the results, and what to know about them."""
     yield Text()
+    notes = [*engine_notes(results)]
     if sweep:
         yield from sweep_report(sweep, saved.path, console)
-        return
-    comparison = compare_results(results)
-    yield result_table(comparison, console)
-    yield from (Text(visible(note), "dim") for note in result_notes(comparison, results))
+    else:
+        comparison = compare_results(results)
+        yield result_table(comparison, console)
+        notes = [*result_notes(comparison, results), *notes]
+    yield from (Text(visible(note), "dim") for note in notes)
 
 
 def _chart(results: Sequence[RunResult], x: Cost, console: Console) -> Iterator[Text]:

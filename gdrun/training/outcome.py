@@ -50,6 +50,7 @@ def run_result(
     state: TrainState,
     histories: Sequence[History],
     directory: Path | None,
+    engines: tuple[str, ...],
 ) -> RunResult:
     """The result of a run that has ended, or was stopped, in a state."""
     finished = state.is_over(plan, plan.updates_per_epoch(description.rows))
@@ -78,6 +79,7 @@ def run_result(
         lanes=tuple(lanes),
         fit=fit(problem, state) if len(problem.data.features) == 1 else None,
         directory=directory,
+        engines=engines,
     )
 
 

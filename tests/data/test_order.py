@@ -135,7 +135,8 @@ def test_what_is_worked_on_at_a_time_changes_no_order(
     numbers = torch.stack([random_numbers(seeds, epoch, torch.arange(5)) for epoch in epochs])
     shuffled = order.visiting_orders("reshuffle", 5, seeds, epochs)
     drawn = order.visiting_orders("replacement", 5, seeds, epochs)
-    assert shuffled is not None and drawn is not None
+    assert shuffled is not None
+    assert drawn is not None
     assert torch.equal(shuffled, numbers.argsort(dim=-1, stable=True))
     assert drawn.tolist() == [
         [[(number % 2**63) % 5 for number in lane] for lane in epoch] for epoch in numbers.tolist()

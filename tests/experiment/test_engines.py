@@ -8,36 +8,61 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from gdrun.compiler import program_cache
+from gdrun.compiler.executor import BACKENDS
 from gdrun.config.read import configure
 from gdrun.data.rows import MappedRows
 from gdrun.errors import OutputError
 from gdrun.experiment import engines, prepare
+from gdrun.experiment.execute import execute
 from gdrun.experiment.plan import plan_experiment
+from gdrun.experiment.signals import StopRequest
 from gdrun.results.events import Lane
+from gdrun.results.run import RunResult
+from gdrun.storage.run_dir import locked
 from gdrun.training.eager import EAGER
 from gdrun.training.state import initial_state
 from tests.command_line import NO_PICTURES, Invoke
 from tests.compiler.compiled_runs import THREE
 from tests.problems import make_plan, make_problem
-from tests.run_files import logs
+from tests.run_files import edit, logs, manifest
 
 
-def test_a_program_that_is_gone_is_named() -> None:
+@pytest.mark.usefixtures("_compiler")
+def test_a_program_that_can_be_neither_found_nor_built_is_named() -> None:
     problem, plan = make_problem(), make_plan(3)
     state = initial_state(problem, plan)
-    assert engines.BACKENDS["eager"] is EAGER
-    updates = engines.BACKENDS["compiled"].execute(problem, plan, state, 0.1)
-    with pytest.raises(OutputError, match="the compiled program is gone from"):
+    assert BACKENDS["eager"] is EAGER
+    updates = BACKENDS["compiled"].execute(problem, plan, state, 0.1)
+    with pytest.raises(OutputError, match="the compiled program is gone from the cache, and not"):
         next(updates)
+
+
+@pytest.mark.usefixtures("cache")
+def test_a_program_that_is_gone_is_built_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    problem, plan = make_problem(), make_plan(3)
+    found = program_cache.find
+    answers = iter([None])
+    monkeypatch.setattr(program_cache, "is_built", lambda _: False)
+    monkeypatch.setattr(program_cache, "find", lambda spec: next(answers, found(spec)))
+    updates = BACKENDS["compiled"].execute(problem, plan, initial_state(problem, plan), 0.1)
+    assert next(updates).losses.numel() > 0
+
+
+def chosen_for(command: str, settings: dict[str, Any]) -> engines.Choice:
+    return engines.choose_engine(plan_experiment(command, configure(None, settings)))
+
+
+WIDE = {"hidden_size": [1000, 1000], "batch_size": 256, "data": {"rows": 1000}}
+DEEP = {"hidden_size": [4] * 50}
 
 
 @pytest.mark.usefixtures("_compiler")
 def test_an_update_that_takes_long_is_left_to_pytorch() -> None:
     wide = {"hidden_size": [1000, 1000], "batch_size": 10_000, "data": {"rows": 20_000}}
-    config = configure(None, {**wide, "epochs": 10**6, "engine": "compiled"})
-    (choice,) = engines.choose_engines(plan_experiment("minibatch", config)).values()
+    choice = chosen_for("minibatch", {**wide, "epochs": 10**6, "engine": "compiled"})
     assert (choice.engine, choice.why) == (
         "eager",
         "an update takes many seconds, and a program can't be stopped",
@@ -45,13 +70,52 @@ def test_an_update_that_takes_long_is_left_to_pytorch() -> None:
 
 
 @pytest.mark.usefixtures("_compiler")
+@pytest.mark.parametrize(
+    ("command", "settings", "engine"),
+    [
+        ("compare", {}, "compiled"),
+        ("sgd", {}, "compiled"),
+        ("full", {}, "eager"),
+        ("minibatch", {}, "eager"),
+        ("full", {"epochs": 10**6}, "compiled"),
+        ("minibatch", {**WIDE, "epochs": 10}, "eager"),
+        ("minibatch", {**WIDE, "epochs": 10**6}, "eager"),
+        ("minibatch", {**DEEP, "epochs": 100}, "eager"),
+        ("minibatch", {**DEEP, "epochs": 10**5}, "compiled"),
+    ],
+)
+def test_the_engine_is_the_faster_one(
+    command: str, settings: dict[str, Any], engine: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    assert chosen_for(command, settings).engine == engine
+
+
+@pytest.mark.usefixtures("_compiler")
+@pytest.mark.parametrize("command", ["compare", "sgd", "full"])
+@pytest.mark.parametrize("epochs", [1, 30, 100, 1000, 10**5])
+def test_the_engine_depends_on_neither_the_cache_nor_the_pace_of_the_machine(
+    command: str, epochs: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = set()
+    for is_built in (False, True):
+        for pace in (0.1, 10.0):
+            monkeypatch.setattr(program_cache, "is_built", lambda _, there=is_built: there)
+            monkeypatch.setattr(engines, "machine_pace", lambda pace=pace: pace)
+            found.add(chosen_for(command, {"epochs": epochs}).engine)
+    assert len(found) == 1
+
+
+@pytest.mark.usefixtures("_compiler")
 def test_a_forecast_counts_what_is_still_to_be_built(monkeypatch: pytest.MonkeyPatch) -> None:
     config = configure(None, {"epochs": 10**5, "sweep": {"batch_size": 1, "lr": 0.2}})
     monkeypatch.setattr(prepare, "estimate_seconds", lambda *_: 1000.0)
+    monkeypatch.setattr(prepare, "build_seconds", lambda _: 7.0)
+    choice = engines.Choice("compiled", "", ("a program",), saves=500.0)  # type: ignore[arg-type]
+    monkeypatch.setattr(prepare, "choose_engine", lambda _: choice)
     prepared = prepare.prepare_command("sweep", config, preview=True)
-    assert [run.config.engine for run in prepared.experiment.runs] == ["eager"]
-    assert prepared.estimated_seconds == pytest.approx(1000 + engines.BUILD_SECONDS - 500.24)
-    monkeypatch.setattr(program_cache, "find", lambda _: str)
+    assert prepared.estimated_seconds == 1000 + 7 - 500
+    monkeypatch.setattr(program_cache, "is_built", lambda _: True)
     prepared = prepare.prepare_command("sweep", config, preview=True)
     assert [run.config.engine for run in prepared.experiment.runs] == ["compiled"]
     assert prepared.estimated_seconds == 1000
@@ -169,45 +233,130 @@ def test_where_programs_have_no_place_updates_are_executed_one_by_one(
 
 
 @pytest.mark.usefixtures("_compiler")
-@pytest.mark.parametrize(("built", "engine"), [(1, "eager"), (3, "compiled")])
-def test_runs_whose_times_are_compared_have_one_engine(
-    built: int, engine: str, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("command", "epochs", "is_built", "line"),
+    [
+        ("full", 10, False, "eager (compiling would save about 1.2 ms, and takes 350 ms)"),
+        ("full", 10**6, False, "compiled (compiling saves about 2:00, and takes 350 ms)"),
+        (
+            "full",
+            10**6,
+            True,
+            "compiled (compiling saves about 2:00, and the program is there already)",
+        ),
+        (
+            "compare",
+            10**4,
+            False,
+            "compiled (compiling saves about 49.6 s, and takes 400 ms for 3 programs)",
+        ),
+        (
+            "compare",
+            10**4,
+            True,
+            "compiled (compiling saves about 49.6 s, and the programs are there already)",
+        ),
+    ],
+)
+def test_a_line_says_what_was_chosen_and_why(
+    command: str, epochs: int, is_built: bool, line: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sizes = (1, 16, 100)[:built]  # stochastic descent alone would be worth its program
-    found = lambda spec: str if spec.rows in sizes else None  # noqa: E731
-    monkeypatch.setattr(program_cache, "find", found)
-    chosen = engines.choose_engines(plan_experiment("compare", configure(None, {})))
-    assert [choice.engine for choice in chosen.values()] == [engine] * 3
-    assert not any(choice.builds for choice in chosen.values())
-    assert len(engines.engine_lines(chosen)) == 1
+    monkeypatch.setattr(program_cache, "is_built", lambda _: is_built)
+    monkeypatch.setattr(engines, "machine_pace", lambda: 1.0)
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    assert chosen_for(command, {"epochs": epochs}).line == f"engine: {line}"
+
+
+def stop_after_one(command: str, name: str, epochs: int) -> None:
+    """Begin a group, and stop it when its first run has ended."""
+    config = configure(None, {"epochs": epochs, "plot": {"enabled": False}})
+    experiment = prepare.prepare_command(command, config).experiment
+    stop = StopRequest()
+    place = Path("outputs") / name
+    place.mkdir(parents=True)
+    with locked(place):
+        for event in execute(experiment, place, "", stop):
+            if isinstance(event, RunResult):
+                stop.ask()
 
 
 @pytest.mark.usefixtures("_compiler")
-@pytest.mark.parametrize(
-    ("epochs", "is_built", "engine", "builds", "why"),
-    [
-        (10, False, "eager", False, "would save about 0.524 ms, and take 400 ms"),
-        (10**6, False, "compiled", True, "saves about 52.4 s, and takes 400 ms"),
-        (
-            10,
-            True,
-            "eager",
-            False,
-            "would save about 0.524 ms, less than loading the program takes",
-        ),
-        (1000, True, "compiled", False, "saves about 52.4 ms, and the program is there already"),
-    ],
-)
-def test_a_program_is_chosen_where_it_saves_more_than_it_takes(
-    epochs: int,
-    is_built: bool,
-    engine: str,
-    builds: bool,
-    why: str,
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize(("epochs", "engine"), [(4, "eager"), (300, "compiled")])
+def test_a_group_that_is_stopped_keeps_its_engine(
+    epochs: int, engine: str, invoke: Invoke, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(program_cache, "find", lambda _: str if is_built else None)
-    experiment = plan_experiment("full", configure(None, {"epochs": epochs}))
-    (choice,) = engines.choose_engines(experiment).values()
-    assert (choice.engine, choice.builds is not None) == (engine, builds)
-    assert engines.engine_lines({"full": choice}) == [f"engine: {engine} (compiling {why})"]
+    monkeypatch.chdir(tmp_path)
+    cache = tmp_path / "cache"
+    monkeypatch.setenv("GDRUN_CACHE", str(cache))
+    assert invoke("compare", "--epochs", str(epochs), "--name", "b", *NO_PICTURES).code == 0
+    stop_after_one("compare", "a", epochs)
+    for content in (manifest(Path("outputs/a")), manifest(Path("outputs/a/full"))):
+        assert content["config"]["engine"] == engine
+    assert f"engine: {engine}" in Path("outputs/a/config.yaml").read_text()
+    if engine == "eager":  # programs are there by now
+        compiled = ("--set", "engine=compiled", "--name", "c", *NO_PICTURES)
+        assert invoke("compare", "--epochs", str(epochs), *compiled).code == 0
+    else:
+        shutil.rmtree(cache)
+    outcome = invoke("compare", "--resume", "outputs/a")
+    assert outcome.code == 0
+    assert f"engine: {engine} (as it was begun)" in outcome.err
+    assert "times are not comparable" not in outcome.out
+    assert logs(Path("outputs/a")) == logs(Path("outputs/b"))
+
+
+@pytest.mark.usefixtures("cache")
+def test_another_engine_is_said_wherever_times_are_compared(
+    invoke: Invoke, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    stop_after_one("compare", "a", 300)
+    outcome = invoke("compare", "--resume", "outputs/a", "--set", "engine=eager")
+    assert "engine eager, not compiled as in full: times can't be compared" in outcome.err
+    note = "times are not comparable: engine: compiled in full, eager in sgd and minibatch"
+    assert note in outcome.out
+    assert note in invoke("show", "outputs/a").out
+    runs = ("outputs/a/full", "outputs/a/sgd")
+    assert "engine: compiled in full, eager in sgd" in invoke("compare", *runs).err
+    longer = ("--resume", "outputs/a/sgd", "--epochs", "301", "--set", "engine=compiled")
+    assert "resumed with engine compiled, not eager: last digits" in invoke("sgd", *longer).err
+    assert manifest(Path("outputs/a/sgd"))["engines"] == ["eager", "compiled"]
+    runs = ("outputs/a/sgd", "outputs/a/minibatch")
+    assert "engine: eager, then compiled in sgd, eager in minibatch" in invoke("compare", *runs).err
+
+
+@pytest.mark.usefixtures("cache")
+def test_another_program_is_said(invoke: Invoke) -> None:
+    settings = ("--set", "engine=compiled", *NO_PICTURES)
+    assert invoke("sgd", "--epochs", "3", "--name", "a", *settings).code == 0
+    longer = ("sgd", "--resume", "outputs/a", "--epochs")
+    assert "another program" not in invoke(*longer, "4").err
+    edit(Path("outputs/a"), program="that of another compiler")
+    assert "sgd: resumed with another program (gdrun, PyTorch" in invoke(*longer, "5").err
+    assert "another program" not in invoke(*longer, "6").err
+
+
+@pytest.mark.usefixtures("_compiler")
+@pytest.mark.parametrize("missing", ["cache", "compiler", "both"])
+def test_a_finished_sweep_is_asked_again_and_extended_without_what_built_it(
+    missing: str, invoke: Invoke, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("GDRUN_CACHE", str(tmp_path / "cache"))
+    settings = ("--set", "engine=compiled", "--set", "data.rows=20", "--epochs", "5")
+    grid = ("--set", "sweep.lr=[0.1, 0.2]", "--set", "sweep.batch_size=[4, 20]")
+    assert invoke("sweep", *settings, *grid, "--name", "a", *NO_PICTURES).code == 0
+    before = logs(Path("outputs/a"))
+    if missing in ("cache", "both"):
+        shutil.rmtree(tmp_path / "cache")
+    if missing in ("compiler", "both"):
+        monkeypatch.setenv("PATH", str(tmp_path))
+        monkeypatch.delenv("CC", raising=False)
+    for target in ("0.4", "0.3", "0.4"):
+        assert invoke("sweep", "--resume", "outputs/a", "--target", target).code == 0
+        assert manifest(Path("outputs/a"))["status"] == "done"
+        rows = {name: own for name, own in logs(Path("outputs/a")).items() if "/" in name}
+        assert rows == {name: own for name, own in before.items() if "/" in name}
+    outcome = invoke("sweep", "--resume", "outputs/a", "--epochs", "6")
+    assert outcome.code == 0
+    said = "resumed batch-4, batch-20 with engine eager, not compiled" in outcome.err
+    assert said == (missing != "cache")

@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 
 from gdrun.analysis.sweep_result import SweepResult
-from gdrun.config.schema import Engine
 from gdrun.config.timing import Timing
 from gdrun.experiment import workers
 from gdrun.experiment.plan import plan_experiment
@@ -113,9 +112,7 @@ def test_a_process_that_is_killed_is_a_failure_and_the_others_finish(
 
 
 def test_a_process_that_is_given_a_run_after_its_parent_died_begins_nothing(tmp_path: Path) -> None:
-    config = sweep_config()
-    only: dict[str, Engine] = {"batch-4": "eager"}
-    task = workers._WorkerTask("sweep", config, only, tmp_path, {}, None, Timing(), 1)
+    task = workers._WorkerTask("sweep", sweep_config(), tmp_path, {}, None, Timing(), 1)
     assert not list(workers._train(task, "batch-4", lambda: True))
     assert not list(tmp_path.glob("*/run.json"))
     assert not is_locked(tmp_path / "batch-4")
