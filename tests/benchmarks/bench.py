@@ -5,13 +5,15 @@ median and range over the rounds; below 1, the first is the faster.
 """
 
 import argparse
+import os
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -117,6 +119,20 @@ def process(*arguments: str) -> float:
     with tempfile.TemporaryDirectory() as directory:
         command = [sys.executable, *(a.replace("OUT", directory) for a in arguments)]
         return seconds(lambda: subprocess.run(command, check=True, capture_output=True))
+
+
+@contextmanager
+def no_programs() -> Iterator[None]:
+    """An empty cache of programs while it lasts."""
+    before = os.environ.get("GDRUN_CACHE")
+    with tempfile.TemporaryDirectory() as directory:
+        os.environ["GDRUN_CACHE"] = directory
+        try:
+            yield
+        finally:
+            del os.environ["GDRUN_CACHE"]
+            if before:
+                os.environ["GDRUN_CACHE"] = before
 
 
 def listing(runs: int) -> float:

@@ -6,11 +6,8 @@ first is the faster.
 """
 
 import argparse
-import os
 import shutil
-import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -30,7 +27,7 @@ from gdrun.training.loop import train
 from gdrun.training.models import Network, Problem
 from gdrun.training.state import Plan, initial_state
 from tests.benchmarks import article
-from tests.benchmarks.bench import process, seconds
+from tests.benchmarks.bench import no_programs, process, seconds
 from tests.benchmarks.peers import jax_scan
 from tests.benchmarks.peers.job import ARTICLE, LARGE, MEDIUM, Job
 from tests.benchmarks.peers.problem import load
@@ -96,20 +93,6 @@ def products(*, at_once: bool = False) -> float:
 
     multiply()
     return median(seconds(multiply) for _ in range(7))
-
-
-@contextmanager
-def no_programs() -> Iterator[None]:
-    """An empty cache of programs while it lasts."""
-    before = os.environ.get("GDRUN_CACHE")
-    with tempfile.TemporaryDirectory() as directory:
-        os.environ["GDRUN_CACHE"] = directory
-        try:
-            yield
-        finally:
-            del os.environ["GDRUN_CACHE"]
-            if before:
-                os.environ["GDRUN_CACHE"] = before
 
 
 def command(*arguments: str, cold: bool = False) -> Callable[[], float]:
