@@ -10,11 +10,16 @@ from pathlib import Path
 
 
 def gdrun(directory: str, out: str, args: tuple[str, ...], ready: Connection) -> None:
-    """The command line in a process of its own; checkpoints are taken every few milliseconds."""
+    """The command line in a process of its own; checkpoints are taken every few milliseconds.
+
+    Programs are kept in `cache` in its directory, if there is one.
+    """
     # A signal before this one is met by what started the process, and no business of gdrun.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     ready.send_bytes(b"ready")
     os.chdir(directory)
+    if Path("cache").exists():
+        os.environ["GDRUN_CACHE"] = "cache"
     descriptor = os.open(out, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)

@@ -6,6 +6,7 @@ import random
 import shutil
 import signal
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
@@ -34,10 +35,16 @@ RUNS = {
 
 
 def kill_until_done(
-    context: ForkServerContext, tmp_path: Path, command: str, draws: random.Random, kills: int
+    context: ForkServerContext,
+    tmp_path: Path,
+    command: str,
+    args: tuple[str, ...],
+    draws: random.Random,
+    kills: int,
+    after_kill: Callable[[], None] = lambda: None,
 ) -> int:
     """Kill a run so often at random moments, resume it each time, and compare; kills that hit."""
-    args, hits = RUNS[command], 0
+    hits = 0
     assert finish(context, tmp_path, command, *args, *NO_PICTURES, "--name", "whole") == 0
     seconds = 0.3
     place = tmp_path / "outputs" / "a"
@@ -52,6 +59,7 @@ def kill_until_done(
             break
         assert process.exitcode == -signal.SIGKILL, (tmp_path / "out").read_text()
         hits += 1
+        after_kill()
         if not (place / "run.json").exists():
             assert not list(place.rglob("*.csv"))  # nothing was lost: nothing had begun
             shutil.rmtree(place, ignore_errors=True)
@@ -91,7 +99,7 @@ def kill_runs(
     while made < runs or hit < hits:
         place = tmp_path / str(made)
         place.mkdir()
-        hit += kill_until_done(context, place, command, draws, kills)
+        hit += kill_until_done(context, place, command, RUNS[command], draws, kills)
         made += 1
 
 
@@ -110,6 +118,36 @@ def test_killed_very_often_a_run_loses_nothing(
 ) -> None:
     draws = random.Random(f"{SEED} {command} often")
     kill_runs(processes, tmp_path, command, draws, runs=6, kills=12, hits=21)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("cache")  # for the compiler that it takes
+@pytest.mark.parametrize(("epochs", "engine"), [(5, "eager"), (3000, "compiled")])
+def test_a_killed_group_keeps_the_engine_that_auto_chose_whatever_is_in_the_cache(
+    epochs: int, engine: str, tmp_path: Path, processes: ForkServerContext
+) -> None:
+    print(f"GDRUN_TEST_SEED={SEED}")
+    draws = random.Random(f"{SEED} {engine}")
+    cache, made, hits = tmp_path / "cache", 0, 0
+    args = ("--epochs", str(epochs), "--set", "log_every=7")
+
+    def empty_or_fill() -> None:
+        shutil.rmtree(cache)
+        cache.mkdir(mode=0o700)
+        if draws.random() < 0.5:
+            compiled = ("compare", "--set", "engine=compiled", "--epochs", "2", *NO_PICTURES, "-q")
+            assert finish(processes, tmp_path, *compiled) == 0
+
+    while made < 3 or hits < 5:
+        cache.mkdir(mode=0o700, exist_ok=True)
+        hits += kill_until_done(
+            processes, tmp_path, "compare", args, draws, 6, after_kill=empty_or_fill
+        )
+        for place in ("a", "a/full", "a/sgd", "a/minibatch"):
+            config = read_manifest(tmp_path / "outputs" / place)["config"]
+            assert config["engine"] == engine
+        shutil.rmtree(tmp_path / "outputs")
+        made += 1
 
 
 @pytest.mark.parametrize("second", ["SIGINT", slow("SIGKILL")])
