@@ -16,7 +16,7 @@ from gdrun.cli.preview import data_notes, extent, how, jobs_of, preview, progres
 from gdrun.cli.request import Request, make_request, with_run_found
 from gdrun.cli.startup import loading, require_current_directory
 from gdrun.config import timing
-from gdrun.errors import OutputError
+from gdrun.errors import DataError, OutputError
 from gdrun.experiment.signals import StopRequest, stop_on_signals
 from gdrun.results.compare import compare_results, engine_notes
 from gdrun.results.events import Status
@@ -93,11 +93,11 @@ def train_and_report(command: str, options: TrainingOptions, command_line: str) 
                 outcome.pictures += draw(*found, request.directory, plot, view, messages, stop)
         except KeyboardInterrupt:
             stop.ask()
-        except OutputError as error:
+        except (DataError, OutputError) as error:
             if outcome.request is None:
                 raise
             hint = f"what was written before is kept; to resume: {outcome.request.resume_command}"
-            raise OutputError(error.problems, *error.hints, hint) from error
+            raise type(error)(error.problems, *error.hints, hint) from error
     if outcome.request is None:
         messages.print(Text("interrupted: nothing was begun", style="yellow"))
         return "interrupted"

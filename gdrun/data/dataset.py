@@ -1,17 +1,15 @@
 """The rows that a network is trained and evaluated on, in memory or in files."""
 
-import hashlib
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
 
-from gdrun.data.rows import Rows, take
+from gdrun.data.fingerprint import ALL_ROWS, fingerprint, is_small, sampled_fingerprint
+from gdrun.data.rows import Rows
 from gdrun.data.standardize import Scaling
 from gdrun.errors import DataError
 from gdrun.text import count
-
-FINGERPRINT_ROWS = 2**16  # at most, evenly spread, that a fingerprint is taken of
 
 
 @dataclass(frozen=True)
@@ -50,21 +48,22 @@ class Dataset:
 
     @cached_property
     def fingerprint(self) -> str:
-        """A hash that tells whether these are the same rows as those of an earlier run.
+        """A hash of all rows, which tells whether these are those of an earlier run."""
+        return fingerprint(self._parts)
 
-        It covers every row of small data, and `FINGERPRINT_ROWS` evenly spread rows of larger data.
-        """
-        digest = hashlib.sha256()
-        for rows in (self.x, self.y, self.x_val, self.y_val):
-            digest.update(repr(tuple(rows.shape)).encode())
-            digest.update(take(rows, spread(len(rows), FINGERPRINT_ROWS)).cpu().numpy().tobytes())
-        return digest.hexdigest()
+    def is_as(self, saved: str) -> bool:
+        """Whether these are the rows of a fingerprint, which may be that of an older gdrun."""
+        if self.is_sampled(saved):
+            return saved == sampled_fingerprint(self._parts)
+        return saved == self.fingerprint
 
+    def is_sampled(self, saved: str) -> bool:
+        """Whether a fingerprint covers only a sample of so many rows."""
+        return not saved.startswith(ALL_ROWS) and not is_small(self._parts)
 
-def spread(rows: int, limit: int) -> torch.Tensor:
-    """At most `limit` of the row numbers 0 … rows − 1, evenly spread, with the first and last."""
-    chosen = min(rows, limit)
-    return torch.arange(chosen) * (rows - 1) // max(1, chosen - 1)
+    @property
+    def _parts(self) -> tuple[Rows, ...]:
+        return self.x, self.y, self.x_val, self.y_val
 
 
 def rows_held_out(rows: int, val_fraction: float) -> int:

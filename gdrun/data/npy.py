@@ -1,9 +1,11 @@
-"""Data larger than memory: `.npy` files that are mapped, not loaded.
+"""Data larger than memory: `.npy` files whose rows are read as they are needed.
 
 Rows are converted, scaled and checked block by block as they are read, so that gdrun itself holds
 one block; the operating system caches as much of the file as memory allows. Small files are loaded.
+The first pass checks all numbers, finds their scale and hashes them.
 """
 
+import hashlib
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -12,21 +14,22 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from gdrun.config.schema import NpyData
 from gdrun.data.dataset import Dataset, rows_held_out
-from gdrun.data.rows import Holdout, MappedRows, Rows, blocks, original_blocks
+from gdrun.data.fingerprint import hashed
+from gdrun.data.npy_file import NpyFile
+from gdrun.data.rows import FileRows, Holdout, Rows, blocks, original_blocks
 from gdrun.data.standardize import Scaling, fit_scaling, refuse_overflow
 from gdrun.errors import DataError, one_line, unreadable
 from gdrun.text import visible
 
-MAX_LOADED_NUMBERS = 2**24  # of an array that is loaded (64 MB as float32)
+MAX_LOADED_NUMBERS = 2**26  # of an array that is loaded (256 MB as float32)
 
 
 def load_npy(config: NpyData, on_progress: Callable[[str], None]) -> Dataset:
-    """Map x and y, hold out validation rows, and standardise.
+    """Open x and y, hold out validation rows, and standardise.
 
     Args:
         config: the files, and how to split and scale them.
@@ -35,7 +38,7 @@ def load_npy(config: NpyData, on_progress: Callable[[str], None]) -> Dataset:
     Raises:
         DataError: a file can't be read, or doesn't hold finite numbers of the right shape.
     """
-    x, y = _mapped(config.x, "data.x"), _mapped(config.y, "data.y")
+    x, y = _opened(config.x, "data.x"), _opened(config.y, "data.y")
     if len(x) != len(y):
         raise DataError(
             f"data.x and data.y: {config.x} has {len(x):,} rows, {config.y} has {len(y):,}",
@@ -55,8 +58,8 @@ def load_npy(config: NpyData, on_progress: Callable[[str], None]) -> Dataset:
     holdout = Holdout(len(x), held, config.seed) if held else None
     features = ("x",) if x.shape[1] == 1 else tuple(f"x{k}" for k in range(x.shape[1]))
     read = partial(_read, config, holdout, on_progress)
-    train_x, val_x, x_scaling = read(config.x, x, features)
-    train_y, val_y, y_scaling = read(config.y, y, ("y",))
+    train_x, val_x, x_scaling = read(x, features)
+    train_y, val_y, y_scaling = read(y, ("y",))
     return Dataset(
         x=train_x,
         y=train_y,
@@ -70,8 +73,8 @@ def load_npy(config: NpyData, on_progress: Callable[[str], None]) -> Dataset:
     )
 
 
-def _mapped(path: Path, key: str) -> NDArray[np.generic]:
-    """A file as a mapped array (rows, columns)."""
+def _opened(path: Path, key: str) -> NpyFile:
+    """A file of rows."""
     try:
         if path.exists() and not path.is_file():
             raise DataError(f"{key}: {path} is not a regular file")
@@ -96,41 +99,59 @@ def _mapped(path: Path, key: str) -> NDArray[np.generic]:
         )
     if not array.size or not array.ndim:
         raise DataError(f"{key}: {path} holds no rows")
-    return np.asarray(array).reshape(len(array), -1)
+    try:
+        return NpyFile(path, array)
+    except OSError as error:
+        raise unreadable(key, path, error.strerror) from None
 
 
 def _read(
     config: NpyData,
     holdout: Holdout | None,
     on_progress: Callable[[str], None],
-    path: Path,
-    array: NDArray[np.generic],
+    file: NpyFile,
     names: tuple[str, ...],
 ) -> tuple[Rows, Rows, Scaling | None]:
-    """Training rows, validation rows and their scaling; every number is checked."""
-    train = MappedRows(array, holdout)
-    val = replace(train, held=True)
+    """Training rows, validation rows and their scaling; every number is checked and hashed."""
+    train, val = FileRows(file, holdout), FileRows(file, holdout, held=True)
+    digests = hashlib.sha256(), hashlib.sha256()
+    of_train, of_val = (
+        hashed(_checked(rows, names, on_progress), digest)
+        for rows, digest in zip((train, val), digests, strict=True)
+    )
     scaling = None
     if config.standardize:
         # Training rows can't overflow: a standardised value is at most the root of their number.
-        scaling = fit_scaling(_checked(path, train, names, on_progress), names)
+        scaling = fit_scaling(of_train, names)
     else:
-        for block in _checked(path, train, names, on_progress):
+        for block in of_train:
             refuse_overflow(block.float(), names)
-    for block in _checked(path, val, names, on_progress):
+    for block in of_val:
         scaled = scaling.apply(block.double()) if scaling else block
         refuse_overflow(scaled.float(), names)
-    train, val = replace(train, scaling=scaling), replace(val, scaling=scaling)
-    if array.size <= MAX_LOADED_NUMBERS:
-        train_rows, val_rows = (torch.cat([rows[:0], *blocks(rows)]) for rows in (train, val))
-        return train_rows, val_rows, scaling
+    train, val = (
+        replace(rows, scaling=scaling, hash=digest.hexdigest())
+        for rows, digest in zip((train, val), digests, strict=True)
+    )
+    if math.prod(file.shape) <= MAX_LOADED_NUMBERS:
+        return _loaded(train), _loaded(val), scaling
     return train, val, scaling
 
 
+def _loaded(rows: FileRows) -> Tensor:
+    """Rows of a file in memory."""
+    found, start = torch.empty(rows.shape), 0
+    for block in blocks(rows):
+        found[start : start + len(block)] = block
+        start += len(block)
+    return found
+
+
 def _checked(
-    path: Path, rows: MappedRows, names: tuple[str, ...], on_progress: Callable[[str], None]
+    rows: FileRows, names: tuple[str, ...], on_progress: Callable[[str], None]
 ) -> Iterator[Tensor]:
     """The rows in original units, block by block; raises at a number that isn't finite."""
+    path = rows.file.path
     done, reported = 0, -1
     for block in original_blocks(rows):
         percent = 100 * done // len(rows)

@@ -1,4 +1,4 @@
-"""Rows of numbers: a tensor in memory, or a mapped file that is read row by row as needed.
+"""Rows of numbers: a tensor in memory, or a file whose rows are read as they are needed.
 
 Shapes: N rows, C columns, R lanes.
 """
@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from gdrun.data.npy_file import NpyFile
 from gdrun.data.order import random_numbers
 from gdrun.data.standardize import Scaling
 
@@ -54,34 +55,38 @@ class Holdout:
 
 
 @dataclass(frozen=True)
-class MappedRows:
-    """Rows of a memory-mapped file that are converted, scaled and moved to a device when read.
+class FileRows:
+    """Rows of a file that are converted, scaled and moved to a device when they are read.
 
     Indexed like a tensor (N, C) by a slice or by row numbers of any shape (…) → float32 (…, C).
 
     Attributes:
-        array: (rows of the file, C), mapped.
+        file: (rows of the file, C).
         holdout: which rows are held out for validation; None if none are.
         held: whether these are the rows held out.
         scaling: how values are standardised; None leaves them as they are.
         device: where the rows that are read go to.
+        hash: of all their numbers in original units, once they have been read.
+
+    Reading raises a DataError where the file was cut short.
     """
 
-    array: NDArray[np.generic]
+    file: NpyFile
     holdout: Holdout | None = None
     held: bool = False
     scaling: Scaling | None = None
     device: torch.device = torch.device("cpu")  # noqa: RUF009 (immutable)
+    hash: str = ""
 
     def __len__(self) -> int:
         if self.holdout is None:
-            return 0 if self.held else len(self.array)
+            return 0 if self.held else len(self.file)
         return self.holdout.held if self.held else self.holdout.rows - self.holdout.held
 
     @property
     def shape(self) -> tuple[int, int]:
         """(N, C)."""
-        return len(self), self.array.shape[1]
+        return len(self), self.file.shape[1]
 
     def __getitem__(self, index: slice | Tensor) -> Tensor:
         values = self.original(index)
@@ -94,9 +99,11 @@ class MappedRows:
         if isinstance(index, slice):
             start, stop, _ = index.indices(len(self))
             if self.holdout is None:
-                return _as_tensor(self.array[start:stop])
+                return _as_tensor(self.file.rows(start, stop))
             index = torch.arange(start, stop)
-        return _as_tensor(self.array[self.numbers(index).numpy()])
+        numbers = self.numbers(index)
+        values = _as_tensor(self.file.take(numbers.flatten().numpy()))
+        return values.view(*numbers.shape, values.shape[1])
 
     def numbers(self, index: Tensor) -> Tensor:
         """Numbers of these rows → numbers of rows of the file."""
@@ -104,17 +111,23 @@ class MappedRows:
             return index
         return self.holdout.validation(index) if self.held else self.holdout.training(index)
 
-    def to(self, device: torch.device) -> "MappedRows":
+    def to(self, device: torch.device) -> "FileRows":
         """The same rows, read to a device."""
         return replace(self, device=device)
 
 
-Rows = Tensor | MappedRows
+Rows = Tensor | FileRows
 
 
 def take(rows: Rows, numbers: Tensor) -> Tensor:
     """Rows by their numbers: (…) → (…, C), on the device of the rows."""
     return rows[numbers.to(rows.device) if isinstance(rows, Tensor) else numbers]
+
+
+def spread(rows: int, limit: int) -> Tensor:
+    """At most `limit` of the row numbers 0 … rows − 1, evenly spread, with the first and last."""
+    chosen = min(rows, limit)
+    return torch.arange(chosen) * (rows - 1) // max(1, chosen - 1)
 
 
 def blocks(rows: Rows, size: int | None = None) -> Iterator[Tensor]:
@@ -123,7 +136,7 @@ def blocks(rows: Rows, size: int | None = None) -> Iterator[Tensor]:
         yield rows[part]
 
 
-def original_blocks(rows: MappedRows) -> Iterator[Tensor]:
+def original_blocks(rows: FileRows) -> Iterator[Tensor]:
     """All rows of a file in order and in original units, about `READ_NUMBERS` numbers at a time."""
     for part in _slices(rows, None):
         yield rows.original(part)

@@ -62,6 +62,9 @@ def prepare_command(
         KeyboardInterrupt: `stop` said so.
     """
     experiment = plan_experiment(command, config, on_progress)
+    if resume or not preview:
+        on_progress("hashing the rows")
+        _ = experiment.problem.data.fingerprint  # kept, for all that follows
     if resume:
         on_progress("reading what was logged")
         experiment = resume_experiment(experiment, resume, keep_rows)

@@ -148,6 +148,11 @@ def _from_checkpoint(
     notes = [*complaints]
     if complaints:
         notes.append("resumed from the checkpoint before it")
+    if problem.data.is_sampled(checkpoint.data) and not is_complete:
+        notes.append(
+            f"{directory}: the gdrun that began it hashed only some of the rows: whether others "
+            "were changed since, nobody knows"
+        )
     notes.append(
         f"{directory}: is {status}, and only read; more --epochs extend it"
         if is_complete
@@ -180,7 +185,7 @@ def _refuse_others(
             f"{directory}: its checkpoint was made with another config than it has now",
             "put config.yaml back as it was, or start a new run with it",
         )
-    if checkpoint.data != problem.data.fingerprint:
+    if not problem.data.is_as(checkpoint.data):
         raise DataError(
             f"{problem.data.title}: the data is not what the run was begun with",
             "put the data back as it was, or start a new run with it",

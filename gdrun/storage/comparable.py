@@ -20,8 +20,8 @@ COMMON_FACTS = ("loss", "data.source", "data", "rows")
 def problem_differences(runs: Mapping[str, SavedRun]) -> list[str]:
     """How the problems of several runs, by name, differ: one line per key; none if they don't.
 
-    Data is the same if its fingerprints are. An older gdrun saved none; of its runs, configs and
-    descriptions of the data are compared.
+    Data is the same if its fingerprints are. An older gdrun saved none, or one of another form; of
+    its runs, configs and descriptions of the data are compared.
 
     Raises:
         DataError: a `run.json` is damaged.
@@ -30,7 +30,8 @@ def problem_differences(runs: Mapping[str, SavedRun]) -> list[str]:
     losses = {name: run.description.loss for name, run in runs.items()}
     prints = {name: run.manifest.get(FINGERPRINT) for name, run in runs.items()}
     known = {name: str(value) for name, value in prints.items() if value is not None}
-    all_known = len(known) == len(runs)
+    forms = {value.rpartition(":")[0] for value in known.values()}
+    all_known = len(known) == len(runs) and len(forms) == 1
     if all_known and len(set(known.values())) == 1:
         return list(_lines({"loss": losses}))
     facts = {"loss": losses, **_data_facts(runs)}
@@ -41,7 +42,7 @@ def problem_differences(runs: Mapping[str, SavedRun]) -> list[str]:
     if len(set(facts["data.source"].values())) > 1:
         facts = {key: values for key, values in facts.items() if key in COMMON_FACTS}
     lines = list(_lines(facts))
-    if lines or len({value[:12] for value in known.values()}) <= 1:
+    if lines or len({value[:12] for value in known.values()}) <= len(forms):
         return lines
     return [
         *_lines({"data": {name: value[:12] for name, value in known.items()}}, show=str),

@@ -9,8 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gdrun.data.dataset import spread
-from gdrun.data.rows import Rows, take
+from gdrun.data.rows import Rows, spread, take
 from gdrun.data.standardize import Scaling
 from gdrun.results.events import Series, Status
 from gdrun.results.history import History

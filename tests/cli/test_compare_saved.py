@@ -84,6 +84,18 @@ def test_data_is_known_by_what_it_holds(outputs: Path, invoke: Invoke) -> None:
     assert "threads" in invoke(*args).err
 
 
+def test_fingerprints_of_different_forms_say_nothing_about_each_other(
+    outputs: Path, invoke: Invoke
+) -> None:
+    for name in ("two", "three"):
+        shutil.copytree(outputs / "one", outputs / name)
+    edit(outputs / "two", data_fingerprint=f"all:{'0' * 64}")
+    assert invoke("compare", "one", "two", "-n").code == 0
+    edit(outputs / "three", data_fingerprint=f"all:{'1' * 64}")
+    for names in (("two", "three"), ("one", "two", "three")):
+        assert "the configs say the same, but the rows differ" in invoke("compare", *names).err
+
+
 @pytest.mark.parametrize(
     ("args", "part"),
     [

@@ -10,8 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gdrun.data import npy, rows
-from gdrun.data.dataset import spread
-from gdrun.data.rows import Holdout, MappedRows
+from gdrun.data.rows import FileRows, Holdout, spread
 from gdrun.data.sources import load_data
 from gdrun.data.standardize import fit_scaling
 from gdrun.errors import DataError
@@ -124,7 +123,7 @@ def test_training_on_a_mapped_file_is_training_in_memory(
             lr=0.01, data=save(tmp_path, x, y, val_fraction=0.1).model_dump(), chunk_rows=50
         )
         experiment = plan_experiment(command, config)
-        assert isinstance(experiment.problem.data.x, MappedRows) == (kept == 0)
+        assert isinstance(experiment.problem.data.x, FileRows) == (kept == 0)
         *_, result = execute(experiment)
         assert isinstance(result, RunResult)
         found.append(result)

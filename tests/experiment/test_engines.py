@@ -13,7 +13,8 @@ import torch
 from gdrun.compiler import program_cache
 from gdrun.compiler.executor import BACKENDS
 from gdrun.config.read import configure
-from gdrun.data.rows import MappedRows
+from gdrun.data.npy_file import NpyFile
+from gdrun.data.rows import FileRows
 from gdrun.errors import OutputError
 from gdrun.experiment import engines, prepare
 from gdrun.experiment.execute import execute
@@ -132,12 +133,13 @@ def test_a_forecast_counts_what_is_still_to_be_built(monkeypatch: pytest.MonkeyP
     ],
 )
 def test_what_is_too_much_to_read_at_a_time_is_left_to_pytorch(
-    batch: int, lanes: tuple[Lane, ...], sampling: Any, *, fits: bool
+    batch: int, lanes: tuple[Lane, ...], sampling: Any, tmp_path: Path, *, fits: bool
 ) -> None:
     problem, plan = make_problem(), make_plan(batch, lanes=lanes, sampling=sampling)
     assert engines._rows_fit(problem, plan)
-    mapped = MappedRows(np.zeros((4 * 10**6, 1), np.float32))
-    problem = replace(problem, data=replace(problem.data, x=mapped, y=mapped))
+    np.save(tmp_path / "x.npy", np.zeros((4 * 10**6, 1), np.float32))
+    in_file = FileRows(NpyFile(tmp_path / "x.npy", np.load(tmp_path / "x.npy", mmap_mode="r")))
+    problem = replace(problem, data=replace(problem.data, x=in_file, y=in_file))
     assert engines._rows_fit(problem, plan) == fits
 
 
