@@ -14,7 +14,7 @@ from gdrun.results.run import LaneResult, RunResult
 from gdrun.storage.atomic import output_errors
 from gdrun.storage.locate import OUTPUTS, find_run
 from gdrun.storage.reader import read_results, saved_sweep_result
-from gdrun.storage.saved_run import SavedRun, open_saved
+from gdrun.storage.saved_run import Saved, open_saved
 
 Columns = dict[str, list[Any]]
 
@@ -42,7 +42,7 @@ class LoadedRun:
     config: Mapping[str, Any] = field(repr=False)
     manifest: Mapping[str, Any] = field(repr=False)
     results: tuple[RunResult, ...] = field(repr=False)
-    _saved: SavedRun = field(repr=False)
+    _saved: Saved = field(repr=False)
 
     @cached_property
     def epochs(self) -> Columns:
@@ -77,11 +77,7 @@ class LoadedRun:
 
     @cached_property
     def answer(self) -> SweepResult | None:
-        """The result of a sweep, as `heatmap_figure` draws it; None of anything else.
-
-        Raises:
-            DataError: its `run.json` is damaged.
-        """
+        """The result of a sweep, as `heatmap_figure` draws it; None of anything else."""
         return saved_sweep_result(self._saved, self.results)
 
     @property
@@ -90,7 +86,6 @@ class LoadedRun:
 
         Raises:
             ConfigError: it isn't a sweep.
-            DataError: its `run.json` is damaged.
         """
         if self.command != "sweep":
             raise ConfigError(f"{self.path}: is not a sweep, and only a sweep has trials")
@@ -117,11 +112,11 @@ def load(run: str | Path, *, output_dir: str | Path = OUTPUTS) -> LoadedRun:
         saved = open_saved(path)
         return LoadedRun(
             path=path,
-            kind=saved.manifest["kind"],
+            kind=saved.manifest.kind,
             command=saved.experiment,
             status=saved.status,
             config=saved.config,
-            manifest=saved.manifest,
+            manifest=saved.manifest.content,
             results=tuple(read_results(saved)),
             _saved=saved,
         )

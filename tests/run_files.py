@@ -5,6 +5,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+MOST = 2**20  # bytes, of a checkpoint of a small run
+
 
 def logs(place: Path) -> dict[str, list[list[str]]]:
     """All CSV files below a directory, without the seconds."""

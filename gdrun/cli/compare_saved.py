@@ -31,7 +31,7 @@ from gdrun.storage.locate import OUTPUTS, find_run
 from gdrun.storage.manifest import now, to_json
 from gdrun.storage.reader import read_result
 from gdrun.storage.run_dir import make_directory, plan_directory, root_of
-from gdrun.storage.saved_run import SavedRun, open_saved
+from gdrun.storage.saved_run import SavedGroup, SavedRun, open_saved
 from gdrun.terminal.as_json import results_as_json
 from gdrun.terminal.console import console, table_console, write
 from gdrun.terminal.tables import result_notes, result_table, written
@@ -267,10 +267,11 @@ def _select(names: Sequence[str], output_dir: Path) -> list[_Selected]:
         path = _find(name, output_dir)
         with output_errors(path, "read"):
             saved = open_saved(path)
-            if saved.is_group and not saved.members:
+            is_group = isinstance(saved, SavedGroup)
+            if is_group and not saved.members:
                 raise ConfigError(f"{path}: none of its runs was started")
             for run in saved.runs:
-                group = path if saved.is_group else _group_of(path)
+                group = path if is_group else _group_of(path)
                 found.setdefault(run.path.resolve(), _Selected(run, group))
     return list(found.values())
 

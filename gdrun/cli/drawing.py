@@ -10,7 +10,6 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
-from pydantic import ValidationError
 from rich.console import Console
 from rich.text import Text
 
@@ -22,7 +21,7 @@ from gdrun.experiment.signals import StopRequest
 from gdrun.results.axes import Cost
 from gdrun.results.run import RunResult
 from gdrun.storage.atomic import output_errors
-from gdrun.storage.saved_run import SavedRun
+from gdrun.storage.saved_run import Saved
 from gdrun.terminal.live import View
 from gdrun.text import visible
 
@@ -135,7 +134,7 @@ def draw_against(
         Picture(path, partial(curves_figure, results, x, log_x)).save(dpi)
 
 
-def plot_config(saved: SavedRun, kind: str | None, dpi: int | None) -> PlotConfig:
+def plot_config(saved: Saved, kind: str | None, dpi: int | None) -> PlotConfig:
     """How the pictures of a run or group are drawn: as its config says, unless given here.
 
     Raises:
@@ -143,12 +142,9 @@ def plot_config(saved: SavedRun, kind: str | None, dpi: int | None) -> PlotConfi
         OutputError: it can't be read.
     """
     with output_errors(saved.path, "read"):
-        settings = saved.config.get("plot", {})
+        own = saved.settings.plot
     given = {key: value for key, value in (("format", kind), ("dpi", dpi)) if value is not None}
-    try:
-        return PlotConfig.model_validate({**settings, **given})
-    except (ValidationError, TypeError):
-        raise saved.damaged("holds no sound plot settings") from None
+    return own.model_copy(update=given)
 
 
 def place_of(path: Path, kind: str | None) -> Path:

@@ -24,7 +24,7 @@ from gdrun.text import visible
 if TYPE_CHECKING:
     from gdrun.analysis.sweep_result import SweepResult
     from gdrun.results.run import RunResult
-    from gdrun.storage.saved_run import SavedRun
+    from gdrun.storage.saved_run import Saved
 
 Choice = TypeVar("Choice", bound=str)
 INTERRUPTED = 130
@@ -255,7 +255,7 @@ def plot_run(
     write(visible(str(place)) + "\n")
 
 
-def _read(run: str, output_dir: Path) -> "tuple[SavedRun, list[RunResult], SweepResult | None]":
+def _read(run: str, output_dir: Path) -> "tuple[Saved, list[RunResult], SweepResult | None]":
     """What the directory of a run or group holds, with the result of a sweep."""
     from gdrun.results.history import KEPT_ROWS
     from gdrun.storage.reader import read_results, saved_sweep_result

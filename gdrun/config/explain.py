@@ -29,6 +29,7 @@ EXPECTED = {
     "string_unicode": "must be text",
     "string_pattern_mismatch": "must be auto, cpu, cuda, cuda:N or mps",  # only `device` has one
     "bool_type": "must be true or false",
+    "int_type": "must be a whole number",
     "int_from_float": "must be a whole number",
     "int_parsing_size": "must be a smaller number",
     "float_type": "must be a number that a float can hold",
@@ -62,12 +63,12 @@ def _explain(details: ErrorDetails, layer: Layer) -> tuple[str, str | None]:
         case "extra_forbidden":
             return f"{label}: unknown key", _hint_for_unknown(path, layer.values)
         case "missing":
-            return f"{label}: missing; the source {_show(source)} needs it", None
+            return f"{label}: missing; the source {brief(source)} needs it", None
         case "union_tag_invalid":
             hints = did_you_mean(str(source), DATA_SOURCES)
-            expected = f"must be one of {', '.join(DATA_SOURCES)}, got {_show(source)}"
-            return f"{label}: {expected}", next(iter(hints), None)
-    return f"{label or 'config'}: {_expected(details)}", None
+            known = ", ".join(DATA_SOURCES)
+            return f"{label}: must be one of {known}, got {brief(source)}", next(iter(hints), None)
+    return f"{label or 'config'}: {expected(details)}", None
 
 
 def _place(details: ErrorDetails, values: Mapping[str, Any]) -> tuple[KeyPath, str]:
@@ -86,16 +87,16 @@ def _place(details: ErrorDetails, values: Mapping[str, Any]) -> tuple[KeyPath, s
     return tuple(location), position
 
 
-def _expected(details: ErrorDetails) -> str:
-    """What was expected, and what came."""
-    came = _show(details["input"])
+def expected(details: ErrorDetails) -> str:
+    """What a mistake's value was expected to be, and what came."""
+    came = brief(details["input"])
     if details["type"] in EXPECTED:
         return f"{EXPECTED[details['type']]}, got {came}"
     message = details["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
-    expected, says_what_came, _ = message.partition(", got ")
+    wanted, says_what_came, _ = message.partition(", got ")
     if details["type"] == "value_error" and says_what_came:  # as the schema's own errors may
         return message
-    return f"{expected}, got {came}"
+    return f"{wanted}, got {came}"
 
 
 def _hint_for_unknown(path: KeyPath, values: Mapping[str, Any]) -> str | None:
@@ -131,7 +132,7 @@ def _lookup(values: Any, path: Iterable[str]) -> Any:
     return values
 
 
-def _show(value: Any) -> str:
+def brief(value: Any) -> str:
     """A value, or what kind of value it is, in a few words."""
     if value == "":
         return "nothing"

@@ -28,6 +28,7 @@ from gdrun.config.ranges import expand, is_range
 Method = Literal["full", "sgd", "minibatch"]
 Sampling = Literal["sequential", "reshuffle", "replacement"]
 Engine = Literal["auto", "eager", "compiled"]
+Loss = Literal["mse", "half_mse", "l1", "huber"]
 METHODS: tuple[Method, ...] = get_args(Method)
 Format = Literal["png", "svg", "pdf"]
 FORMATS: tuple[Format, ...] = get_args(Format)
@@ -264,7 +265,7 @@ class RunConfig(Schema):
     nesterov: StrictBool = False
     weight_decay: Annotated[Number, Field(ge=0)] = 0.0
     activation: Literal["relu", "tanh", "sigmoid", "gelu"] = "relu"
-    loss: Literal["mse", "half_mse", "l1", "huber"] = "mse"
+    loss: Loss = "mse"
     data: DataConfig = QuadraticData()
     chunk_rows: Annotated[Count | None, BeforeValidator(_auto), Auto] = None
     engine: Engine = "auto"

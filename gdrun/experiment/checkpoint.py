@@ -6,27 +6,43 @@ lost a bit is recognised before it is used. Without its last line, `torch.load` 
 
 import hashlib
 import io
-import pickle
 import time
+import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import torch
+from pydantic import ConfigDict, Field, PlainValidator, ValidationError
+from torch import Tensor
 
+from gdrun.config.explain import brief
+from gdrun.config.foreign import (
+    Facts,
+    Fingerprint,
+    Natural,
+    Seconds,
+    Sha256,
+    Size,
+    YesNo,
+    first_mistake,
+)
 from gdrun.config.timing import Timing
 from gdrun.errors import DataError
 from gdrun.results.events import Segment
 from gdrun.results.file_names import CHECKPOINT, PREVIOUS_CHECKPOINT
 from gdrun.storage.atomic import flush_to_disk, read_plain, replacing
+from gdrun.storage.manifest import Digests, digests_of
 from gdrun.storage.row_file import FileDigest
 from gdrun.training.state import TrainState
 
 VERSION = 3
 READABLE = (2, 3)  # a version 2 also holds sums that are worked out now
 SEAL = b"\ngdrun checkpoint, sha256 "
+# Beside its tensors, what a checkpoint takes at most: by itself, and for each lane.
+MAX_FRAME_BYTES, MAX_LANE_BYTES = 2**20, 64
 
 
 class _OtherVersionError(DataError):
@@ -79,8 +95,17 @@ def save_checkpoint(directory: Path, checkpoint: Checkpoint, *, keep_last: bool 
     flush_to_disk(directory)
 
 
-def last_checkpoint(directory: Path) -> tuple[Checkpoint | None, list[str]]:
+def most_bytes(state: TrainState) -> int:
+    """How large a checkpoint of a state with such tensors can be; older ones hold more sums."""
+    tensors = [*state.params, *state.velocity, state.loss_sum]
+    size = sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+    return 2 * size + MAX_LANE_BYTES * len(state.diverged_at) + MAX_FRAME_BYTES
+
+
+def last_checkpoint(directory: Path, most: int) -> tuple[Checkpoint | None, list[str]]:
     """The last good checkpoint of a run, if it has one, and what is wrong with a newer one.
+
+    None is larger than `most` bytes.
 
     Raises:
         OSError: a file can't be read.
@@ -90,7 +115,7 @@ def last_checkpoint(directory: Path) -> tuple[Checkpoint | None, list[str]]:
     missing = False
     for name in (CHECKPOINT, PREVIOUS_CHECKPOINT):
         try:
-            found = load_checkpoint(directory / name)
+            found = load_checkpoint(directory / name, most)
             if missing:
                 complaints.append(f"{directory / CHECKPOINT}: is missing")
             return found, complaints
@@ -110,37 +135,86 @@ def last_checkpoint(directory: Path) -> tuple[Checkpoint | None, list[str]]:
     return None, []
 
 
-def load_checkpoint(path: Path) -> Checkpoint:
-    """Read a checkpoint, its tensors on the CPU.
+def load_checkpoint(path: Path, most: int) -> Checkpoint:
+    """Read a checkpoint of at most so many bytes, its tensors on the CPU.
 
     Raises:
         OSError: the file can't be read.
         DataError: it is damaged, or none of this version of gdrun.
     """
-    payload, seal, digest = read_plain(path).rpartition(SEAL)
+    payload, seal, digest = read_plain(path, most).rpartition(SEAL)
     if not seal or digest != hashlib.sha256(payload).hexdigest().encode() + b"\n":
         raise DataError(f"{path}: is damaged, or no checkpoint of gdrun")
     try:
-        content = torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
+        content = _unpacked(payload)
         version = content["version"]
-        if version in READABLE:
-            return _checkpoint(content)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, TypeError, KeyError, AttributeError):
+        if type(version) is int and version not in READABLE:
+            raise _OtherVersionError(
+                f"{path}: is a checkpoint of version {brief(version)}, this gdrun reads "
+                + " and ".join(map(str, READABLE)),
+                "resume it with the version of gdrun that wrote it",
+            )
+        found = _Content.model_validate(content)
+    except ValidationError as error:
+        raise DataError(f"{path}: is no checkpoint of gdrun: {first_mistake(error)}") from None
+    except DataError:
+        raise
+    except Exception:  # whatever PyTorch raises about what it can't read
         raise DataError(f"{path}: is no checkpoint of gdrun") from None
-    raise _OtherVersionError(
-        f"{path}: is a checkpoint of version {version}, this gdrun reads "
-        + " and ".join(map(str, READABLE)),
-        "resume it with the version of gdrun that wrote it",
-    )
+    state = TrainState(**dict(found.state))
+    return Checkpoint(state, found.config, found.data, digests_of(found.marks))
 
 
-def _checkpoint(content: Mapping[str, Any]) -> Checkpoint:
-    return Checkpoint(
-        state=TrainState(**{f.name: content["state"][f.name] for f in fields(TrainState)}),
-        config=content["config"],
-        data=content["data"],
-        digests={name: FileDigest(**digest) for name, digest in content["marks"].items()},
-    )
+def _unpacked(payload: bytes) -> Any:
+    """What `torch.save` wrote; it doesn't pack, so that little can't become much.
+
+    Raises:
+        Exception: it isn't that.
+    """
+    with zipfile.ZipFile(io.BytesIO(payload)) as archive:
+        parts = archive.infolist()
+    if any(part.compress_type != zipfile.ZIP_STORED for part in parts):
+        raise ValueError("a part is packed")
+    if sum(part.file_size for part in parts) > len(payload):
+        raise ValueError("parts overlap")
+    return torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
+
+
+def _plain(value: Any) -> Tensor:
+    if type(value) is not Tensor:
+        raise ValueError(f"Input should be a tensor, got {type(value).__name__}")
+    if value.layout is not torch.strided or value.device.type != "cpu" or value.requires_grad:
+        raise ValueError("Input should be a plain tensor, got one of another kind")
+    return value
+
+
+PlainTensor = Annotated[Tensor, PlainValidator(_plain)]
+
+
+class _State(Facts):
+    """The fields of `TrainState`."""
+
+    model_config = ConfigDict(arbitrary_types_allowed=True)
+
+    params: tuple[PlainTensor, ...]
+    velocity: tuple[PlainTensor, ...]
+    begun: YesNo
+    epoch: Size
+    updates: Natural
+    samples: Natural
+    seconds: Seconds
+    loss_sum: PlainTensor
+    diverged_at: list[Natural | None]
+
+
+class _Content(Facts):
+    """What a checkpoint holds."""
+
+    version: Literal[2, 3]
+    config: Sha256
+    data: Fingerprint
+    marks: Annotated[Digests, Field(min_length=2)]
+    state: _State
 
 
 class CheckpointSchedule:

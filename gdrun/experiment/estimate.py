@@ -9,7 +9,6 @@ import math
 import os
 import time
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import replace
 from itertools import repeat
 
@@ -141,10 +140,9 @@ def measure_updates(experiment: ExperimentPlan) -> dict[int, float]:
     of large batches: their time says little of that of a training alone. What was measured when the
     experiment was begun stands.
     """
-    saved = (experiment.manifest or {}).get("seconds_an_update_alone")
-    if isinstance(saved, dict):
-        with suppress(TypeError, ValueError):  # damaged, and so measured again
-            return {int(size): float(seconds) for size, seconds in saved.items()}
+    manifest = experiment.manifest
+    if manifest and manifest.seconds_an_update_alone is not None:
+        return manifest.seconds_an_update_alone
     measured = {
         run.plan.batch_size: _alone(experiment.problem, run.plan) for run in experiment.runs
     }

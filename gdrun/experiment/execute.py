@@ -11,6 +11,7 @@ import torch
 from gdrun.analysis.analyze import analyze, is_table_of, to_csv
 from gdrun.analysis.sweep_result import SweepResult
 from gdrun.config.timing import DEFAULT, Timing
+from gdrun.errors import DataError
 from gdrun.experiment.memory import memory_errors
 from gdrun.experiment.plan import ExperimentPlan
 from gdrun.experiment.train_run import failures_as_events, train_run
@@ -21,8 +22,7 @@ from gdrun.results.file_names import SWEEP
 from gdrun.results.progress import RunProgress
 from gdrun.results.run import Failure, RunResult, group_status
 from gdrun.storage.atomic import output_errors, read_plain, replacing
-from gdrun.storage.manifest import ManifestWriter, run_facts
-from gdrun.storage.run_log import write_config
+from gdrun.storage.run_log import ManifestWriter, run_facts, write_config
 
 # What an experiment reports: for each run its progress after every segment, then its result or
 # failure; at the end of a sweep, its result.
@@ -112,7 +112,7 @@ def _facts(
         threads, data = torch.get_num_threads(), experiment.problem.data
         facts = run_facts(command_line, experiment.description, threads, data.fingerprint)
     if experiment.is_group:
-        facts["jobs"] = max(jobs, (experiment.manifest or {}).get("jobs", 1))
+        facts["jobs"] = max(jobs, experiment.manifest.jobs if experiment.manifest else 1)
         facts["seconds_an_update_alone"] = experiment.seconds_per_update
     if experiment.command == "sweep":
         facts["batch_sizes"] = experiment.batch_sizes
@@ -132,11 +132,12 @@ def _sweep_result(
 def _write_sweep_table(sweep: SweepResult, directory: Path) -> None:
     """Write `sweep.csv` unless it says the same already: it may have been edited or removed."""
     path = directory / SWEEP
-    with suppress(OSError, ValueError):
-        if is_table_of(sweep, read_plain(path).decode()):
+    table = to_csv(sweep)
+    with suppress(OSError, ValueError, DataError):  # a far larger one says something else
+        if is_table_of(sweep, read_plain(path, 2 * len(table)).decode()):
             return
     with replacing(path) as partial:
-        partial.write_text(to_csv(sweep), encoding="utf-8")
+        partial.write_text(table, encoding="utf-8")
 
 
 def _group_manifest(
@@ -153,8 +154,8 @@ def _group_manifest(
     # was killed may not have written how the group ended.
     if (
         saved
-        and saved.get("status") in COMPLETE
-        and saved.get("config") == config
+        and saved.status in COMPLETE
+        and saved.content["config"] == config
         and not experiment.left
     ):
         return None

@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import product
 from pathlib import Path
-from typing import Any
 
 from gdrun.config.methods import method_of, with_method
 from gdrun.config.schema import METHODS, Engine, Method, RunConfig, SweepConfig
@@ -15,6 +14,7 @@ from gdrun.experiment.memory import memory_errors, refuse_too_many_numbers, refu
 from gdrun.results.events import Lane, Series
 from gdrun.results.history import Recorder
 from gdrun.results.run import Description, RunResult
+from gdrun.storage.manifest import Manifest
 from gdrun.storage.row_file import FileDigest
 from gdrun.training.models import Problem, build_problem
 from gdrun.training.outcome import describe
@@ -47,7 +47,7 @@ class RunStart:
     state: TrainState
     recorder: Recorder
     digests: Mapping[str, FileDigest]
-    manifest: Mapping[str, Any] | None = None
+    manifest: Manifest | None = None
     is_complete: bool = False
     fell_back: bool = False
     is_outdated: bool = False
@@ -103,7 +103,7 @@ class ExperimentPlan:
     problem: Problem
     description: Description
     runs: tuple[RunPlan, ...]
-    manifest: Mapping[str, Any] | None = None
+    manifest: Manifest | None = None
     notes: tuple[str, ...] = ()
     seconds_per_update: Mapping[int, float] = field(default_factory=dict)
 
@@ -137,10 +137,9 @@ class ExperimentPlan:
 
         An older gdrun chose one for each run of a group: that of a run that isn't complete counts.
         """
-        config = (self.manifest or {}).get("config")
-        saved = config.get("engine") if isinstance(config, dict) else None
-        if saved in ("eager", "compiled"):
-            return "compiled" if saved == "compiled" else "eager"
+        config = self.manifest and self.manifest.config
+        if config and config.engine != "auto":
+            return config.engine
         begun = [run.resumed.engine for run in (*self.left, *self.runs) if run.resumed]
         return next((engine for engine in begun if engine), None)
 

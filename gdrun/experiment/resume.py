@@ -13,16 +13,17 @@ import torch
 from gdrun.config.identity import fingerprint
 from gdrun.config.schema import Engine
 from gdrun.errors import ConfigError, DataError, OutputError
-from gdrun.experiment.checkpoint import Checkpoint, last_checkpoint
+from gdrun.experiment.checkpoint import Checkpoint, last_checkpoint, most_bytes
 from gdrun.experiment.memory import memory_errors
 from gdrun.experiment.plan import ExperimentPlan, RunPlan, RunStart
 from gdrun.results.events import COMPLETE
 from gdrun.results.file_names import CHECKPOINT, EPOCHS, MANIFEST, PREVIOUS_CHECKPOINT, STEPS
 from gdrun.results.history import Recorder
 from gdrun.storage.atomic import output_errors
-from gdrun.storage.manifest import current_status, final_digests, machine_facts, read_manifest
+from gdrun.storage.manifest import Manifest, RunManifest, current_status, read_manifest
 from gdrun.storage.row_file import kept_lines, verify
 from gdrun.storage.run_dir import refuse_locked, root_of
+from gdrun.storage.run_log import machine_facts
 from gdrun.training.models import Problem
 from gdrun.training.state import TrainState, initial_state
 
@@ -80,16 +81,19 @@ def load(problem: Problem, run: RunPlan, directory: Path, keep_rows: int | None 
             raise DataError(f"{directory / MANIFEST}: is missing", "put it back as it was")
         return run
     manifest = read_manifest(directory)
-    checkpoint, complaints = last_checkpoint(directory)
+    if not isinstance(manifest, RunManifest):
+        raise DataError(f"{directory / MANIFEST}: is damaged: is that of a group, not of a run")
+    new = initial_state(problem, run.plan)
+    checkpoint, complaints = last_checkpoint(directory, most_bytes(new))
     if checkpoint is None:
         state = _without_checkpoint(problem, run, directory, manifest, keep_rows)
     else:
-        _refuse_others(checkpoint, problem, run, directory, manifest)
+        _refuse_others(checkpoint, new, problem, run, directory, manifest)
         state = _from_checkpoint(
             checkpoint, complaints, problem, run, directory, manifest, keep_rows
         )
     engine = _engine_of(manifest)
-    state = replace(state, engine=engine, program=_program_of(manifest))
+    state = replace(state, engine=engine, program=manifest.program)
     if run.config.engine != "auto":
         return replace(run, resumed=state)
     config = run.config.model_copy(update={"engine": engine})
@@ -100,12 +104,12 @@ def _without_checkpoint(
     problem: Problem,
     run: RunPlan,
     directory: Path,
-    manifest: Mapping[str, Any],
+    manifest: RunManifest,
     keep_rows: int | None,
 ) -> RunStart:
     """The beginning of a run that was stopped before its first checkpoint."""
     status = current_status(manifest, at_work=False)  # the lock is ours
-    if status not in ("interrupted", "failed") or manifest.get("lanes"):
+    if status not in ("interrupted", "failed") or manifest.lanes:
         raise DataError(
             f"{directory / CHECKPOINT}: is missing, and the run can't be resumed without it",
             "put it back, or start a new run; the logs are as they were",
@@ -120,7 +124,7 @@ def _from_checkpoint(
     problem: Problem,
     run: RunPlan,
     directory: Path,
-    manifest: Mapping[str, Any],
+    manifest: RunManifest,
     keep_rows: int | None,
 ) -> RunStart:
     plan, state = run.plan, checkpoint.state
@@ -143,7 +147,7 @@ def _from_checkpoint(
     is_over = state.updates == total or state.is_over(plan, per_epoch)
     is_complete = is_over and status in COMPLETE
     if is_complete:  # what was written after the checkpoint is to be there, too
-        for name, digest in final_digests(manifest, directory).items():
+        for name, digest in manifest.digests.items():
             verify(directory / name, digest, whole=True)
     notes = [*complaints]
     if complaints:
@@ -173,10 +177,11 @@ def _from_checkpoint(
 
 def _refuse_others(
     checkpoint: Checkpoint,
+    new: TrainState,
     problem: Problem,
     run: RunPlan,
     directory: Path,
-    manifest: Mapping[str, Any],
+    manifest: RunManifest,
 ) -> None:
     """Refuse a checkpoint of another config, other data or another network."""
     current = fingerprint(run.config, run.series.method)
@@ -190,25 +195,15 @@ def _refuse_others(
             f"{problem.data.title}: the data is not what the run was begun with",
             "put the data back as it was, or start a new run with it",
         )
-    state, new = checkpoint.state, initial_state(problem, run.plan)
-    if [_shapes(state.params), _shapes(state.velocity), len(state.diverged_at)] != [
-        _shapes(new.params),
-        _shapes(new.velocity),
-        len(new.diverged_at),
-    ]:
-        raise DataError(f"{directory}: the checkpoint is of another network")
+    if not checkpoint.state.fits(new, run.plan, problem.data.rows):
+        raise DataError(f"{directory}: the checkpoint is of another network, or of another plan")
 
 
-def _older_fingerprint(run: RunPlan, manifest: Mapping[str, Any]) -> str:
+def _older_fingerprint(run: RunPlan, manifest: RunManifest) -> str:
     """That of a gdrun whose configs of `full` and `sgd` held the batch size of `minibatch`."""
-    config = manifest.get("config")
-    batch_size = config.get("batch_size") if isinstance(config, dict) else run.config.batch_size
+    batch_size = (manifest.config or run.config).batch_size
     older = run.config.model_copy(update={"batch_size": batch_size})
     return fingerprint(older, run.series.method)
-
-
-def _shapes(tensors: Sequence[torch.Tensor]) -> list[tuple[int, ...]]:
-    return [tuple(tensor.shape) for tensor in tensors]
 
 
 def _on_device(state: TrainState, device: torch.device) -> TrainState:
@@ -221,23 +216,17 @@ def _on_device(state: TrainState, device: torch.device) -> TrainState:
     )
 
 
-def _engine_of(manifest: Mapping[str, Any]) -> Engine:
+def _engine_of(manifest: RunManifest) -> Engine:
     """The engine of a run; an older gdrun had but one."""
-    config = manifest.get("config")
-    compiled = isinstance(config, dict) and config.get("engine") == "compiled"
+    compiled = manifest.config and manifest.config.engine == "compiled"
     return "compiled" if compiled else "eager"
 
 
-def _program_of(manifest: Mapping[str, Any]) -> str | None:
-    """The key of the program of a run, if its updates were compiled."""
-    program = manifest.get("program")
-    return program if isinstance(program, str) else None
-
-
-def _machine_differences(saved: Mapping[str, Any], here: Mapping[str, Any]) -> str:
+def _machine_differences(saved: Manifest, here: Mapping[str, Any]) -> str:
     """What of the machine and its software differs from what a run was begun with."""
-    pairs = [(name, saved.get(name), here[name]) for name in ("device", "threads")]
-    versions = saved.get("versions")
-    before = versions.get("torch") if isinstance(versions, dict) else None
-    pairs.append(("PyTorch", before, here["versions"]["torch"]))
+    pairs = (
+        ("device", saved.device, here["device"]),
+        ("threads", saved.threads, here["threads"]),
+        ("PyTorch", saved.versions.get("torch"), here["versions"]["torch"]),
+    )
     return ", ".join(f"{name} {new}, not {old}" for name, old, new in pairs if old != new)

@@ -18,9 +18,9 @@ from gdrun.results.events import Segment, Status
 from gdrun.results.progress import RunProgress
 from gdrun.results.run import Failure, LaneResult, RunResult
 from gdrun.storage.atomic import output_errors
-from gdrun.storage.manifest import ManifestWriter
+from gdrun.storage.manifest import RunManifest
 from gdrun.storage.row_file import FileDigest
-from gdrun.storage.run_log import RunLog, log_facts
+from gdrun.storage.run_log import ManifestWriter, RunLog, log_facts
 from gdrun.training.loop import train
 from gdrun.training.outcome import run_result
 
@@ -113,11 +113,10 @@ def train_run(
 
 def engines_of(run: RunPlan) -> tuple[str, ...]:
     """The engines that execute the updates of a run, one after the other if it is resumed."""
-    saved = (run.resumed.manifest or {}).get("engines") if run.resumed else None
-    before = saved if isinstance(saved, list) else []
-    if not before and run.resumed and run.resumed.engine:
-        before = [run.resumed.engine]
-    return tuple(dict.fromkeys(before if run.is_complete else [*before, run.config.engine]))
+    manifest = run.resumed and run.resumed.manifest
+    before = manifest.trained_by if isinstance(manifest, RunManifest) else ()
+    now = "compiled" if run.config.engine == "compiled" else "eager"
+    return before if run.is_complete else tuple(dict.fromkeys([*before, now]))
 
 
 class _RunFiles:

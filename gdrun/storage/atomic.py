@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from gdrun.errors import OutputError
+from gdrun.errors import DataError, OutputError
 
 # Flags that only some systems have. Windows lacks the first two; links there need special rights.
 NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
@@ -50,14 +50,22 @@ def open_plain(path: Path, flags: int) -> int:
     return descriptor
 
 
-def read_plain(path: Path) -> bytes:
-    """The content of a regular file, read without following a link.
+def read_plain(path: Path, most: int) -> bytes:
+    """The content of a regular file of at most so many bytes, read without following a link.
 
     Raises:
+        DataError: it is larger; no more than that is read, as it may grow meanwhile.
         OSError: it can't be read; ELOOP where it is a link or no regular file.
     """
     with os.fdopen(open_plain(path, os.O_RDONLY), "rb") as file:
-        return file.read()
+        size = os.fstat(file.fileno()).st_size
+        content = file.read(most + 1) if size <= most else b""
+    size = max(size, len(content))
+    if size > most:
+        raise DataError(
+            f"{path}: is damaged: {size:,} bytes, more than the {most:,} that gdrun would write"
+        )
+    return content
 
 
 def flush_to_disk(path: Path) -> None:

@@ -10,7 +10,6 @@ from gdrun.results.run import ENGINES_IN_TURN
 from gdrun.storage.saved_run import SavedRun
 from gdrun.text import listed
 
-FINGERPRINT = "data_fingerprint"
 # What a run's description says of its data, and the name that a user knows it by.
 FACTS = {"rows": "rows", "val_rows": "validation rows", "features": "features", "target": "target"}
 # The facts that can be compared even if the data come from different sources.
@@ -24,12 +23,12 @@ def problem_differences(runs: Mapping[str, SavedRun]) -> list[str]:
     its runs, configs and descriptions of the data are compared.
 
     Raises:
-        DataError: a `run.json` is damaged.
-        OSError: a config can't be read.
+        DataError: a config is damaged.
+        OSError: one can't be read.
     """
     losses = {name: run.description.loss for name, run in runs.items()}
-    prints = {name: run.manifest.get(FINGERPRINT) for name, run in runs.items()}
-    known = {name: str(value) for name, value in prints.items() if value is not None}
+    prints = {name: run.manifest.data_fingerprint for name, run in runs.items()}
+    known = {name: value for name, value in prints.items() if value is not None}
     forms = {value.rpartition(":")[0] for value in known.values()}
     all_known = len(known) == len(runs) and len(forms) == 1
     if all_known and len(set(known.values())) == 1:
@@ -54,9 +53,8 @@ def _data_facts(runs: Mapping[str, SavedRun]) -> dict[str, dict[str, Any]]:
     """What configs and descriptions say of the data: by key, then by the run's name."""
     facts: dict[str, dict[str, Any]] = {}
     for name, run in runs.items():
-        data = run.config.get("data")
-        written = flatten({"data": data}) if isinstance(data, dict) else {}
-        own = {"data.source": "quadratic", **written}
+        written = flatten({"data": run.config.get("data", {})})
+        own = {"data.source": run.settings.data.source, **written}
         own |= {word: getattr(run.description, fact) for fact, word in FACTS.items()}
         for key, value in own.items():
             if key.removeprefix("data.") not in DATA_FILES:
@@ -67,12 +65,12 @@ def _data_facts(runs: Mapping[str, SavedRun]) -> dict[str, dict[str, Any]]:
 def machine_differences(runs: Mapping[str, SavedRun]) -> list[str]:
     """Why the times of several runs, by name, can't be compared: one line per fact that differs."""
     fact_of: dict[str, Callable[[SavedRun], Any]] = {
-        "host": lambda run: run.manifest.get("host"),
-        "device": lambda run: run.manifest.get("device"),
-        "threads": lambda run: run.manifest.get("threads"),
-        "jobs": lambda run: run.manifest.get("jobs", 1),
-        "engine": lambda run: ENGINES_IN_TURN.join(run.engines) or None,
-        "lanes trained together": lambda run: len(run.manifest.get("lanes", ())) or None,
+        "host": lambda run: run.manifest.host,
+        "device": lambda run: run.manifest.device,
+        "threads": lambda run: run.manifest.threads,
+        "jobs": lambda run: run.manifest.jobs,
+        "engine": lambda run: ENGINES_IN_TURN.join(run.manifest.trained_by) or None,
+        "lanes trained together": lambda run: len(run.manifest.lanes) or None,
     }
     facts = {
         key: {name: value for name, run in runs.items() if (value := fact(run)) is not None}

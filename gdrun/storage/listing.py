@@ -9,14 +9,14 @@ from typing import Any
 
 from gdrun.config.identity import flatten
 from gdrun.config.schema import DATA_SOURCES, PlotConfig, RunConfig, SweepConfig
-from gdrun.errors import GdrunError, OutputError
+from gdrun.errors import DataError, GdrunError, OutputError
 from gdrun.results.history import KEPT_ROWS
 from gdrun.results.lanes import medians
 from gdrun.results.run import LaneResult, finite
 from gdrun.storage.filters import Kind, Predicate, Value, unknown_key
 from gdrun.storage.locate import run_directories
 from gdrun.storage.reader import read_result
-from gdrun.storage.saved_run import SavedRun, open_saved
+from gdrun.storage.saved_run import Saved, SavedRun, open_saved
 
 # The plain keys of an entry and the kinds of their values; the keys of a config come beside them.
 KEYS: Mapping[str, Kind] = {
@@ -58,7 +58,7 @@ class Entry:
 
     name: str
     facts: Mapping[str, Sequence[Value]]
-    saved: SavedRun | None
+    saved: Saved | None
     problem: str | None = None
 
     def values(self, key: str) -> Sequence[Value]:
@@ -117,19 +117,26 @@ def select(
 
     Args:
         entries: all of them.
-        where: keeps the entries for which it is true, no broken ones; None keeps all.
+        where: keeps the entries for which it is true, and those whose config turns out broken; None
+            keeps all.
         sort: the key to sort by; `-KEY` is largest first. Entries without a value come last.
         limit: how many to keep; None keeps all.
 
     Raises:
-        GdrunError: the key is unknown, or a config is damaged.
+        ConfigError: the key is unknown, or a comparison makes no sense.
     """
     if sort:
         kind_of("--sort")(sort.removeprefix("-"))
-    chosen = [entry for entry in entries if where is None or (entry.saved and where(entry.values))]
+    key, descending = (sort or "").removeprefix("-"), (sort or "").startswith("-")
+    pairs: list[tuple[Sequence[Value], Entry]] = []
+    for entry in entries:
+        try:
+            if where is None or (entry.saved and where(entry.values)):
+                pairs.append((entry.values(key) if key else (), entry))
+        except (DataError, OutputError) as error:
+            pairs.append(((), _broken(entry.name, " ".join(error.problems))))
+    chosen = [entry for _, entry in pairs]
     if sort:
-        key, descending = sort.removeprefix("-"), sort.startswith("-")
-        pairs = [(entry.values(key), entry) for entry in chosen]
         pick = max if descending else min
         known = [(pick(map(_rank, values)), entry) for values, entry in pairs if values]
         known.sort(key=lambda pair: pair[0], reverse=descending)
@@ -148,7 +155,7 @@ def as_json(entry: Entry, output_dir: Path) -> dict[str, Any]:
             for key in KEYS
         },
         # As in run.json; the facts have it in local time.
-        "started": entry.saved and entry.saved.manifest.get("started"),
+        "started": entry.saved and entry.saved.manifest.content.get("started"),
         **({"problem": entry.problem} if entry.problem else {}),
     }
 
@@ -157,7 +164,7 @@ def _entries(path: Path, opened: bool) -> tuple[str, list[Entry]]:
     """When a run or group was started (empty if unknown), and its entries."""
     try:
         saved = open_saved(path)
-        command, started = saved.experiment, local_time(saved) or ""
+        command, started = saved.experiment, local_time(saved.manifest.started) or ""
         if opened and saved.members:
             runs = [(run, f"{path.name}/{run.path.name}") for run in saved.members]
             return started, [_entry(run, name, command) for run, name in runs]
@@ -173,7 +180,7 @@ def _broken(name: str, problem: str) -> Entry:
     return Entry(name, {"name": [name], "status": [BROKEN]}, None, problem)
 
 
-def _entry(saved: SavedRun, name: str, command: str) -> Entry:
+def _entry(saved: Saved, name: str, command: str) -> Entry:
     lanes = [_lanes(run) for run in saved.runs]
     every = [lane for of_run in lanes for lane in of_run]
     # The lane of each run that was trained for longest: the others diverged.
@@ -181,12 +188,12 @@ def _entry(saved: SavedRun, name: str, command: str) -> Entry:
     description = saved.description
     facts: dict[str, Sequence[Value | None]] = {
         "name": [name],
-        "kind": ["group" if saved.is_group else "run"],
+        "kind": [saved.manifest.kind],
         "command": [command],
-        "method": list(dict.fromkeys(run.text("method") for run in saved.runs)),
+        "method": list(dict.fromkeys(run.manifest.method for run in saved.runs)),
         "status": [saved.status],
-        "started": [local_time(saved)],
-        "batch_size": sorted({run.manifest["batch_size"] for run in saved.runs}),
+        "started": [local_time(saved.manifest.started)],
+        "batch_size": sorted({run.manifest.batch_size for run in saved.runs}),
         "lr": sorted({lane.lr for lane in every}),
         "seeds": [len({lane.seed for lane in every}) or None],
         **{loss: [value] for loss, value in best_losses(lanes).items()},
@@ -228,18 +235,9 @@ def best_losses(runs: Sequence[Sequence[LaneResult]]) -> dict[str, float | None]
     return {name: finite(loss) for name, loss in zip(names, best, strict=True)}
 
 
-def local_time(saved: SavedRun, key: str = "started") -> str | None:
-    """When a run was `started` or `finished`, in local time, to the second; None if unknown.
-
-    Raises:
-        DataError: its `run.json` is damaged.
-    """
-    if saved.manifest.get(key) is None:
-        return None
-    try:
-        return f"{datetime.fromisoformat(saved.text(key)).astimezone():%Y-%m-%d %H:%M:%S}"
-    except (ValueError, OverflowError):
-        raise saved.damaged(f"{key} is not a time") from None
+def local_time(time: datetime | None) -> str | None:
+    """A local time to the second, as far as it is known."""
+    return None if time is None else f"{time:%Y-%m-%d %H:%M:%S}"
 
 
 def _config_keys() -> set[str]:

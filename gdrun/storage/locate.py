@@ -1,5 +1,6 @@
 """From the name that a user gives a run to its directory: a path, NAME, GROUP/RUN or `latest`."""
 
+import math
 import os
 from pathlib import Path
 
@@ -77,8 +78,9 @@ def latest(output_dir: Path) -> Path:
     found = []
     for path in run_directories(output_dir):
         try:
-            found.append((str(read_manifest(path).get("started")), path))
-        except (ConfigError, DataError, OSError):  # a broken one has no known time
+            started = read_manifest(path).started
+            found.append((started.timestamp() if started else -math.inf, path))
+        except (ConfigError, DataError, OSError):  # it is broken
             continue
     if not found:
         raise ConfigError(f"{LATEST}: there is no run in {output_dir}")

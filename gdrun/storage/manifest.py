@@ -1,111 +1,256 @@
-"""`run.json`: what a run or group says of itself, how it is written and how it is read."""
+"""`run.json`: what a run or group says of itself, as one model that a file is checked against."""
 
 import json
-import os
-import platform
-import subprocess
+import math
 from collections.abc import Mapping
-from contextlib import suppress
-from dataclasses import asdict
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Literal
 
-from gdrun._version import __version__
+from pydantic import Field, PrivateAttr, ValidationError
+
+from gdrun.config.explain import brief
+from gdrun.config.foreign import (
+    Facts,
+    Fingerprint,
+    Natural,
+    PositiveSize,
+    Rate,
+    Real,
+    SavedConfig,
+    Seconds,
+    Sha256,
+    ShortText,
+    Size,
+    SizeAsKey,
+    Text,
+    Time,
+    YesNo,
+    first_mistake,
+)
+from gdrun.config.schema import Loss, Method
 from gdrun.errors import ConfigError, DataError, did_you_mean
 from gdrun.results.events import Status
 from gdrun.results.file_names import MANIFEST
 from gdrun.results.run import SCHEMA_VERSION, Description
-from gdrun.storage.atomic import read_plain, replacing
+from gdrun.storage.atomic import read_plain
 from gdrun.storage.row_file import FileDigest
 
-GIT_SECONDS = 2.0  # at most, to find out which commit is checked out
+MAX_BYTES = 2**26  # of a `run.json`: that of a run with the most lanes is somewhat smaller
+MAX_LEVELS = 10  # of nested lists and mappings
 
 
-class ManifestWriter:
-    """Writes the `run.json` of a run or group: `running` inside `with`, then its final status."""
+class LaneFacts(Facts):
+    """How a lane ended: the fields of `LaneResult`."""
 
-    def __init__(
-        self,
-        directory: Path,
-        facts: Mapping[str, Any],
-        saved: Mapping[str, Any] | None = None,
-        updates: int | None = None,
-    ) -> None:
-        """Prepare the content; nothing is written before `with`.
-
-        Args:
-            directory: of the run or group.
-            facts: what it says of the command, the problem and the machine.
-            saved: the content that an earlier process wrote, where the run is resumed.
-            updates: how many updates a resumed run has behind it; None for a group.
-        """
-        self.directory = directory
-        started = {"started": now(), "finished": None, "status": "running"}
-        if saved is None:
-            self._content = {**facts, **started}
-            return
-        resumed = {"at": started["started"], "command": facts["command"], "updates": updates}
-        resumed["stopped"] = saved.get("finished")  # None if the process was killed
-        known = {key: value for key, value in resumed.items() if value is not None}
-        first = {key: saved[key] for key in ("command", "started") if key in saved}
-        history = [*saved.get("resumed", []), known]
-        self._content = {**saved, **facts, **started, **first, "resumed": history}
-
-    def __enter__(self) -> "ManifestWriter":
-        self._write()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is not None:
-            stopped = issubclass(kind, KeyboardInterrupt | GeneratorExit)
-            # If the disk is full or gone, the exception at hand is the one to report. The file then
-            # says `running`, which without a process is read as `interrupted`.
-            with suppress(OSError):
-                self.finish("interrupted" if stopped else "failed")
-
-    def finish(self, status: Status, **outcome: Any) -> None:
-        """Record the final status, and other keys that describe the end."""
-        self._content |= {"status": status, "finished": now(), **outcome}
-        self._write()
-
-    def _write(self) -> None:
-        with replacing(self.directory / MANIFEST) as partial:
-            # A file name may hold bytes that are no text; they become escapes that JSON has too.
-            partial.write_text(to_json(self._content), encoding="utf-8", errors="backslashreplace")
+    lr: Rate
+    seed: Natural
+    status: Status
+    diverged_at: Natural | None
+    epochs: Size
+    updates: Natural
+    samples: Natural
+    seconds: Seconds
+    train_loss: Real | None
+    best_train_loss: Real | None
+    val_loss: Real | None
 
 
-def run_facts(
-    command: str, description: Description, threads: int, fingerprint: str
-) -> dict[str, Any]:
-    """What the `run.json` of any run or group holds: the command, the machine, the problem.
+class ProblemFacts(Facts):
+    """What is trained on what: the fields of `Description`."""
 
-    The `fingerprint` is that of the data.
+    network: Text
+    parameters: Size
+    data: Text
+    rows: PositiveSize
+    val_rows: Size
+    features: tuple[Text, ...]
+    target: Text
+    loss: Loss
+    standardized: YesNo
+    device: ShortText
+
+
+class ResumedFacts(Facts):
+    """When a run was resumed; when the process before had `stopped`, unless it was killed."""
+
+    at: Time | None = None
+    command: Text | None = None
+    updates: Natural | None = None
+    stopped: Time | None = None
+
+
+class FailureFacts(Facts):
+    """A run of a group that failed, and why."""
+
+    name: Text
+    problems: tuple[Text, ...] = ()
+    hints: tuple[Text, ...] = ()
+
+
+class DigestFacts(Facts):
+    """What a file held: the fields of `FileDigest`."""
+
+    size: Natural
+    sha256: Sha256
+
+
+# What the CSV files of a run held, by name.
+Digests = dict[Literal["epochs.csv", "steps.csv"], DigestFacts]
+
+
+class _Manifest(Facts):
+    """What the `run.json` of runs and of groups say.
+
+    What older versions of gdrun didn't write is optional. Text is as a terminal can show it.
     """
-    return {
-        "schema": SCHEMA_VERSION,
-        "command": command,
-        "pid": os.getpid(),
-        **machine_facts(description, threads),
-        "git_commit": _git_commit(),
-        "problem": asdict(description),
-        "data_fingerprint": fingerprint,
-    }
+
+    status: Status
+    problem: ProblemFacts
+    command: Text | None = None
+    pid: Natural | None = None
+    device: ShortText | None = None
+    threads: PositiveSize | None = None
+    host: ShortText | None = None
+    versions: dict[ShortText, ShortText] = Field(default_factory=dict)
+    git_commit: ShortText | None = None
+    data_fingerprint: Fingerprint | None = None
+    started: Time | None = None
+    finished: Time | None = None
+    resumed: tuple[ResumedFacts, ...] = ()
+    config: SavedConfig | None = None
+    jobs: PositiveSize = 1
+    seconds_an_update_alone: dict[SizeAsKey, Seconds] | None = None
+    batch_sizes: tuple[PositiveSize, ...] = ()
+    _content: Mapping[str, Any] = PrivateAttr(default_factory=dict)
+
+    @property
+    def content(self) -> Mapping[str, Any]:
+        """All that the file holds, as it is written there."""
+        return self._content
+
+    @property
+    def description(self) -> Description:
+        """What is trained on what."""
+        return Description(**dict(self.problem))
 
 
-def machine_facts(description: Description, threads: int) -> dict[str, Any]:
-    """The machine, the device and the versions that a run is trained with."""
-    return {
-        "device": description.device,
-        "threads": threads,
-        "host": platform.node(),
-        "versions": {
-            "gdrun": __version__,
-            "python": platform.python_version(),
-            "torch": version("torch"),
-        },
-    }
+class RunManifest(_Manifest):
+    """What the `run.json` of a run says; `lanes` are empty until it has ended."""
+
+    kind: Literal["run"]
+    method: Method
+    batch_size: PositiveSize
+    name: Text | None = None
+    lanes: tuple[LaneFacts, ...] = ()
+    files: Digests = Field(default_factory=dict)
+    engines: tuple[Literal["eager", "compiled"], ...] = ()
+    program: ShortText | None = None
+
+    @property
+    def digests(self) -> dict[str, FileDigest]:
+        """What the CSV files of a finished run held at its end, by name."""
+        return digests_of(self.files)
+
+    @property
+    def trained_by(self) -> tuple[str, ...]:
+        """The engines of its updates, one after the other; an older gdrun only says the last."""
+        if self.engines or not self.config or self.config.engine == "auto":
+            return self.engines
+        return (self.config.engine,)
+
+
+class GroupManifest(_Manifest):
+    """What the `run.json` of a group says; `members` are the runs that had a result."""
+
+    kind: Literal["group"]
+    experiment: Literal["compare", "sweep"]
+    config: SavedConfig
+    members: tuple[Text, ...] = ()
+    failures: tuple[FailureFacts, ...] = ()
+
+
+def digests_of(files: Digests) -> dict[str, FileDigest]:
+    """What CSV files held, by name."""
+    return {name: FileDigest(**dict(digest)) for name, digest in files.items()}
+
+
+Manifest = RunManifest | GroupManifest
+MODELS: Mapping[str, type[Manifest]] = {"run": RunManifest, "group": GroupManifest}
+
+
+def read_manifest(directory: Path) -> Manifest:
+    """What the `run.json` in a directory says.
+
+    Raises:
+        ConfigError: the directory isn't one of gdrun's.
+        DataError: the file is damaged, or of a newer version of gdrun.
+        OSError: it can't be read.
+    """
+    path = directory / MANIFEST
+    if directory.is_file():
+        raise ConfigError(f"{directory}: is a file", f"name its directory: {directory.parent}")
+    if not directory.is_dir():
+        near = [p.name for p in directory.parent.glob("*/")] if directory.parent.is_dir() else []
+        raise ConfigError(f"{directory}: no such directory", *did_you_mean(directory.name, near))
+    try:
+        content = _from_json(read_plain(path, MAX_BYTES))
+    except FileNotFoundError:
+        raise ConfigError(
+            f"{directory}: is not the directory of a run: it has no {MANIFEST}",
+            "name a run's own directory, such as outputs/2026-01-31_12-00-00_sgd",
+        ) from None
+    except (ValueError, RecursionError):  # no JSON, or no text
+        raise DataError(f"{path}: is damaged: not valid JSON") from None
+    schema = content.get("schema") if isinstance(content, dict) else None
+    if type(schema) is not int:
+        raise DataError(f"{path}: is not a run.json of gdrun: it has no schema version")
+    if schema > SCHEMA_VERSION:
+        raise DataError(
+            f"{path}: was written by a newer gdrun: schema {brief(schema)}, this one reads up to "
+            f"{SCHEMA_VERSION}",
+            "pip install --upgrade gdrun",
+        )
+    own = content.get("kind")
+    if own not in tuple(MODELS):
+        raise DataError(f"{path}: is damaged: kind: must be run or group, got {brief(own)}")
+    try:
+        manifest = MODELS[own].model_validate(content)
+    except ValidationError as error:
+        raise DataError(f"{path}: is damaged: {first_mistake(error)}") from None
+    manifest._content = content
+    return manifest
+
+
+def _from_json(text: bytes) -> Any:
+    """The value of a JSON text of few levels, whose numbers are all finite.
+
+    Raises:
+        ValueError, RecursionError: it isn't that.
+    """
+    content = json.loads(text, parse_float=_finite, parse_constant=_finite)
+    level = [content]
+    for _ in range(MAX_LEVELS):
+        items = (each.values() if isinstance(each, dict) else each for each in level)
+        level = [item for each in items for item in each if isinstance(item, dict | list)]
+        if not level:
+            return content
+    raise ValueError("too many levels")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError("not a finite number")
+    return number
+
+
+def current_status(manifest: Manifest, at_work: bool) -> Status:
+    """The status of a run today: one that says `running` without a process was interrupted.
+
+    `at_work` says whether a process is training it.
+    """
+    return "interrupted" if manifest.status == "running" and not at_work else manifest.status
 
 
 def to_json(content: Mapping[str, Any]) -> str:
@@ -120,90 +265,3 @@ def to_json(content: Mapping[str, Any]) -> str:
 def now() -> str:
     """The time in UTC, to the second, as ISO 8601."""
     return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-def _git_commit() -> str | None:
-    """The commit checked out in the current directory.
-
-    Whether files were changed since isn't asked: git would execute what the repository's own config
-    names (monitors, hooks, filters), and that may be anybody's.
-    """
-    try:
-        found = subprocess.run(
-            ["git", "rev-parse", "--verify", "--quiet", "HEAD"],
-            capture_output=True,
-            text=True,
-            timeout=GIT_SECONDS,
-            check=True,
-        )
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return found.stdout.strip() or None
-
-
-# ---------------------------------------------------------------------------------------- reading
-
-
-def read_manifest(directory: Path) -> dict[str, Any]:
-    """The content of a `run.json`.
-
-    Raises:
-        ConfigError: the directory isn't one of gdrun's.
-        DataError: the file is damaged, or of a newer version of gdrun.
-        OSError: it can't be read.
-    """
-    path = directory / MANIFEST
-    if directory.is_file():
-        raise ConfigError(f"{directory}: is a file", f"name its directory: {directory.parent}")
-    if not directory.is_dir():
-        near = [p.name for p in directory.parent.glob("*/")] if directory.parent.is_dir() else []
-        raise ConfigError(f"{directory}: no such directory", *did_you_mean(directory.name, near))
-    try:
-        content = json.loads(read_plain(path))
-    except FileNotFoundError:
-        raise ConfigError(
-            f"{directory}: is not the directory of a run: it has no {MANIFEST}",
-            "name a run's own directory, such as outputs/2026-01-31_12-00-00_sgd",
-        ) from None
-    except (ValueError, RecursionError):  # no JSON, or no text
-        raise DataError(f"{path}: is damaged: not valid JSON") from None
-    schema = content.get("schema") if isinstance(content, dict) else None
-    if type(schema) is not int:
-        raise DataError(f"{path}: is not a run.json of gdrun: it has no schema version")
-    if schema > SCHEMA_VERSION:
-        raise DataError(
-            f"{path}: was written by a newer gdrun: schema {schema}, this one reads up to "
-            f"{SCHEMA_VERSION}",
-            "pip install --upgrade gdrun",
-        )
-    is_sound = {
-        "kind": content.get("kind") in ("run", "group"),
-        "status": content.get("status") in get_args(Status),
-        "resumed": isinstance(content.get("resumed", []), list),
-        "files": isinstance(content.get("files", {}), dict),
-    }
-    for key, sound in is_sound.items():
-        if not sound:
-            raise DataError(f"{path}: is damaged: holds no valid {key}")
-    return dict(content)
-
-
-def final_digests(manifest: Mapping[str, Any], directory: Path) -> dict[str, FileDigest]:
-    """What the CSV files of a finished run held at its end, by name.
-
-    Raises:
-        DataError: the `run.json` is damaged.
-    """
-    try:
-        return {name: FileDigest(**digest) for name, digest in manifest.get("files", {}).items()}
-    except TypeError:
-        raise DataError(f"{directory / MANIFEST}: is damaged: holds no valid files") from None
-
-
-def current_status(manifest: Mapping[str, Any], at_work: bool) -> Status:
-    """The status of a run today: one that says `running` without a process was interrupted.
-
-    `at_work` says whether a process is training it.
-    """
-    status: Status = manifest["status"]
-    return "interrupted" if status == "running" and not at_work else status

@@ -19,10 +19,10 @@ from gdrun.results.history import History, Recorder
 from gdrun.results.log_rows import EPOCH_COLUMNS, STEP_COLUMNS, header
 from gdrun.results.run import LaneResult, RunResult, lane_result
 from gdrun.storage.atomic import open_plain, output_errors
-from gdrun.storage.saved_run import SavedRun
+from gdrun.storage.saved_run import Saved, SavedRun
 
 
-def read_results(saved: SavedRun, keep: int | None = None) -> list[RunResult]:
+def read_results(saved: Saved, keep: int | None = None) -> list[RunResult]:
     """The results of a run or of the runs of a group; runs without a row are left out.
 
     Args:
@@ -57,7 +57,6 @@ def read_result(
     """
     with output_errors(run.path, "read"):
         lanes = run.lanes
-        method, size = run.text("method"), run.manifest["batch_size"]
         ended = run.status in COMPLETE or bool(lanes)
         rows = RowReader(run.path / EPOCHS, header(EPOCH_COLUMNS), required=ended)
         keys = [Lane(lane.lr, lane.seed) for lane in lanes] or rows.lanes()
@@ -65,7 +64,7 @@ def read_result(
             if ended:
                 raise DataError(f"{rows.path}: is damaged: holds no row, though the run has ended")
             return None
-        series = Series(method, size, tuple(keys), name or run.name)
+        series = Series(run.manifest.method, run.manifest.batch_size, tuple(keys), name or run.name)
         recorder = Recorder(series, 1, keep)
         rows.read_into(recorder, epochs=True)
         read = cache(partial(_read_steps, run.path / STEPS, series, keep))
@@ -80,7 +79,14 @@ def read_result(
                 _lane_so_far(history, run.status, seconds, exact) for history in histories
             )
     return RunResult(
-        series, run.status, run.description, histories, lanes, None, run.path, run.engines
+        series,
+        run.status,
+        run.description,
+        histories,
+        lanes,
+        None,
+        run.path,
+        run.manifest.trained_by,
     )
 
 
@@ -127,23 +133,13 @@ def _diverged_at(history: History, exact: bool) -> int | None:
     return None
 
 
-def saved_sweep_result(saved: SavedRun, results: Sequence[RunResult]) -> SweepResult | None:
-    """The result of a sweep; None of anything else, and of a sweep without results.
-
-    Raises:
-        DataError: its `run.json` is damaged.
-    """
+def saved_sweep_result(saved: Saved, results: Sequence[RunResult]) -> SweepResult | None:
+    """The result of a sweep; None of anything else, and of a sweep without results."""
     if saved.experiment != "sweep":
         return None
-    sweep = saved.config.get("sweep")
-    target = sweep.get("target") if isinstance(sweep, dict) else None
-    pace, jobs = saved.manifest.get("seconds_an_update_alone"), saved.manifest.get("jobs", 1)
-    try:
-        by_size = {int(size): float(seconds) for size, seconds in (pace or {}).items()}
-        planned = [int(size) for size in saved.manifest.get("batch_sizes", [])]
-        return analyze(results, None if target == "auto" else target, by_size, int(jobs), planned)
-    except (AttributeError, TypeError, ValueError):
-        raise saved.damaged("holds no valid facts of a sweep") from None
+    facts = saved.manifest
+    target, pace = saved.settings.sweep.target, facts.seconds_an_update_alone
+    return analyze(results, target, pace, facts.jobs, facts.batch_sizes)
 
 
 # ------------------------------------------------------------------------------------- CSV files

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from gdrun.errors import ConfigError, GdrunError, OutputError
 from gdrun.storage.locate import LATEST
-from gdrun.storage.manifest import read_manifest
+from gdrun.storage.manifest import GroupManifest, read_manifest
 
 LOCK = ".lock"
 # A reader holds the lock for a moment to find out whether it is free.
@@ -86,7 +86,7 @@ def root_of(directory: Path) -> Path:
         above = read_manifest(directory.resolve().parent)
     except (GdrunError, OSError):
         return directory
-    return directory.resolve().parent if above["kind"] == "group" else directory
+    return directory.resolve().parent if isinstance(above, GroupManifest) else directory
 
 
 @contextmanager

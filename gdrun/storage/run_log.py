@@ -1,22 +1,83 @@
-"""The files of one run that are written while it is trained."""
+"""What is written of a run or group while it is trained: its files, and `run.json` at its ends."""
 
+import os
+import platform
+import subprocess
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from dataclasses import asdict
+from importlib.metadata import version
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from gdrun._version import __version__
 from gdrun.config.read import dump_config
 from gdrun.config.schema import RunConfig
 from gdrun.results.events import Segment, Series, Status
-from gdrun.results.file_names import CONFIG, EPOCHS, STEPS
+from gdrun.results.file_names import CONFIG, EPOCHS, MANIFEST, STEPS
 from gdrun.results.log_rows import EPOCH_COLUMNS, STEP_COLUMNS, epoch_lines, header, step_lines
-from gdrun.results.run import LaneResult
+from gdrun.results.run import SCHEMA_VERSION, Description, LaneResult
 from gdrun.storage.atomic import replacing
-from gdrun.storage.manifest import ManifestWriter
+from gdrun.storage.manifest import Manifest, now, to_json
 from gdrun.storage.row_file import FileDigest, RowFile
+
+GIT_SECONDS = 2.0  # at most, to find out which commit is checked out
+
+
+class ManifestWriter:
+    """Writes the `run.json` of a run or group: `running` inside `with`, then its final status."""
+
+    def __init__(
+        self,
+        directory: Path,
+        facts: Mapping[str, Any],
+        saved: Manifest | None = None,
+        updates: int | None = None,
+    ) -> None:
+        """Prepare the content; nothing is written before `with`.
+
+        Args:
+            directory: of the run or group.
+            facts: what it says of the command, the problem and the machine.
+            saved: what an earlier process wrote, where the run is resumed.
+            updates: how many updates a resumed run has behind it; None for a group.
+        """
+        self.directory = directory
+        started = {"started": now(), "finished": None, "status": "running"}
+        if saved is None:
+            self._content = {**facts, **started}
+            return
+        resumed = {"at": started["started"], "command": facts["command"], "updates": updates}
+        before = saved.content
+        resumed["stopped"] = before.get("finished")  # None if the process was killed
+        known = {key: value for key, value in resumed.items() if value is not None}
+        first = {key: before[key] for key in ("command", "started") if key in before}
+        history = [*before.get("resumed", []), known]
+        self._content = {**before, **facts, **started, **first, "resumed": history}
+
+    def __enter__(self) -> "ManifestWriter":
+        self._write()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None:
+            stopped = issubclass(kind, KeyboardInterrupt | GeneratorExit)
+            # If the disk is full or gone, the exception at hand is the one to report. The file then
+            # says `running`, which without a process is read as `interrupted`.
+            with suppress(OSError):
+                self.finish("interrupted" if stopped else "failed")
+
+    def finish(self, status: Status, **outcome: Any) -> None:
+        """Record the final status, and other keys that describe the end."""
+        self._content |= {"status": status, "finished": now(), **outcome}
+        self._write()
+
+    def _write(self) -> None:
+        with replacing(self.directory / MANIFEST) as partial:
+            # A file name may hold bytes that are no text; they become escapes that JSON has too.
+            partial.write_text(to_json(self._content), encoding="utf-8", errors="backslashreplace")
 
 
 class RunLog:
@@ -99,3 +160,54 @@ def log_facts(facts: Mapping[str, Any], series: Series, config: RunConfig) -> di
     """What the `run.json` of a run holds while it is trained: `facts` and what is its own."""
     dumped = config.model_dump(mode="json")
     return {"kind": "run", **facts, "config": dumped, **asdict(series), "lanes": []}
+
+
+def run_facts(
+    command: str, description: Description, threads: int, fingerprint: str
+) -> dict[str, Any]:
+    """What the `run.json` of any run or group holds: the command, the machine, the problem.
+
+    The `fingerprint` is that of the data.
+    """
+    return {
+        "schema": SCHEMA_VERSION,
+        "command": command,
+        "pid": os.getpid(),
+        **machine_facts(description, threads),
+        "git_commit": _git_commit(),
+        "problem": asdict(description),
+        "data_fingerprint": fingerprint,
+    }
+
+
+def machine_facts(description: Description, threads: int) -> dict[str, Any]:
+    """The machine, the device and the versions that a run is trained with."""
+    return {
+        "device": description.device,
+        "threads": threads,
+        "host": platform.node(),
+        "versions": {
+            "gdrun": __version__,
+            "python": platform.python_version(),
+            "torch": version("torch"),
+        },
+    }
+
+
+def _git_commit() -> str | None:
+    """The commit checked out in the current directory.
+
+    Whether files were changed since isn't asked: git would execute what the repository's own config
+    names (monitors, hooks, filters), and that may be anybody's.
+    """
+    try:
+        found = subprocess.run(
+            ["git", "rev-parse", "--verify", "--quiet", "HEAD"],
+            capture_output=True,
+            text=True,
+            timeout=GIT_SECONDS,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return found.stdout.strip() or None

@@ -1,161 +1,148 @@
-"""A run or group as its directory holds it: what its `run.json` says, checked key by key."""
+"""A run or group as its directory holds it: what its `run.json` says, and its status today."""
 
 import os
 import shlex
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter, ValidationError
+
+from gdrun.config.foreign import SavedConfig, first_mistake
 from gdrun.config.layers import Layer, parse_layer
-from gdrun.config.schema import METHODS
+from gdrun.config.schema import METHODS, RunConfig
+from gdrun.config.yaml_loader import MAX_CHARACTERS
 from gdrun.errors import ConfigError, DataError
 from gdrun.results.events import Status
 from gdrun.results.file_names import CONFIG, MANIFEST
-from gdrun.results.run import LOSS_NAMES, Description, LaneResult
+from gdrun.results.run import Description, LaneResult
 from gdrun.storage.atomic import read_plain
-from gdrun.storage.manifest import current_status, read_manifest
+from gdrun.storage.manifest import (
+    GroupManifest,
+    Manifest,
+    RunManifest,
+    current_status,
+    read_manifest,
+)
 from gdrun.storage.run_dir import is_locked, root_of
 
-# The keys of `problem` in `run.json` that hold something else than text.
-PROBLEM_TYPES: Mapping[str, type] = {
-    "parameters": int,
-    "rows": int,
-    "val_rows": int,
-    "features": list,
-    "standardized": bool,
-}
+MAX_BYTES = 4 * MAX_CHARACTERS  # of a `config.yaml`: no character of UTF-8 takes more
+_CONFIG: TypeAdapter[RunConfig] = TypeAdapter(SavedConfig)
 
 
 @dataclass(frozen=True)
-class SavedRun:
-    """A run, or a group with the runs that it has so far.
+class _Saved:
+    """What runs and groups share.
 
     Attributes:
         path: its directory.
-        manifest: the content of its `run.json`.
+        manifest: what its `run.json` says.
         status: its status today; see `gdrun.storage.manifest.current_status`.
-        members: the runs of a group that were started, in their order; empty for a run.
     """
 
     path: Path
-    manifest: Mapping[str, Any]
+    manifest: Manifest
     status: Status
-    members: tuple["SavedRun", ...] = ()
-
-    @property
-    def is_group(self) -> bool:
-        """Whether it is a group of runs."""
-        return bool(self.manifest["kind"] == "group")
-
-    @property
-    def runs(self) -> tuple["SavedRun", ...]:
-        """The runs of a group, or the run itself."""
-        return self.members if self.is_group else (self,)
-
-    @property
-    def experiment(self) -> str:
-        """The command that trained it: `compare`, `sweep`, or the method of a run."""
-        return self.text("experiment" if self.is_group else "method")
-
-    @property
-    def name(self) -> str:
-        """The name of a run in its group."""
-        return self.text("name", self.text("method")) if not self.is_group else self.path.name
 
     @cached_property
-    def config(self) -> dict[str, Any]:
-        """The config: that in `run.json` or, for a run of an older gdrun, that in `config.yaml`.
+    def description(self) -> Description:
+        """The network, the data and the loss."""
+        return self.manifest.description
+
+    @property
+    def settings(self) -> RunConfig:
+        """The config, without keys that this version of gdrun doesn't know.
 
         Raises:
             DataError: it is damaged.
             OSError: it can't be read.
         """
-        config = self.manifest.get("config")
-        if isinstance(config, dict):
-            return dict(config)
-        if self.is_group or config is not None:
-            raise self.damaged("holds no config")
-        try:
-            return dict(_config_file(self.path).values)
-        except ConfigError as error:
-            raise DataError(error.problems) from None
+        return self.manifest.config or self._config_file[1]
 
-    @cached_property
-    def description(self) -> Description:
-        """The network, the data and the loss.
+    @property
+    def config(self) -> dict[str, Any]:
+        """The config as it is written: in `run.json` or, by an older gdrun, in `config.yaml`.
 
         Raises:
-            DataError: the `run.json` is damaged.
+            DataError: it is damaged.
+            OSError: it can't be read.
         """
-        problem = self.manifest.get("problem")
-        found: dict[str, Any] = {}
-        for name in (field.name for field in fields(Description)):
-            value = problem.get(name) if isinstance(problem, dict) else None
-            if not isinstance(value, PROBLEM_TYPES.get(name, str)):
-                raise self.damaged(f"holds no problem.{name}")
-            found[name] = value
-        features = found["features"] = tuple(found["features"])
-        if not all(isinstance(name, str) for name in features):
-            raise self.damaged("holds no valid problem.features")
-        if found["loss"] not in LOSS_NAMES:
-            raise self.damaged("holds no valid problem.loss")
-        return Description(**found)
+        return dict(
+            self.manifest.content["config"] if self.manifest.config else self._config_file[0]
+        )
+
+    @cached_property
+    def _config_file(self) -> tuple[dict[str, Any], RunConfig]:
+        """The config in `config.yaml`, as it is written and as it is checked."""
+        try:
+            values = dict(_config_file(self.path).values)
+            return values, _CONFIG.validate_python(values)
+        except ConfigError as error:
+            raise DataError(error.problems) from None
+        except ValidationError as error:
+            raise DataError(f"{self.path / CONFIG}: is damaged: {first_mistake(error)}") from None
+
+
+@dataclass(frozen=True)
+class SavedRun(_Saved):
+    """A run, by itself or in a group."""
+
+    manifest: RunManifest
+
+    @property
+    def runs(self) -> tuple["SavedRun", ...]:
+        """The run itself."""
+        return (self,)
+
+    @property
+    def members(self) -> tuple["SavedRun", ...]:
+        """It has none."""
+        return ()
+
+    @property
+    def experiment(self) -> str:
+        """The command that trains it."""
+        return self.manifest.method
+
+    @property
+    def name(self) -> str:
+        """Its name in its group."""
+        return self.manifest.name or self.manifest.method
 
     @cached_property
     def lanes(self) -> tuple[LaneResult, ...]:
-        """How the lanes of a run ended; empty for one that hasn't ended, or was killed.
+        """How its lanes ended; empty for a run that hasn't ended, or was killed."""
+        return tuple(LaneResult(**dict(lane)) for lane in self.manifest.lanes)
 
-        Raises:
-            DataError: the `run.json` is damaged.
-        """
-        try:
-            lanes = tuple(LaneResult(**lane) for lane in self.manifest.get("lanes", ()))
-        except TypeError:
-            raise self.damaged("holds no valid lanes") from None
-        if not all(map(_is_sound, lanes)):
-            raise self.damaged("holds no valid lanes")
-        return lanes
+
+@dataclass(frozen=True)
+class SavedGroup(_Saved):
+    """A group with the runs that it has so far.
+
+    Attributes:
+        members: the runs that were started, in their order.
+    """
+
+    manifest: GroupManifest
+    members: tuple[SavedRun, ...]
 
     @property
-    def engines(self) -> tuple[str, ...]:
-        """What executed the updates of a run, one after the other; empty if it doesn't say."""
-        found = self.manifest.get("engines")
-        if found is None:
-            config = self.manifest.get("config")
-            found = [config.get("engine")] if isinstance(config, dict) else []
-        if not isinstance(found, list):
-            raise self.damaged("holds no valid engines")
-        return tuple(str(engine) for engine in found if engine not in (None, "auto"))
+    def runs(self) -> tuple[SavedRun, ...]:
+        """Its runs."""
+        return self.members
 
-    def text(self, key: str, missing: str | None = None) -> str:
-        """A text of `run.json`.
-
-        Raises:
-            DataError: the key is missing, or holds something else.
-        """
-        value = self.manifest.get(key, missing)
-        if not isinstance(value, str):
-            raise self.damaged(f"holds no {key}")
-        return value
-
-    def damaged(self, how: str) -> DataError:
-        """The error that its `run.json` is damaged, and how."""
-        return DataError(f"{self.path / MANIFEST}: is damaged: {how}")
+    @property
+    def experiment(self) -> str:
+        """The command that trained it."""
+        return self.manifest.experiment
 
 
-def _is_sound(lane: LaneResult) -> bool:
-    losses = (lane.train_loss, lane.best_train_loss, lane.val_loss)
-    return (
-        isinstance(lane.lr, float | int)
-        and isinstance(lane.updates, int)
-        and isinstance(lane.seconds, float | int)
-        and all(isinstance(loss, float | int | None) for loss in losses)
-    )
+Saved = SavedRun | SavedGroup
 
 
-def open_saved(path: Path) -> SavedRun:
+def open_saved(path: Path) -> Saved:
     """The run or group in a directory.
 
     Raises:
@@ -164,19 +151,17 @@ def open_saved(path: Path) -> SavedRun:
         OSError: one can't be read.
     """
     manifest = read_manifest(path)
-    at_work = manifest["status"] == "running" and (_is_locked(root_of(path)) or _is_locked(path))
+    at_work = manifest.status == "running" and (_is_locked(root_of(path)) or _is_locked(path))
     status = current_status(manifest, at_work)
-    if manifest["kind"] == "run":
-        return _checked(SavedRun(path, manifest, status))
+    if isinstance(manifest, RunManifest):
+        return SavedRun(path, manifest, status)
     members = []
     for place in _directories(path):
         own = read_manifest(place)
-        if own["kind"] == "run":
-            working = own["status"] == "running" and (at_work or _is_locked(place))
-            members.append(_checked(SavedRun(place, own, current_status(own, working))))
-    group = SavedRun(path, manifest, status, tuple(sorted(members, key=_in_order)))
-    group.text("experiment")
-    return group
+        if isinstance(own, RunManifest):
+            working = own.status == "running" and (at_work or _is_locked(place))
+            members.append(SavedRun(place, own, current_status(own, working)))
+    return SavedGroup(path, manifest, status, tuple(sorted(members, key=_in_order)))
 
 
 def _directories(group: Path) -> Iterator[Path]:
@@ -188,20 +173,11 @@ def _directories(group: Path) -> Iterator[Path]:
                 yield place
 
 
-def _checked(run: SavedRun) -> SavedRun:
-    size = run.manifest.get("batch_size")
-    if run.text("method") not in METHODS:
-        raise run.damaged("holds no method")
-    if type(size) is not int or size < 1:
-        raise run.damaged("holds no batch_size")
-    return run
-
-
 def _in_order(run: SavedRun) -> tuple[int, int, str]:
     """Sorts the runs of a comparison by method, and those of a sweep by batch size."""
     if run.path.name in METHODS:
         return 0, METHODS.index(run.path.name), run.path.name
-    return 1, run.manifest["batch_size"], run.path.name
+    return 1, run.manifest.batch_size, run.path.name
 
 
 def _is_locked(path: Path) -> bool:
@@ -224,19 +200,15 @@ def saved_layer(directory: Path, command: str) -> Layer:
         OSError: one can't be read.
     """
     manifest = read_manifest(directory)
-    made_by = manifest.get("experiment" if manifest["kind"] == "group" else "method")
-    if not isinstance(made_by, str):
-        raise DataError(f"{directory / MANIFEST}: is damaged: doesn't say which command made it")
+    made_by = manifest.method if isinstance(manifest, RunManifest) else manifest.experiment
     if made_by != command:
         raise ConfigError(
             f"--resume {directory}: was made by gdrun {made_by}, not gdrun {command}",
             f"gdrun {made_by} --resume {shlex.quote(str(directory))}",
         )
-    if manifest["kind"] == "run":
+    if isinstance(manifest, RunManifest):
         return _config_file(directory)
-    if not isinstance(manifest.get("config"), dict):
-        raise DataError(f"{directory / MANIFEST}: is damaged: holds no config")
-    return Layer(manifest["config"])
+    return Layer(manifest.content["config"])
 
 
 def _config_file(directory: Path) -> Layer:
@@ -244,12 +216,12 @@ def _config_file(directory: Path) -> Layer:
 
     Raises:
         ConfigError: it isn't valid YAML, or no mapping.
-        DataError: it is missing, or no text.
+        DataError: it is missing, too large, or no text.
         OSError: it can't be read.
     """
     path = directory / CONFIG
     try:
-        return parse_layer(read_plain(path).decode(), str(path))
+        return parse_layer(read_plain(path, MAX_BYTES).decode(), str(path))
     except FileNotFoundError:
         raise DataError(f"{path}: is missing", "put it back as it was") from None
     except UnicodeDecodeError:

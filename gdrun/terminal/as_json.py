@@ -13,7 +13,7 @@ from gdrun.results.compare import Comparison, compare_results
 from gdrun.results.events import Status
 from gdrun.results.progress import RunProgress
 from gdrun.results.run import SCHEMA_VERSION, RunResult
-from gdrun.storage.saved_run import SavedRun
+from gdrun.storage.saved_run import Saved
 from gdrun.terminal.run_facts import files_of
 
 
@@ -76,23 +76,23 @@ def sweep_result_as_json(sweep: SweepResult, directory: Path) -> Mapping[str, An
 
 
 def saved_run_as_json(
-    saved: SavedRun, results: Sequence[RunResult], sweep: SweepResult | None
+    saved: Saved, results: Sequence[RunResult], sweep: SweepResult | None
 ) -> Mapping[str, Any]:
     """A saved run or group, as `gdrun show` shows it.
 
     Raises:
-        DataError: its `run.json` is damaged.
+        DataError: its config is damaged.
         OSError: a file can't be read.
     """
-    manifest = saved.manifest
+    content = saved.manifest.content
     return {
         "directory": str(saved.path),
-        "kind": manifest["kind"],
+        "kind": saved.manifest.kind,
         "experiment": saved.experiment,
         "status": saved.status,
-        **{key: manifest.get(key) for key in ("command", "started", "finished")},
-        **{key: manifest.get(key) for key in ("device", "threads", "host", "versions")},
-        "git_commit": manifest.get("git_commit"),
+        **{key: content.get(key) for key in ("command", "started", "finished")},
+        **{key: content.get(key) for key in ("device", "threads", "host", "versions")},
+        "git_commit": content.get("git_commit"),
         "problem": asdict(saved.description),
         "config": saved.config,
         "comparison": asdict(compare_results(results)) if results else None,

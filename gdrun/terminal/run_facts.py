@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,77 +10,70 @@ from gdrun.config.schema import DATA_SOURCES, RunConfig
 from gdrun.results.events import COMPLETE
 from gdrun.results.run import RunResult
 from gdrun.storage.listing import local_time
-from gdrun.storage.saved_run import SavedRun
+from gdrun.storage.manifest import Manifest
+from gdrun.storage.saved_run import Saved, SavedGroup
 from gdrun.text import count, duration, visible
 
 
-def origin(saved: SavedRun) -> Iterator[tuple[str, str]]:
+def origin(saved: Saved) -> Iterator[tuple[str, str]]:
     """The command that was typed, when it was run, on what machine, and which runs are missing."""
     manifest = saved.manifest
-    if manifest.get("command"):
-        yield "command", str(manifest["command"])
-    started, finished = (local_time(saved, key) for key in ("started", "finished"))
-    if started:
-        yield "started", f"{started}{_resumed(manifest)}{_lasted(manifest, finished)}"
-    begun = [run.path.name for run in saved.members]
-    gone = [str(name) for name in manifest.get("members", []) if name not in begun]
-    if gone:
+    if manifest.command:
+        yield "command", manifest.command
+    if manifest.started:
+        yield "started", f"{local_time(manifest.started)}{_resumed(manifest)}{_lasted(manifest)}"
+    begun = [visible(run.path.name) for run in saved.members]
+    members = saved.manifest.members if isinstance(saved, SavedGroup) else ()
+    if gone := [name for name in members if name not in begun]:
         yield "missing", f"{', '.join(gone)}: trained, but no longer in the directory"
     yield "machine", " · ".join(_machine(manifest))
 
 
-def _resumed(manifest: Mapping[str, Any]) -> str:
-    times = len(manifest.get("resumed", []))
+def _resumed(manifest: Manifest) -> str:
+    times = len(manifest.resumed)
     return f", resumed {count(times, 'time')}" if times else ""
 
 
-def _lasted(manifest: Mapping[str, Any], finished: str | None) -> str:
-    if not finished:
+def _lasted(manifest: Manifest) -> str:
+    if not manifest.finished:
         return ""
     seconds = _seconds_at_work(manifest)
     if seconds is None:
-        return f", ended {finished}"
-    return f", took {duration(seconds) if seconds else 'less than a second'}"
+        return f", ended {local_time(manifest.finished)}"
+    return f", took {duration(seconds) if seconds > 0 else 'less than a second'}"
 
 
-def _seconds_at_work(manifest: Mapping[str, Any]) -> float | None:
+def _seconds_at_work(manifest: Manifest) -> float | None:
     """How long processes were at work on a finished run, in whole seconds, without the breaks.
 
     None where that isn't known: one of them was killed, or was of an older gdrun.
     """
-    starts, ends = [manifest["started"]], []
-    for resumed in manifest.get("resumed", []):
-        starts.append(resumed.get("at") if isinstance(resumed, dict) else None)
-        ends.append(resumed.get("stopped") if isinstance(resumed, dict) else None)
-    try:
-        spans = [
-            (datetime.fromisoformat(end) - datetime.fromisoformat(start)).total_seconds()
-            for start, end in zip(starts, [*ends, manifest["finished"]], strict=True)
-        ]
-    except (TypeError, ValueError):
-        return None
-    return sum(spans)
+    starts = [manifest.started, *(resumed.at for resumed in manifest.resumed)]
+    ends = [*(resumed.stopped for resumed in manifest.resumed), manifest.finished]
+    spans = [
+        (end - start).total_seconds()
+        for start, end in zip(starts, ends, strict=True)
+        if start and end
+    ]
+    return sum(spans) if len(spans) == len(starts) else None
 
 
-def _machine(manifest: Mapping[str, Any]) -> Iterator[str]:
-    if manifest.get("host"):
-        yield str(manifest["host"])
-    threads, jobs, versions = (manifest.get(key) for key in ("threads", "jobs", "versions"))
-    if isinstance(threads, int):
-        yield count(threads, "thread")
-    if isinstance(jobs, int) and jobs > 1:
-        yield count(jobs, "job")
-    if isinstance(versions, dict):
-        yield from (f"{name} {version}" for name, version in versions.items())
-    if manifest.get("git_commit"):
-        yield f"commit {str(manifest['git_commit'])[:12]}"
+def _machine(manifest: Manifest) -> Iterator[str]:
+    if manifest.host:
+        yield manifest.host
+    if manifest.threads:
+        yield count(manifest.threads, "thread")
+    if manifest.jobs > 1:
+        yield count(manifest.jobs, "job")
+    yield from (f"{name} {version}" for name, version in manifest.versions.items())
+    if manifest.git_commit:
+        yield f"commit {manifest.git_commit[:12]}"
 
 
 def changed_keys(config: Mapping[str, Any]) -> list[tuple[str, str]]:
     """The dotted keys of a config that differ from the schema's defaults, with their values."""
     defaults = flatten(RunConfig().model_dump(mode="json"))
-    data = config.get("data")
-    source = data.get("source") if isinstance(data, dict) else None
+    source = config.get("data", {}).get("source")
     if source in DATA_SOURCES:
         defaults = {key: value for key, value in defaults.items() if not key.startswith("data.")}
         own = DATA_SOURCES[source].model_construct().model_dump(mode="json")
@@ -108,26 +100,22 @@ def _in_words(value: object) -> str:
     return str(value)
 
 
-def progress_of(saved: SavedRun, results: Sequence[RunResult]) -> Iterator[str]:
+def progress_of(saved: Saved, results: Sequence[RunResult]) -> Iterator[str]:
     """How far runs are that haven't ended, and why runs failed."""
-    failures = saved.manifest.get("failures", [])
-    for failure in failures if isinstance(failures, list) else []:
-        if isinstance(failure, dict):
-            problems = failure.get("problems", [])
-            yield f"failed: {failure.get('name')}: {'; '.join(map(str, problems))}"
+    for failure in saved.manifest.failures if isinstance(saved, SavedGroup) else ():
+        yield f"failed: {failure.name}: {'; '.join(failure.problems)}"
     if saved.status not in ("running", "interrupted", "failed"):
         return
     for result in results:
         if result.status in COMPLETE:
             continue
-        epochs = saved.config.get("epochs")
         epoch = max(lane.epochs for lane in result.lanes)
-        total = f" of {epochs:,}" if isinstance(epochs, int) else ""
+        done = f"epoch {epoch:,} of {saved.settings.epochs:,}"
         seconds = duration(max(lane.seconds for lane in result.lanes))
-        yield f"{result.series.name}: epoch {epoch:,}{total}, {seconds} of training"
+        yield f"{result.series.name}: {done}, {seconds} of training"
 
 
-def files_of(saved: SavedRun) -> Iterator[Path]:
+def files_of(saved: Saved) -> Iterator[Path]:
     """The files of a run or group, those of its runs after its own."""
     for place in dict.fromkeys([saved.path, *(run.path for run in saved.members)]):
         with os.scandir(place) as entries:
@@ -135,7 +123,7 @@ def files_of(saved: SavedRun) -> Iterator[Path]:
         yield from (place / name for name in names if not name.startswith("."))
 
 
-def file_lines(saved: SavedRun) -> Iterable[str]:
+def file_lines(saved: Saved) -> Iterable[str]:
     """The files, one line per directory."""
     by_place: dict[Path, list[str]] = {}
     for path in files_of(saved):

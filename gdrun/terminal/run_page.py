@@ -12,7 +12,7 @@ from gdrun.results.axes import AXES, Cost, ceiling_of, median_curve
 from gdrun.results.colors import OTHER_COLORS, run_colors
 from gdrun.results.compare import at_best_rate, compare_results, engine_notes
 from gdrun.results.run import RunResult
-from gdrun.storage.saved_run import SavedRun
+from gdrun.storage.saved_run import Saved
 from gdrun.terminal.chart import Curve, chart
 from gdrun.terminal.fitting import OneLine
 from gdrun.terminal.progress_table import headline
@@ -26,7 +26,7 @@ MAX_CHART_WIDTH = 110  # columns of the terminal
 
 
 def run_page(
-    saved: SavedRun,
+    saved: Saved,
     results: Sequence[RunResult],
     sweep: SweepResult | None,
     console: Console,
@@ -37,7 +37,7 @@ def run_page(
     """The page of a run or group, part by part, to print with `crop=False`.
 
     Raises:
-        DataError: its `run.json` is damaged.
+        DataError: its config is damaged.
         OSError: a file can't be read.
     """
     yield from _head(saved, results)
@@ -57,7 +57,7 @@ def run_page(
     yield from (Text(line) for line in file_lines(saved))
 
 
-def _head(saved: SavedRun, results: Sequence[RunResult]) -> Iterator[RenderableType]:
+def _head(saved: Saved, results: Sequence[RunResult]) -> Iterator[RenderableType]:
     """What the run is, and where it comes from."""
     title = Text.assemble(
         (visible(str(saved.path)), "bold"),
@@ -90,7 +90,7 @@ def _config(config: Mapping[str, Any], *, whole: bool) -> Iterator[Text]:
 
 
 def _numbers(
-    saved: SavedRun, results: Sequence[RunResult], sweep: SweepResult | None, console: Console
+    saved: Saved, results: Sequence[RunResult], sweep: SweepResult | None, console: Console
 ) -> Iterator[RenderableType]:
     """The tables of the results, and what to know about them."""
     yield Text()

@@ -94,6 +94,22 @@ class TrainState:
             return True
         return None not in self.diverged_at and self.updates == self.epoch * updates_per_epoch
 
+    def fits(self, other: "TrainState", plan: Plan, rows: int) -> bool:
+        """Whether it is of the same training as another: tensors alike, counters of the plan."""
+        per_epoch = plan.updates_per_epoch(rows)
+        return (
+            self._shapes() == other._shapes()
+            and len(self.diverged_at) == len(other.diverged_at)
+            and all(at is None or at <= self.updates for at in self.diverged_at)
+            and self.begun >= (self.updates > 0)
+            and 0 <= self.updates - self.epoch * per_epoch <= per_epoch
+            and self.samples == plan.samples_after(self.updates, rows)
+        )
+
+    def _shapes(self) -> list[list[tuple[torch.Size, torch.dtype]]]:
+        groups = (self.params, self.velocity, (self.loss_sum,))
+        return [[(tensor.shape, tensor.dtype) for tensor in group] for group in groups]
+
     def clone(self) -> "TrainState":
         """A copy that shares nothing."""
         return replace(

@@ -139,7 +139,7 @@ def test_a_run_of_a_gdrun_that_hashed_a_sample_is_resumed(
     assert isinstance(data.x, FileRows) == in_file
     settings = ("--set", "data.source=npy", "--set", "data.x=x.npy", "--set", "data.y=y.npy")
     invoke("full", *settings, "--epochs", "1", "--name", "a", *NO_PICTURES)
-    checkpoint = load_checkpoint(Path("outputs/a", CHECKPOINT))
+    checkpoint = load_checkpoint(Path("outputs/a", CHECKPOINT), 10**6)
     assert checkpoint.data == data.fingerprint
     save_checkpoint(Path("outputs/a"), replace(checkpoint, data=older_fingerprint(data)))
     Path("outputs/a", PREVIOUS_CHECKPOINT).unlink()
@@ -152,5 +152,5 @@ def test_a_run_of_a_gdrun_that_hashed_a_sample_is_resumed(
     outcome = invoke("full", "--resume", "a", "--epochs", "2")
     assert outcome.code == 0
     assert "hashed only some of the rows" in outcome.err
-    assert load_checkpoint(Path("outputs/a", CHECKPOINT)).data == data.fingerprint
+    assert load_checkpoint(Path("outputs/a", CHECKPOINT), 10**6).data == data.fingerprint
     assert "hashed" not in invoke("full", "--resume", "a", "--epochs", "3").err

@@ -11,7 +11,7 @@ from gdrun.experiment.checkpoint import last_checkpoint
 from gdrun.results.file_names import CHECKPOINT, PREVIOUS_CHECKPOINT
 from gdrun.results.run import SCHEMA_VERSION
 from tests.command_line import NO_PICTURES, Invoke
-from tests.run_files import contents, logs
+from tests.run_files import MOST, contents, logs
 from tests.training_runs import run, small_config
 
 
@@ -133,7 +133,7 @@ def test_a_checkpoint_that_vanished_leaves_the_one_before_or_the_beginning(
     for stop in (3, 4):
         run("full", config, tmp_path, stop_after=stop)
     (tmp_path / CHECKPOINT).unlink()  # as between two renames
-    found, complaints = last_checkpoint(tmp_path)
+    found, complaints = last_checkpoint(tmp_path, MOST)
     assert found
     assert complaints == [f"{tmp_path / CHECKPOINT}: is missing"]
     run("full", config, tmp_path)

@@ -25,13 +25,13 @@ from gdrun.experiment.checkpoint import (
 from gdrun.experiment.plan import plan_experiment
 from gdrun.experiment.resume import resume_experiment
 from gdrun.results.events import EpochEnds, Segment
-from gdrun.results.file_names import CHECKPOINT, PREVIOUS_CHECKPOINT
+from gdrun.results.file_names import CHECKPOINT, EPOCHS, PREVIOUS_CHECKPOINT, STEPS
 from gdrun.storage.row_file import FileDigest
 from gdrun.training.loop import train as descend_on
 from gdrun.training.state import initial_state
 from tests.command_line import NO_PICTURES, Invoke
 from tests.problems import make_plan, make_problem, step_losses
-from tests.run_files import damage, logs
+from tests.run_files import MOST, damage, logs
 from tests.segments import epoch_end
 from tests.training_runs import run, small_config
 
@@ -42,8 +42,8 @@ def test_after_falling_back_the_good_checkpoints_are_kept(tmp_path: Path) -> Non
     damage(tmp_path / CHECKPOINT, "cut short")
     for epochs, before in ((4, 2), (5, 4)):
         run("full", small_config(epochs=epochs), tmp_path)
-        assert load_checkpoint(tmp_path / PREVIOUS_CHECKPOINT).state.updates == before
-        assert load_checkpoint(tmp_path / CHECKPOINT).state.updates == epochs
+        assert load_checkpoint(tmp_path / PREVIOUS_CHECKPOINT, MOST).state.updates == before
+        assert load_checkpoint(tmp_path / CHECKPOINT, MOST).state.updates == epochs
 
 
 def test_after_falling_back_the_next_checkpoint_is_kept_as_any_other(tmp_path: Path) -> None:
@@ -52,8 +52,8 @@ def test_after_falling_back_the_next_checkpoint_is_kept_as_any_other(tmp_path: P
     damage(tmp_path / CHECKPOINT, "cut short")
     every_update = Timing(first_checkpoint=-1.0, checkpoint=-1.0, checkpoint_share=1e9)
     run("full", small_config(epochs=9), tmp_path, timing=every_update)
-    assert load_checkpoint(tmp_path / CHECKPOINT).state.updates == 9
-    assert load_checkpoint(tmp_path / PREVIOUS_CHECKPOINT).state.updates == 8
+    assert load_checkpoint(tmp_path / CHECKPOINT, MOST).state.updates == 9
+    assert load_checkpoint(tmp_path / PREVIOUS_CHECKPOINT, MOST).state.updates == 8
 
 
 def test_a_resumed_run_has_no_more_time_for_checkpoints_than_it_trains() -> None:
@@ -74,7 +74,7 @@ def test_a_checkpoint_is_due_after_any_of_several_epochs(epochs: range, *, due: 
 
 def test_checkpoints_hold_what_is_needed_and_no_more(tmp_path: Path) -> None:
     run("sgd", small_config(lr=[0.1, 0.2]), tmp_path)
-    state = load_checkpoint(tmp_path / CHECKPOINT).state
+    state = load_checkpoint(tmp_path / CHECKPOINT, MOST).state
     assert state.loss_sum.untyped_storage().nbytes() == 2 * 8
 
 
@@ -114,7 +114,7 @@ def test_a_damaged_checkpoint_leaves_the_one_before_it(how: str, invoke: Invoke)
         invoke("minibatch", "--epochs", "4", "--name", name, *NO_PICTURES)
     invoke("minibatch", "--resume", "outputs/a", "--epochs", "6")
     damage(Path("outputs/a", CHECKPOINT), how)
-    assert load_checkpoint(Path("outputs/a", PREVIOUS_CHECKPOINT)).state.updates == 24
+    assert load_checkpoint(Path("outputs/a", PREVIOUS_CHECKPOINT), MOST).state.updates == 24
     before = Path("outputs/a", PREVIOUS_CHECKPOINT).read_bytes()
     outcome = invoke("minibatch", "--resume", "outputs/a", "--epochs", "8")
     assert outcome.code == 0
@@ -124,7 +124,7 @@ def test_a_damaged_checkpoint_leaves_the_one_before_it(how: str, invoke: Invoke)
     assert logs(Path("outputs/a")) == logs(Path("outputs/b"))
     # The good one is still there, not replaced by the damaged one.
     assert Path("outputs/a", PREVIOUS_CHECKPOINT).read_bytes() == before
-    assert load_checkpoint(Path("outputs/a", CHECKPOINT)).state.updates == 48
+    assert load_checkpoint(Path("outputs/a", CHECKPOINT), MOST).state.updates == 48
 
 
 def test_without_a_good_checkpoint_nothing_is_touched(invoke: Invoke) -> None:
@@ -151,7 +151,7 @@ def test_no_single_damage_goes_unnoticed(position: int, bit: int, cut: bool) -> 
     path = Path(os.environ["PYTEST_CHECKPOINT"])
     path.write_bytes(content)
     with pytest.raises(DataError, match="is damaged"):
-        load_checkpoint(path)
+        load_checkpoint(path, MOST)
 
 
 _SAVED: dict[str, bytes] = {}
@@ -179,11 +179,12 @@ def test_training_goes_on_from_a_checkpoint_as_if_never_stopped(
     for segment in segments:
         if segment.epoch == 3 and segment.ends:
             break
-    save_checkpoint(tmp_path, Checkpoint(state, "config", "data", {"a.csv": FileDigest(3, "abc")}))
+    digests = {name: FileDigest(3, "c" * 64) for name in (EPOCHS, STEPS)}
+    save_checkpoint(tmp_path, Checkpoint(state, "a" * 64, "b" * 64, digests))
     expected = step_losses(list(segments))
-    checkpoint = load_checkpoint(tmp_path / "checkpoint.pt")
-    assert (checkpoint.config, checkpoint.data) == ("config", "data")
-    assert checkpoint.digests == {"a.csv": FileDigest(3, "abc")}
+    checkpoint = load_checkpoint(tmp_path / "checkpoint.pt", MOST)
+    assert (checkpoint.config, checkpoint.data) == ("a" * 64, "b" * 64)
+    assert checkpoint.digests == digests
     loaded = checkpoint.state
     assert loaded.epoch == 3
     assert step_losses(list(descend_on(problem, plan, loaded))) == expected
@@ -205,7 +206,7 @@ def test_checkpoints_run_no_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     torch.save({"version": VERSION, "state": Hostile()}, tmp_path / "c.pt")
     seal(tmp_path / "c.pt")
     with pytest.raises(DataError, match="no checkpoint"):
-        load_checkpoint(tmp_path / "c.pt")
+        load_checkpoint(tmp_path / "c.pt", MOST)
     assert not Path("pwned").exists()
 
 
@@ -227,7 +228,7 @@ def test_what_is_no_checkpoint_is_refused(content: object, expected: str, tmp_pa
         torch.save(content, path)
         seal(path)
     with pytest.raises(DataError, match=expected):
-        load_checkpoint(path)
+        load_checkpoint(path, MOST)
 
 
 def test_damage_is_told_apart(tmp_path: Path) -> None:

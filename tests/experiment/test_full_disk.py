@@ -39,7 +39,7 @@ def test_a_size_limit_is_a_message_and_leaves_whole_rows(tmp_path: Path) -> None
     steps = (place / "steps.csv").read_text()
     assert 50_000 < len(steps) <= 100_000
     assert steps.endswith("\n")
-    assert read_manifest(place)["status"] == "failed"  # run.json is small enough
+    assert read_manifest(place).status == "failed"  # run.json is small enough
     again = subprocess.run(
         [*GDRUN, "sgd", "--resume", "outputs/a", "-q"], cwd=tmp_path, capture_output=True, text=True
     )

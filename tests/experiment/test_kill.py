@@ -20,6 +20,7 @@ from tests.command_line import NO_PICTURES
 from tests.marks import slow
 from tests.processes import finish, start
 from tests.run_files import logs, whole_rows
+from tests.run_files import manifest as saved_manifest
 from tests.training_runs import run
 
 # Set to repeat a failure; printed by every test that draws.
@@ -69,14 +70,14 @@ def kill_until_done(
         with locked(place):  # is free, or as soon as a `git` that was just being started is
             pass
         manifest = read_manifest(place)
-        assert manifest["status"] in ("running", "done")
-        if manifest["status"] == "running":
+        assert manifest.status in ("running", "done")
+        if manifest.status == "running":
             assert current_status(manifest, at_work=is_locked(place)) == "interrupted"
         go_on = (command, "--resume", "outputs/a")
     code = finish(context, tmp_path, *go_on)
     assert code == 0, (tmp_path / "out").read_text()
     assert logs(place) == logs(tmp_path / "outputs" / "whole")
-    assert read_manifest(place)["status"] == "done"
+    assert read_manifest(place).status == "done"
     assert "Traceback" not in (tmp_path / "out").read_text()
     return hits
 
@@ -144,8 +145,9 @@ def test_a_killed_group_keeps_the_engine_that_auto_chose_whatever_is_in_the_cach
             processes, tmp_path, "compare", args, draws, 6, after_kill=empty_or_fill
         )
         for place in ("a", "a/full", "a/sgd", "a/minibatch"):
-            config = read_manifest(tmp_path / "outputs" / place)["config"]
-            assert config["engine"] == engine
+            config = read_manifest(tmp_path / "outputs" / place).config
+            assert config
+            assert config.engine == engine
         shutil.rmtree(tmp_path / "outputs")
         made += 1
 
@@ -195,9 +197,9 @@ def test_rows_of_a_killed_run_are_there_up_to_the_last_flush(
     process.join()
     assert whole_rows(place / "epochs.csv") >= seen
     manifest = read_manifest(place)
-    assert manifest["status"] == "running"
+    assert manifest.status == "running"
     with pytest.raises(ProcessLookupError):
-        os.kill(manifest["pid"], 0)
+        os.kill(manifest.pid or 0, 0)
     assert current_status(manifest, at_work=is_locked(place)) == "interrupted"
 
 
@@ -218,7 +220,7 @@ def test_fifty_runs_at_once_get_fifty_directories(
         assert [row[4] for row in rows] == ["0", "1", "2"]
         (seed,) = {row[3] for row in rows}
         assert load_config(str(place / "config.yaml")).seed == int(seed)
-        assert read_manifest(place)["lanes"][0]["seed"] == int(seed)
+        assert saved_manifest(place)["lanes"][0]["seed"] == int(seed)
         seeds.add(int(seed))
     assert seeds == set(range(50))
     assert sorted((tmp_path / "out").read_text().split()) == [f"outputs/{p.name}" for p in made]
@@ -230,7 +232,7 @@ def test_two_at_once_in_one_run_are_refused(tmp_path: Path, processes: ForkServe
     long = ("compare", "--resume", "outputs/a", "--epochs", "1000000")
     first = start(processes, tmp_path, *long)
     deadline = time.monotonic() + 60
-    while read_manifest(place / "full")["status"] != "running":
+    while read_manifest(place / "full").status != "running":
         assert time.monotonic() < deadline
         time.sleep(0.05)
     try:

@@ -11,7 +11,7 @@ from gdrun.experiment.execute import execute
 from gdrun.experiment.plan import ExperimentPlan, plan_experiment
 from gdrun.results.progress import RunProgress
 from gdrun.results.run import LaneResult, RunResult
-from tests.run_files import manifest, read_csv
+from tests.run_files import MOST, manifest, read_csv
 from tests.training_runs import small_config
 
 
@@ -91,7 +91,7 @@ def test_a_stopped_run_reports_the_loss_of_the_weights_that_stand(tmp_path: Path
     lane, _ = stop_after(250, experiment, tmp_path)
     assert lane.status == "interrupted"
     problem, data = experiment.problem, experiment.problem.data
-    state = load_checkpoint(tmp_path / "checkpoint.pt").state
+    state = load_checkpoint(tmp_path / "checkpoint.pt", MOST).state
     for loss, x, y in (
         (lane.train_loss, data.x[:], data.y[:]),
         (lane.val_loss, data.x_val[:], data.y_val[:]),

@@ -36,12 +36,25 @@ DAMAGES: list[tuple[Callable[[Path], object], str]] = [
     ),
     (write("run.json", "[1]"), "run.json: is not a run.json of gdrun"),
     (write("run.json", '{"schema": 99}'), "run.json: was written by a newer gdrun"),
-    (lambda run: edit(run, kind="pair"), "run.json: is damaged: holds no valid kind"),
-    (lambda run: edit(run, method="adam"), "run.json: is damaged: holds no method"),
-    (lambda run: edit(run, batch_size="many"), "run.json: is damaged: holds no batch_size"),
-    (lambda run: edit(run, problem={}), "run.json: is damaged: holds no problem.network"),
-    (lambda run: edit(run, lanes=[{"lr": 1}]), "run.json: is damaged: holds no valid lanes"),
-    (lambda run: edit(run, lanes=7), "run.json: is damaged: holds no valid lanes"),
+    (
+        lambda run: edit(run, kind="pair"),
+        "run.json: is damaged: kind: must be run or group, got 'pair'",
+    ),
+    (
+        lambda run: edit(run, method="adam"),
+        "run.json: is damaged: method: must be 'full', 'sgd' or 'minibatch', got 'adam'",
+    ),
+    (
+        lambda run: edit(run, batch_size="many"),
+        "run.json: is damaged: batch_size: must be a whole number, got 'many'",
+    ),
+    (lambda run: edit(run, problem={}), "run.json: is damaged: problem.network: is missing"),
+    (lambda run: edit(run, lanes=[{"lr": 1}]), "run.json: is damaged: lanes[0].seed: is missing"),
+    (lambda run: edit(run, lanes=7), "run.json: is damaged: lanes: must be a list, got 7"),
+    (
+        lambda run: edit(run, resumed=[5]),
+        "run.json: is damaged: resumed[0]: must be a mapping of keys to values, got 5",
+    ),
     (link("run.json"), "run.json: can't be read"),
 ]
 

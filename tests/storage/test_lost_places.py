@@ -40,7 +40,7 @@ def test_a_run_whose_directory_is_moved_away_says_so_at_its_end(tmp_path: Path) 
     with pytest.raises(OutputError, match="No such file or directory"):
         list(events)
     assert not place.exists()
-    assert read_manifest(tmp_path / "b")["status"] == "running"
+    assert read_manifest(tmp_path / "b").status == "running"
 
 
 @contextmanager

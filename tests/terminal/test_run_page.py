@@ -50,7 +50,7 @@ def test_show_prints_what_was_asked_for_the_numbers_and_the_curve(
         # Of a process that was killed nobody knows when; nor does an older gdrun say.
         ([{"at": "2026-11-02T12:00:20+00:00"}],
          "12:00:00, resumed 1 time, ended 2026-11-02 12:01:05"),
-        ([5], "12:00:00, resumed 1 time, ended 2026-11-02 12:01:05"),
+        ([{}], "12:00:00, resumed 1 time, ended 2026-11-02 12:01:05"),
     ],
 )  # fmt: skip
 def test_the_time_that_a_run_took_is_that_of_its_processes_without_the_breaks(
