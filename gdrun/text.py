@@ -114,10 +114,14 @@ def visible(text: str) -> str:
     r"""Text from outside, with control characters as escapes: \x1b, \n."""
     if text.isprintable():
         return text
-    return "".join(
-        char.encode("unicode_escape").decode() if unicodedata.category(char) in UNSEEN else char
-        for char in text
-    )
+    for char in unseen(text):
+        text = text.replace(char, char.encode("unicode_escape").decode())
+    return text
+
+
+def unseen(text: str) -> set[str]:
+    """The characters of a text that control a terminal or a layout."""
+    return {char for char in set(text) if unicodedata.category(char) in UNSEEN}
 
 
 def rounded(size: float) -> str:

@@ -33,7 +33,7 @@ from gdrun.storage.reader import read_result
 from gdrun.storage.run_dir import make_directory, plan_directory, root_of
 from gdrun.storage.saved_run import SavedGroup, SavedRun, open_saved
 from gdrun.terminal.as_json import results_as_json
-from gdrun.terminal.console import console, table_console, write
+from gdrun.terminal.console import console, table_console, write, write_json
 from gdrun.terminal.tables import result_notes, result_table, written
 from gdrun.text import visible
 
@@ -175,7 +175,7 @@ def _print_plan(options: CompareOptions, planned: Path, saved: Mapping[str, Save
     """Print what `--dry-run` shows: the runs by name, and where the picture would go."""
     if options.json:
         runs = [{"name": name, "directory": str(run.path)} for name, run in saved.items()]
-        write(to_json({"schema": SCHEMA_VERSION, "directory": str(planned), "runs": runs}))
+        write_json({"schema": SCHEMA_VERSION, "directory": str(planned), "runs": runs})
         return
     lines = [f"{name}: {run.path}" for name, run in saved.items()]
     write("".join(f"{visible(line)}\n" for line in [*lines, f"would be written to {planned}"]))
@@ -192,7 +192,7 @@ def _print(
 ) -> None:
     if options.json:
         content = results_as_json(directory, "done", comparison, results, drawn, interrupted=False)
-        write(to_json({**content, "notes": remarks}))
+        write_json({**content, "notes": remarks})
     elif options.quiet:
         write(f"{directory}\n")
     else:

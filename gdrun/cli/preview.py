@@ -11,10 +11,9 @@ from gdrun.config.schema import RunConfig
 from gdrun.errors import ConfigError, excerpt
 from gdrun.results.history import KEPT_ROWS
 from gdrun.results.progress import RunProgress
-from gdrun.storage.manifest import to_json
 from gdrun.storage.run_dir import is_locked, root_of
 from gdrun.terminal.as_json import plan_as_json
-from gdrun.terminal.console import console, write
+from gdrun.terminal.console import console, write_json
 from gdrun.terminal.progress_table import headline
 from gdrun.terminal.tables import plan_lines
 from gdrun.text import count, duration, rates_in_words, visible
@@ -48,7 +47,7 @@ def preview(command: str, options: TrainingOptions) -> None:
     runs = progress_of_runs(experiment)
     if options.json:
         plan = plan_as_json(request.directory, request.config, runs, prepared.estimated_seconds)
-        write(to_json(plan))
+        write_json(plan)
         return
     out = console(soft_wrap=True)
     out.print(Text("\n".join(visible(line) for line in dump_config(request.config).split("\n"))))

@@ -17,8 +17,7 @@ from gdrun.results.compare import BEST_RATES, legible
 from gdrun.results.run import SCHEMA_VERSION
 from gdrun.storage.atomic import output_errors
 from gdrun.storage.locate import OUTPUTS, find_run
-from gdrun.storage.manifest import to_json
-from gdrun.terminal.console import console, has_width, table_console, write
+from gdrun.terminal.console import console, has_width, table_console, write, write_json
 from gdrun.text import visible
 
 if TYPE_CHECKING:
@@ -269,7 +268,7 @@ def _read(run: str, output_dir: Path) -> "tuple[Saved, list[RunResult], SweepRes
 
 
 def _print_json(content: Mapping[str, Any]) -> None:
-    write(to_json({"schema": SCHEMA_VERSION, **content}))
+    write_json({"schema": SCHEMA_VERSION, **content})
 
 
 def _say(line: str, style: str = "") -> None:

@@ -24,10 +24,10 @@ from gdrun.results.file_names import SWEEP
 from gdrun.results.history import KEPT_ROWS
 from gdrun.results.progress import RunProgress
 from gdrun.results.run import Failure, RunResult, group_status
-from gdrun.storage.manifest import read_manifest, to_json
+from gdrun.storage.manifest import read_manifest
 from gdrun.storage.run_dir import locked, make_directory, root_of
 from gdrun.terminal.as_json import results_as_json, sweep_result_as_json
-from gdrun.terminal.console import complain, console, table_console, write
+from gdrun.terminal.console import complain, console, table_console, write, write_json
 from gdrun.terminal.live import View, make_view
 from gdrun.terminal.sweep_tables import sweep_report
 from gdrun.terminal.tables import result_notes, result_table, written
@@ -220,7 +220,7 @@ def _print_results(
         )
         extra = {"answer": sweep_result_as_json(sweep, directory)} if sweep else {}
         failures = [asdict(failure) for failure in outcome.failures]
-        write(to_json({**content, **extra, "failures": failures}))
+        write_json({**content, **extra, "failures": failures})
     elif options.quiet:
         write(f"{directory}\n")
     else:

@@ -14,6 +14,7 @@ import torch
 from gdrun.config.schema import DataConfig, MeanEstimationData, QuadraticData, RunConfig
 from gdrun.data.order import SORTED_ROWS
 from gdrun.errors import ConfigError
+from gdrun.storage.manifest import MAX_LANES
 from gdrun.training.models import Problem
 
 # A process's share of a container's memory, in the second and the first version of control groups.
@@ -33,7 +34,7 @@ def refuse_too_many_rows(config: DataConfig) -> None:
 
 
 def refuse_too_many_numbers(problem: Problem, config: RunConfig) -> None:
-    """Refuse networks, lanes or batches that don't fit.
+    """Refuse networks, lanes or batches that don't fit, and more lanes than a run may have.
 
     Counts weights with their copies (gradient, velocity, backup), activations of a forward and
     backward pass, and the visiting order.
@@ -51,6 +52,11 @@ def refuse_too_many_numbers(problem: Problem, config: RunConfig) -> None:
         "hidden_size, lr and seeds",
         "fewer hidden units, learning rates or seeds need less",
     )
+    if lanes > MAX_LANES:
+        raise ConfigError(
+            f"lr and seeds: {lanes:,} lanes, more than the {MAX_LANES:,} that a run may have",
+            "train them as several runs",
+        )
 
 
 def _refuse(needed: int, keys: str, hint: str) -> None:

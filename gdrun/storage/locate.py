@@ -7,6 +7,7 @@ from pathlib import Path
 from gdrun.errors import ConfigError, DataError, OutputError, did_you_mean
 from gdrun.results.file_names import MANIFEST
 from gdrun.storage.manifest import read_manifest
+from gdrun.text import unseen
 
 OUTPUTS = Path("outputs")
 LATEST = "latest"
@@ -88,13 +89,16 @@ def latest(output_dir: Path) -> Path:
 
 
 def complete_runs(output_dir: Path, incomplete: str) -> list[str]:
-    """Names of runs that begin with an incomplete one; after a slash, those of a group's runs."""
+    """Names of runs that begin with an incomplete one; after a slash, those of a group's runs.
+
+    Those that would steer the terminal are left out.
+    """
     first, slash, _ = incomplete.partition("/")
     if slash:
         names = [f"{first}/{own}" for own in _names_in(output_dir / first)]
     else:
         names = [*_names_in(output_dir), LATEST]
-    return [name for name in names if name.startswith(incomplete)]
+    return [name for name in names if name.startswith(incomplete) and not unseen(name)]
 
 
 def _is_run(path: Path) -> bool:

@@ -36,7 +36,8 @@ from gdrun.results.run import SCHEMA_VERSION, Description
 from gdrun.storage.atomic import read_plain
 from gdrun.storage.row_file import FileDigest
 
-MAX_BYTES = 2**26  # of a `run.json`: that of a run with the most lanes is somewhat smaller
+MAX_BYTES = 2**26  # of a `run.json`
+MAX_LANES = 2**17  # of a run: so many entries take somewhat less
 MAX_LEVELS = 10  # of nested lists and mappings
 
 

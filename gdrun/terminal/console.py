@@ -1,15 +1,17 @@
 """stdout and stderr, whose reader may leave early: `head` has read enough, a terminal is closed."""
 
+import json
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from typing import Any, TextIO
 
 from rich.console import Console
 from rich.text import Text
 
-from gdrun.text import visible
+from gdrun.storage.manifest import to_json
+from gdrun.text import unseen, visible
 
 
 class _Stream:
@@ -100,6 +102,18 @@ def write(text: str) -> None:
     """
     _STDOUT.write(text)
     _STDOUT.flush()
+
+
+def write_json(content: Mapping[str, Any]) -> None:
+    """Write JSON to stdout; what would steer a terminal is escaped, which programs read the same.
+
+    Raises:
+        OSError: as `write`.
+    """
+    text = to_json(content)
+    for char in unseen(text) - {"\n"}:  # of the layout; in strings, it is escaped already
+        text = text.replace(char, json.dumps(char)[1:-1])
+    write(text)
 
 
 def complain(problems: Iterable[str], hints: Iterable[str]) -> None:

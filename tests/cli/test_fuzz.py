@@ -1,49 +1,25 @@
 """Whatever is written into configs, settings and CSV files: a plan or a clean error, and soon."""
 
-import sys
-import unicodedata
-from io import BytesIO, TextIOWrapper
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
-import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gdrun.__main__ import main
-from gdrun.text import UNSEEN
-from tests.command_line import Outcome
+from tests.command_line import Outcome, assert_clean, in_process
 from tests.odd_inputs import fuzz, near_valid, setting, soon, table, texts, yaml_texts
 
 
 def gdrun(*args: str) -> Outcome:
-    """`gdrun ARGS…` as a process would see it: streams of bytes and an exit code."""
-    out, err = (TextIOWrapper(BytesIO(), encoding="utf-8") for _ in range(2))
-    with (
-        soon(),
-        patch.multiple(sys, argv=["gdrun", *args], stdout=out, stderr=err),
-        patch("gc.freeze"),
-        patch.dict("os.environ", {"COLUMNS": "100"}),
-        pytest.raises(SystemExit) as exit_,
-    ):
-        main()
-    texts = []
-    for stream in (out, err):
-        stream.flush()
-        texts.append(stream.buffer.getvalue().decode())
-    return Outcome(int(exit_.value.code or 0), *texts)
+    """`gdrun ARGS…`, soon."""
+    with soon():
+        return in_process(*args)
 
 
 def is_clean(outcome: Outcome) -> bool:
     """Whether a command planned a run or said what is wrong, with nothing that steers a screen."""
-    both = outcome.out + outcome.err
-    assert outcome.code in (0, 1, 2), both
-    assert "defect of gdrun" not in outcome.err, both
-    assert "Traceback" not in both, both
-    steering = {char for char in both if unicodedata.category(char) in UNSEEN} - {"\n"}
-    assert not steering, both
+    assert_clean(outcome)
     return (outcome.code == 0) == ("error: " not in outcome.err)
 
 

@@ -27,6 +27,7 @@ def test_short_memory_is_reported_as_such() -> None:
         ({"hidden_size": [10**6, 10**6]}, "hidden_size, lr and seeds: would take about"),
         ({"hidden_size": 10**15}, "GiB of memory, and there are"),
         ({"seeds": 100_000, "lr": [k / 1000 for k in range(1, 1000)]}, "fewer hidden units"),
+        ({"seeds": 70_000, "lr": [0.1, 0.2], "hidden_size": []}, "140,000 lanes, more than"),
     ],
 )
 def test_more_than_fits_is_refused_before_it_is_tried(
