@@ -3,6 +3,7 @@
 After a training the results are safe by the time they are drawn: nothing here fails them.
 """
 
+import shlex
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
@@ -25,7 +26,7 @@ from gdrun.storage.saved_run import Saved
 from gdrun.terminal.live import View
 from gdrun.text import visible
 
-DRAWING_SECONDS = 0.5  # after a request to stop, in which pictures are begun
+DRAWING_SECONDS = 0.5  # after a request to stop, in which pictures are drawn
 
 
 def load_plots(config: PlotConfig) -> None:
@@ -47,25 +48,40 @@ def draw(
 ) -> Iterator[Path]:
     """Draw the pictures of a command; one that fails is a warning, for the results are safe.
 
-    What was trained until a request to stop is drawn as far as it goes without waiting; a request
-    that comes while drawing ends it.
+    What was trained until a request to stop is drawn for a moment; a request that comes while
+    drawing ends it. A picture that isn't finished by then leaves no file.
     """
     if not (config.enabled and results):
         return
-    stopped_before = stop()
     remarks: dict[str, None] = {}
+    try:
+        with stop.heeded_at_once(DRAWING_SECONDS):
+            yield from _draw_all(results, sweep, directory, config, view, remarks)
+    except KeyboardInterrupt:
+        again = f"gdrun plot {shlex.quote(str(directory))}"
+        remarks[f"interrupted, and not every picture drawn: {again} draws them"] = None
+    for remark in remarks:
+        messages.print(Text(f"warning: {visible(remark)}", style="yellow"))
+
+
+def _draw_all(
+    results: Sequence[RunResult],
+    sweep: SweepResult | None,
+    directory: Path,
+    config: PlotConfig,
+    view: View,
+    remarks: dict[str, None],
+) -> Iterator[Path]:
+    """Draw the pictures of a command, and note what was wrong with them."""
     try:
         view.say("loading matplotlib")
         with loading():
             from gdrun.plots.pictures import pictures
         planned = pictures(results, directory, config, sweep)
     except Exception as error:
-        planned = []
         remarks[f"no picture was drawn: {_named(error)}"] = None
+        return
     for picture in planned:
-        if stop() and not (stopped_before and stop.seconds < DRAWING_SECONDS):
-            remarks["interrupted, and not every picture drawn: --resume draws them all"] = None
-            break
         view.say(visible(f"drawing {picture.path}"))
         failure = None
         with warnings.catch_warnings(record=True) as caught:
@@ -78,8 +94,6 @@ def draw(
             remarks[failure] = None
         else:
             yield picture.path
-    for remark in remarks:
-        messages.print(Text(f"warning: {visible(remark)}", style="yellow"))
 
 
 def _named(error: Exception) -> str:

@@ -112,25 +112,28 @@ def _prepare(
         read_manifest(options.resume)  # no lock is left where no run is
         locks.enter_context(locked(root_of(options.resume)))
     request = make_request(command, options)
-    view.say("loading PyTorch")
-    with loading():
-        from gdrun.experiment.execute import execute  # noqa: F401 (from here on nothing is imported)
-        from gdrun.experiment.prepare import prepare_command
-
     if stop():
         raise KeyboardInterrupt
-    stop.at_once = True
-    prepared = prepare_command(
-        command,
-        request.config,
-        resume=request.directory if request.resumes else None,
-        keep_rows=KEPT_ROWS,
-        jobs=jobs_of(options),
-        on_progress=view.say,
-        stop=stop,
-        meanwhile=lambda: load_plots(request.config.plot),
-    )
-    stop.at_once = False
+    with stop.heeded_at_once():
+        view.say("loading PyTorch")
+        try:
+            with loading():
+                from gdrun.experiment.execute import execute  # noqa: F401 (all that is needed later)
+                from gdrun.experiment.prepare import prepare_command
+        except Exception:
+            if stop():  # an import may make another error of an interrupt
+                raise KeyboardInterrupt from None
+            raise
+        prepared = prepare_command(
+            command,
+            request.config,
+            resume=request.directory if request.resumes else None,
+            keep_rows=KEPT_ROWS,
+            jobs=jobs_of(options),
+            on_progress=view.say,
+            stop=stop,
+            meanwhile=lambda: load_plots(request.config.plot),
+        )
     return request, prepared
 
 

@@ -1,4 +1,8 @@
-"""Signals: after Ctrl-C, or a cluster's time limit, a command finishes the update and saves."""
+"""Signals: after Ctrl-C, or a cluster's time limit, a command finishes the update and saves.
+
+What has nothing to save is left at once instead: while PyTorch is loaded, data is read or a picture
+is drawn.
+"""
 
 import signal
 import time
@@ -14,12 +18,18 @@ SIGNALS = [
 ]
 
 
+HAS_ALARM = hasattr(signal, "SIGALRM")  # Windows hasn't: there a picture is finished
+
+# Between two interrupts: foreign code, such as that of an import, may lose one.
+REPEAT_SECONDS = 0.2
+
+
 @dataclass
 class StopRequest:
     """Whether, and at what time of `time.monotonic`, the user has asked to stop."""
 
     asked_at: float | None = None
-    at_once: bool = False  # while nothing has begun, there is nothing to finish
+    at_once: bool = False  # while there is nothing to finish
 
     def __call__(self) -> bool:
         """Whether to stop."""
@@ -30,10 +40,19 @@ class StopRequest:
         if self.asked_at is None:
             self.asked_at = time.monotonic()
 
-    @property
-    def seconds(self) -> float:
-        """For how long the user has been waiting."""
-        return 0.0 if self.asked_at is None else time.monotonic() - self.asked_at
+    @contextmanager
+    def heeded_at_once(self, patience: float = 0.0) -> Iterator[None]:
+        """Raise `KeyboardInterrupt` inside `with` at the first signal.
+
+        Where the user has asked before, it is raised so many seconds after that.
+        """
+        self.at_once = True
+        if self.asked_at is not None:
+            _interrupt_after(max(1e-3, self.asked_at + patience - time.monotonic()))
+        try:
+            yield
+        finally:
+            self.at_once = False
 
 
 @contextmanager
@@ -43,14 +62,21 @@ def stop_on_signals() -> Iterator[StopRequest]:
     So does the first one while the request is `at_once`.
 
     An exception in the middle of importing PyTorch or matplotlib breaks them in odd ways, so this
-    is entered before either import begins.
+    is entered before either import begins, and nothing is done with them after an interrupt.
     """
     request = StopRequest()
 
     def handle(_number: int, _frame: FrameType | None) -> None:
         asked_before = request()
         request.ask()
+        if request.at_once:
+            _interrupt_after(REPEAT_SECONDS)
         if asked_before or request.at_once:
+            raise KeyboardInterrupt
+
+    def handle_alarm(_number: int, _frame: FrameType | None) -> None:
+        if request.at_once:
+            _interrupt_after(REPEAT_SECONDS)
             raise KeyboardInterrupt
 
     # What is ignored stays ignored: that is what nohup, and a script's background jobs, ask for.
@@ -60,11 +86,20 @@ def stop_on_signals() -> Iterator[StopRequest]:
     }
     for number in handled:
         signal.signal(number, handle)
+    if HAS_ALARM:
+        handled[signal.SIGALRM] = signal.signal(signal.SIGALRM, handle_alarm)
     try:
         yield request
     finally:
+        _interrupt_after(0)
         for number, handler in handled.items():
             signal.signal(number, handler)
+
+
+def _interrupt_after(seconds: float) -> None:
+    """Let the alarm go off after so many seconds; 0 for never."""
+    if HAS_ALARM:
+        signal.setitimer(signal.ITIMER_REAL, seconds)
 
 
 def die_quietly_on_ctrl_c() -> None:

@@ -23,6 +23,7 @@ import torch
 
 from gdrun.config.schema import RunConfig
 from gdrun.config.timing import Timing
+from gdrun.errors import DataError
 from gdrun.experiment.plan import ExperimentPlan, plan_experiment
 from gdrun.experiment.resume import load
 from gdrun.experiment.signals import SIGNALS
@@ -33,6 +34,7 @@ from gdrun.storage.run_dir import locked
 
 SEND_SECONDS = 0.1  # between two reports of a run's progress
 POLL_SECONDS = 0.1
+STOP_SECONDS = 0.4  # for which a process that has reported nothing of its run is waited for
 
 
 @dataclass(frozen=True)
@@ -94,21 +96,26 @@ def train_side_by_side(
                 if message is None:  # it has nothing to do, or no longer
                     pool.assign(connection)
                 else:
+                    pool.reporting.add(connection)
                     yield message
     finally:
         pool.kill()
 
 
 class _Pool:
-    """The processes, and what each trains, by the connection to it; and the runs that wait."""
+    """The processes, and what each trains, by the connection to it; and the runs that wait.
+
+    `reporting` are those that have trained a part of their run.
+    """
 
     def __init__(self, task: _WorkerTask, names: list[str]) -> None:
         self.processes: dict[Connection, SpawnProcess] = {}
+        self.reporting: set[Connection] = set()
         self._training: dict[Connection, str] = {}
         self._task = task
         self._waiting = deque(names)
         self._context = multiprocessing.get_context("spawn")
-        self._stopping = False
+        self._stopped_at: float | None = None
 
     def start(self, jobs: int) -> None:
         """Start so many processes, but no more than there are runs."""
@@ -126,15 +133,25 @@ class _Pool:
     def assign(self, connection: Connection) -> None:
         """Give a process the next run, or tell it that there is none."""
         name = self._training[connection] = self._waiting.popleft() if self._waiting else ""
+        self.reporting.discard(connection)
         _tell(connection, name)
 
     def stop(self) -> None:
-        """Tell all processes to stop; once is enough."""
-        if not self._stopping:
-            self._stopping = True
+        """Tell all processes to stop, and kill those that have nothing to save.
+
+        One that was not given a run yet owns nothing. One that has reported nothing of its run,
+        since it still reads its data or logs, loses nothing: it is given a moment to end itself.
+        """
+        if self._stopped_at is None:
+            self._stopped_at = time.monotonic()
             self._waiting.clear()
             for connection in self.processes:
                 _tell(connection, "")
+        waited = time.monotonic() - self._stopped_at
+        for connection, process in self.processes.items():
+            patience = STOP_SECONDS if connection in self._training else 0.0
+            if connection not in self.reporting and waited >= patience:
+                process.kill()
 
     def remove_dead(self, connection: Connection) -> Failure | None:
         """Forget a process that died, and start another if needed; the failure of its run."""
@@ -145,7 +162,8 @@ class _Pool:
             name = self._waiting.popleft()
         if self._waiting:
             self._start_one()
-        return _death(name, process.exitcode) if name else None
+        was_ended = self._stopped_at is not None and connection not in self.reporting
+        return _death(name, process.exitcode) if name and not was_ended else None
 
     def kill(self) -> None:
         """End all processes at once."""
@@ -206,6 +224,8 @@ def _train(
     """Train one run; its progress is reported no more often than can be seen."""
     facts = {**task.facts, "pid": os.getpid(), "threads": task.threads}
     experiment = task.experiment
+    if task.facts.get("data_fingerprint") not in (None, experiment.problem.data.fingerprint):
+        raise DataError(f"{experiment.description.data}: the data was changed since the start")
     (run,) = (run for run in experiment.runs if run.name == name)
     place = experiment.directory_of(run, task.directory)
     place.mkdir(exist_ok=True)

@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import signal
 import sys
+import time
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 
 from gdrun.analysis.sweep_result import SweepResult
 from gdrun.config.timing import Timing
+from gdrun.errors import DataError
 from gdrun.experiment import workers
 from gdrun.experiment.plan import plan_experiment
 from gdrun.experiment.signals import SIGNALS
@@ -138,6 +140,51 @@ def test_a_process_that_dies_while_it_is_told_what_to_train_is_a_failure(
     assert found == [
         Failure(name, ("its process ended with code 0",)) for name in ("batch-4", "batch-16")
     ]
+
+
+@pytest.mark.parametrize("work", ["load", "read"])
+def test_processes_that_have_nothing_to_save_are_not_waited_for(
+    work: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before they are given a run, and while they read what to train on."""
+    monkeypatch.setattr(workers, "_work", {"load": never_ask, "read": ask_and_read}[work])
+    monkeypatch.setattr(workers, "STOP_SECONDS", 0.0)
+    experiment = plan_experiment("sweep", sweep_config(sweep={"lr": 0.1, "batch_size": [4, 16]}))
+    asked: list[object] = []
+    assign = workers._Pool.assign
+
+    def note(pool: workers._Pool, connection: Connection) -> None:
+        asked.append(connection)
+        assign(pool, connection)
+
+    monkeypatch.setattr(workers._Pool, "assign", note)
+
+    def stop() -> bool:
+        return work == "load" or len(asked) == 2
+
+    found = workers.train_side_by_side(experiment, tmp_path, {}, stop, None, Timing(), 2)
+    assert not list(found)
+    assert not multiprocessing.active_children()
+
+
+def test_a_process_trains_on_no_other_data_than_its_parent_read(tmp_path: Path) -> None:
+    facts = {"data_fingerprint": "0" * 64}
+    only: dict[str, Engine] = {"batch-4": "eager"}
+    task = workers._WorkerTask("sweep", sweep_config(), only, tmp_path, facts, None, Timing(), 1)
+    with pytest.raises(DataError, match="the data was changed since the start"):
+        list(workers._train(task, "batch-4", lambda: False))
+    assert not list(tmp_path.iterdir())
+
+
+def never_ask(_task: object, _connection: Connection) -> None:
+    """Load PyTorch for longer than anybody waits."""
+    time.sleep(600)
+
+
+def ask_and_read(_task: object, connection: Connection) -> None:
+    """Ask for a run, and read for longer than anybody waits."""
+    connection.send(None)
+    time.sleep(600)
 
 
 def ask_and_die(_task: object, connection: Connection) -> None:
