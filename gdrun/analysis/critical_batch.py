@@ -45,6 +45,8 @@ class CriticalBatch:
         samples_min: K_min · B_crit, the samples that even the smallest batches need.
         active_censored: the batch sizes that never reached the target and yet raise the curve,
             since they were trained for more updates than it says.
+        left_out: of the `RESAMPLES` of the bootstrap, those in which too few batch sizes reach the
+            target to fit a curve.
     """
 
     updates_min: float
@@ -53,6 +55,7 @@ class CriticalBatch:
     batches: tuple[int, ...]
     samples_min: float
     active_censored: tuple[int, ...] = ()
+    left_out: int = 0
 
     @property
     def sign(self) -> Literal["≤", "=", "≥"]:
@@ -105,13 +108,15 @@ def fit_critical_batch(
     if usable.sum() < MIN_BATCH_SIZES:
         return None
     a, b, active = _fit_censored(sizes, best, floors)
+    interval, left_out = _interval(sizes, table, floors)
     return CriticalBatch(
         updates_min=float(a[0]),
         batch_crit=float(_ratio(a, b)[0]),
-        interval=_interval(sizes, table, floors),
+        interval=interval,
         batches=tuple(int(size) for size in sizes[usable]),
         samples_min=float(b[0]),
         active_censored=tuple(int(size) for size in sizes[active[0]]),
+        left_out=left_out,
     )
 
 
@@ -134,20 +139,24 @@ def _checked(
     return sizes, table, floors
 
 
-def _interval(sizes: Array, table: Array, floors: Array) -> tuple[float, float] | None:
-    """The bootstrap interval of B_crit, over the resamples with enough usable batch sizes."""
+def _interval(sizes: Array, table: Array, floors: Array) -> tuple[tuple[float, float] | None, int]:
+    """The bootstrap interval of B_crit, over the resamples with enough usable batch sizes.
+
+    Beside it, how many resamples are left out.
+    """
     seeds = table.shape[2]
     if seeds < MIN_BAND_SEEDS:
-        return None
+        return None, 0
     drawn = np.random.default_rng(0).integers(seeds, size=(RESAMPLES, seeds))
     best = _best_medians(table, drawn)
     best = best[_informative(best).sum(axis=1) >= MIN_BATCH_SIZES]
+    left_out = RESAMPLES - len(best)
     if not len(best):
-        return None
+        return None, left_out
     a, b, _ = _fit_censored(sizes, best, floors)
     # Observed values: between a finite and an infinite one there is nothing.
     low, high = np.percentile(_ratio(a, b), INTERVAL, method="inverted_cdf")
-    return float(low), float(high)
+    return (float(low), float(high)), left_out
 
 
 def _best_medians(table: Array, drawn: NDArray[np.int64]) -> Array:

@@ -48,7 +48,8 @@ def _unbounded(sweep: SweepResult, fit: "CriticalBatch") -> str:
     else:
         sentence = f"Up to batch {largest:,}, {saved}, and even larger ones may pay off"
     if fit.interval and math.isfinite(fit.interval[0]):
-        sentence += f": the critical batch size is {rounded(fit.interval[0])} or more (95 %)"
+        least = rounded(fit.interval[0])
+        sentence += f": the critical batch size is {least} or more (95 %{_left_out(fit)})"
     return f"{sentence}."
 
 
@@ -85,7 +86,17 @@ def interval_in_words(fit: "CriticalBatch") -> str:
     if not fit.interval:
         return ""
     low, high = map(rounded, fit.interval)
-    return f" (95 %: {low} to {high})"
+    return f" (95 %: {low} to {high}{_left_out(fit)})"
+
+
+def _left_out(fit: "CriticalBatch") -> str:
+    """How many resamples the interval doesn't cover; empty if it covers all."""
+    from gdrun.analysis.critical_batch import RESAMPLES
+
+    if not fit.left_out:
+        return ""
+    are = "is" if fit.left_out == 1 else "are"
+    return f"; {fit.left_out:,} of {RESAMPLES:,} resamples couldn't be fitted and {are} left out"
 
 
 def _censored(sweep: SweepResult, fit: "CriticalBatch") -> str:

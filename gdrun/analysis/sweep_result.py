@@ -178,6 +178,7 @@ def _fit_as_json(fit: "CriticalBatch") -> dict[str, Any]:
         "interval": fit.interval and [finite(end) for end in fit.interval],
         "batches": list(fit.batches),
         "pressed": list(fit.active_censored),
+        "resamples_left_out": fit.left_out,
     }
 
 

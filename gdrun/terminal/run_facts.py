@@ -46,7 +46,8 @@ def _lasted(manifest: Manifest) -> str:
 def _seconds_at_work(manifest: Manifest) -> float | None:
     """How long processes were at work on a finished run, in whole seconds, without the breaks.
 
-    None where that isn't known: one of them was killed, or was of an older gdrun.
+    None where that isn't known: one of them was killed, or was of an older gdrun, or the clock was
+    set back meanwhile.
     """
     starts = [manifest.started, *(resumed.at for resumed in manifest.resumed)]
     ends = [*(resumed.stopped for resumed in manifest.resumed), manifest.finished]
@@ -55,7 +56,8 @@ def _seconds_at_work(manifest: Manifest) -> float | None:
         for start, end in zip(starts, ends, strict=True)
         if start and end
     ]
-    return sum(spans) if len(spans) == len(starts) else None
+    is_known = len(spans) == len(starts) and min(spans) >= 0  # no clock was set back
+    return sum(spans) if is_known else None
 
 
 def _machine(manifest: Manifest) -> Iterator[str]:

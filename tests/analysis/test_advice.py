@@ -82,6 +82,28 @@ def test_the_interval_is_said_of_a_critical_batch_size_that_is_open_above() -> N
         assert ("may pay off." in words) != says
 
 
+@pytest.mark.parametrize(
+    ("crit", "interval", "left_out", "said"),
+    [
+        (20.0, (10.0, 30.0), 12, "(95 %: 10 to 30; 12 of 1,000 resamples couldn't be fitted and "),
+        (math.inf, (10.0, math.inf), 1, "(95 %; 1 of 1,000 resamples couldn't be fitted and is"),
+        (20.0, (10.0, 30.0), 0, "(95 %: 10 to 30)"),
+        (20.0, None, 0, "about 20."),
+    ],
+)
+def test_resamples_that_were_left_out_are_said_beside_the_interval(
+    crit: float, interval: tuple[float, float] | None, left_out: int, said: str
+) -> None:
+    answer = answer_of([t for size in (1, 4, 16) for t in fast(size, 0.1, 159_000 // size)])
+    assert answer.critical
+    fit = replace(answer.critical, batch_crit=crit, interval=interval, left_out=left_out)
+    found = replace(answer, critical=fit)
+    assert said in advice(found)
+    assert found.summary()["fit"]["resamples_left_out"] == left_out
+    head = " ".join(text.get_text() for text in scaling_figure(found).texts)
+    assert ("resamples" in head) == (left_out > 0)
+
+
 def test_a_batch_size_that_never_came_to_the_target_bounds_the_critical_one() -> None:
     """It was trained for as many updates as smaller batches need, and larger ones don't pay."""
     trials = [t for size in (1, 4, 16) for t in fast(size, 0.1, 159_000 // size, epochs=900)]

@@ -119,8 +119,13 @@ def test_what_was_not_reached_is_left_out() -> None:
 def test_resamples_that_reach_too_little_are_left_out() -> None:
     table = noisy(np.random.default_rng(2), 40, 6, seeds=5)[:3]
     table[0, :, :2] = math.inf  # in three of five seeds, the first batch size comes to the target
-    low, high = fitted(BATCHES[:3], table).interval or (math.nan, math.nan)
+    found = fitted(BATCHES[:3], table)
+    low, high = found.interval or (math.nan, math.nan)
     assert 0 <= low <= high
+    # Three or more of five draws are of the other two seeds: binomial, within four deviations.
+    share = sum(math.comb(5, k) * 0.4**k * 0.6 ** (5 - k) for k in (3, 4, 5))
+    assert abs(found.left_out - 1000 * share) < 4 * math.sqrt(1000 * share * (1 - share))
+    assert fitted(BATCHES, noisy(np.random.default_rng(2), 40, 6)).left_out == 0
 
 
 @given(

@@ -51,6 +51,11 @@ def test_show_prints_what_was_asked_for_the_numbers_and_the_curve(
         ([{"at": "2026-11-02T12:00:20+00:00"}],
          "12:00:00, resumed 1 time, ended 2026-11-02 12:01:05"),
         ([{}], "12:00:00, resumed 1 time, ended 2026-11-02 12:01:05"),
+        # The clock was set back, by more or by less than the run took.
+        ([{"at": "2026-11-02T12:01:30+00:00", "stopped": "2026-11-02T12:30:00+00:00"}],
+         "12:00:00, resumed 1 time, ended 2026-11-02 12:01:05"),
+        ([{"at": "2026-11-02T11:00:00+00:00", "stopped": "2026-11-02T11:59:00+00:00"}],
+         "12:00:00, resumed 1 time, ended 2026-11-02 12:01:05"),
     ],
 )  # fmt: skip
 def test_the_time_that_a_run_took_is_that_of_its_processes_without_the_breaks(
