@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 from gdrun.analysis.sweep_result import SweepResult
 from gdrun.analysis.trials import Cell, Trial
-from gdrun.results.compare import compare_results, reach
+from gdrun.results.compare import reach, target_of
 from gdrun.results.lanes import lanes_by_rate
-from gdrun.results.run import RunResult
+from gdrun.results.run import Reached, RunResult
 
 if TYPE_CHECKING:
     from gdrun.analysis.critical_batch import CriticalBatch
@@ -35,10 +35,13 @@ def analyze(
         pace: as in `SweepResult`.
         jobs: as in `SweepResult`.
         planned: all batch sizes of the grid, of which some may have no result.
+
+    Raises:
+        DataError, OutputError: a row that was dropped from memory can't be read.
     """
     if not results:
         return None
-    target = compare_results(results, target).target
+    target = target_of(results) if target is None else target
     cells = [
         cell
         for result in sorted(results, key=lambda result: result.series.batch_size)
@@ -100,24 +103,24 @@ def is_table_of(sweep: SweepResult, text: str) -> bool:
 
 def _cells(result: RunResult, target: float | None) -> list[Cell]:
     """The cells of one run: one per learning rate, ascending."""
-    series = result.series
+    series, reached = result.series, reach(result, target)
     return [
         Cell(
             series.name,
             series.method,
             series.batch_size,
             lr,
-            tuple(_trial(result, position, target) for position in positions),
+            tuple(_trial(result, k, target, reached[k]) for k in positions),
         )
         for lr, positions in sorted(lanes_by_rate(result.lanes).items())
     ]
 
 
-def _trial(result: RunResult, position: int, target: float | None) -> Trial:
+def _trial(
+    result: RunResult, position: int, target: float | None, reached: Reached | None
+) -> Trial:
     """The training of one lane."""
-    lane, history = result.lanes[position], result.histories[position]
-    epoch = reach(history, target, lane.status)
-    columns = history.epochs
+    lane = result.lanes[position]
     return Trial(
         method=result.series.method,
         batch_size=result.series.batch_size,
@@ -132,9 +135,9 @@ def _trial(result: RunResult, position: int, target: float | None) -> Trial:
         best_train_loss=lane.best_train_loss,
         val_loss=lane.val_loss,
         target=target,
-        updates_to_target=None if epoch is None else int(columns["updates"][epoch]),
-        samples_to_target=None if epoch is None else int(columns["samples"][epoch]),
-        seconds_to_target=None if epoch is None else columns["seconds"][epoch],
+        updates_to_target=reached.updates if reached else None,
+        samples_to_target=reached.samples if reached else None,
+        seconds_to_target=reached.seconds if reached else None,
     )
 
 

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 
+from rich.console import Console
 from rich.text import Text
 
 from gdrun.cli.options import CompareOptions
@@ -29,11 +30,12 @@ from gdrun.storage.atomic import output_errors, replacing
 from gdrun.storage.comparable import machine_differences, problem_differences
 from gdrun.storage.locate import OUTPUTS, find_run
 from gdrun.storage.manifest import now, to_json
-from gdrun.storage.reader import read_result
+from gdrun.storage.reader import HowToRead, read_result
 from gdrun.storage.run_dir import make_directory, plan_directory, root_of
 from gdrun.storage.saved_run import SavedGroup, SavedRun, open_saved
 from gdrun.terminal.as_json import results_as_json
 from gdrun.terminal.console import console, table_console, write, write_json
+from gdrun.terminal.live import reading
 from gdrun.terminal.tables import result_notes, result_table, written
 from gdrun.text import visible
 
@@ -84,18 +86,23 @@ def compare_saved(options: CompareOptions, command_line: str) -> None:
         DataError: a file of a run is damaged.
         OutputError: a file can't be read or written.
     """
+    messages = console(stderr=True, quiet=options.quiet)
+    with reading(messages) as on_read:  # steps.csv is read when it is drawn
+        _compare_saved(options, command_line, messages, HowToRead(KEPT_ROWS, on_read=on_read))
+
+
+def _compare_saved(
+    options: CompareOptions, command_line: str, messages: Console, how: HowToRead
+) -> None:
     plot = _plot_config(options)
     output_dir = options.output_dir or OUTPUTS
-    selected = _select(options.runs or [], output_dir)
-    runs, results, remarks = _read(selected)
+    runs, results, remarks = _read(_select(options.runs or [], output_dir), how)
     differences = _differences(runs, force=options.force)
     planned = plan_directory(output_dir, options.name, "compared")
     shown, reduced = legible(results)
     remarks += [*differences.remarks, *([BEST_RATES] if reduced else [])]
-    if not options.quiet:
-        messages = console(stderr=True)
-        for remark in remarks:
-            messages.print(Text(f"note: {visible(remark)}", "yellow"), soft_wrap=True)
+    for remark in remarks:
+        messages.print(Text(f"note: {visible(remark)}", "yellow"), soft_wrap=True)
     if options.dry_run:
         _print_plan(options, planned, runs)
         return
@@ -110,7 +117,7 @@ def compare_saved(options: CompareOptions, command_line: str) -> None:
 
 
 def _read(
-    selected: Sequence[_Selected],
+    selected: Sequence[_Selected], how: HowToRead
 ) -> tuple[dict[str, SavedRun], list[RunResult], list[str]]:
     """The runs that have logged a row, by name, their results, and a remark on each other run.
 
@@ -121,7 +128,7 @@ def _read(
     """
     runs, results, remarks = {}, [], []
     for name, one in zip(_names(selected), selected, strict=True):
-        result = read_result(one.run, KEPT_ROWS, name)
+        result = read_result(one.run, how, name)
         if result:
             runs[name] = one.run
             results.append(result)

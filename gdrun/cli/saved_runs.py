@@ -23,6 +23,7 @@ from gdrun.text import visible
 if TYPE_CHECKING:
     from gdrun.analysis.sweep_result import SweepResult
     from gdrun.results.run import RunResult
+    from gdrun.storage.reader import OnRead
     from gdrun.storage.saved_run import Saved
 
 Choice = TypeVar("Choice", bound=str)
@@ -137,7 +138,8 @@ def list_runs(
     from gdrun.storage.filters import parse_where
 
     predicate = None if where is None else parse_where(where, listing.kind_of("--where"))
-    entries = listing.list_entries(output_dir, opened=opened)
+    newest = None if sort else limit
+    entries = listing.list_entries(output_dir, opened=opened, where=predicate, newest=newest)
     chosen = listing.select(entries, predicate, sort, limit)
     if as_json:
         runs = [listing.as_json(entry, output_dir) for entry in chosen]
@@ -175,10 +177,12 @@ def show_run(
 ) -> None:
     """Show what a run was to do, its status, its numbers and its curve."""
     from gdrun.terminal.as_json import saved_run_as_json
+    from gdrun.terminal.live import reading
     from gdrun.terminal.run_page import run_page
 
     against = _one_of("--x", x, COSTS)
-    saved, results, sweep = _read(run, output_dir)
+    with reading(console(stderr=True)) as on_read:
+        saved, results, sweep = _read(run, output_dir, on_read, overview=True)
     with output_errors(saved.path, "read"):
         if as_json:
             _print_json(saved_run_as_json(saved, results, sweep))
@@ -235,35 +239,39 @@ def plot_run(
                 f"{flag}: is for one picture against an axis", "say which: --x updates"
             )
     from gdrun.cli.drawing import draw_against, place_of, plot_config, redraw
+    from gdrun.terminal.live import reading
 
-    saved, results, sweep = _read(run, output_dir)
-    if not results:
-        raise ConfigError(f"{saved.path}: has logged no row yet, so there is nothing to draw")
     messages = console(stderr=True)
-    config = plot_config(saved, kind, dpi)
-    if against is None:
-        for path in redraw(results, saved.path, config, sweep, messages):
-            write(visible(str(path)) + "\n")
-        return
-    usual = saved.path / f"train-{against}.{config.format}"
-    place = place_of(output, kind) if output else usual
-    shown, reduced = legible(results)
-    if reduced:
-        _say(BEST_RATES, "dim")
-    draw_against(shown, place, config.dpi, against, log_x, messages)
-    write(visible(str(place)) + "\n")
+    with reading(messages) as on_read:  # steps.csv is read when a picture first needs it
+        saved, results, sweep = _read(run, output_dir, on_read)
+        if not results:
+            raise ConfigError(f"{saved.path}: has logged no row yet, so there is nothing to draw")
+        config = plot_config(saved, kind, dpi)
+        if against is None:
+            for path in redraw(results, saved.path, config, sweep, messages):
+                write(visible(str(path)) + "\n")
+            return
+        usual = saved.path / f"train-{against}.{config.format}"
+        place = place_of(output, kind) if output else usual
+        shown, reduced = legible(results)
+        if reduced:
+            _say(BEST_RATES, "dim")
+        draw_against(shown, place, config.dpi, against, log_x, messages)
+        write(visible(str(place)) + "\n")
 
 
-def _read(run: str, output_dir: Path) -> "tuple[Saved, list[RunResult], SweepResult | None]":
+def _read(
+    run: str, output_dir: Path, on_read: "OnRead", *, overview: bool = False
+) -> "tuple[Saved, list[RunResult], SweepResult | None]":
     """What the directory of a run or group holds, with the result of a sweep."""
     from gdrun.results.history import KEPT_ROWS
-    from gdrun.storage.reader import read_results, saved_sweep_result
+    from gdrun.storage.reader import HowToRead, read_results, saved_sweep_result
     from gdrun.storage.saved_run import open_saved
 
     path = find_run(run, output_dir)
     with output_errors(path, "read"):
         saved = open_saved(path)
-        results = read_results(saved, KEPT_ROWS)
+        results = read_results(saved, HowToRead(KEPT_ROWS, overview, on_read))
         return saved, results, saved_sweep_result(saved, results)
 
 

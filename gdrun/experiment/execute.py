@@ -48,7 +48,7 @@ def execute(
             writes nothing. The caller holds its lock.
         command_line: the command as typed, for the logs.
         stop: asked after every segment; once true, what is there is completed and nothing is begun.
-        keep_rows: how many rows of each table are kept in memory per lane; None keeps all.
+        keep_rows: how many rows of each table of a run are kept in memory; None keeps all.
         jobs: how many processes train the runs of a group side by side; 1: this one alone.
         timing: how often to report, log and save.
 

@@ -4,8 +4,9 @@ Linux promises memory that it doesn't have and kills the process that uses it: a
 would end without a message if it weren't refused here.
 """
 
+import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -14,8 +15,10 @@ import torch
 from gdrun.config.schema import DataConfig, MeanEstimationData, QuadraticData, RunConfig
 from gdrun.data.order import SORTED_ROWS
 from gdrun.errors import ConfigError
+from gdrun.results.history import KEPT_ROW_BYTES, kept_per_lane
 from gdrun.storage.manifest import MAX_LANES
 from gdrun.training.models import Problem
+from gdrun.training.state import Plan
 
 # A process's share of a container's memory, in the second and the first version of control groups.
 LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
@@ -42,21 +45,64 @@ def refuse_too_many_numbers(problem: Problem, config: RunConfig) -> None:
     Raises:
         ConfigError: they don't fit.
     """
-    lanes = len(config.lr) * config.seeds
-    rows = problem.data.rows
-    weights = 6 * problem.network.parameters
-    activations = 4 * min(rows, problem.rows_at_once(lanes)) * sum(problem.network.sizes)
-    order = 8 * min(rows, SORTED_ROWS)
     _refuse(
-        lanes * (4 * (weights + activations + order) + LANE_BYTES),
+        _number_bytes(problem, config),
         "hidden_size, lr and seeds",
         "fewer hidden units, learning rates or seeds need less",
     )
+    lanes = len(config.lr) * config.seeds
     if lanes > MAX_LANES:
         raise ConfigError(
             f"lr and seeds: {lanes:,} lanes, more than the {MAX_LANES:,} that a run may have",
             "train them as several runs",
         )
+
+
+def _number_bytes(problem: Problem, config: RunConfig) -> int:
+    lanes = len(config.lr) * config.seeds
+    rows = problem.data.rows
+    weights = 6 * problem.network.parameters
+    activations = 4 * min(rows, problem.rows_at_once(lanes)) * sum(problem.network.sizes)
+    order = 8 * min(rows, SORTED_ROWS)
+    return lanes * (4 * (weights + activations + order) + LANE_BYTES)
+
+
+def refuse_too_many_records(
+    problem: Problem, config: RunConfig, runs: Sequence[Plan], keep_rows: int | None, jobs: int
+) -> None:
+    """Refuse runs whose rows, as far as they are kept in memory, don't fit beside the numbers.
+
+    Those of all runs are kept until the last one has ended, and those of each that is trained in
+    another process there, too.
+
+    Args:
+        problem: what is minimised.
+        config: of one of the runs.
+        runs: how each is trained.
+        keep_rows: how many rows of each table of a run are kept; None keeps all.
+        jobs: how many processes train.
+
+    Raises:
+        ConfigError: they don't fit.
+    """
+    by_run = [_record_bytes(problem, plan, config.log_every, keep_rows) for plan in runs]
+    elsewhere = sorted(by_run)[-jobs:] if jobs > 1 else []
+    _refuse(
+        sum(by_run) + sum(elsewhere) + max(jobs, 1) * _number_bytes(problem, config),
+        "epochs, lr and seeds",
+        "fewer learning rates or seeds need less; a larger log_every, too",
+    )
+
+
+def _record_bytes(problem: Problem, plan: Plan, log_every: int, keep_rows: int | None) -> int:
+    """The memory of a run's records at their largest."""
+    lanes = len(plan.lanes)
+    updates = plan.epochs * plan.updates_per_epoch(problem.data.rows)
+    counts = {"epochs": plan.epochs + 1, "steps": updates // log_every}
+    most = kept_per_lane(lanes, keep_rows) if keep_rows else math.inf
+    return lanes * sum(
+        int(min(counts[table], most)) * size for table, size in KEPT_ROW_BYTES.items()
+    )
 
 
 def _refuse(needed: int, keys: str, hint: str) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from gdrun.config.schema import RunConfig
 from gdrun.experiment.engines import build_programs, choose_engine, engine_changes
 from gdrun.experiment.estimate import build_seconds, estimate_seconds, measure_updates
+from gdrun.experiment.memory import refuse_too_many_records
 from gdrun.experiment.plan import ExperimentPlan, plan_experiment
 from gdrun.experiment.resume import resume_experiment
 
@@ -49,7 +50,7 @@ def prepare_command(
         command: `compare`, `sweep` or a method.
         config: as requested.
         resume: the directory of a run or group to resume; the caller holds its lock.
-        keep_rows: how many rows of each table are kept in memory per lane; None keeps all.
+        keep_rows: how many rows of each table of a run are kept in memory; None keeps all.
         jobs: how many processes will train the runs of a group side by side.
         preview: build no program and measure no pace of updates; only say what would be done.
         estimate: whether to estimate how long a sweep takes.
@@ -62,6 +63,10 @@ def prepare_command(
         KeyboardInterrupt: `stop` said so.
     """
     experiment = plan_experiment(command, config, on_progress)
+    plans = [run.plan for run in experiment.runs]
+    refuse_too_many_records(
+        experiment.problem, experiment.runs[0].config, plans, keep_rows, min(jobs, len(plans))
+    )
     if resume or not preview:
         on_progress("hashing the rows")
         _ = experiment.problem.data.fingerprint  # kept, for all that follows

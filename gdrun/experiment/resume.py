@@ -16,9 +16,12 @@ from gdrun.errors import ConfigError, DataError, OutputError
 from gdrun.experiment.checkpoint import Checkpoint, last_checkpoint, most_bytes
 from gdrun.experiment.memory import memory_errors
 from gdrun.experiment.plan import ExperimentPlan, RunPlan, RunStart
+from gdrun.logs.lines import BadRowError
+from gdrun.logs.rows import RowParser
 from gdrun.results.events import COMPLETE
 from gdrun.results.file_names import CHECKPOINT, EPOCHS, MANIFEST, PREVIOUS_CHECKPOINT, STEPS
 from gdrun.results.history import Recorder
+from gdrun.results.log_rows import EPOCH_COLUMNS, STEP_COLUMNS
 from gdrun.storage.atomic import output_errors
 from gdrun.storage.manifest import Manifest, RunManifest, current_status, read_manifest
 from gdrun.storage.row_file import kept_lines, verify
@@ -138,10 +141,13 @@ def _from_checkpoint(
     for name, digest in checkpoint.digests.items():
         verify(directory / name, digest)
     recorder = Recorder(run.series, run.config.log_every, keep_rows)
-    epochs, steps = (kept_lines(directory / n, checkpoint.digests[n]) for n in (EPOCHS, STEPS))
+    epochs, steps = (
+        RowParser(run.series, columns).columns(kept_lines(directory / n, checkpoint.digests[n]))
+        for n, columns in ((EPOCHS, EPOCH_COLUMNS), (STEPS, STEP_COLUMNS))
+    )
     try:
         recorder.read(epochs, steps)
-    except (ValueError, KeyError):
+    except BadRowError:
         raise DataError(f"{directory}: its CSV files are not those of this run") from None
     status = current_status(manifest, at_work=False)  # the lock is ours
     is_over = state.updates == total or state.is_over(plan, per_epoch)

@@ -1,6 +1,7 @@
 """One run of an experiment, from where it starts to its result, with its files."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,10 +16,12 @@ from gdrun.experiment.memory import memory_errors
 from gdrun.experiment.plan import ExperimentPlan, RunPlan, RunStart
 from gdrun.experiment.resume import fresh
 from gdrun.results.events import Segment, Status
+from gdrun.results.file_names import EPOCHS
 from gdrun.results.progress import RunProgress
 from gdrun.results.run import Failure, LaneResult, RunResult
 from gdrun.storage.atomic import output_errors
 from gdrun.storage.manifest import RunManifest
+from gdrun.storage.reader import SavedEpochs
 from gdrun.storage.row_file import FileDigest
 from gdrun.storage.run_log import ManifestWriter, RunLog, log_facts
 from gdrun.training.loop import train
@@ -70,7 +73,7 @@ def train_run(
         directory: where its files go; None writes none.
         facts: what `run.json` says of the machine and the command.
         stop: asked after every segment whether to stop.
-        keep_rows: how many rows of each table are kept in memory per lane; None keeps all.
+        keep_rows: how many rows of each table of a run are kept in memory; None keeps all.
         timing: how often to report, log and save.
 
     Raises:
@@ -97,6 +100,7 @@ def train_run(
         if not state.begun:  # stopped before anything was known
             files.finish("interrupted")
             return
+        recorder.settle()
         result = run_result(
             problem,
             experiment.description,
@@ -108,7 +112,7 @@ def train_run(
             engines_of(run),
         )
         files.finish(result.status, result.lanes)
-    yield result
+    yield replace(result, log=SavedEpochs(directory / EPOCHS)) if directory else result
 
 
 def engines_of(run: RunPlan) -> tuple[str, ...]:

@@ -5,10 +5,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from statistics import median
 
-from gdrun.results.events import Status
-from gdrun.results.history import History
+from gdrun.results.events import Lane
 from gdrun.results.lanes import lanes_by_rate, medians
-from gdrun.results.run import ENGINES_IN_TURN, RunResult, finite, or_inf
+from gdrun.results.run import ENGINES_IN_TURN, Reached, RunResult, finite, or_inf
 from gdrun.text import listed
 
 # Unless a target is given, it is this multiple of the lowest median final train loss.
@@ -77,31 +76,30 @@ class Comparison:
 def compare_results(results: Sequence[RunResult], target: float | None = None) -> Comparison:
     """Compare runs by their losses, and by what they needed to reach a train loss, the target.
 
-    Without a given target it is `TARGET_FACTOR` times the lowest median final train loss. There is
-    none where that isn't below the median loss of the untrained networks.
+    Without a given target it is the one that `target_of` finds.
+
+    Raises:
+        DataError, OutputError: a row that was dropped from memory can't be read.
     """
-    finals = [loss for result in results for loss in medians(result.lanes, "train_loss").values()]
-    near = TARGET_FACTOR * min(finals, default=math.inf)
-    untrained = [h.epochs["train_loss"][0] for result in results for h in result.histories]
-    if target is None and untrained and near < median(untrained):
-        target = near
+    target = target_of(results) if target is None else target
+    reached = [(result, reach(result, target)) for result in results]
     rows = (
-        _row(result, lr, positions, target)
-        for result in results
+        _row(result, lr, positions, [found[k] for k in positions])
+        for result, found in reached
         for lr, positions in lanes_by_rate(result.lanes).items()
     )
     return Comparison(target, tuple(rows))
 
 
-def reach(history: History, target: float | None, status: Status) -> int | None:
-    """The position of the first epoch whose train loss is at or below the target; None if none is.
+def target_of(results: Sequence[RunResult]) -> float | None:
+    """`TARGET_FACTOR` times the lowest median final train loss.
 
-    A lane that diverged has not reached the target, even if it was below it for a while.
+    None where that isn't below the median loss of the untrained networks.
     """
-    if target is None or status == "diverged":
-        return None
-    losses = history.epochs["train_loss"]
-    return next((k for k, loss in enumerate(losses) if loss <= target), None)
+    finals = [loss for result in results for loss in medians(result.lanes, "train_loss").values()]
+    near = TARGET_FACTOR * min(finals, default=math.inf)
+    untrained = [h.epochs["train_loss"][0] for result in results for h in result.histories]
+    return near if untrained and near < median(untrained) else None
 
 
 def engine_notes(results: Sequence[RunResult]) -> Iterator[str]:
@@ -115,14 +113,38 @@ def engine_notes(results: Sequence[RunResult]) -> Iterator[str]:
         yield f"{TIMES_DIFFER}: engine: {which}"
 
 
-def _row(result: RunResult, lr: float, positions: Sequence[int], target: float | None) -> Row:
+def reach(result: RunResult, target: float | None) -> list[Reached | None]:
+    """When the train loss of each lane was first at or below the target; None if it never was.
+
+    A lane that diverged has not reached the target, even if it was below it for a while. What
+    isn't in memory is looked up in the log of the run.
+
+    Raises:
+        DataError, OutputError: it can't be.
+    """
+    if target is None:
+        return [None] * len(result.lanes)
+    found: list[Reached | None] = []
+    between: dict[Lane, tuple[int, int]] = {}
+    for history, lane in zip(result.histories, result.lanes, strict=True):
+        crossing = None if lane.status == "diverged" else history.crossing(target)
+        if crossing is None:
+            found.append(None)
+            continue
+        columns = [history.epochs[name][crossing.row] for name in ("updates", "samples", "seconds")]
+        found.append(Reached(int(columns[0]), int(columns[1]), columns[2]))
+        if crossing.between:
+            between[history.lane] = crossing.between
+    if not between or not result.log:
+        return found
+    exact = result.log.first_at_most(target, between)
+    return [exact.get(h.lane, each) for h, each in zip(result.histories, found, strict=True)]
+
+
+def _row(
+    result: RunResult, lr: float, positions: Sequence[int], reached: Sequence[Reached | None]
+) -> Row:
     lanes = [result.lanes[k] for k in positions]
-    updates_to_target, seconds_to_target = [], []
-    for k in positions:
-        columns = result.histories[k].epochs
-        epoch = reach(result.histories[k], target, result.lanes[k].status)
-        updates_to_target.append(None if epoch is None else columns["updates"][epoch])
-        seconds_to_target.append(None if epoch is None else columns["seconds"][epoch])
     return Row(
         name=result.series.name,
         method=result.series.method,
@@ -135,8 +157,8 @@ def _row(result: RunResult, lr: float, positions: Sequence[int], target: float |
         val_loss=_median(lane.val_loss for lane in lanes),
         updates=max(lane.updates for lane in lanes),
         seconds=max(lane.seconds for lane in lanes),
-        updates_to_target=_median(updates_to_target),
-        seconds_to_target=_median(seconds_to_target),
+        updates_to_target=_median(at.updates if at else None for at in reached),
+        seconds_to_target=_median(at.seconds if at else None for at in reached),
     )
 
 

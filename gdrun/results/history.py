@@ -2,26 +2,103 @@
 
 import math
 from array import array
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import repeat
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import accumulate, chain, islice, repeat
 
 from gdrun.results.downsample import downsample
 from gdrun.results.events import EpochEnds, Lane, Segment, Series, as_column, range_array
 from gdrun.results.log_rows import (
+    COUNTS,
     EPOCH_COLUMNS,
     LANE_COLUMNS,
+    LOSSES,
     STEP_COLUMNS,
+    LoggedRows,
     as_logged,
-    cell_value,
     count_until_divergence,
 )
 
-COUNTS = frozenset({"epoch", "update", "updates", "samples"})
-LOSSES = ("batch_loss", "train_loss", "val_loss")
-# Rows of a table that are kept per lane for pictures and the table of results.
-KEPT_ROWS = 2**16
-READ_LINES = 2**14  # of a CSV file, between two checks of how many rows there are
+# Rows of each table of a run that are kept for pictures, those of all lanes together: about 90 MB,
+# however many lanes there are. 16 lanes keep as many as one alone would, and 1,000 lanes a thousand
+# each. A picture is a thousand pixels wide and shows the median over lanes, with a band: 512 rows
+# are the fewest that leave no gaps in it, and 5,000 lanes take 250 MB for them.
+KEPT_ROWS = 2**20
+MOST_PER_LANE, FEWEST_PER_LANE = 2**16, 2**9
+OWN_ROWS = 7  # of a lane: its last, and of each loss the lowest and the last that is known
+KEPT_ROW_BYTES = {
+    "epochs": 8 * 9,
+    "steps": 3 * 9,
+}  # an eighth more than the numbers: arrays grow ahead
+
+
+def kept_per_lane(lanes: int, keep: int) -> int:
+    """How many rows of each table a lane keeps where `keep` rows are kept of all lanes together."""
+    return min(MOST_PER_LANE, max(FEWEST_PER_LANE, keep // lanes))
+
+
+@dataclass(frozen=True, slots=True)
+class Latest:
+    """How far a lane is, whichever of its rows are kept.
+
+    Attributes:
+        epoch, updates, samples, seconds, batch_loss, train_loss: its last row.
+        evaluated: train and validation loss when they were evaluated last.
+        lowest: the lowest train loss so far; infinite if none is finite.
+    """
+
+    epoch: int
+    updates: int
+    samples: int
+    seconds: float
+    batch_loss: float
+    train_loss: float
+    evaluated: tuple[float, float]
+    lowest: float
+
+    @classmethod
+    def of(
+        cls, row: Mapping[str, float], evaluated: tuple[float, float], lowest: float
+    ) -> "Latest":
+        """What a lane's last row says, and the rest."""
+        return cls(
+            epoch=int(row["epoch"]),
+            updates=int(row["updates"]),
+            samples=int(row["samples"]),
+            seconds=row["seconds"],
+            batch_loss=row["batch_loss"],
+            train_loss=row["train_loss"],
+            evaluated=evaluated,
+            lowest=lowest,
+        )
+
+
+@dataclass(slots=True)
+class Dropped:
+    """What is known of rows of `epochs.csv` that aren't kept.
+
+    Attributes:
+        lows: for each row that is left of those downsampled, the lowest train loss of any up to it.
+        latest: how far the lane was when its rows were downsampled; None if they never were.
+    """
+
+    lows: "array[float]" = field(default_factory=lambda: array("d"))
+    latest: Latest | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Crossing:
+    """Where a train loss was first at or below some loss.
+
+    Attributes:
+        row: the position of the first row that is kept since; that of the last row if none is.
+        between: the epochs, from and to, that it may be after the first and at the last of; None
+            if the row is the one.
+    """
+
+    row: int
+    between: tuple[int, int] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,18 +107,58 @@ class History:
 
     Losses that weren't evaluated are NaN, losses that are no longer numbers infinite. A long
     history may have been downsampled: rows are then missing, but those with the lowest and highest
-    losses are there.
+    losses are there. Results don't depend on that: `latest` and `crossing` know of all rows.
     """
 
     series: Series
     lane: Lane
     epochs: Mapping[str, "array[float]"]
     steps: Mapping[str, "array[float]"]
+    dropped: Dropped = field(default_factory=Dropped)
 
-    def last_evaluated(self) -> int:
-        """The position of the last epoch whose losses over all rows are known."""
-        losses = self.epochs["train_loss"]
-        return next(k for k in reversed(range(len(losses))) if not math.isnan(losses[k]))
+    @property
+    def latest(self) -> Latest:
+        """How far the lane is; it has at least one row, and its first is evaluated."""
+        first, before = len(self.dropped.lows), self.dropped.latest
+        table = self.epochs
+        losses = table["train_loss"]
+        if before and len(losses) == first:
+            return before
+        known = (k for k in range(len(losses) - 1, first - 1, -1) if not math.isnan(losses[k]))
+        at = next(known, None)
+        if at is not None:
+            evaluated = losses[at], table["val_loss"][at]
+        else:
+            evaluated = before.evaluated if before else (math.nan, math.nan)
+        finite = filter(math.isfinite, islice(losses, first, None))
+        lowest = min(chain([before.lowest if before else math.inf], finite))
+        return Latest.of({name: table[name][-1] for name in table}, evaluated, lowest)
+
+    def crossing(self, target: float) -> Crossing | None:
+        """Where the train loss was first at or below a target; None if it never was."""
+        lows, latest, epochs = self.dropped.lows, self.dropped.latest, self.epochs["epoch"]
+        row = bisect_left(lows, -target, key=lambda low: -low)
+        after = int(epochs[row - 1]) if row else -1
+        if row < len(lows):
+            until = int(epochs[row])
+            return Crossing(row, (after, until) if until > after + 1 else None)
+        if latest and latest.lowest <= target:
+            return Crossing(row - 1, (after, latest.epoch))
+        losses = enumerate(self.epochs["train_loss"])
+        row = next((k for k, loss in islice(losses, len(lows), None) if loss <= target), -1)
+        return Crossing(row, None) if row >= 0 else None
+
+    def forget(self) -> None:
+        """Note what will be known of the rows so far when some of them are dropped."""
+        if not self.epochs["epoch"]:
+            return
+        latest, lows = self.latest, self.dropped.lows
+        # The last of those before may itself have been dropped, and the lowest one with it.
+        lowest = self.dropped.latest.lowest if self.dropped.latest else math.inf
+        fresh = islice(self.epochs["train_loss"], len(lows), None)
+        running = accumulate(fresh, lambda low, loss: min(low, loss), initial=lowest)
+        lows.extend(islice(running, 1, None))
+        self.dropped.latest = latest
 
     @property
     def has_every_update(self) -> bool:
@@ -54,13 +171,11 @@ class Recorder:
     """Keeps the records of a run: eight bytes a number, and a bounded number of rows per table."""
 
     def __init__(self, series: Series, log_every: int, keep: int | None = None) -> None:
-        """Begin without records; `keep` rows are kept, or all."""
+        """Begin without records; `keep` rows of each table are kept of all lanes, or all."""
         self.log_every = log_every
-        self.keep = keep
-        self.histories = tuple(
-            History(series, lane, _empty_table(EPOCH_COLUMNS), _empty_table(STEP_COLUMNS))
-            for lane in series.lanes
-        )
+        self.keep = kept_per_lane(len(series.lanes), keep) if keep else None
+        self._widest = {"epoch": 1, "update": 1}
+        self.histories = tuple(empty_history(series, lane) for lane in series.lanes)
 
     def add(self, segment: Segment) -> None:
         """Append what a segment says to the histories of its lanes."""
@@ -97,40 +212,57 @@ class Recorder:
                     table[name].extend(map(as_logged, column))
         self._downsample_epochs()
 
-    def read(self, epochs: Iterable[str], steps: Iterable[str]) -> None:
-        """Append the lines of CSV files that a run of the same series wrote.
+    def read(self, epochs: Iterable[LoggedRows], steps: Iterable[LoggedRows]) -> None:
+        """Append what the CSV files of the run hold, those of its whole lanes."""
+        for rows in epochs:
+            for place, lane in enumerate(rows.lanes):
+                _extend(self.histories[lane].epochs, rows.of_lane(place))
+            self._downsample_epochs()
+        for rows in steps:
+            for place, lane in enumerate(rows.lanes):
+                _extend(self.histories[lane].steps, rows.of_lane(place))
+            self._downsample_steps()
 
-        Raises:
-            ValueError, KeyError: a line isn't one that it wrote.
-        """
-        lane_of = {(repr(h.lane.lr), str(h.lane.seed)): h for h in self.histories}
-        for number, line in enumerate(epochs, 1):
-            _, _, lr, seed, *cells = line.rstrip("\n").split(",")
-            named = lane_of[lr, seed].epochs.items()
-            for (name, column), cell in zip(named, cells, strict=True):
-                column.append(int(cell) if name in COUNTS else cell_value(cell))
-            if number % READ_LINES == 0:
-                self._downsample_epochs()
-        for number, line in enumerate(steps, 1):
-            _, _, lr, seed, epoch, update, loss = line.rstrip("\n").split(",")
-            table = lane_of[lr, seed].steps
-            table["epoch"].append(int(epoch))
-            table["update"].append(int(update))
-            table["loss"].append(cell_value(loss))
-            if number % READ_LINES == 0:
-                self._downsample_steps()
-        self._downsample_epochs()
-        self._downsample_steps()
+    def settle(self) -> None:
+        """Once all rows are there, keep those that stay however they came, piece by piece."""
+        self._downsample_epochs(at_end=True)
+        self._downsample_steps(at_end=True)
 
-    def _downsample_epochs(self) -> None:
-        if self.keep and any(len(h.epochs["epoch"]) > self.keep for h in self.histories):
-            tables = [history.epochs for history in self.histories]
-            downsample(tables, "epoch", LOSSES, self.keep // 2)
+    def _downsample_epochs(self, *, at_end: bool = False) -> None:
+        if self._has_too_many("epoch", (h.epochs for h in self.histories), at_end):
+            for history in self.histories:
+                history.forget()
+            tables = [{**history.epochs, "low": history.dropped.lows} for history in self.histories]
+            self._downsample(tables, "epoch", LOSSES)
 
-    def _downsample_steps(self) -> None:
-        if self.keep and any(len(h.steps["epoch"]) > self.keep for h in self.histories):
-            tables = [history.steps for history in self.histories]
-            downsample(tables, "update", ("loss",), self.keep // 2)
+    def _downsample_steps(self, *, at_end: bool = False) -> None:
+        if self._has_too_many("update", (h.steps for h in self.histories), at_end):
+            self._downsample([history.steps for history in self.histories], "update", ("loss",))
+
+    def _has_too_many(
+        self, by: str, tables: Iterator[Mapping[str, "array[float]"]], at_end: bool
+    ) -> bool:
+        if self.keep is None:
+            return False
+        return (at_end and self._widest[by] > 1) or any(len(t[by]) > self.keep for t in tables)
+
+    def _downsample(
+        self, tables: Sequence[Mapping[str, "array[float]"]], by: str, losses: Sequence[str]
+    ) -> None:
+        assert self.keep
+        self._widest[by] = downsample(
+            tables,
+            by,
+            losses,
+            self.keep // 2,
+            widest=self._widest[by],
+            own_rows=OWN_ROWS * len(tables) <= self.keep // 8,
+        )
+
+
+def empty_history(series: Series, lane: Lane) -> History:
+    """The history of a lane without a row yet."""
+    return History(series, lane, _empty_table(EPOCH_COLUMNS), _empty_table(STEP_COLUMNS))
 
 
 def epoch_table(histories: Iterable[History]) -> dict[str, list[float | str]]:
@@ -155,6 +287,11 @@ def _joined(
         for name in columns[len(LANE_COLUMNS) :]:
             merged[name].extend(table[name])
     return merged
+
+
+def _extend(table: Mapping[str, "array[float]"], columns: Mapping[str, Iterable[float]]) -> None:
+    for name, column in columns.items():
+        table[name].extend(column)
 
 
 def _empty_table(columns: tuple[str, ...]) -> dict[str, "array[float]"]:

@@ -1,7 +1,9 @@
-"""Segments of a training → the rows of `epochs.csv` and `steps.csv`, as text."""
+"""The rows of `epochs.csv` and `steps.csv`: segments as text, and what is read back of it."""
 
 import math
 from bisect import bisect_right
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import chain
 
 from gdrun.results.events import Segment, Series
@@ -13,7 +15,30 @@ EPOCH_COLUMNS = (
     *("epoch", "updates", "samples", "seconds", "batch_loss", "train_loss", "val_loss"),
 )
 STEP_COLUMNS = (*LANE_COLUMNS, "epoch", "update", "loss")
+COUNTS = frozenset({"epoch", "update", "updates", "samples"})  # whole numbers
+LOSSES = ("batch_loss", "train_loss", "val_loss")
 MAX_ROWS_AT_ONCE = 2**12  # formatted together: more would take memory and gain nothing
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedRows:
+    """The rows of consecutive epochs, or of logged updates, in which the same lanes take part.
+
+    Attributes:
+        lanes: their positions, in the order of the rows of each epoch.
+        shared: the columns that are the same for all lanes: one number per epoch.
+        losses: the other columns: one number per row.
+    """
+
+    lanes: Sequence[int]
+    shared: Mapping[str, Sequence[float]]
+    losses: Mapping[str, Sequence[float]]
+
+    def of_lane(self, place: int) -> dict[str, Sequence[float]]:
+        """The columns of the lane that has so many before it in each epoch."""
+        step = len(self.lanes)
+        own = {name: column[place::step] for name, column in self.losses.items()}
+        return {**self.shared, **own}
 
 
 def header(columns: tuple[str, ...]) -> str:

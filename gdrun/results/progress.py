@@ -102,7 +102,7 @@ class RunProgress:
     def recall(self, histories: Sequence[History]) -> None:
         """Take in what earlier processes recorded."""
         losses = [history.epochs["train_loss"] for history in histories]
-        self._lowest = [min(filter(math.isfinite, column), default=math.inf) for column in losses]
+        self._lowest = [history.latest.lowest for history in histories]
         self._diverged_at = [None] * len(losses)
         rows = max(len(column) for column in losses)
         for row in range(0, rows, -(-rows // CURVE_POINTS) or 1):

@@ -4,12 +4,12 @@ Everything here is plain Python, so that results can be shown, saved and compare
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
+from typing import Protocol
 
-from gdrun.results.events import Series, Status
+from gdrun.results.events import Lane, Series, Status
 from gdrun.results.history import History, epoch_table, step_table
 
 # Of `run.json` and of what `--json` prints; it grows when a key changes its meaning.
@@ -90,6 +90,31 @@ class LaneResult:
     val_loss: float | None
 
 
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """What a lane had taken at the end of the epoch in which it reached a target."""
+
+    updates: int
+    samples: int
+    seconds: float
+
+
+class EpochLog(Protocol):
+    """Where all rows of `epochs.csv` are, those that aren't kept in memory, too."""
+
+    def first_at_most(
+        self, target: float, between: Mapping[Lane, tuple[int, int]]
+    ) -> Mapping[Lane, Reached]:
+        """When lanes' train losses were first at or below a target, each between two epochs.
+
+        The second epoch is included, the first isn't.
+
+        Raises:
+            DataError: the rows are not there.
+            OutputError: they can't be read.
+        """
+
+
 @dataclass(frozen=True)
 class RunResult:
     """How one run ended, with all that it recorded.
@@ -103,6 +128,7 @@ class RunResult:
         fit: the fitted functions, if there is one feature.
         directory: where the run was written, if it was.
         engines: what executed its updates, one after the other if it was resumed.
+        log: where rows that `histories` have dropped are found, if they are.
     """
 
     series: Series
@@ -113,6 +139,7 @@ class RunResult:
     fit: Fit | None
     directory: Path | None
     engines: tuple[str, ...] = ()
+    log: EpochLog | None = None
 
     @property
     def seeds(self) -> int:
@@ -166,24 +193,20 @@ def lane_result(
         stopped_at: of a lane that was stopped, the train and validation loss (or NaN) of its last
             weights, which the history does not hold.
     """
-    epochs = history.epochs
-    if stopped_at:
-        train_loss, val_loss = stopped_at
-    else:
-        at = history.last_evaluated()
-        train_loss, val_loss = epochs["train_loss"][at], epochs["val_loss"][at]
-    seen = chain(epochs["train_loss"], [train_loss])
+    latest = history.latest
+    train_loss, val_loss = stopped_at or latest.evaluated
+    lowest = min(latest.lowest, train_loss) if math.isfinite(train_loss) else latest.lowest
     return LaneResult(
         lr=history.lane.lr,
         seed=history.lane.seed,
         status=status,
         diverged_at=diverged_at,
-        epochs=int(epochs["epoch"][-1]),
+        epochs=latest.epoch,
         updates=updates,
         samples=samples,
         seconds=seconds,
         train_loss=None if diverged_at is not None else finite(train_loss),
-        best_train_loss=min((loss for loss in seen if math.isfinite(loss)), default=None),
+        best_train_loss=finite(lowest),
         val_loss=None if diverged_at is not None else finite(val_loss),
     )
 

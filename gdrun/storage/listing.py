@@ -10,13 +10,12 @@ from typing import Any
 from gdrun.config.identity import flatten
 from gdrun.config.schema import DATA_SOURCES, PlotConfig, RunConfig, SweepConfig
 from gdrun.errors import DataError, GdrunError, OutputError
-from gdrun.results.history import KEPT_ROWS
 from gdrun.results.lanes import medians
 from gdrun.results.run import LaneResult, finite
 from gdrun.storage.filters import Kind, Predicate, Value, unknown_key
-from gdrun.storage.locate import run_directories
-from gdrun.storage.reader import read_result
-from gdrun.storage.saved_run import Saved, SavedRun, open_saved
+from gdrun.storage.locate import last_changed_first, run_directories, started_at
+from gdrun.storage.reader import latest_lanes
+from gdrun.storage.saved_run import Saved, open_saved
 
 # The plain keys of an entry and the kinds of their values; the keys of a config come beside them.
 KEYS: Mapping[str, Kind] = {
@@ -77,12 +76,21 @@ class Entry:
         return [_plain(value) for value in values if value is not None]
 
 
-def list_entries(output_dir: Path, *, opened: bool = False) -> list[Entry]:
+def list_entries(
+    output_dir: Path,
+    *,
+    opened: bool = False,
+    where: Predicate | None = None,
+    newest: int | None = None,
+) -> list[Entry]:
     """The runs and groups of an output directory, the latest first.
 
     Args:
         output_dir: the directory.
         opened: whether each run of a group has an entry of its own, instead of the group.
+        where: as in `select`.
+        newest: how many entries that `where` keeps are needed, the latest: runs that were started
+            earlier may be missing. None needs all.
 
     Returns:
         The entries; that of a broken run says why.
@@ -90,11 +98,22 @@ def list_entries(output_dir: Path, *, opened: bool = False) -> list[Entry]:
     Raises:
         ConfigError: there is no such directory.
         OutputError: it can't be read.
+        GdrunError: a config that `where` needs is damaged.
     """
-    found = [_entries(path, opened) for path in run_directories(output_dir)]
-    # Runs started at the same time, or at an unknown one, keep the order of their names.
-    found.sort(key=lambda pair: pair[0], reverse=True)
-    return [entry for _, entries in found for entry in entries]
+    found: list[tuple[float, str, list[Entry]]] = []
+    latest: list[float] = []  # when the newest were started, the earliest of them first
+    paths = run_directories(output_dir)
+    for changed, path in last_changed_first(paths) if newest else [(0.0, path) for path in paths]:
+        if newest and len(latest) == newest and changed < latest[0]:
+            break
+        started, entries = _entries(path, opened)
+        found.append((started, path.name, entries))
+        if newest:
+            kept = [entry for entry in entries if _is_kept(entry, where)]
+            latest = sorted([*latest, *[started] * len(kept)])[-newest:]
+    # Runs started at the same time, or at an unknown one, are in the order of their names.
+    found.sort(key=lambda triple: (-triple[0], triple[1]))
+    return [entry for _, _, entries in found for entry in entries]
 
 
 def kind_of(flag: str) -> Callable[[str], Kind]:
@@ -144,6 +163,14 @@ def select(
     return chosen[:limit]
 
 
+def _is_kept(entry: Entry, where: Predicate | None) -> bool:
+    """Whether `select` keeps an entry: one whose config turns out broken, too."""
+    try:
+        return where is None or (entry.saved is not None and where(entry.values))
+    except (DataError, OutputError):
+        return True
+
+
 def as_json(entry: Entry, output_dir: Path) -> dict[str, Any]:
     """An entry for programs: a list for a key that may have several values, else one or null."""
     return {
@@ -160,11 +187,11 @@ def as_json(entry: Entry, output_dir: Path) -> dict[str, Any]:
     }
 
 
-def _entries(path: Path, opened: bool) -> tuple[str, list[Entry]]:
-    """When a run or group was started (empty if unknown), and its entries."""
+def _entries(path: Path, opened: bool) -> tuple[float, list[Entry]]:
+    """When a run or group was started (-inf if unknown), and its entries."""
     try:
         saved = open_saved(path)
-        command, started = saved.experiment, local_time(saved.manifest.started) or ""
+        command, started = saved.experiment, started_at(saved.manifest)
         if opened and saved.members:
             runs = [(run, f"{path.name}/{run.path.name}") for run in saved.members]
             return started, [_entry(run, name, command) for run, name in runs]
@@ -173,7 +200,7 @@ def _entries(path: Path, opened: bool) -> tuple[str, list[Entry]]:
         problem = " ".join(error.problems)
     except OSError as error:
         problem = f"{error.filename or path}: can't be read: {error.strerror}"
-    return "", [_broken(path.name, problem)]
+    return -math.inf, [_broken(path.name, problem)]
 
 
 def _broken(name: str, problem: str) -> Entry:
@@ -181,7 +208,7 @@ def _broken(name: str, problem: str) -> Entry:
 
 
 def _entry(saved: Saved, name: str, command: str) -> Entry:
-    lanes = [_lanes(run) for run in saved.runs]
+    lanes = [latest_lanes(run) for run in saved.runs]
     every = [lane for of_run in lanes for lane in of_run]
     # The lane of each run that was trained for longest: the others diverged.
     longest = [max(of_run, key=lambda lane: lane.updates) for of_run in lanes if of_run]
@@ -207,14 +234,6 @@ def _entry(saved: Saved, name: str, command: str) -> Entry:
     }
     known = {key: [value for value in values if value is not None] for key, values in facts.items()}
     return Entry(name, known, saved)
-
-
-def _lanes(run: SavedRun) -> Sequence[LaneResult]:
-    """How the lanes of a run ended; of one that is running or was killed, how far they are."""
-    if run.lanes:
-        return run.lanes
-    result = read_result(run, KEPT_ROWS, exact=False)  # steps.csv may be large
-    return result.lanes if result else ()
 
 
 def best_losses(runs: Sequence[Sequence[LaneResult]]) -> dict[str, float | None]:

@@ -2,15 +2,18 @@
 
 import math
 import os
+from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from gdrun.errors import ConfigError, DataError, OutputError, did_you_mean
 from gdrun.results.file_names import MANIFEST
-from gdrun.storage.manifest import read_manifest
+from gdrun.storage.manifest import Manifest, read_manifest
 from gdrun.text import unseen
 
 OUTPUTS = Path("outputs")
 LATEST = "latest"
+CLOCK_SECONDS = 2.0  # by which the time of a file may be wrong: some systems count in twos
 
 
 def run_directories(output_dir: Path) -> list[Path]:
@@ -32,6 +35,26 @@ def run_directories(output_dir: Path) -> list[Path]:
     except OSError as error:
         raise OutputError(f"{output_dir}: can't be read: {error.strerror}") from None
     return [output_dir / name for name in names if os.path.lexists(output_dir / name / MANIFEST)]
+
+
+def last_changed_first(paths: Iterable[Path]) -> list[tuple[float, Path]]:
+    """Directories of runs by when their `run.json` was written last: no run was started later.
+
+    So to find those that were started last, not all have to be opened. Returned with that time, in
+    seconds; a file whose time is unknown may be the latest.
+    """
+    found = []
+    for path in paths:
+        changed = math.inf
+        with suppress(OSError):
+            changed = (path / MANIFEST).lstat().st_mtime + CLOCK_SECONDS
+        found.append((changed, path))
+    return sorted(found, reverse=True)
+
+
+def started_at(manifest: Manifest) -> float:
+    """The time at which a run was started, in seconds; -inf if its `run.json` doesn't say."""
+    return manifest.started.timestamp() if manifest.started else -math.inf
 
 
 def find_run(name: str, output_dir: Path) -> Path:
@@ -76,13 +99,12 @@ def latest(output_dir: Path) -> Path:
         ConfigError: there is no run.
         OutputError: it can't be read.
     """
-    found = []
-    for path in run_directories(output_dir):
-        try:
-            started = read_manifest(path).started
-            found.append((started.timestamp() if started else -math.inf, path))
-        except (ConfigError, DataError, OSError):  # it is broken
-            continue
+    found: list[tuple[float, Path]] = []
+    for changed, path in last_changed_first(run_directories(output_dir)):
+        if found and changed < max(found)[0]:
+            break
+        with suppress(ConfigError, DataError, OSError):  # a broken one has no known time
+            found.append((started_at(read_manifest(path)), path))
     if not found:
         raise ConfigError(f"{LATEST}: there is no run in {output_dir}")
     return max(found)[1]

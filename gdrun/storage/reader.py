@@ -7,76 +7,100 @@ import math
 import os
 from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
+from typing import BinaryIO
 
 from gdrun.analysis.analyze import analyze
 from gdrun.analysis.sweep_result import SweepResult
 from gdrun.errors import DataError
+from gdrun.logs.ends import first_lanes, last_rows
+from gdrun.logs.lines import BLOCK_BYTES, BadRowError, read_header, whole_lines
+from gdrun.logs.overview import read_overview
+from gdrun.logs.rows import RowParser
+from gdrun.logs.search import first_at_most, last_update
 from gdrun.results.events import COMPLETE, Lane, Series, Status
 from gdrun.results.file_names import EPOCHS, STEPS
-from gdrun.results.history import History, Recorder
-from gdrun.results.log_rows import EPOCH_COLUMNS, STEP_COLUMNS, header
-from gdrun.results.run import LaneResult, RunResult, lane_result
+from gdrun.results.history import History, Recorder, kept_per_lane
+from gdrun.results.log_rows import EPOCH_COLUMNS, STEP_COLUMNS, LoggedRows, header
+from gdrun.results.run import LaneResult, Reached, RunResult, lane_result
 from gdrun.storage.atomic import open_plain, output_errors
 from gdrun.storage.saved_run import Saved, SavedRun
 
+PUT_BACK = "put the file back as it was"
+LANE_BLOCK_BYTES = 128  # of each lane: a row or two, so that a block holds an epoch
+FIRST_BYTES = 2**23  # in which the lanes of a run are looked for, for the list
+OnRead = Callable[[Path, float], None]  # called with a file, and how much of it has been read
 
-def read_results(saved: Saved, keep: int | None = None) -> list[RunResult]:
+
+@dataclass(frozen=True, slots=True)
+class HowToRead:
+    """How much of a run is kept in memory.
+
+    Attributes:
+        keep: rows of each table, those of all lanes together; None keeps all.
+        overview: whether a long `epochs.csv` is only looked over, which is fast and needs no numpy.
+        on_read: called while files are read.
+    """
+
+    keep: int | None = None
+    overview: bool = False
+    on_read: OnRead = lambda path, part: None  # noqa: ARG005
+
+
+ALL = HowToRead()
+
+
+def read_results(saved: Saved, how: HowToRead = ALL) -> list[RunResult]:
     """The results of a run or of the runs of a group; runs without a row are left out.
-
-    Args:
-        saved: the run or group.
-        keep: how many rows of each table are kept of a lane; None keeps all.
 
     Raises:
         DataError: a file is damaged.
         OutputError: one can't be read.
     """
-    found = [read_result(run, keep) for run in saved.runs]
+    found = [read_result(run, how) for run in saved.runs]
     return [result for result in found if result]
 
 
-def read_result(
-    run: SavedRun, keep: int | None = None, name: str | None = None, *, exact: bool = True
-) -> RunResult | None:
+def read_result(run: SavedRun, how: HowToRead = ALL, name: str | None = None) -> RunResult | None:
     """The result of a run as far as its files go; None if they hold no row yet.
 
     `steps.csv` is read when its columns are first needed. Of a run without a final `run.json` it
-    says at which update a lane diverged; unless `exact`, the end of that epoch has to do.
+    says at which update a lane diverged.
 
     Args:
         run: the run.
-        keep: how many rows of each table are kept of a lane; None keeps all.
+        how: how much is kept.
         name: what the result is called; None takes the run's own name.
-        exact: whether `steps.csv` may be read to find out where a lane diverged.
 
     Raises:
         DataError: a file is damaged.
         OutputError: one can't be read.
     """
-    with output_errors(run.path, "read"):
-        lanes = run.lanes
-        ended = run.status in COMPLETE or bool(lanes)
-        rows = RowReader(run.path / EPOCHS, header(EPOCH_COLUMNS), required=ended)
-        keys = [Lane(lane.lr, lane.seed) for lane in lanes] or rows.lanes()
+    path, lanes = run.path / EPOCHS, run.lanes
+    if not _has_begun(run, path):
+        return None
+    with output_errors(run.path, "read"), _opened(path, EPOCH_COLUMNS) as file:
+        keys = [Lane(lane.lr, lane.seed) for lane in lanes] or _lanes_of(file, path)
         if not keys:
-            if ended:
-                raise DataError(f"{rows.path}: is damaged: holds no row, though the run has ended")
+            if _has_ended(run):
+                raise DataError(f"{path}: is damaged: holds no row, though the run has ended")
             return None
-        series = Series(run.manifest.method, run.manifest.batch_size, tuple(keys), name or run.name)
-        recorder = Recorder(series, 1, keep)
-        rows.read_into(recorder, epochs=True)
-        read = cache(partial(_read_steps, run.path / STEPS, series, keep))
+        manifest = run.manifest
+        series = Series(manifest.method, manifest.batch_size, tuple(keys), name or run.name)
+        histories = _read_epochs(file, path, series, how)
+        _refuse_without_start(path, histories)
+        read = cache(partial(_read_steps, run.path / STEPS, series, how))
         histories = tuple(
-            History(series, history.lane, history.epochs, LazySteps(read, k))
-            for k, history in enumerate(recorder.histories)
+            replace(history, steps=LazySteps(read, k)) for k, history in enumerate(histories)
         )
-        _refuse_without_start(rows.path, histories)
         if not lanes:
-            seconds = max(history.epochs["seconds"][-1] for history in histories)  # of them all
+            seconds = max(history.latest.seconds for history in histories)  # of them all
             lanes = tuple(
-                _lane_so_far(history, run.status, seconds, exact) for history in histories
+                _lane_so_far(history, run.status, seconds, _diverged_at(history, run, series))
+                for history in histories
             )
     return RunResult(
         series,
@@ -87,7 +111,45 @@ def read_result(
         None,
         run.path,
         run.manifest.trained_by,
+        SavedEpochs(path),
     )
+
+
+def latest_lanes(run: SavedRun) -> Sequence[LaneResult]:
+    """How the lanes of a run ended or, if it is running or was killed, how far they are.
+
+    Of such a run only the first and the last rows are read, however many there are. So its best
+    train loss isn't known, nor the others where they weren't evaluated in any of the last epochs.
+
+    Raises:
+        DataError: a file is damaged.
+        OSError: one can't be read.
+    """
+    if run.lanes:
+        return run.lanes
+    path = run.path / EPOCHS
+    if not _has_begun(run, path):
+        return ()
+    with _opened(path, EPOCH_COLUMNS) as file:
+        lanes = _lanes_of(file, path, FIRST_BYTES)
+        if not lanes:
+            return ()
+        series = Series(run.manifest.method, run.manifest.batch_size, tuple(lanes))
+        with _rows_of_the_run(path):
+            ends = last_rows(file, series, len(header(EPOCH_COLUMNS)))
+    return ends.lane_results(series, run.status) if ends else ()
+
+
+def _has_ended(run: SavedRun) -> bool:
+    return run.status in COMPLETE or bool(run.lanes)
+
+
+def _has_begun(run: SavedRun, path: Path) -> bool:
+    """Whether a run must have a file with a header: a process that begins makes it in two steps."""
+    try:
+        return _has_ended(run) or path.lstat().st_size >= len(header(EPOCH_COLUMNS))
+    except FileNotFoundError:
+        return False
 
 
 def _refuse_without_start(path: Path, histories: Sequence[History]) -> None:
@@ -100,14 +162,15 @@ def _refuse_without_start(path: Path, histories: Sequence[History]) -> None:
             )
 
 
-def _lane_so_far(history: History, status: Status, seconds: float, exact: bool) -> LaneResult:
+def _lane_so_far(
+    history: History, status: Status, seconds: float, diverged_at: int | None
+) -> LaneResult:
     """Sum up a lane from its rows; one that diverged counts up to the update that showed it."""
-    epochs = history.epochs
-    epoch, updates, samples = (int(epochs[name][-1]) for name in ("epoch", "updates", "samples"))
-    diverged_at = _diverged_at(history, exact)
+    latest = history.latest
+    updates, samples = latest.updates, latest.samples
     if diverged_at:
-        whole, rest = divmod(diverged_at, updates // epoch)
-        samples = whole * (samples // epoch) + rest * history.series.batch_size
+        whole, rest = divmod(diverged_at, updates // latest.epoch)
+        samples = whole * (samples // latest.epoch) + rest * history.series.batch_size
         updates = diverged_at
     return lane_result(
         history,
@@ -120,21 +183,36 @@ def _lane_so_far(history: History, status: Status, seconds: float, exact: bool) 
     )
 
 
-def _diverged_at(history: History, exact: bool) -> int | None:
-    """The update that showed that a lane diverged; None of a lane that didn't."""
-    epochs = history.epochs
-    if math.isinf(epochs["batch_loss"][-1]) and exact:
-        steps = history.steps
+def _diverged_at(history: History, run: SavedRun, series: Series) -> int | None:
+    """The update that showed that a lane diverged; None of a lane that didn't.
+
+    Raises:
+        DataError: `steps.csv` is damaged.
+        OutputError: it can't be read.
+    """
+    latest = history.latest
+    if math.isinf(latest.batch_loss):
+        path = run.path / STEPS
+        with (
+            output_errors(path, "read"),
+            _opened(path, STEP_COLUMNS) as file,
+            _rows_of_the_run(path),
+        ):
+            found = last_update(file, series, history.lane, latest.epoch)
         # With `log_every` above 1, the row of that update may be missing.
-        if steps["loss"] and math.isinf(steps["loss"][-1]):
-            return int(steps["update"][-1])
-    if math.isinf(epochs["batch_loss"][-1]) or math.isinf(epochs["train_loss"][-1]):
-        return int(epochs["updates"][-1])
-    return None
+        if found and not math.isfinite(found[1]):
+            return found[0]
+    is_out = math.isinf(latest.batch_loss) or math.isinf(latest.train_loss)
+    return latest.updates if is_out else None
 
 
 def saved_sweep_result(saved: Saved, results: Sequence[RunResult]) -> SweepResult | None:
-    """The result of a sweep; None of anything else, and of a sweep without results."""
+    """The result of a sweep; None of anything else, and of a sweep without results.
+
+    Raises:
+        DataError: a file is damaged.
+        OutputError: one can't be read.
+    """
     if saved.experiment != "sweep":
         return None
     facts = saved.manifest
@@ -145,84 +223,118 @@ def saved_sweep_result(saved: Saved, results: Sequence[RunResult]) -> SweepResul
 # ------------------------------------------------------------------------------------- CSV files
 
 
-class RowReader:
-    """The whole lines below the header of a CSV file, which a process may still be writing."""
-
-    def __init__(self, path: Path, first_line: str, *, required: bool) -> None:
-        """Name the file; one that isn't `required` may be missing, and then has no lines."""
-        self.path = path
-        self._first_line = first_line
-        self._required = required
-        self._number = 0
-
-    def __iter__(self) -> Iterator[str]:
-        try:
-            descriptor = open_plain(self.path, os.O_RDONLY)
-        except FileNotFoundError:
-            if self._required:
-                raise DataError(f"{self.path}: is missing", "put it back as it was") from None
-            return
-        with os.fdopen(descriptor, "rb") as file:
-            for self._number, line in enumerate(file, 1):
-                if not line.endswith(b"\n"):
-                    return
-                if self._number > 1:
-                    yield line.decode()
-                elif line.decode(errors="replace") != self._first_line:
-                    raise DataError(
-                        f"{self.path}: is damaged: expected {self._first_line.strip()} "
-                        "as its first line"
-                    )
-
-    def lanes(self) -> list[Lane]:
-        """The lanes that have a row of epoch 0, in the order of the rows."""
-        found: list[Lane] = []
-        try:
-            for line in self:
-                _, _, lr, seed, epoch, *_ = line.split(",")
-                if epoch != "0":
-                    break
-                found.append(Lane(float(lr), int(seed)))
-        except ValueError:
-            raise self._damaged() from None
-        return found
-
-    def read_into(self, recorder: Recorder, *, epochs: bool) -> None:
-        """Record all rows: those of `epochs.csv`, or else of `steps.csv`.
-
-        Raises:
-            DataError: a row isn't one of the run.
-        """
-        try:
-            recorder.read(self if epochs else (), () if epochs else self)
-        except (ValueError, KeyError, OverflowError):
-            raise self._damaged() from None
-
-    def _damaged(self) -> DataError:
-        return DataError(
-            f"{self.path}, line {self._number}: is damaged: no row of this run",
-            "put the file back as it was",
-        )
+@contextmanager
+def _opened(path: Path, columns: tuple[str, ...]) -> Iterator[BinaryIO]:
+    """A CSV file, behind its header; a process may still be writing it."""
+    try:
+        descriptor = open_plain(path, os.O_RDONLY)
+    except FileNotFoundError:
+        raise DataError(f"{path}: is missing", "put it back as it was") from None
+    with os.fdopen(descriptor, "rb") as file:
+        first_line, found = header(columns), read_header(file)
+        if found != first_line.encode():
+            raise DataError(f"{path}: is damaged: expected {first_line.strip()} as its first line")
+        yield file
 
 
-def _read_steps(path: Path, series: Series, keep: int | None) -> list[History]:
+@contextmanager
+def _rows_of_the_run(path: Path) -> Iterator[None]:
+    """Name the file where a row isn't one of the run.
+
+    Raises:
+        DataError: one isn't.
+    """
+    try:
+        yield
+    except BadRowError as error:
+        where = f"{path}, line {error.line}" if error.line else f"{path}, at its end"
+        raise DataError(f"{where}: is damaged: no row of this run", PUT_BACK) from None
+    except (ValueError, IndexError):
+        raise DataError(f"{path}: is damaged: no rows of this run", PUT_BACK) from None
+
+
+def _lanes_of(file: BinaryIO, path: Path, end: int | None = None) -> list[Lane]:
+    with _rows_of_the_run(path):
+        return first_lanes(file, end)
+
+
+def _rows(
+    file: BinaryIO, path: Path, series: Series, columns: tuple[str, ...], on_read: OnRead
+) -> Iterator[LoggedRows]:
+    """All rows of a file, block after block."""
+    file.seek(len(header(columns)))
+    size = os.fstat(file.fileno()).st_size
+    blocks = whole_lines(
+        file,
+        block_bytes=max(BLOCK_BYTES, LANE_BLOCK_BYTES * len(series.lanes)),
+        on_read=lambda _: on_read(path, file.tell() / size),
+    )
+    yield from RowParser(series, columns).columns(blocks)
+
+
+def _read_epochs(file: BinaryIO, path: Path, series: Series, how: HowToRead) -> tuple[History, ...]:
+    """The histories of the lanes, as far as `epochs.csv` has them."""
+    rows = _rows(file, path, series, EPOCH_COLUMNS, how.on_read)
+    with _rows_of_the_run(path):
+        if how.overview and how.keep:
+            epochs = _last_epoch(file, series)
+            if epochs >= kept_per_lane(len(series.lanes), how.keep):
+                return read_overview(series, rows, epochs, how.keep)
+        recorder = Recorder(series, 1, how.keep)
+        recorder.read(rows, ())
+    recorder.settle()
+    return recorder.histories
+
+
+def _last_epoch(file: BinaryIO, series: Series) -> int:
+    """The last epoch of an `epochs.csv`; too many where its end is damaged, as reading finds it."""
+    try:
+        ends = last_rows(file, series, len(header(EPOCH_COLUMNS)))
+    except BadRowError:
+        return os.fstat(file.fileno()).st_size
+    return int(ends.last.shared["epoch"][0]) if ends else 0
+
+
+def _read_steps(path: Path, series: Series, how: HowToRead) -> tuple[History, ...]:
     """The lanes of `steps.csv`.
 
     Raises:
         DataError: the file is damaged.
         OutputError: it can't be read.
     """
-    recorder = Recorder(series, 1, keep)
-    with output_errors(path, "read"):
-        rows = RowReader(path, header(STEP_COLUMNS), required=True)
-        rows.read_into(recorder, epochs=False)
-    return list(recorder.histories)
+    recorder = Recorder(series, 1, how.keep)
+    with output_errors(path, "read"), _opened(path, STEP_COLUMNS) as file, _rows_of_the_run(path):
+        recorder.read((), _rows(file, path, series, STEP_COLUMNS, how.on_read))
+    recorder.settle()
+    return recorder.histories
+
+
+@dataclass(frozen=True, slots=True)
+class SavedEpochs:
+    """An `epochs.csv` that has been read, or written, in which single rows are looked up."""
+
+    path: Path
+
+    def first_at_most(
+        self, target: float, between: Mapping[Lane, tuple[int, int]]
+    ) -> Mapping[Lane, Reached]:
+        """As in `gdrun.results.run.EpochLog`."""
+        path = self.path
+        with (
+            output_errors(path, "read"),
+            _opened(path, EPOCH_COLUMNS) as file,
+            _rows_of_the_run(path),
+        ):
+            found = first_at_most(file, target, between)
+        if len(found) < len(between):
+            raise DataError(f"{self.path}: is damaged: it was changed while it was read", PUT_BACK)
+        return found
 
 
 class LazySteps(Mapping[str, "array[float]"]):
     """The columns of one lane of `steps.csv`, which is read when one of them is first needed."""
 
-    def __init__(self, read: Callable[[], list[History]], lane: int) -> None:
+    def __init__(self, read: Callable[[], Sequence[History]], lane: int) -> None:
         self._read = read
         self._lane = lane
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gdrun.errors import DataError
+from gdrun.logs.lines import read_header, whole_lines
 from gdrun.storage.atomic import open_plain
 
 MAX_BUFFERED = 2**16  # characters that are kept before they go to the operating system
@@ -121,17 +122,13 @@ def verify(path: Path, digest: FileDigest, *, whole: bool = False) -> "hashlib._
     return found
 
 
-def kept_lines(path: Path, digest: FileDigest) -> Iterator[str]:
-    """The lines below the header, as far as a digest covers the file.
+def kept_lines(path: Path, digest: FileDigest) -> Iterator[bytes]:
+    """The lines below the header, many at a time, as far as a digest covers the file.
 
     Raises:
+        BadRowError: a line is longer than any row.
         OSError: the file can't be read.
     """
-    left = digest.size
     with os.fdopen(open_plain(path, os.O_RDONLY), "rb") as file:
-        for number, line in enumerate(file):
-            left -= len(line)
-            if left < 0:
-                return
-            if number:
-                yield line.decode()
+        read_header(file)
+        yield from whole_lines(file, end=digest.size)

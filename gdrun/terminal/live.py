@@ -6,7 +6,9 @@ second: training never waits for it, and no thread redraws while training is tim
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Protocol
 
 from rich.console import Console, Group, RenderableType
@@ -18,9 +20,11 @@ from gdrun.results.events import COMPLETE
 from gdrun.results.progress import RunProgress
 from gdrun.results.run import Description
 from gdrun.terminal.progress_table import headline, progress_line, progress_table
+from gdrun.text import visible
 
 REFRESHES = 10  # a second, at most
 LINE_SECONDS = 1.0  # between two lines of a run, at least
+READING_SECONDS = 1.0  # after which it is said what is read
 
 
 class View(Protocol):
@@ -139,5 +143,42 @@ class PlainView:
 
 def make_view(console: Console) -> View:
     """The view that suits where the console writes to."""
-    on_screen = console.file.isatty() and not console.is_dumb_terminal
-    return LiveView(console) if on_screen and not console.quiet else PlainView(console)
+    return LiveView(console) if _is_watched(console) else PlainView(console)
+
+
+def _is_watched(console: Console) -> bool:
+    """Whether somebody sees what is drawn over."""
+    return console.file.isatty() and not console.is_dumb_terminal and not console.quiet
+
+
+@contextmanager
+def reading(console: Console) -> Iterator[Callable[[Path, float], None]]:
+    """A function to call with a file that is read, and how much of it has been, again and again.
+
+    Once that has taken a second, it is shown on a terminal, and gone when the file has been read.
+    """
+    began, shown = time.monotonic(), 0.0
+    live: Live | None = None
+
+    def show(path: Path, part: float) -> None:
+        nonlocal live, shown
+        now = time.monotonic()
+        if live and part >= 1:
+            live.stop()
+            live = None
+        elif part < 1 and now - began >= READING_SECONDS and now - shown >= 1 / REFRESHES:
+            if live is None:
+                live = Live(console=console, auto_refresh=False, transient=True)
+                live.start()
+            line = Text(visible(f"reading {path}: {part:.0%} …"), "dim", no_wrap=True)
+            live.update(line, refresh=True)
+            shown = now
+
+    def ignore(path: Path, part: float) -> None:
+        """Nobody looks."""
+
+    try:
+        yield show if _is_watched(console) else ignore
+    finally:
+        if live:
+            live.stop()

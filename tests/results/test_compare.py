@@ -8,7 +8,7 @@ import pytest
 from gdrun.api import compare, train
 from gdrun.config.schema import RunConfig
 from gdrun.results.compare import compare_results, legible, reach
-from gdrun.results.run import overall_status
+from gdrun.results.run import Reached, overall_status
 from tests.training_runs import small_config
 
 
@@ -20,13 +20,16 @@ def test_comparison_counts_what_it_takes_to_come_near_the_best() -> None:
     assert comparison.target is not None
     for result, row in zip(results, comparison.rows, strict=True):
         costs = []
-        for history in result.histories:
+        reached = reach(result, comparison.target)
+        gone = [replace(lane, status="diverged") for lane in result.lanes]
+        assert reach(replace(result, lanes=tuple(gone)), comparison.target) == [None] * 3
+        for history, at in zip(result.histories, reached, strict=True):
             losses = list(history.epochs["train_loss"])
             hits = [k for k, loss in enumerate(losses) if loss <= comparison.target]
-            at = reach(history, comparison.target, "done")
-            assert at == (hits[0] if hits else None)
-            assert reach(history, comparison.target, "diverged") is None
-            costs.append(math.inf if at is None else history.epochs["updates"][at])
+            first = {name: column[hits[0]] for name, column in history.epochs.items() if hits}
+            counts = [int(first[name]) for name in ("updates", "samples") if hits]
+            assert at == (Reached(counts[0], counts[1], first["seconds"]) if hits else None)
+            costs.append(at.updates if at else math.inf)
         assert (row.updates_to_target or math.inf) == sorted(costs)[1]
 
 

@@ -5,18 +5,26 @@ import random
 import subprocess
 import sys
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from io import BytesIO
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gdrun.results import history
+from gdrun.logs.lines import BadRowError, whole_lines
+from gdrun.logs.rows import RowParser
 from gdrun.results.downsample import downsample
 from gdrun.results.events import Lane, Segment, Series
 from gdrun.results.history import History, Recorder
-from gdrun.results.log_rows import epoch_lines, step_lines
+from gdrun.results.log_rows import (
+    EPOCH_COLUMNS,
+    STEP_COLUMNS,
+    LoggedRows,
+    epoch_lines,
+    step_lines,
+)
 from gdrun.results.run import lane_result
 from tests.segments import epoch_end
 
@@ -52,6 +60,18 @@ def segments(epochs: int, seed: int, diverges: int | None = None) -> list[Segmen
             )
         )
     return found
+
+
+def epoch_rows(series: Series, text: str, block_bytes: int = 2**17) -> Iterator[LoggedRows]:
+    """The rows below the header of an `epochs.csv`, read in blocks."""
+    lines = whole_lines(BytesIO(text.encode()), block_bytes=block_bytes)
+    return RowParser(series, EPOCH_COLUMNS).columns(lines)
+
+
+def step_rows(series: Series, text: str, block_bytes: int = 2**17) -> Iterator[LoggedRows]:
+    """The same of a `steps.csv`."""
+    lines = whole_lines(BytesIO(text.encode()), block_bytes=block_bytes)
+    return RowParser(series, STEP_COLUMNS).columns(lines)
 
 
 def record(found: list[Segment], keep: int | None) -> tuple[History, ...]:
@@ -113,11 +133,11 @@ def test_every_stretch_of_a_long_history_keeps_its_lowest_and_highest_loss() -> 
 def test_files_read_back_are_what_was_recorded() -> None:
     series = Series("full", 100, LANES)
     found = segments(500, seed=1, diverges=77)
-    epochs = "".join(epoch_lines(series, segment) for segment in found).splitlines(keepends=True)
-    steps = "".join(step_lines(series, segment, 1) for segment in found).splitlines(keepends=True)
+    epochs = "".join(epoch_lines(series, segment) for segment in found)
+    steps = "".join(step_lines(series, segment, 1) for segment in found)
     for keep in (None, 600):
         recorder = Recorder(series, 1, keep)
-        recorder.read(epochs, steps)
+        recorder.read(epoch_rows(series, epochs), step_rows(series, steps))
         for one, other in zip(recorder.histories, record(found, keep), strict=True):
             for table, expected in ((one.epochs, other.epochs), (one.steps, other.steps)):
                 if keep:  # thinned at other times, but as true
@@ -127,24 +147,23 @@ def test_files_read_back_are_what_was_recorded() -> None:
                     assert list(table[name]) == pytest.approx(list(column), nan_ok=True, rel=1e-8)
 
 
-def test_reading_keeps_no_more_than_it_may(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(history, "READ_LINES", 100)
+def test_reading_keeps_no_more_than_it_may() -> None:
     series = Series("full", 100, LANES)
     found = segments(4000, seed=1)
     recorder, most = Recorder(series, 1, keep=600), 0
 
-    def watched(lines: list[str]) -> Iterator[str]:
+    def watched(blocks: Iterable[LoggedRows]) -> Iterator[LoggedRows]:
         nonlocal most
-        for line in lines:
+        for rows in blocks:
             most = max(most, *(len(h.epochs["epoch"]) + len(h.steps["epoch"])
                                for h in recorder.histories))  # fmt: skip
-            yield line
+            assert len(rows.shared["epoch"]) <= 100
+            yield rows
 
-    texts = (
-        "".join(epoch_lines(series, segment) for segment in found),
-        "".join(step_lines(series, segment, 1) for segment in found),
-    )
-    recorder.read(*(watched(text.splitlines(keepends=True)) for text in texts))
+    epochs = "".join(epoch_lines(series, segment) for segment in found)
+    steps = "".join(step_lines(series, segment, 1) for segment in found)
+    blocks = epoch_rows(series, epochs, 9000), step_rows(series, steps, 9000)
+    recorder.read(*map(watched, blocks))
     assert most < 2 * (600 + 100)
 
 
@@ -230,8 +249,9 @@ def test_infinite_losses_displace_no_finite_one() -> None:
 
 @pytest.mark.parametrize("line", ["full,100,0.1\n", "full,100,0.7,0,1,1,1,0,1,1,\n", "a,b\n"])
 def test_lines_that_are_not_the_runs_are_noticed(line: str) -> None:
-    with pytest.raises((ValueError, KeyError)):
-        Recorder(Series("full", 100, LANES), 1).read([line], [])
+    series = Series("full", 100, LANES)
+    with pytest.raises(BadRowError):
+        Recorder(series, 1).read(epoch_rows(series, line), [])
 
 
 def test_results_do_not_depend_on_what_is_kept() -> None:

@@ -1,0 +1,279 @@
+"""Lines of `epochs.csv` and `steps.csv` → columns; each row is checked to be one of the run.
+
+Every row has its place: epoch after epoch (in `steps.csv` update after update), one of each lane
+that is left, in their order. So most rows are checked many at a time, by comparing columns. What
+differs from what is expected, as where a lane diverged, is looked at row by row.
+"""
+
+import math
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from itertools import chain
+from operator import lt
+
+from gdrun.logs.columns import KEY, MANY_LANES, columns_of_one_epoch, columns_of_one_lane
+from gdrun.logs.lines import BadRowError
+from gdrun.results.events import Lane, Series
+from gdrun.results.log_rows import COUNTS, EPOCH_COLUMNS, LOSSES, LoggedRows
+
+NUMBERS = b"0123456789.,+-einfa\n"  # all that numbers are written with, nan and inf, too
+LIMIT = 2**63  # of what a column can hold
+Columns = Mapping[str, Sequence[float]]
+
+
+def key_of(series: Series, lane: Lane) -> tuple[str, ...]:
+    """The cells that all rows of a lane begin with."""
+    return series.method, str(series.batch_size), repr(lane.lr), str(lane.seed)
+
+
+class RowParser:
+    """Turns the lines of one file into columns."""
+
+    def __init__(self, series: Series, columns: tuple[str, ...], first_epoch: int = 0) -> None:
+        """Begin below the header of a run's file with such columns, or at a later epoch."""
+        of_epochs = columns == EPOCH_COLUMNS
+        self._losses = [name for name in columns if name in LOSSES or name == "loss"]
+        self._shared = [name for name in columns[KEY:] if name not in self._losses]
+        self._width = len(columns)
+        self._counter = columns.index("epoch" if of_epochs else "update")
+        self._keys = [key_of(series, lane) for lane in series.lanes]
+        self._positions = {key: lane for lane, key in enumerate(self._keys)}
+        self._letters = NUMBERS + series.method.encode()
+        self._check: Callable[[Columns], None]
+        self._check = _EpochCheck(first_epoch) if of_epochs else _StepCheck()
+        self._line = 2  # the number of the next row's
+        self._go_on_with(range(len(self._keys)))
+
+    def _go_on_with(self, lanes: Sequence[int]) -> None:
+        """Note which lanes are left: those that haven't diverged."""
+        self._left = lanes
+        self._texts = [",".join(self._keys[lane]) for lane in lanes]
+
+    def columns(self, blocks: Iterable[bytes]) -> Iterator[LoggedRows]:
+        """The rows of whole lines, which come in blocks.
+
+        Raises:
+            BadRowError: a row isn't one of the run.
+        """
+        waiting = b""
+        for block in chain(blocks, [None]):
+            lines, first = waiting + (block or b""), self._line
+            try:
+                waiting = yield from self._parse(lines, at_end=block is None)
+            except BadRowError as error:
+                # A line that is none may have misled what comes behind it.
+                for number, line in enumerate(lines.splitlines(keepends=True), first):
+                    self._refuse_letters(line, number)
+                    self._cells(line, number)
+                raise error from None
+
+    def _parse(self, lines: bytes, *, at_end: bool) -> Generator[LoggedRows, None, bytes]:
+        """The rows of complete epochs; the lines of others, which wait for more unless at the end.
+
+        An epoch is complete with a row of every lane that is left, or where the next one begins.
+        """
+        self._refuse_letters(lines, self._line)
+        while lines:
+            lanes = len(self._left)
+            if lanes > 1 and not at_end and lines.count(b"\n") < lanes:
+                return lines
+            rows, used = self._read_quickly(lines)
+            if rows is None:
+                break
+            self._line += lanes * len(rows.shared["epoch"])
+            yield rows
+            lines = lines[used:]
+        cells, at = self._cells(lines, self._line), 0
+        while at < len(cells):
+            epochs, size = self._count_regular(cells, at), self._width * len(self._left)
+            part = cells[at : at + epochs * size] if epochs else self._one_epoch(cells, at)
+            if not epochs and at + len(part) == len(cells) and not at_end:
+                break
+            rows = self._read(part, self._left) if epochs else None
+            if rows:
+                yield rows
+                self._line += len(part) // self._width
+            else:
+                for start in range(0, len(part), size):
+                    yield self._read_one(part[start : start + size])
+            at += len(part)
+        starts = range(at, len(cells), self._width)
+        return "".join(",".join(cells[k : k + self._width]) + "\n" for k in starts).encode()
+
+    def _refuse_letters(self, lines: bytes, number: int) -> None:
+        """Refuse lines with something in them that no row has; the first has a number."""
+        is_sound = not lines.translate(None, self._letters)
+        for sign in (b"-", b"+"):  # no number is negative: they stand in exponents alone
+            is_sound &= sign not in lines or lines.count(sign) == lines.count(b"e" + sign)
+        if not is_sound:
+            raise BadRowError(number)
+
+    def _cells(self, lines: bytes, number: int) -> list[str]:
+        """The cells of lines, row by row, if they are as many as rows have."""
+        cells = lines.replace(b"\n", b",").decode().split(",")
+        cells.pop()  # what is behind the last line
+        if len(cells) != self._width * lines.count(b"\n"):
+            raise BadRowError(number)
+        return cells
+
+    def _read_quickly(self, lines: bytes) -> tuple[LoggedRows | None, int]:
+        """The rows of the first lines, and how many bytes these are; None where it isn't simple."""
+        found, used = None, len(lines)
+        if len(self._left) == 1:
+            found = columns_of_one_lane(lines, self._texts[0], self._width)
+        elif len(self._left) >= MANY_LANES:
+            epoch = columns_of_one_epoch(lines, self._texts, len(self._shared))
+            found, used = epoch or (None, 0)
+        return (self._checked(found, self._left), used) if found else (None, 0)
+
+    def _count_regular(self, cells: list[str], at: int) -> int:
+        """How many epochs, from a cell on, have rows of all the lanes that are left."""
+        lanes = len(self._left)
+        rows = (len(cells) - at) // self._width // lanes * lanes
+        for place in range(KEY):
+            column = cells[at + place : at + rows * self._width : self._width]
+            expected = [self._keys[lane][place] for lane in self._left] * (rows // lanes)
+            if column != expected:
+                pairs = enumerate(zip(column, expected, strict=True))
+                rows = next(k for k, (one, other) in pairs if one != other) // lanes * lanes
+        return rows // lanes
+
+    def _one_epoch(self, cells: list[str], at: int) -> list[str]:
+        """The rows from a cell on that say they are of the same epoch."""
+        number, end = cells[at + self._counter], at
+        most = at + self._width * len(self._left)
+        while end < len(cells) and cells[end + self._counter] == number:
+            if end == most:
+                raise BadRowError(self._line + len(self._left))
+            end += self._width
+        return cells[at:end]
+
+    def _read_one(self, cells: list[str]) -> LoggedRows:
+        """The rows of one epoch, of some of the lanes that are left, looked at one by one."""
+        first, left = cells[KEY : KEY + len(self._shared)], iter(self._left)
+        lanes: list[int] = []
+        for k, start in enumerate(range(0, len(cells), self._width)):
+            row = cells[start : start + self._width]
+            lane = self._positions.get(tuple(row[:KEY]))
+            try:
+                if lane is None or lane not in left or row[KEY : KEY + len(first)] != first:
+                    raise ValueError("a row of another place")
+                _losses(row[KEY + len(first) :])
+            except ValueError:
+                raise BadRowError(self._line + k) from None
+            lanes.append(lane)
+        rows = self._read(cells, lanes)
+        if rows is None:
+            raise BadRowError(self._line)
+        if len(lanes) < len(self._left):
+            self._go_on_with(lanes)
+        self._line += len(lanes)
+        return rows
+
+    def _read(self, cells: list[str], lanes: Sequence[int]) -> LoggedRows | None:
+        """The rows of some epochs, all of the same lanes; None if there is a mistake in one."""
+        columns = [cells[place :: self._width] for place in range(KEY, self._width)]
+        for place in range(len(self._shared)):
+            once = columns[place][:: len(lanes)]
+            if not _repeats(columns[place], once, len(lanes)):
+                return None
+            columns[place] = once
+        return self._checked(columns, lanes)
+
+    def _checked(self, columns: list[list[str]], lanes: Sequence[int]) -> LoggedRows | None:
+        """Columns as numbers; None if there is a mistake in one."""
+        names = chain(self._shared, self._losses)
+        found: dict[str, Sequence[float]] = {}
+        try:
+            for name, column in zip(names, columns, strict=True):
+                if name in self._losses:
+                    found[name] = _losses(column)
+                else:
+                    found[name] = list(map(int if name in COUNTS else float, column))
+            self._check(found)
+        except ValueError:
+            return None
+        losses = {name: found.pop(name) for name in self._losses}
+        return LoggedRows(lanes, found, losses)
+
+
+def _repeats(column: list[str], once: list[str], times: int) -> bool:
+    """Whether a column holds some cells, each so many times."""
+    if times <= len(once):
+        return all(column[k::times] == once for k in range(1, times))
+    blocks = enumerate(range(0, len(column), times))
+    return all(column[start : start + times].count(once[k]) == times for k, start in blocks)
+
+
+def _losses(cells: list[str]) -> list[float]:
+    """The losses of a column.
+
+    Raises:
+        ValueError: one isn't as it is logged.
+    """
+    empty = cells.count("")
+    if empty == len(cells):
+        return [math.nan] * empty
+    if not empty:
+        values = list(map(float, cells))
+        if math.isfinite(sum(values)):
+            return values
+    return list(map(_loss, cells))
+
+
+def _loss(cell: str) -> float:
+    """A loss: empty is NaN (unknown), NaN counts as infinite."""
+    if cell in ("nan", "inf"):
+        return math.inf
+    value = float(cell) if cell else math.nan
+    if math.isinf(value):
+        raise ValueError("larger than any number")
+    return value
+
+
+class _EpochCheck:
+    """Checks that epochs follow each other, and count their updates and samples."""
+
+    def __init__(self, first: int) -> None:
+        self._next = first
+        self._steps: dict[str, int] = {}
+
+    def __call__(self, columns: Columns) -> None:
+        """Check the next epochs.
+
+        Raises:
+            ValueError: they are no such ones.
+        """
+        epochs, count = columns["epoch"], len(columns["epoch"])
+        is_sound = epochs == list(range(self._next, self._next + count))
+        is_sound &= all(map(math.isfinite, columns["seconds"]))
+        last = self._next + count - 1
+        steps = {name: int(columns[name][-1]) // last for name in ("updates", "samples") if last}
+        for name in ("updates", "samples"):
+            step = steps.get(name, 0)
+            is_sound &= columns[name] == [step * epoch for epoch in epochs]
+            is_sound &= step == self._steps.get(name, step) and columns[name][-1] < LIMIT
+        if not is_sound or 0 in steps.values():
+            raise ValueError("not the next epochs")
+        self._next += count
+        self._steps = steps
+
+
+class _StepCheck:
+    """Checks that updates follow each other, and so do their epochs."""
+
+    def __init__(self) -> None:
+        self._last, self._epoch = 0, 1.0
+
+    def __call__(self, columns: Columns) -> None:
+        """Check the next logged updates.
+
+        Raises:
+            ValueError: they are no such ones.
+        """
+        updates, epochs = columns["update"], columns["epoch"]
+        is_sound = self._last < updates[0] and all(map(lt, updates, updates[1:]))
+        is_sound &= self._epoch <= epochs[0] and epochs == sorted(epochs)
+        is_sound &= epochs[-1] <= updates[-1] < LIMIT and not any(map(math.isnan, columns["loss"]))
+        if not is_sound:
+            raise ValueError("not the next updates")
+        self._last, self._epoch = int(updates[-1]), epochs[-1]
