@@ -2,7 +2,6 @@
 
 import math
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import BinaryIO
 
@@ -121,13 +120,20 @@ def last_rows(file: BinaryIO, series: Series, header_bytes: int) -> LastRows | N
     except (ValueError, IndexError):
         raise BadRowError(0) from None
     # A process that was killed may have written the rows of the first lanes alone.
-    if len(parsed) > 1 and _is_half(parsed[-1].lanes, parsed[-2].lanes):
+    if len(parsed) > 1 and _is_half(parsed[-1], parsed[-2]):
         parsed.pop()
     return LastRows(_epoch(parsed[-1], -1), _evaluated(parsed))
 
 
-def _is_half(lanes: Sequence[int], before: Sequence[int]) -> bool:
-    return len(lanes) < len(before) and list(before[: len(lanes)]) == list(lanes)
+def _is_half(rows: LoggedRows, before: LoggedRows) -> bool:
+    """Whether lanes are missing that hadn't diverged in the epoch before."""
+    left = set(rows.lanes)
+    missing = [place for place, lane in enumerate(before.lanes) if lane not in left]
+    last = _epoch(before, -1).losses
+    return any(
+        not math.isinf(last["batch_loss"][place]) and not math.isinf(last["train_loss"][place])
+        for place in missing
+    )
 
 
 def _evaluated(parsed: Sequence[LoggedRows]) -> LoggedRows | None:

@@ -86,15 +86,15 @@ class RowParser:
         while at < len(cells):
             epochs, size = self._count_regular(cells, at), self._width * len(self._left)
             part = cells[at : at + epochs * size] if epochs else self._one_epoch(cells, at)
-            if not epochs and at + len(part) == len(cells) and not at_end:
+            if at + len(part) == len(cells) and not (epochs or at_end or len(part) > size):
                 break
             rows = self._read(part, self._left) if epochs else None
             if rows:
                 yield rows
                 self._line += len(part) // self._width
             else:
-                for start in range(0, len(part), size):
-                    yield self._read_one(part[start : start + size])
+                for start in range(0, len(part), size if epochs else len(part)):
+                    yield self._read_one(part[start : start + size] if epochs else part)
             at += len(part)
         starts = range(at, len(cells), self._width)
         return "".join(",".join(cells[k : k + self._width]) + "\n" for k in starts).encode()
@@ -138,12 +138,10 @@ class RowParser:
         return rows // lanes
 
     def _one_epoch(self, cells: list[str], at: int) -> list[str]:
-        """The rows from a cell on that say they are of the same epoch."""
+        """The rows from a cell on that say they are of the same epoch, but one too many at most."""
         number, end = cells[at + self._counter], at
-        most = at + self._width * len(self._left)
-        while end < len(cells) and cells[end + self._counter] == number:
-            if end == most:
-                raise BadRowError(self._line + len(self._left))
+        most = at + self._width * (len(self._left) + 1)
+        while end < min(len(cells), most) and cells[end + self._counter] == number:
             end += self._width
         return cells[at:end]
 

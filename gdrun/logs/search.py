@@ -13,6 +13,7 @@ from gdrun.results.run import Reached
 
 EPOCH = KEY  # the place of the epoch in the rows of both files
 NEAR_BYTES = 2**12  # between two places that are no longer halved, but read
+BLOCK_BYTES = 2**14
 UPDATES, SAMPLES, SECONDS, TRAIN_LOSS = map(
     EPOCH_COLUMNS.index, ("updates", "samples", "seconds", "train_loss")
 )
@@ -60,7 +61,7 @@ def _joined(between: Mapping[Lane, tuple[int, int]]) -> Iterator[tuple[int, int]
 
 
 def _cells(file: BinaryIO) -> Iterator[list[bytes]]:
-    for block in whole_lines(file):
+    for block in whole_lines(file, block_bytes=BLOCK_BYTES):
         for line in block.splitlines():
             yield line.split(b",")
 
@@ -109,7 +110,7 @@ def _offset_of(file: BinaryIO, epoch: int) -> int:
         else:
             high = middle
     file.seek(low)
-    for block in whole_lines(file):
+    for block in whole_lines(file, block_bytes=BLOCK_BYTES):
         for line in block.splitlines(keepends=True):
             if int(line.split(b",", EPOCH + 1)[EPOCH]) >= epoch:
                 return low

@@ -27,8 +27,11 @@ def test_comparison_counts_what_it_takes_to_come_near_the_best() -> None:
             losses = list(history.epochs["train_loss"])
             hits = [k for k, loss in enumerate(losses) if loss <= comparison.target]
             first = {name: column[hits[0]] for name, column in history.epochs.items() if hits}
-            counts = [int(first[name]) for name in ("updates", "samples") if hits]
-            assert at == (Reached(counts[0], counts[1], first["seconds"]) if hits else None)
+            assert at == (
+                Reached(int(first["updates"]), int(first["samples"]), first["seconds"])
+                if hits
+                else None
+            )
             costs.append(at.updates if at else math.inf)
         assert (row.updates_to_target or math.inf) == sorted(costs)[1]
 
