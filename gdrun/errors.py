@@ -11,8 +11,10 @@ lane and an interrupted run are no errors: they have a status, see `gdrun.result
 """
 
 import difflib
+import errno
 from collections.abc import Iterable, Sequence
 
+NO_THREAD = "can't start new thread"  # what Python says in a RuntimeError
 MAX_NAME_LENGTH = 100  # characters of a name that hints are looked up for
 
 
@@ -59,9 +61,23 @@ def in_words(error: Exception) -> tuple[Sequence[str], Sequence[str]]:
             hint = "use fewer rows, lanes or hidden units"
             return [f"not enough memory: {one_line(error)}"], [hint]
         case OSError():
-            return [f"{error.filename or 'output'}: {error.strerror}"], []
+            return [f"{error.filename or 'output'}: {error.strerror}"], limit_hints(error)
+        case RuntimeError() if limit_hints(error):
+            return [one_line(error)], limit_hints(error)
     hint = "this is a defect of gdrun; GDRUN_DEBUG=1 shows where it happened"
     return [f"unexpected {type(error).__name__}: {one_line(error)}"], [hint]
+
+
+def limit_hints(error: Exception) -> list[str]:
+    """What to do about an error where a limit of the system is reached; empty for any other."""
+    code = error.errno if isinstance(error, OSError) else None
+    if code in (errno.EMFILE, errno.ENFILE):
+        return ["the system allows too few open files: ulimit -n shows and sets how many"]
+    if code == errno.EAGAIN or NO_THREAD in str(error):
+        return [
+            "the system allows too few processes and threads: ulimit -u shows and sets how many"
+        ]
+    return []
 
 
 def one_line(error: BaseException) -> str:

@@ -11,7 +11,7 @@ import signal
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from multiprocessing.connection import Connection, wait
@@ -23,7 +23,7 @@ import torch
 
 from gdrun.config.schema import RunConfig
 from gdrun.config.timing import Timing
-from gdrun.errors import DataError
+from gdrun.errors import DataError, OutputError, limit_hints, one_line
 from gdrun.experiment.plan import ExperimentPlan, plan_experiment
 from gdrun.experiment.resume import load
 from gdrun.experiment.signals import SIGNALS
@@ -68,6 +68,9 @@ def train_side_by_side(
 
     The first runs are begun first: small batches, which take longest. Arguments as in
     `gdrun.experiment.execute.execute`. A process that dies is a failure of its run.
+
+    Raises:
+        OutputError: the system allows no more processes.
     """
     task = _WorkerTask(
         command=experiment.command,
@@ -123,11 +126,23 @@ class _Pool:
             self._start_one()
 
     def _start_one(self) -> None:
-        ours, theirs = self._context.Pipe()
-        process = self._context.Process(target=_work, args=(self._task, theirs))
-        with _signals_held_back():
-            process.start()
-        theirs.close()
+        """Start a process.
+
+        Raises:
+            OutputError: the system allows no more.
+        """
+        try:
+            ours, theirs = self._context.Pipe()
+            with closing(theirs):
+                process = self._context.Process(target=_work, args=(self._task, theirs))
+                with _signals_held_back():
+                    process.start()
+        except (OSError, RuntimeError) as error:
+            raise OutputError(
+                f"--jobs: no more processes can be started: {one_line(error)}",
+                *limit_hints(error),
+                "fewer --jobs need fewer",
+            ) from error
         self.processes[ours] = process
 
     def assign(self, connection: Connection) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from gdrun.errors import DataError, OutputError
+from gdrun.errors import DataError, OutputError, limit_hints
 
 # Flags that only some systems have. Windows lacks the first two; links there need special rights.
 NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
@@ -97,5 +97,5 @@ def output_errors(directory: Path | None, what: str) -> Iterator[None]:
         yield
     except OSError as error:
         raise OutputError(
-            f"{error.filename or directory}: can't be {what}: {error.strerror}"
+            f"{error.filename or directory}: can't be {what}: {error.strerror}", *limit_hints(error)
         ) from error

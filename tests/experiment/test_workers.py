@@ -1,11 +1,15 @@
 """The runs of a sweep side by side."""
 
+import errno
 import multiprocessing
 import os
+import resource
 import signal
+import subprocess
 import sys
 import time
 from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +24,7 @@ from gdrun.experiment.signals import SIGNALS
 from gdrun.results.progress import RunProgress
 from gdrun.results.run import Failure
 from gdrun.storage.run_dir import is_locked
-from tests.command_line import Invoke
+from tests.command_line import GDRUN, Invoke
 from tests.experiment.sweeps import (
     FLAGS,
     GRID_FLAGS,
@@ -173,6 +177,55 @@ def test_a_process_trains_on_no_other_data_than_its_parent_read(tmp_path: Path) 
     with pytest.raises(DataError, match="the data was changed since the start"):
         list(workers._train(task, "batch-4", lambda: False))
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("started", [0, 1])
+@pytest.mark.parametrize(
+    ("error", "limit"),
+    [
+        (BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN)), "ulimit -u"),
+        (OSError(errno.EMFILE, os.strerror(errno.EMFILE)), "ulimit -n"),
+        (RuntimeError("can't start new thread"), "ulimit -u"),
+    ],
+)
+def test_too_few_processes_allowed_end_with_a_message(
+    error: Exception, limit: str, started: int, invoke: Invoke, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[SpawnProcess] = []
+    start = SpawnProcess.start
+
+    def fail(process: SpawnProcess) -> None:
+        if len(begun) == started:
+            raise error
+        begun.append(process)
+        start(process)
+
+    args = ("sweep", *FLAGS, "--epochs", "3", *GRID_FLAGS, *SHUFFLED, "--name", "a")
+    with monkeypatch.context() as patched:
+        patched.setattr(SpawnProcess, "start", fail)
+        outcome = invoke(*args, "-j", "2")
+    assert outcome.code == 1
+    assert f"error: --jobs: no more processes can be started: {error}" in outcome.err
+    assert limit in outcome.err
+    assert "fewer --jobs need fewer" in outcome.err
+    assert not multiprocessing.active_children()
+    assert statuses(Path("outputs/a"))[""] == "failed"
+    assert invoke("sweep", "--resume", "a").code == 0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits are Linux's")
+def test_too_few_files_allowed_end_with_a_message(tmp_path: Path) -> None:
+    def limited() -> None:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (16, 16))
+
+    args = ("sweep", *FLAGS, "--epochs", "3", *GRID_FLAGS, *SHUFFLED, "-j", "3")
+    done = subprocess.run(
+        [*GDRUN, *args], cwd=tmp_path, capture_output=True, text=True, preexec_fn=limited
+    )
+    assert done.returncode == 1
+    assert "Too many open files" in done.stderr
+    assert "ulimit -n" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def never_ask(_task: object, _connection: Connection) -> None:

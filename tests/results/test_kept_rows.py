@@ -15,7 +15,7 @@ from gdrun.results.events import Lane, Segment, Series
 from gdrun.results.history import KEPT_ROWS, MOST_PER_LANE, Recorder, kept_per_lane
 from gdrun.results.run import RunResult, lane_result
 from gdrun.storage.reader import HowToRead, read_result
-from gdrun.storage.saved_run import open_saved
+from gdrun.storage.saved_run import SavedRun, open_saved
 from tests.logs.log_files import Logs, logs, parsed
 from tests.training_runs import small_config
 
@@ -108,6 +108,7 @@ def test_targets_are_reached_when_they_were_however_few_rows_are_kept(tmp_path: 
     assert len(whole.histories[0].epochs["epoch"]) == 2001
     assert len(few.histories[0].epochs["epoch"]) <= 256
     saved = open_saved(tmp_path)
+    assert isinstance(saved, SavedRun)
     reads = [HowToRead(), HowToRead(1), HowToRead(1, overview=True)]
     results = [few, *(read_result(saved, how) for how in reads)]
     losses = sorted(whole.histories[0].epochs["train_loss"])
