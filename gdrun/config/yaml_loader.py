@@ -99,7 +99,7 @@ def construct(node: yaml.Node | None) -> Any:
 
 
 def kind(value: Any) -> str:
-    """A YAML value that isn't text, or what kind of value it is, in a few words."""
+    """A value that isn't text, or what kind of value it is, in a few words."""
     match value:
         case dict():
             return "a mapping"
@@ -115,6 +115,8 @@ def kind(value: Any) -> str:
             return "a number of more than 60 digits"
         case date():
             return value.isoformat()
+        case _ if getattr(value, "ndim", 0):  # of numpy or PyTorch, and as large as it likes
+            return "an array"
     return excerpt(repr(value))
 
 

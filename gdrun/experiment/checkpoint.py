@@ -189,6 +189,8 @@ def _plain(value: Any) -> Tensor:
 
 
 PlainTensor = Annotated[Tensor, PlainValidator(_plain)]
+# Strictly: a tensor could be iterated over, too, and may seem to have any number of rows.
+Tensors = Annotated[tuple[PlainTensor, ...], Field(strict=True)]
 
 
 class _State(Facts):
@@ -196,15 +198,15 @@ class _State(Facts):
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
 
-    params: tuple[PlainTensor, ...]
-    velocity: tuple[PlainTensor, ...]
+    params: Tensors
+    velocity: Tensors
     begun: YesNo
     epoch: Size
     updates: Natural
     samples: Natural
     seconds: Seconds
     loss_sum: PlainTensor
-    diverged_at: list[Natural | None]
+    diverged_at: Annotated[list[Natural | None], Field(strict=True)]
 
 
 class _Content(Facts):
