@@ -52,6 +52,15 @@ def duration(value: float | None, missing: str = "–") -> str:
     return f"{value:.3g} s" if value < 60 else clock(value)
 
 
+def size(count: float) -> str:
+    """Bytes with a unit: 48 MB, 1.2 GB."""
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if count < 999.5:
+            return f"{count:.3g} {unit}"
+        count /= 1000
+    return f"{count:,.3g} TB"
+
+
 def clock(value: float) -> str:
     """Whole seconds as m:ss or h:mm:ss."""
     minutes, rest = divmod(int(value), 60)

@@ -1,5 +1,7 @@
 """What a command is about to do, in words: its plan, how long it will take, notes on its data."""
 
+import math
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.text import Text
@@ -10,18 +12,21 @@ from gdrun.config.read import dump_config
 from gdrun.config.schema import RunConfig
 from gdrun.errors import ConfigError, excerpt
 from gdrun.results.history import KEPT_ROWS
+from gdrun.results.log_rows import bytes_to_log
 from gdrun.results.progress import RunProgress
-from gdrun.storage.run_dir import is_locked, root_of
+from gdrun.storage.run_dir import free_bytes, is_locked, root_of
 from gdrun.terminal.as_json import plan_as_json
 from gdrun.terminal.console import console, write_json
 from gdrun.terminal.progress_table import headline
 from gdrun.terminal.tables import plan_lines
-from gdrun.text import count, duration, rates_in_words, visible
+from gdrun.text import count, duration, rates_in_words, size, visible
 
 if TYPE_CHECKING:
     from gdrun.experiment.plan import ExperimentPlan
+    from gdrun.experiment.prepare import PreparedCommand
 
 MAX_COLUMNS = 20  # columns left out that are listed
+LARGE_LOGS = 10**8  # bytes that are spoken of before they are written
 
 
 def preview(command: str, options: TrainingOptions) -> None:
@@ -35,30 +40,32 @@ def preview(command: str, options: TrainingOptions) -> None:
         raise ConfigError(f"{request.directory}: another process is training it")
     from gdrun.experiment.prepare import prepare_command
 
+    jobs = jobs_of(options)
     prepared = prepare_command(
         command,
         request.config,
         resume=request.directory if request.resumes else None,
         keep_rows=KEPT_ROWS,
-        jobs=jobs_of(options),
+        jobs=jobs,
         preview=True,
     )
     experiment = prepared.experiment
     runs = progress_of_runs(experiment)
     if options.json:
-        plan = plan_as_json(request.directory, request.config, runs, prepared.estimated_seconds)
+        seconds, logs = prepared.estimated_seconds, sum(_bytes_to_log(experiment))
+        plan = plan_as_json(request.directory, request.config, runs, seconds, logs)
         write_json(plan)
         return
     out = console(soft_wrap=True)
     out.print(Text("\n".join(visible(line) for line in dump_config(request.config).split("\n"))))
     out.print(headline(experiment.description, how(experiment)))
-    for note in data_notes(experiment):
+    for note in [*data_notes(experiment), *log_notes(prepared, request.directory, jobs)]:
         out.print(note)
     if prepared.engine:
         out.print(Text(visible(prepared.engine), style="dim"))
     out.print(*(Text(visible(line)) for line in plan_lines(request.directory, runs)), sep="\n")
     if prepared.estimated_seconds is not None:
-        out.print(extent(experiment, prepared.estimated_seconds, jobs_of(options)))
+        out.print(extent(experiment, prepared.estimated_seconds, jobs))
 
 
 def jobs_of(options: TrainingOptions) -> int:
@@ -117,3 +124,42 @@ def data_notes(experiment: "ExperimentPlan") -> list[Text]:
         listed = ", ".join(excerpt(name) for name in names[:MAX_COLUMNS])
         notes.insert(0, f"columns left out (not numeric, or without a name): {listed}{more}")
     return [Text(f"note: {visible(note)}", style="yellow") for note in notes]
+
+
+def log_notes(prepared: "PreparedCommand", directory: Path, jobs: int) -> list[Text]:
+    """What the user should know about logs that will be large, or larger than the disk."""
+    from gdrun.experiment.estimate import estimate_seconds
+
+    experiment = prepared.experiment
+    of_epochs, of_steps = _bytes_to_log(experiment)
+    total, free = of_epochs + of_steps, free_bytes(directory)
+    if total < LARGE_LOGS and (free is None or total <= free):
+        return []
+    seconds = max(1e-3, prepared.estimated_seconds or estimate_seconds(experiment, jobs))
+    words = f"the logs will take about {size(total)}, {size(total / seconds)} a second or more"
+    if free is not None:
+        words += f", and the disk has {size(free)} left"
+    every = experiment.config.log_every
+    fewer = every * 10 ** math.ceil(math.log10(max(10.0, of_steps / LARGE_LOGS)))
+    remedy = f"--set log_every={fewer} logs every {fewer:,}th update"
+    if of_epochs > of_steps:
+        remedy = "most of that is a row for each lane and epoch: fewer epochs take less"
+    return [Text(f"note: {words}; {remedy}", style="yellow")]
+
+
+def _bytes_to_log(experiment: "ExperimentPlan") -> tuple[int, int]:
+    """About how much is left to add to all `epochs.csv` and to all `steps.csv`."""
+    validation = experiment.description.val_rows > 0
+    names = {run.name for run in experiment.left}
+    found = [
+        bytes_to_log(
+            run.series,
+            range(run.epoch, run.epochs),
+            run.updates_per_epoch,
+            experiment.config.log_every,
+            validation=validation,
+        )
+        for run in progress_of_runs(experiment)
+        if run.series.name in names
+    ]
+    return sum(epochs for epochs, _ in found), sum(steps for _, steps in found)

@@ -12,7 +12,15 @@ from rich.text import Text
 from gdrun.analysis.sweep_result import SweepResult
 from gdrun.cli.drawing import draw, load_plots
 from gdrun.cli.options import TrainingOptions
-from gdrun.cli.preview import data_notes, extent, how, jobs_of, preview, progress_of_runs
+from gdrun.cli.preview import (
+    data_notes,
+    extent,
+    how,
+    jobs_of,
+    log_notes,
+    preview,
+    progress_of_runs,
+)
 from gdrun.cli.request import Request, make_request, with_run_found
 from gdrun.cli.startup import loading, require_current_directory
 from gdrun.config import timing
@@ -81,7 +89,7 @@ def train_and_report(command: str, options: TrainingOptions, command_line: str) 
         try:
             with make_view(progress) as view:
                 request, prepared = _prepare(command, options, view, stop, locks)
-                for note in _notes(prepared, jobs_of(options)):
+                for note in _notes(prepared, request.directory, jobs_of(options)):
                     progress.print(note, soft_wrap=True)
                 if not request.resumes:
                     made = make_directory(request.directory, exact=options.name is not None)
@@ -137,9 +145,9 @@ def _prepare(
     return request, prepared
 
 
-def _notes(prepared: "PreparedCommand", jobs: int) -> list[Text]:
+def _notes(prepared: "PreparedCommand", directory: Path, jobs: int) -> list[Text]:
     """What is printed before the training begins."""
-    notes = data_notes(prepared.experiment)
+    notes = [*data_notes(prepared.experiment), *log_notes(prepared, directory, jobs)]
     if prepared.engine:
         notes.append(Text(visible(prepared.engine), style="dim"))
     if prepared.estimated_seconds is not None:

@@ -14,10 +14,12 @@ from itertools import repeat
 
 import torch
 
+from gdrun.compiler import program_cache
 from gdrun.compiler.executor import BACKENDS
-from gdrun.compiler.spec import ProgramSpec
+from gdrun.compiler.spec import ProgramSpec, spec_for
 from gdrun.experiment.plan import ExperimentPlan, RunPlan
 from gdrun.results.log_rows import epoch_lines, step_lines
+from gdrun.training.backend import Backend
 from gdrun.training.loop import train
 from gdrun.training.models import Problem
 from gdrun.training.state import Plan, TrainState, initial_state
@@ -118,7 +120,7 @@ def estimate_seconds(experiment: ExperimentPlan, jobs: int = 1) -> float:
 
 def _seconds_per_update(problem: Problem, run: RunPlan, state: TrainState) -> float:
     """Seconds of an update of all lanes with its share of evaluations and logs."""
-    segments = train(problem, run.plan, state, BACKENDS[run.config.engine])
+    segments = train(problem, run.plan, state, _backend(problem, run))
     at, start, began = 0, math.inf, time.perf_counter()
     for segment in segments:
         step_lines(run.series, segment, run.config.log_every)
@@ -131,6 +133,13 @@ def _seconds_per_update(problem: Problem, run: RunPlan, state: TrainState) -> fl
     if state.updates > at:
         return (now - start) / (state.updates - at)
     return (now - began) / max(1, at)  # there was no more than one long update, or none
+
+
+def _backend(problem: Problem, run: RunPlan) -> Backend:
+    """That of a run; the eager one where its program isn't built, which takes more than a moment."""
+    compiled = run.config.engine == "compiled"
+    is_there = compiled and program_cache.is_built(spec_for(problem, run.plan))
+    return BACKENDS["compiled" if is_there else "eager"]
 
 
 def measure_updates(experiment: ExperimentPlan) -> dict[int, float]:

@@ -89,9 +89,7 @@ def prepare_command(
         experiment = replace(experiment, seconds_per_update=measure_updates(experiment))
     if not estimate:
         return PreparedCommand(experiment, line)
-    if not unbuilt:
-        return PreparedCommand(experiment, line, estimate_seconds(experiment, jobs))
-    # What has to be built is timed eagerly: programs save some of that, and take their time.
-    seconds = estimate_seconds(experiment.with_engine("eager"), jobs)
-    seconds = max(0.0, seconds + build_seconds(unbuilt) - choice.saves)
+    seconds = estimate_seconds(experiment, jobs)
+    if unbuilt:  # they were timed eagerly: programs save some of that, and take their time
+        seconds = max(0.0, seconds + build_seconds(unbuilt) - choice.saves)
     return PreparedCommand(experiment, line, seconds)

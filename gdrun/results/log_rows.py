@@ -17,6 +17,7 @@ EPOCH_COLUMNS = (
 STEP_COLUMNS = (*LANE_COLUMNS, "epoch", "update", "loss")
 COUNTS = frozenset({"epoch", "update", "updates", "samples"})  # whole numbers
 LOSSES = ("batch_loss", "train_loss", "val_loss")
+TYPICAL_LOSS, TYPICAL_SECONDS = 0.0123456789, "123.456789"
 MAX_ROWS_AT_ONCE = 2**12  # formatted together: more would take memory and gain nothing
 
 
@@ -98,6 +99,30 @@ def step_lines(series: Series, segment: Segment, every: int) -> str:
         texts.append(template * (end - start) % tuple(cells))
         start = end
     return "".join(texts)
+
+
+def bytes_to_log(
+    series: Series, epochs: range, updates_per_epoch: int, every: int, *, validation: bool
+) -> tuple[int, int]:
+    """About how much epochs that are left will add to `epochs.csv` and to `steps.csv`, in bytes.
+
+    Args:
+        series: the run.
+        epochs: the numbers of the epochs.
+        updates_per_epoch: of each.
+        every: updates between two rows of `steps.csv`.
+        validation: whether there is a validation loss.
+    """
+    updates = epochs.stop * updates_per_epoch
+    losses = f",{TYPICAL_LOSS}" * (3 if validation else 2)
+    counts = f",{epochs.stop},{updates},{updates * series.batch_size},{TYPICAL_SECONDS}"
+    of_epochs = of_steps = 0
+    for lane in series.lanes:
+        start = len(f"{series.method},{series.batch_size},{lane.lr!r},{lane.seed}\n")
+        of_epochs += len(epochs) * (start + len(counts + losses))
+        step = start + len(f",{epochs.stop},{updates},{TYPICAL_LOSS}")
+        of_steps += len(epochs) * updates_per_epoch * step // every
+    return of_epochs, of_steps
 
 
 def count_until_divergence(numbers: range, diverged_at: int | None) -> int:

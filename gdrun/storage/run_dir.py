@@ -7,8 +7,9 @@ A group (`compare`, `sweep`) is a directory of run directories with a `run.json`
 
 import os
 import re
+import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -75,6 +76,14 @@ def make_directory(planned: Path, *, exact: bool) -> Path:
             ) from None
         else:
             return candidate
+
+
+def free_bytes(directory: Path) -> int | None:
+    """What the disk of a directory, which need not exist yet, has room for; None if unknown."""
+    with suppress(OSError):
+        place = directory.absolute()
+        return shutil.disk_usage(next(p for p in (place, *place.parents) if p.is_dir())).free
+    return None
 
 
 # ------------------------------------------------------------------------------------------- lock

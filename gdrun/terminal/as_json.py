@@ -18,14 +18,19 @@ from gdrun.terminal.run_facts import files_of
 
 
 def plan_as_json(
-    directory: Path, config: RunConfig, planned: Sequence[RunProgress], seconds: float | None = None
+    directory: Path,
+    config: RunConfig,
+    planned: Sequence[RunProgress],
+    seconds: float | None,
+    log_bytes: int,
 ) -> Mapping[str, Any]:
-    """What a dry run would train, and how long that is estimated to take if it is known."""
+    """What a dry run would train and log, and how long that may take if it is known."""
     return {
         "schema": SCHEMA_VERSION,
         "config": config.model_dump(mode="json"),
         "directory": str(directory),
         **({} if seconds is None else {"estimated_seconds": round(seconds, 3)}),
+        "estimated_log_bytes": log_bytes,
         "runs": [
             {
                 "name": run.series.name,

@@ -2,10 +2,12 @@
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import pytest
 
+from gdrun.storage.run_dir import free_bytes
 from tests.command_line import COMMANDS, NO_PICTURES, SHORT, Invoke
 
 
@@ -147,3 +149,45 @@ def test_columns_that_are_no_numbers_are_named(invoke: Invoke) -> None:
     outcome = invoke("compare", "-c", "a.yaml", *SHORT, *NO_PICTURES)
     assert outcome.code == 0
     assert "note: columns left out (not numeric, or without a name): [bold]city" in outcome.err
+
+
+MANY = ("--seeds", "40", "--epochs", "1000", "--set", "engine=eager")
+
+
+@pytest.mark.parametrize(
+    ("args", "remedy"),
+    [
+        (("sgd", *MANY), "--set log_every=10 logs every 10th update"),
+        (("sgd", *MANY, "--set", "log_every=3"), ""),
+        (("sgd", *MANY, "--epochs", "100000", "--set", "log_every=3"), "log_every=300 logs every"),
+        (("full", *MANY, "--epochs", "100000"), "fewer epochs take less"),
+        (("sweep", *MANY, "--lr", "0.1,0.2", "--batch-size", "1,full"), "log_every=10 logs"),
+        (("sgd",), ""),
+    ],
+)
+def test_large_logs_are_announced(args: tuple[str, ...], remedy: str, invoke: Invoke) -> None:
+    outcome = invoke(*args, "-n")
+    words = r"note: the logs will take about ([\d.]+) ([MG]B), .* a second or more"
+    found = re.search(words, outcome.out)
+    assert bool(found) == bool(remedy)
+    assert remedy in outcome.out
+    size = json.loads(invoke(*args, "-n", "--json").out)["estimated_log_bytes"]
+    assert (size > 10**8) == bool(remedy)
+    if found:
+        assert float(found[1]) * {"M": 1e6, "G": 1e9}[found[2][0]] == pytest.approx(size, rel=0.01)
+
+
+def test_logs_larger_than_the_disk_are_announced_before_they_are_written(
+    invoke: Invoke, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gdrun.cli.preview.free_bytes", lambda _: 2000)
+    outcome = invoke("sgd", "--epochs", "3", "--name", "a", *NO_PICTURES)
+    note, start = outcome.err.index("and the disk has 2 kB left"), outcome.err.index("epoch ")
+    assert note < start
+    assert "note: the logs will take about 9" in outcome.err
+    assert "the logs" not in invoke("sgd", "--resume", "a", *NO_PICTURES).err  # nothing is left
+
+
+def test_the_room_on_a_disk_is_known_before_a_directory_is_made(tmp_path: Path) -> None:
+    free = shutil.disk_usage(tmp_path).free
+    assert free_bytes(tmp_path / "not" / "there") == pytest.approx(free, rel=0.1)

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from gdrun.compiler import program_cache
+from gdrun.config.read import configure
 from gdrun.experiment.estimate import estimate_seconds, measure_updates
 from gdrun.experiment.execute import execute
 from gdrun.experiment.plan import plan_experiment
@@ -77,3 +79,10 @@ def test_a_run_that_ended_early_is_not_what_is_left(invoke: Invoke) -> None:
     assert "nothing is left to train" in outcome.out
     found = json.loads(invoke("sweep", "--resume", "outputs/a", "--dry-run", "--json").out)
     assert found["estimated_seconds"] == 0
+
+
+def test_nothing_is_built_to_find_out_how_long_it_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = configure(None, {"engine": "compiled"})
+    experiment = plan_experiment("compare", config).with_engine("compiled")
+    monkeypatch.setattr(program_cache, "build", lambda *_: pytest.fail("it was built"))
+    assert estimate_seconds(experiment) > 0

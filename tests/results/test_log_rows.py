@@ -3,15 +3,21 @@
 import math
 import random
 from array import array
+from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gdrun.experiment.execute import execute
+from gdrun.experiment.plan import plan_experiment
 from gdrun.results import log_rows
 from gdrun.results.events import Lane, Segment, Series
 from gdrun.results.log_rows import EPOCH_COLUMNS, STEP_COLUMNS, header, step_lines
+from tests.training_runs import small_config
 
+FILES = ("epochs.csv", "steps.csv")
 EPOCHS = "method,batch_size,lr,seed,epoch,updates,samples,seconds,batch_loss,train_loss,val_loss"
 
 
@@ -52,3 +58,21 @@ def test_a_row_a_lane_and_logged_update_until_it_diverged(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(log_rows, "MAX_ROWS_AT_ONCE", at_once)
         assert step_lines(Series("sgd", 1, lanes), segment, every) == "".join(expected)
+
+
+@pytest.mark.parametrize("settings", [{}, {"log_every": 7}, {"data": {"val_fraction": 0.2}}])
+def test_what_will_be_logged_is_known_beforehand(settings: dict[str, Any], tmp_path: Path) -> None:
+    config = small_config(**settings, lr=[0.1, 0.025], seeds=2, epochs=40)
+    experiment = plan_experiment("compare", config)
+    list(execute(experiment, tmp_path))
+    for run in experiment.runs:
+        rows = experiment.problem.data.rows
+        estimated = log_rows.bytes_to_log(
+            run.series,
+            range(config.epochs),
+            run.plan.updates_per_epoch(rows),
+            config.log_every,
+            validation=config.data.val_fraction > 0,
+        )
+        found = [(tmp_path / run.name / name).stat().st_size for name in FILES]
+        assert estimated == pytest.approx(found, rel=0.15, abs=300)
