@@ -136,7 +136,7 @@ def _seconds_per_update(problem: Problem, run: RunPlan, state: TrainState) -> fl
 
 
 def _backend(problem: Problem, run: RunPlan) -> Backend:
-    """That of a run; the eager one where its program isn't built, which takes more than a moment."""
+    """That of a run; the eager one where its program isn't built, which would take a while."""
     compiled = run.config.engine == "compiled"
     is_there = compiled and program_cache.is_built(spec_for(problem, run.plan))
     return BACKENDS["compiled" if is_there else "eager"]
