@@ -9,8 +9,10 @@ import torch
 
 from gdrun.errors import ConfigError
 from gdrun.experiment import memory
-from gdrun.experiment.memory import memory_bytes, memory_errors
+from gdrun.experiment.memory import memory_bytes, memory_errors, refuse_too_many_records
 from gdrun.experiment.plan import plan_experiment
+from gdrun.experiment.prepare import prepare_command
+from gdrun.results.history import KEPT_ROWS
 from tests.training_runs import small_config
 
 
@@ -45,6 +47,54 @@ def test_what_goes_through_in_chunks_takes_no_more_than_a_chunk() -> None:
         plan_experiment(
             "full", small_config(**{**wide, "chunk_rows": 10**6, "hidden_size": 40_000})
         )
+
+
+@pytest.mark.parametrize(
+    ("settings", "keep_rows", "fits"),
+    [
+        ({"epochs": 10**6}, None, True),
+        ({"epochs": 10**6, "seeds": 5000}, None, False),
+        ({"epochs": 10**6, "seeds": 5000}, KEPT_ROWS, True),
+        ({"epochs": 10**9}, None, False),
+        ({"epochs": 10**9}, KEPT_ROWS, True),
+        ({"epochs": 10**9, "log_every": 10**9, "eval_every": 10**9}, KEPT_ROWS, True),
+        ({"epochs": 10, "seeds": 100_000}, KEPT_ROWS, True),
+        ({"epochs": 10**6, "seeds": 100_000}, KEPT_ROWS, False),
+    ],
+)
+def test_rows_that_are_kept_have_to_fit_too(
+    settings: dict[str, Any], keep_rows: int | None, fits: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memory, "memory_bytes", lambda: 4 * 2**30)
+    config = small_config(hidden_size=2, **settings)
+
+    def prepare(jobs: int = 1) -> None:
+        prepare_command(
+            "full", config, keep_rows=keep_rows, jobs=jobs, preview=True, estimate=False
+        )
+
+    if fits:
+        prepare()
+    else:
+        with pytest.raises(ConfigError, match="epochs, lr and seeds: would take about"):
+            prepare()
+
+
+def test_the_rows_of_all_runs_and_processes_count() -> None:
+    config = small_config(epochs=1000, seeds=100)
+    experiment = plan_experiment("compare", config)
+    plans = [run.plan for run in experiment.runs]
+
+    def needed(count: int, jobs: int) -> int:
+        asked: list[int] = []
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(memory, "_refuse", lambda size, *_: asked.append(size))
+            refuse_too_many_records(
+                experiment.problem, experiment.runs[0].config, plans[:count], KEPT_ROWS, jobs
+            )
+        return asked[0]
+
+    assert needed(1, 1) < needed(2, 1) < needed(3, 1) < needed(3, 2) < needed(3, 3)
 
 
 def test_memory_is_that_of_the_container(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,8 @@
 
 import io
 import math
+from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -9,7 +11,7 @@ from rich.console import Console
 from gdrun.results.events import Lane, Segment, Series
 from gdrun.results.progress import RunProgress
 from gdrun.results.run import Description
-from gdrun.terminal.live import LiveView, PlainView, make_view
+from gdrun.terminal.live import LiveView, PlainView, make_view, reading
 from gdrun.terminal.progress_table import progress_table
 from tests.segments import advanced, epoch_end, segment, series
 from tests.terminal.consoles import console, text
@@ -159,16 +161,69 @@ def test_cursor_comes_back_after_an_interrupt() -> None:
     assert written.rindex("\x1b[?25h") > written.rindex("\x1b[?25l")
 
 
+class Terminal(io.StringIO):
+    """What a person sees."""
+
+    def isatty(self) -> bool:
+        return True
+
+
 def test_only_a_terminal_gets_the_live_view(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FORCE_COLOR", "1")
     assert isinstance(make_view(Console(file=io.StringIO())), PlainView)
-
-    class Terminal(io.StringIO):
-        def isatty(self) -> bool:
-            return True
 
     monkeypatch.setenv("TERM", "xterm")
     assert isinstance(make_view(Console(file=Terminal())), LiveView)
     assert isinstance(make_view(Console(file=Terminal(), quiet=True)), PlainView)
     monkeypatch.setenv("TERM", "dumb")
     assert isinstance(make_view(Console(file=Terminal())), PlainView)
+
+
+def read_slowly(clock: Clock, screen: io.StringIO, seconds: float, **options: Any) -> list[str]:
+    """What is on the screen at each hundredth of a file that takes so long to read."""
+    seen = []
+    with reading(Console(file=screen, width=80, **options)) as show:
+        for part in range(1, 101):
+            clock.now += seconds / 100
+            show(Path("long\x1b[2J/epochs.csv"), part / 100)
+            seen.append(screen.getvalue())
+    return [*seen, screen.getvalue()]
+
+
+def test_what_is_read_is_said_after_a_second_where_somebody_looks(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    clock = Clock(monkeypatch)
+    seen = read_slowly(clock, Terminal(), 4)
+    assert seen[23] == ""
+    assert "epochs.csv: 25% …" in seen[24]
+    assert "epochs.csv: 97% …" in seen[-3]
+    assert seen[-1] == seen[-2]  # it is gone once the file is read, before anything is printed
+    assert "\x1b[2J" not in seen[-1]
+    assert "\x1b[2K" in seen[-1]
+    drawn = seen[-1].count("epochs.csv")
+    assert drawn <= 3 * 10 + 2
+    assert read_slowly(clock, Terminal(), 0.9)[-1] == ""
+    assert read_slowly(clock, io.StringIO(), 60)[-1] == ""
+    assert read_slowly(clock, Terminal(), 60, quiet=True)[-1] == ""
+    monkeypatch.setenv("TERM", "dumb")
+    assert read_slowly(clock, Terminal(), 60)[-1] == ""
+
+
+def test_what_fails_while_it_is_read_leaves_nothing_on_the_screen(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    clock, out = Clock(monkeypatch), Console(file=Terminal(), width=80)
+
+    def fail() -> None:
+        with reading(out) as show:
+            clock.now += 2
+            show(Path("epochs.csv"), 0.5)
+            raise ValueError
+
+    with pytest.raises(ValueError):  # noqa: PT011
+        fail()
+    assert isinstance(out.file, io.StringIO)
+    assert out.file.getvalue().endswith("\x1b[?25h\r\x1b[1A\x1b[2K")
