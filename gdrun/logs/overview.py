@@ -13,6 +13,7 @@ from gdrun.results.history import History, Latest, empty_history, kept_per_lane
 from gdrun.results.log_rows import LoggedRows
 
 MOST_STRETCHES = 2**11
+OVERVIEW_COLUMNS = ("epoch", "train_loss")  # in which every number is looked at
 
 
 def read_overview(
@@ -68,8 +69,11 @@ class _Overview:
         if rows.lanes != self._lanes:
             self._let_go(rows.lanes)
         losses, lanes = rows.losses["train_loss"], len(rows.lanes)
+        highs = losses
         if not math.isfinite(sum(losses)):
             losses = [math.inf if math.isnan(loss) else loss for loss in losses]
+            # What is infinite displaces no finite loss.
+            highs = [loss if loss < math.inf else -math.inf for loss in losses]
         epochs = rows.shared["epoch"]
         start = 0
         while start < len(epochs):
@@ -79,27 +83,31 @@ class _Overview:
             if stretch != self._stretch:
                 self._close()
                 self._stretch = stretch
-            self._look_at(rows, losses, start, end)
+            self._look_at(rows, losses, highs, start, end)
             start = end
-        known = rows.losses["train_loss"][::lanes]
-        at = next((k for k in range(len(known) - 1, -1, -1) if not math.isnan(known[k])), None)
+        known = rows.losses["train_loss"]
+        places = range(len(known) - lanes, -1, -lanes)
+        at = next((place for place in places if not math.isnan(known[place])), None)
         if at is not None:
-            self._evaluated = self._epoch(rows, at)
+            self._evaluated = self._epoch(rows, at // lanes)
         self._last = rows
 
-    def _look_at(self, rows: LoggedRows, losses: Sequence[float], start: int, end: int) -> None:
+    def _look_at(
+        self,
+        rows: LoggedRows,
+        losses: Sequence[float],
+        highs: Sequence[float],
+        start: int,
+        end: int,
+    ) -> None:
         """Find the extremes of some epochs of the current stretch."""
         lanes = len(rows.lanes)
-        part = losses[start * lanes : end * lanes]
-        lows: Sequence[float] = part
-        highs: Sequence[float] = part
-        if not math.isfinite(sum(part)):  # what is infinite displaces no finite loss
-            highs = [loss if loss < math.inf else -math.inf for loss in part]
+        lows = losses[start * lanes : end * lanes]
+        highs = lows if highs is losses else highs[start * lanes : end * lanes]
         if lanes > 1:
-            lows, highs = (
-                [best(column[k : k + lanes]) for k in range(0, len(part), lanes)]
-                for best, column in ((min, lows), (max, highs))
-            )
+            places = range(0, len(lows), lanes)
+            lows = [min(lows[k : k + lanes]) for k in places]
+            highs = [max(highs[k : k + lanes]) for k in places]
         low, high = min(lows), max(highs)
         if low == math.inf:
             return

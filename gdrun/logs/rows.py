@@ -6,14 +6,21 @@ differs from what is expected, as where a lane diverged, is looked at row by row
 """
 
 import math
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Generator, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from operator import lt
+from typing import overload
 
 from gdrun.logs.columns import KEY, MANY_LANES, columns_of_one_epoch, columns_of_one_lane
 from gdrun.logs.lines import BadRowError
 from gdrun.results.events import Lane, Series
-from gdrun.results.log_rows import COUNTS, EPOCH_COLUMNS, LOSSES, LoggedRows
+from gdrun.results.log_rows import (
+    COUNTS,
+    EPOCH_COLUMNS,
+    LOSSES,
+    STEP_COLUMNS,
+    LoggedRows,
+)
 
 NUMBERS = b"0123456789.,+-einfa\n"  # all that numbers are written with, nan and inf, too
 LIMIT = 2**63  # of what a column can hold
@@ -25,14 +32,49 @@ def key_of(series: Series, lane: Lane) -> tuple[str, ...]:
     return series.method, str(series.batch_size), repr(lane.lr), str(lane.seed)
 
 
+class LazyColumn(Sequence[float]):
+    """A column of which a number is read, and checked, when it is asked for."""
+
+    def __init__(self, cells: Sequence[str], name: str) -> None:
+        self._cells = cells
+        self._name = name
+
+    def __len__(self) -> int:
+        return len(self._cells)
+
+    @overload
+    def __getitem__(self, at: int) -> float: ...
+    @overload
+    def __getitem__(self, at: slice) -> Sequence[float]: ...
+    def __getitem__(self, at: int | slice) -> float | Sequence[float]:
+        """The numbers at some places.
+
+        Raises:
+            ValueError: one isn't as it is logged.
+        """
+        if isinstance(at, slice):
+            return _numbers(self._cells[at], self._name)
+        return _numbers([self._cells[at]], self._name)[0]
+
+
 class RowParser:
     """Turns the lines of one file into columns."""
 
-    def __init__(self, series: Series, columns: tuple[str, ...], first_epoch: int = 0) -> None:
-        """Begin below the header of a run's file with such columns, or at a later epoch."""
+    def __init__(
+        self,
+        series: Series,
+        columns: tuple[str, ...],
+        first_epoch: int = 0,
+        needed: Container[str] = (*EPOCH_COLUMNS, *STEP_COLUMNS),
+    ) -> None:
+        """Begin below the header of a run's file with such columns, or at a later epoch.
+
+        Of columns that aren't `needed`, numbers are read when they are asked for.
+        """
         of_epochs = columns == EPOCH_COLUMNS
         self._losses = [name for name in columns if name in LOSSES or name == "loss"]
         self._shared = [name for name in columns[KEY:] if name not in self._losses]
+        self._needed = needed
         self._width = len(columns)
         self._counter = columns.index("epoch" if of_epochs else "update")
         self._keys = [key_of(series, lane) for lane in series.lanes]
@@ -183,10 +225,12 @@ class RowParser:
         found: dict[str, Sequence[float]] = {}
         try:
             for name, column in zip(names, columns, strict=True):
-                if name in self._losses:
-                    found[name] = _losses(column)
+                if name not in self._needed:
+                    found[name] = LazyColumn(column, name)
+                elif name in self._shared and found and column == columns[0]:  # an update per epoch
+                    found[name] = found["epoch"]
                 else:
-                    found[name] = list(map(int if name in COUNTS else float, column))
+                    found[name] = _numbers(column, name)
             self._check(found)
         except ValueError:
             return None
@@ -202,7 +246,18 @@ def _repeats(column: list[str], once: list[str], times: int) -> bool:
     return all(column[start : start + times].count(once[k]) == times for k, start in blocks)
 
 
-def _losses(cells: list[str]) -> list[float]:
+def _numbers(cells: Sequence[str], name: str) -> list[float]:
+    """The numbers of a column.
+
+    Raises:
+        ValueError: one isn't as it is logged.
+    """
+    if name in COUNTS:
+        return list(map(int, cells))
+    return list(map(float, cells)) if name == "seconds" else _losses(cells)
+
+
+def _losses(cells: Sequence[str]) -> list[float]:
     """The losses of a column.
 
     Raises:
@@ -243,14 +298,17 @@ class _EpochCheck:
         """
         epochs, count = columns["epoch"], len(columns["epoch"])
         is_sound = epochs == list(range(self._next, self._next + count))
-        is_sound &= all(map(math.isfinite, columns["seconds"]))
         last = self._next + count - 1
         steps = {name: int(columns[name][-1]) // last for name in ("updates", "samples") if last}
         for name in ("updates", "samples"):
             step = steps.get(name, 0)
-            is_sound &= columns[name] == [step * epoch for epoch in epochs]
+            if not isinstance(columns[name], LazyColumn):
+                multiples = epochs if step == 1 else [step * epoch for epoch in epochs]
+                is_sound &= columns[name] == multiples
             is_sound &= step == self._steps.get(name, step) and columns[name][-1] < LIMIT
-        if not is_sound or 0 in steps.values():
+        seconds = columns["seconds"]
+        latest = seconds[-1] if isinstance(seconds, LazyColumn) else sum(seconds)
+        if not is_sound or not math.isfinite(latest) or 0 in steps.values():
             raise ValueError("not the next epochs")
         self._next += count
         self._steps = steps

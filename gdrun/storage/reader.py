@@ -18,7 +18,7 @@ from gdrun.analysis.sweep_result import SweepResult
 from gdrun.errors import DataError
 from gdrun.logs.ends import first_lanes, last_rows
 from gdrun.logs.lines import BLOCK_BYTES, BadRowError, read_header, whole_lines
-from gdrun.logs.overview import read_overview
+from gdrun.logs.overview import OVERVIEW_COLUMNS, read_overview
 from gdrun.logs.rows import RowParser
 from gdrun.logs.search import first_at_most, last_update
 from gdrun.results.events import COMPLETE, Lane, Series, Status
@@ -259,9 +259,14 @@ def _lanes_of(file: BinaryIO, path: Path, end: int | None = None) -> list[Lane]:
 
 
 def _rows(
-    file: BinaryIO, path: Path, series: Series, columns: tuple[str, ...], on_read: OnRead
+    file: BinaryIO,
+    path: Path,
+    series: Series,
+    columns: tuple[str, ...],
+    on_read: OnRead,
+    needed: Sequence[str] = (),
 ) -> Iterator[LoggedRows]:
-    """All rows of a file, block after block."""
+    """All rows of a file, block after block; `needed` columns at once, all without them."""
     file.seek(len(header(columns)))
     size = os.fstat(file.fileno()).st_size
     blocks = whole_lines(
@@ -269,19 +274,19 @@ def _rows(
         block_bytes=max(BLOCK_BYTES, LANE_BLOCK_BYTES * len(series.lanes)),
         on_read=lambda _: on_read(path, file.tell() / size),
     )
-    yield from RowParser(series, columns).columns(blocks)
+    yield from RowParser(series, columns, needed=needed or columns).columns(blocks)
 
 
 def _read_epochs(file: BinaryIO, path: Path, series: Series, how: HowToRead) -> tuple[History, ...]:
     """The histories of the lanes, as far as `epochs.csv` has them."""
-    rows = _rows(file, path, series, EPOCH_COLUMNS, how.on_read)
     with _rows_of_the_run(path):
         if how.overview and how.keep:
             epochs = _last_epoch(file, series)
             if epochs >= kept_per_lane(len(series.lanes), how.keep):
+                rows = _rows(file, path, series, EPOCH_COLUMNS, how.on_read, OVERVIEW_COLUMNS)
                 return read_overview(series, rows, epochs, how.keep)
         recorder = Recorder(series, 1, how.keep)
-        recorder.read(rows, ())
+        recorder.read(_rows(file, path, series, EPOCH_COLUMNS, how.on_read), ())
     recorder.settle()
     return recorder.histories
 
