@@ -7,7 +7,7 @@ import math
 import os
 from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
@@ -60,8 +60,7 @@ def read_results(saved: Saved, how: HowToRead = ALL) -> list[RunResult]:
         DataError: a file is damaged.
         OutputError: one can't be read.
     """
-    found = [read_result(run, how) for run in saved.runs]
-    return [result for result in found if result]
+    return [result for run in saved.runs if (result := read_result(run, how))]
 
 
 def read_result(run: SavedRun, how: HowToRead = ALL, name: str | None = None) -> RunResult | None:
@@ -293,11 +292,10 @@ def _read_epochs(file: BinaryIO, path: Path, series: Series, how: HowToRead) -> 
 
 def _last_epoch(file: BinaryIO, series: Series) -> int:
     """The last epoch of an `epochs.csv`; too many where its end is damaged, as reading finds it."""
-    try:
+    with suppress(BadRowError):
         ends = last_rows(file, series, len(header(EPOCH_COLUMNS)))
-    except BadRowError:
-        return os.fstat(file.fileno()).st_size
-    return int(ends.last.shared["epoch"][0]) if ends else 0
+        return int(ends.last.shared["epoch"][0]) if ends else 0
+    return os.fstat(file.fileno()).st_size
 
 
 def _read_steps(path: Path, series: Series, how: HowToRead) -> tuple[History, ...]:
