@@ -2,6 +2,7 @@
 
 import torch
 
+from gdrun.config.schema import Loss
 from gdrun.config.timing import DEFAULT, Timing
 from gdrun.data.dataset import Dataset
 from gdrun.results.events import Lane, Segment
@@ -18,7 +19,7 @@ def make_problem(
     rows: int = 12,
     features: int = 1,
     hidden: tuple[int, ...] = (5,),
-    loss: str = "mse",
+    loss: Loss = "mse",
     activation: str = "relu",
 ) -> Problem:
     """A small problem with random rows."""

@@ -134,12 +134,14 @@ def list_runs(
     as_json: AsJson = False,
 ) -> None:
     """List the runs of the output directory, the latest first."""
+    from gdrun.cli.startup import loading
     from gdrun.storage import listing
     from gdrun.storage.filters import parse_where
 
     predicate = None if where is None else parse_where(where, listing.kind_of("--where"))
     newest = None if sort else limit
-    entries = listing.list_entries(output_dir, opened=opened, where=predicate, newest=newest)
+    with loading():
+        entries = listing.list_entries(output_dir, opened=opened, where=predicate, newest=newest)
     chosen = listing.select(entries, predicate, sort, limit)
     if as_json:
         runs = [listing.as_json(entry, output_dir) for entry in chosen]

@@ -1,4 +1,4 @@
-"""Loading large libraries: fast, and only where it can go well."""
+"""Loading large libraries, or many runs: fast, and only where it can go well."""
 
 import gc
 from collections.abc import Iterator
@@ -24,9 +24,9 @@ def require_current_directory() -> None:
 
 @contextmanager
 def loading() -> Iterator[None]:
-    """Import large libraries while `with` lasts, without garbage collection.
+    """Import large libraries, or read many runs, while `with` lasts, without garbage collection.
 
-    What they make stays anyway. It is frozen afterwards, so that no later collection looks at it.
+    What that makes stays anyway. It is frozen afterwards, so that no later collection looks at it.
     """
     gc.disable()
     try:

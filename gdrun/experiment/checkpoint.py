@@ -34,7 +34,7 @@ from gdrun.errors import DataError
 from gdrun.results.events import Segment
 from gdrun.results.file_names import CHECKPOINT, PREVIOUS_CHECKPOINT
 from gdrun.storage.atomic import flush_to_disk, read_plain, replacing
-from gdrun.storage.manifest import Digests, digests_of
+from gdrun.storage.manifest import Digests
 from gdrun.storage.row_file import FileDigest
 from gdrun.training.state import TrainState
 
@@ -162,7 +162,9 @@ def load_checkpoint(path: Path, most: int) -> Checkpoint:
     except Exception:  # whatever PyTorch raises about what it can't read
         raise DataError(f"{path}: is no checkpoint of gdrun") from None
     state = TrainState(**dict(found.state))
-    return Checkpoint(state, found.config, found.data, digests_of(found.marks))
+    return Checkpoint(
+        state, found.config, found.data, {str(name): digest for name, digest in found.marks.items()}
+    )
 
 
 def _unpacked(payload: bytes) -> Any:

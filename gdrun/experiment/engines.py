@@ -179,8 +179,9 @@ def engine_changes(experiment: ExperimentPlan) -> Iterator[str]:
     if engine != "compiled":
         return
     for run in experiment.left:
-        saved = run.resumed.program if run.resumed and run.resumed.engine == engine else None
-        if saved and saved != program_cache.key(spec_for(experiment.problem, run.plan)):
+        if run.resumed is None or run.resumed.engine != engine:
+            continue
+        if run.resumed.program != program_cache.key(spec_for(experiment.problem, run.plan)):
             yield (
                 f"{run.name}: resumed with another program (gdrun, PyTorch, the compiler or the "
                 "processor is another): last digits may differ from those of a run never stopped"

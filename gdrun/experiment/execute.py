@@ -152,12 +152,7 @@ def _group_manifest(
     saved, config = experiment.manifest, experiment.config.model_dump(mode="json")
     # Though nothing is left to train: another target gives another result, and a process that
     # was killed may not have written how the group ended.
-    if (
-        saved
-        and saved.status in COMPLETE
-        and saved.content["config"] == config
-        and not experiment.left
-    ):
+    if saved and saved.status in COMPLETE and saved.config == config and not experiment.left:
         return None
     write_config(directory, experiment.command, experiment.config)
     about = {"kind": "group", "experiment": experiment.command, "config": config}

@@ -137,7 +137,7 @@ class ExperimentPlan:
 
         An older gdrun chose one for each run of a group: that of a run that isn't complete counts.
         """
-        config = self.manifest and self.manifest.config
+        config = self.manifest and self.manifest.settings
         if config and config.engine != "auto":
             return config.engine
         begun = [run.resumed.engine for run in (*self.left, *self.runs) if run.resumed]

@@ -153,7 +153,7 @@ def _from_checkpoint(
     is_over = state.updates == total or state.is_over(plan, per_epoch)
     is_complete = is_over and status in COMPLETE
     if is_complete:  # what was written after the checkpoint is to be there, too
-        for name, digest in manifest.digests.items():
+        for name, digest in manifest.files.items():
             verify(directory / name, digest, whole=True)
     notes = [*complaints]
     if complaints:
@@ -207,7 +207,7 @@ def _refuse_others(
 
 def _older_fingerprint(run: RunPlan, manifest: RunManifest) -> str:
     """That of a gdrun whose configs of `full` and `sgd` held the batch size of `minibatch`."""
-    batch_size = (manifest.config or run.config).batch_size
+    batch_size = (manifest.settings or run.config).batch_size
     older = run.config.model_copy(update={"batch_size": batch_size})
     return fingerprint(older, run.series.method)
 
@@ -224,8 +224,8 @@ def _on_device(state: TrainState, device: torch.device) -> TrainState:
 
 def _engine_of(manifest: RunManifest) -> Engine:
     """The engine of a run; an older gdrun had but one."""
-    compiled = manifest.config and manifest.config.engine == "compiled"
-    return "compiled" if compiled else "eager"
+    begun_with = manifest.settings
+    return "compiled" if begun_with and begun_with.engine == "compiled" else "eager"
 
 
 def _machine_differences(saved: Manifest, here: Mapping[str, Any]) -> str:

@@ -1,6 +1,7 @@
 """The result of a run: what was trained on what, how each lane ended, and how the whole did.
 
 Everything here is plain Python, so that results can be shown, saved and compared without torch.
+The types of fields that `run.json` has, too, say what it may hold there.
 """
 
 import math
@@ -9,6 +10,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from gdrun.config.foreign import (
+    Natural,
+    PositiveSize,
+    Rate,
+    Real,
+    Seconds,
+    ShortText,
+    Size,
+    Text,
+    YesNo,
+)
+from gdrun.config.schema import Loss
 from gdrun.results.events import Lane, Series, Status
 from gdrun.results.history import History, epoch_table, step_table
 
@@ -22,7 +35,7 @@ INFINITE_AT_START = "the loss is infinite before training: scale the data, or se
 ENGINES_IN_TURN = ", then "
 
 # Each loss in words: in the units of the data, and for a standardised target.
-LOSS_NAMES = {
+LOSS_NAMES: Mapping[Loss, tuple[str, str]] = {
     "mse": ("MSE", "MSE ÷ variance of {target}; 1 = predicting the mean"),
     "half_mse": ("half MSE", "half MSE ÷ variance of {target}; 0.5 = predicting the mean"),
     "l1": ("mean absolute error", "mean absolute error ÷ deviation of {target}"),
@@ -34,16 +47,16 @@ LOSS_NAMES = {
 class Description:
     """What is trained on what, as captions, headers and logs say it."""
 
-    network: str
-    parameters: int
-    data: str
-    rows: int
-    val_rows: int
-    features: tuple[str, ...]
-    target: str
-    loss: str
-    standardized: bool
-    device: str
+    network: Text
+    parameters: Size
+    data: Text
+    rows: PositiveSize
+    val_rows: Size
+    features: tuple[Text, ...]
+    target: Text
+    loss: Loss
+    standardized: YesNo
+    device: ShortText
 
     @property
     def loss_name(self) -> str:
@@ -77,17 +90,17 @@ class LaneResult:
     finite (0: the untrained loss).
     """
 
-    lr: float
-    seed: int
+    lr: Rate
+    seed: Natural
     status: Status
-    diverged_at: int | None
-    epochs: int
-    updates: int
-    samples: int
-    seconds: float
-    train_loss: float | None
-    best_train_loss: float | None
-    val_loss: float | None
+    diverged_at: Natural | None
+    epochs: Size
+    updates: Natural
+    samples: Natural
+    seconds: Seconds
+    train_loss: Real | None
+    best_train_loss: Real | None
+    val_loss: Real | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,9 +174,9 @@ class RunResult:
 class Failure:
     """A run of a group that failed, by name; the other runs continue."""
 
-    name: str
-    problems: tuple[str, ...]
-    hints: tuple[str, ...] = ()
+    name: Text
+    problems: tuple[Text, ...]
+    hints: tuple[Text, ...] = ()
 
     @property
     def lines(self) -> list[str]:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, PrivateAttr, ValidationError
+from pydantic import Field, SkipValidation, ValidationError
 
 from gdrun.config.explain import brief
 from gdrun.config.foreign import (
@@ -15,61 +15,26 @@ from gdrun.config.foreign import (
     Fingerprint,
     Natural,
     PositiveSize,
-    Rate,
-    Real,
     SavedConfig,
     Seconds,
-    Sha256,
     ShortText,
-    Size,
     SizeAsKey,
     Text,
     Time,
-    YesNo,
     first_mistake,
+    saved_config,
 )
-from gdrun.config.schema import Loss, Method
+from gdrun.config.schema import Method, RunConfig
 from gdrun.errors import ConfigError, DataError, did_you_mean
 from gdrun.results.events import Status
 from gdrun.results.file_names import MANIFEST
-from gdrun.results.run import SCHEMA_VERSION, Description
+from gdrun.results.run import SCHEMA_VERSION, Description, Failure, LaneResult
 from gdrun.storage.atomic import read_plain
 from gdrun.storage.row_file import FileDigest
 
 MAX_BYTES = 2**26  # of a `run.json`
 MAX_LANES = 2**17  # of a run: so many entries take somewhat less
 MAX_LEVELS = 10  # of nested lists and mappings
-
-
-class LaneFacts(Facts):
-    """How a lane ended: the fields of `LaneResult`."""
-
-    lr: Rate
-    seed: Natural
-    status: Status
-    diverged_at: Natural | None
-    epochs: Size
-    updates: Natural
-    samples: Natural
-    seconds: Seconds
-    train_loss: Real | None
-    best_train_loss: Real | None
-    val_loss: Real | None
-
-
-class ProblemFacts(Facts):
-    """What is trained on what: the fields of `Description`."""
-
-    network: Text
-    parameters: Size
-    data: Text
-    rows: PositiveSize
-    val_rows: Size
-    features: tuple[Text, ...]
-    target: Text
-    loss: Loss
-    standardized: YesNo
-    device: ShortText
 
 
 class ResumedFacts(Facts):
@@ -81,23 +46,8 @@ class ResumedFacts(Facts):
     stopped: Time | None = None
 
 
-class FailureFacts(Facts):
-    """A run of a group that failed, and why."""
-
-    name: Text
-    problems: tuple[Text, ...] = ()
-    hints: tuple[Text, ...] = ()
-
-
-class DigestFacts(Facts):
-    """What a file held: the fields of `FileDigest`."""
-
-    size: Natural
-    sha256: Sha256
-
-
 # What the CSV files of a run held, by name.
-Digests = dict[Literal["epochs.csv", "steps.csv"], DigestFacts]
+Digests = dict[Literal["epochs.csv", "steps.csv"], FileDigest]
 
 
 class _Manifest(Facts):
@@ -107,7 +57,7 @@ class _Manifest(Facts):
     """
 
     status: Status
-    problem: ProblemFacts
+    problem: Description
     command: Text | None = None
     pid: Natural | None = None
     device: ShortText | None = None
@@ -123,17 +73,12 @@ class _Manifest(Facts):
     jobs: PositiveSize = 1
     seconds_an_update_alone: dict[SizeAsKey, Seconds] | None = None
     batch_sizes: tuple[PositiveSize, ...] = ()
-    _content: Mapping[str, Any] = PrivateAttr(default_factory=dict)
+    content: SkipValidation[Mapping[str, Any]]  # all that the file holds, as it is written there
 
     @property
-    def content(self) -> Mapping[str, Any]:
-        """All that the file holds, as it is written there."""
-        return self._content
-
-    @property
-    def description(self) -> Description:
-        """What is trained on what."""
-        return Description(**dict(self.problem))
+    def settings(self) -> RunConfig | None:
+        """The config, without keys that this version of gdrun doesn't know."""
+        return None if self.config is None else saved_config(self.config)
 
 
 class RunManifest(_Manifest):
@@ -143,22 +88,17 @@ class RunManifest(_Manifest):
     method: Method
     batch_size: PositiveSize
     name: Text | None = None
-    lanes: tuple[LaneFacts, ...] = ()
+    lanes: tuple[LaneResult, ...] = ()
     files: Digests = Field(default_factory=dict)
     engines: tuple[Literal["eager", "compiled"], ...] = ()
     program: ShortText | None = None
 
     @property
-    def digests(self) -> dict[str, FileDigest]:
-        """What the CSV files of a finished run held at its end, by name."""
-        return digests_of(self.files)
-
-    @property
     def trained_by(self) -> tuple[str, ...]:
         """The engines of its updates, one after the other; an older gdrun only says the last."""
-        if self.engines or not self.config or self.config.engine == "auto":
+        if self.engines or not self.settings or self.settings.engine == "auto":
             return self.engines
-        return (self.config.engine,)
+        return (self.settings.engine,)
 
 
 class GroupManifest(_Manifest):
@@ -168,12 +108,7 @@ class GroupManifest(_Manifest):
     experiment: Literal["compare", "sweep"]
     config: SavedConfig
     members: tuple[Text, ...] = ()
-    failures: tuple[FailureFacts, ...] = ()
-
-
-def digests_of(files: Digests) -> dict[str, FileDigest]:
-    """What CSV files held, by name."""
-    return {name: FileDigest(**dict(digest)) for name, digest in files.items()}
+    failures: tuple[Failure, ...] = ()
 
 
 Manifest = RunManifest | GroupManifest
@@ -189,14 +124,18 @@ def read_manifest(directory: Path) -> Manifest:
         OSError: it can't be read.
     """
     path = directory / MANIFEST
-    if directory.is_file():
-        raise ConfigError(f"{directory}: is a file", f"name its directory: {directory.parent}")
-    if not directory.is_dir():
-        near = [p.name for p in directory.parent.glob("*/")] if directory.parent.is_dir() else []
-        raise ConfigError(f"{directory}: no such directory", *did_you_mean(directory.name, near))
     try:
-        content = _from_json(read_plain(path, MAX_BYTES))
+        content = from_json(read_plain(path, MAX_BYTES))
+    except NotADirectoryError:
+        hint = f"name its directory: {directory.parent}"
+        raise ConfigError(f"{directory}: is a file", hint) from None
     except FileNotFoundError:
+        above, name = directory.parent, directory.name
+        if not directory.is_dir():
+            near = [place.name for place in above.glob("*/")] if above.is_dir() else []
+            raise ConfigError(
+                f"{directory}: no such directory", *did_you_mean(name, near)
+            ) from None
         raise ConfigError(
             f"{directory}: is not the directory of a run: it has no {MANIFEST}",
             "name a run's own directory, such as outputs/2026-01-31_12-00-00_sgd",
@@ -216,14 +155,12 @@ def read_manifest(directory: Path) -> Manifest:
     if own not in tuple(MODELS):
         raise DataError(f"{path}: is damaged: kind: must be run or group, got {brief(own)}")
     try:
-        manifest = MODELS[own].model_validate(content)
+        return MODELS[own].model_validate({**content, "content": content})
     except ValidationError as error:
         raise DataError(f"{path}: is damaged: {first_mistake(error)}") from None
-    manifest._content = content
-    return manifest
 
 
-def _from_json(text: bytes) -> Any:
+def from_json(text: bytes | str) -> Any:
     """The value of a JSON text of few levels, whose numbers are all finite.
 
     Raises:
@@ -232,8 +169,8 @@ def _from_json(text: bytes) -> Any:
     content = json.loads(text, parse_float=_finite, parse_constant=_finite)
     level = [content]
     for _ in range(MAX_LEVELS):
-        items = (each.values() if isinstance(each, dict) else each for each in level)
-        level = [item for each in items for item in each if isinstance(item, dict | list)]
+        items = [each.values() if type(each) is dict else each for each in level]
+        level = [item for each in items for item in each if type(item) in (dict, list)]
         if not level:
             return content
     raise ValueError("too many levels")

@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from gdrun.config.foreign import Natural, Sha256
 from gdrun.errors import DataError
 from gdrun.logs.lines import read_header, whole_lines
 from gdrun.storage.atomic import open_plain
@@ -19,8 +20,8 @@ READ_BYTES = 2**20
 class FileDigest:
     """What a file held at some time: its first `size` bytes have this SHA-256."""
 
-    size: int
-    sha256: str
+    size: Natural
+    sha256: Sha256
 
 
 class RowFile:

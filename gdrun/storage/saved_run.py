@@ -1,5 +1,6 @@
 """A run or group as its directory holds it: what its `run.json` says, and its status today."""
 
+import json
 import os
 import shlex
 from collections.abc import Iterator
@@ -8,9 +9,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
-from gdrun.config.foreign import SavedConfig, first_mistake
+from gdrun.config.foreign import first_mistake, saved_config
 from gdrun.config.layers import Layer, parse_layer
 from gdrun.config.schema import METHODS, RunConfig
 from gdrun.config.yaml_loader import MAX_CHARACTERS
@@ -24,12 +25,12 @@ from gdrun.storage.manifest import (
     Manifest,
     RunManifest,
     current_status,
+    from_json,
     read_manifest,
 )
 from gdrun.storage.run_dir import is_locked, root_of
 
 MAX_BYTES = 4 * MAX_CHARACTERS  # of a `config.yaml`: no character of UTF-8 takes more
-_CONFIG: TypeAdapter[RunConfig] = TypeAdapter(SavedConfig)
 
 
 @dataclass(frozen=True)
@@ -46,12 +47,12 @@ class _Saved:
     manifest: Manifest
     status: Status
 
-    @cached_property
+    @property
     def description(self) -> Description:
         """The network, the data and the loss."""
-        return self.manifest.description
+        return self.manifest.problem
 
-    @property
+    @cached_property
     def settings(self) -> RunConfig:
         """The config, without keys that this version of gdrun doesn't know.
 
@@ -59,9 +60,9 @@ class _Saved:
             DataError: it is damaged.
             OSError: it can't be read.
         """
-        return self.manifest.config or self._config_file[1]
+        return self.manifest.settings or saved_config(self.config)
 
-    @property
+    @cached_property
     def config(self) -> dict[str, Any]:
         """The config as it is written: in `run.json` or, by an older gdrun, in `config.yaml`.
 
@@ -69,20 +70,19 @@ class _Saved:
             DataError: it is damaged.
             OSError: it can't be read.
         """
-        return dict(
-            self.manifest.content["config"] if self.manifest.config else self._config_file[0]
-        )
-
-    @cached_property
-    def _config_file(self) -> tuple[dict[str, Any], RunConfig]:
-        """The config in `config.yaml`, as it is written and as it is checked."""
+        if self.manifest.config is not None:
+            return dict(self.manifest.config)
+        damaged = f"{self.path / CONFIG}: is damaged"
         try:
-            values = dict(_config_file(self.path).values)
-            return values, _CONFIG.validate_python(values)
+            values = from_json(json.dumps(_config_file(self.path).values))
+            saved_config(values)
         except ConfigError as error:
             raise DataError(error.problems) from None
         except ValidationError as error:
-            raise DataError(f"{self.path / CONFIG}: is damaged: {first_mistake(error)}") from None
+            raise DataError(f"{damaged}: {first_mistake(error)}") from None
+        except (TypeError, ValueError):  # a date, or infinite
+            raise DataError(f"{damaged}: holds what no config does") from None
+        return dict(values)
 
 
 @dataclass(frozen=True)
@@ -111,10 +111,10 @@ class SavedRun(_Saved):
         """Its name in its group."""
         return self.manifest.name or self.manifest.method
 
-    @cached_property
+    @property
     def lanes(self) -> tuple[LaneResult, ...]:
         """How its lanes ended; empty for a run that hasn't ended, or was killed."""
-        return tuple(LaneResult(**dict(lane)) for lane in self.manifest.lanes)
+        return self.manifest.lanes
 
 
 @dataclass(frozen=True)
@@ -208,7 +208,7 @@ def saved_layer(directory: Path, command: str) -> Layer:
         )
     if isinstance(manifest, RunManifest):
         return _config_file(directory)
-    return Layer(manifest.content["config"])
+    return Layer(manifest.config)
 
 
 def _config_file(directory: Path) -> Layer:

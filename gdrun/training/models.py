@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from gdrun.config.schema import RunConfig
+from gdrun.config.schema import Loss, RunConfig
 from gdrun.data.dataset import Dataset
 from gdrun.errors import ConfigError
 
@@ -105,7 +105,7 @@ class Problem:
 
     data: Dataset
     network: Network
-    loss_name: str
+    loss_name: Loss
     chunk_rows: int | None = None
 
     def rows_at_once(self, lanes: int) -> int:

@@ -16,6 +16,7 @@ from gdrun.compiler import executor
 from gdrun.compiler.executor import _Calls
 from gdrun.compiler.program_cache import Program
 from gdrun.compiler.spec import spec_for
+from gdrun.config.schema import Loss
 from gdrun.config.timing import Timing
 from gdrun.results.events import Lane, Segment, Series
 from gdrun.results.history import Recorder
@@ -67,7 +68,7 @@ def test_many_updates_at_a_time_are_the_same_as_one_by_one(
     chunk: int | None,
     hidden: tuple[int, ...],
     activation: str,
-    loss: str,
+    loss: Loss,
 ) -> None:
     problem = replace(make_problem(rows=12, features=2, hidden=hidden), chunk_rows=chunk)
     network = Network(problem.network.sizes, activation)

@@ -145,7 +145,7 @@ def test_a_killed_group_keeps_the_engine_that_auto_chose_whatever_is_in_the_cach
             processes, tmp_path, "compare", args, draws, 6, after_kill=empty_or_fill
         )
         for place in ("a", "a/full", "a/sgd", "a/minibatch"):
-            config = read_manifest(tmp_path / "outputs" / place).config
+            config = read_manifest(tmp_path / "outputs" / place).settings
             assert config
             assert config.engine == engine
         shutil.rmtree(tmp_path / "outputs")
