@@ -126,24 +126,12 @@ def read_manifest(directory: Path) -> Manifest:
     path = directory / MANIFEST
     try:
         content = from_json(read_plain(path, MAX_BYTES))
-    except NotADirectoryError:
-        hint = f"name its directory: {directory.parent}"
-        raise ConfigError(f"{directory}: is a file", hint) from None
-    except FileNotFoundError:
-        above, name = directory.parent, directory.name
-        if not directory.is_dir():
-            near = [place.name for place in above.glob("*/")] if above.is_dir() else []
-            raise ConfigError(
-                f"{directory}: no such directory", *did_you_mean(name, near)
-            ) from None
-        raise ConfigError(
-            f"{directory}: is not the directory of a run: it has no {MANIFEST}",
-            "name a run's own directory, such as outputs/2026-01-31_12-00-00_sgd",
-        ) from None
+    except (FileNotFoundError, NotADirectoryError):
+        raise _no_run(directory) from None
     except (ValueError, RecursionError):  # no JSON, or no text
         raise DataError(f"{path}: is damaged: not valid JSON") from None
     schema = content.get("schema") if isinstance(content, dict) else None
-    if type(schema) is not int:
+    if type(schema) is not int or schema < 1:
         raise DataError(f"{path}: is not a run.json of gdrun: it has no schema version")
     if schema > SCHEMA_VERSION:
         raise DataError(
@@ -158,6 +146,19 @@ def read_manifest(directory: Path) -> Manifest:
         return MODELS[own].model_validate({**content, "content": content})
     except ValidationError as error:
         raise DataError(f"{path}: is damaged: {first_mistake(error)}") from None
+
+
+def _no_run(directory: Path) -> ConfigError:
+    """The error that a path isn't the directory of a run."""
+    if directory.is_file():
+        return ConfigError(f"{directory}: is a file", f"name its directory: {directory.parent}")
+    if not directory.is_dir():
+        near = [p.name for p in directory.parent.glob("*/")] if directory.parent.is_dir() else []
+        return ConfigError(f"{directory}: no such directory", *did_you_mean(directory.name, near))
+    return ConfigError(
+        f"{directory}: is not the directory of a run: it has no {MANIFEST}",
+        "name a run's own directory, such as outputs/2026-01-31_12-00-00_sgd",
+    )
 
 
 def from_json(text: bytes | str) -> Any:

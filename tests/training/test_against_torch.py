@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from gdrun.config.schema import Loss
 from gdrun.results.events import Lane
 from gdrun.results.run import LOSS_NAMES
 from gdrun.training.batches import chunks
@@ -92,7 +93,7 @@ def test_updates_are_those_of_torch_sgd(
 @pytest.mark.parametrize("activation", list(ACTIVATIONS))
 @pytest.mark.parametrize("hidden", [(), (4,), (6, 5, 4)])
 def test_losses_and_networks_are_torchs(
-    loss: str, activation: str, hidden: tuple[int, ...]
+    loss: Loss, activation: str, hidden: tuple[int, ...]
 ) -> None:
     problem = make_problem(rows=10, features=2, hidden=hidden, loss=loss, activation=activation)
     plan = make_plan(3, epochs=3, sampling="sequential")
