@@ -322,11 +322,10 @@ class SavedEpochs:
         self, target: float, between: Mapping[Lane, tuple[int, int]]
     ) -> Mapping[Lane, Reached]:
         """As in `gdrun.results.run.EpochLog`."""
-        path = self.path
         with (
-            output_errors(path, "read"),
-            _opened(path, EPOCH_COLUMNS) as file,
-            _rows_of_the_run(path),
+            output_errors(self.path, "read"),
+            _opened(self.path, EPOCH_COLUMNS) as file,
+            _rows_of_the_run(self.path),
         ):
             found = first_at_most(file, target, between)
         if len(found) < len(between):
