@@ -3,7 +3,7 @@
 import json
 import os
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -208,7 +208,17 @@ def saved_layer(directory: Path, command: str) -> Layer:
         )
     if isinstance(manifest, RunManifest):
         return _config_file(directory)
-    return Layer(manifest.config)
+    return Layer(
+        manifest.config, dict.fromkeys(_places(manifest.config), str(directory / MANIFEST))
+    )
+
+
+def _places(config: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
+    """Where keys are in a config, which is two levels deep."""
+    for key, own in config.items():
+        yield (key,)
+        if isinstance(own, dict):
+            yield from ((key, below) for below in own)
 
 
 def _config_file(directory: Path) -> Layer:
