@@ -40,7 +40,7 @@ def test_no_run_keeps_the_others_out_of_the_list(name: str, every: int, outputs:
         assert len(problem) < 400
 
 
-@pytest.mark.parametrize(("name", "every"), [("one", 29), ("both", 97), ("grid", 211), *EVERY])
+@pytest.mark.parametrize(("name", "every"), [("one", 29), ("both", 97), ("grid", 211)])
 def test_every_command_names_the_run_and_changes_nothing(
     name: str, every: int, outputs: Path
 ) -> None:
@@ -69,8 +69,8 @@ def test_every_command_names_the_run_and_changes_nothing(
                 assert fails_as(said, outcome), (what, args, outcome.err, said)
             elif "--resume" not in args:
                 assert outcome.code == 0, (what, args, outcome.err)
-            elif outcome.code:  # it reads the checkpoint, not the lanes of run.json nor every row
-                assert "outputs/" in outcome.err or ": the run has " in outcome.err
+            else:  # a config may be sound, and what it asks for be refused; checkpoints decide more
+                assert (outcome.code, outcome.err[:7]) in ((0, ""), (2, "error: ")), (what, args)
         for picture in run.rglob("*.png"):
             picture.unlink()
         assert files(outputs) == before, what
