@@ -96,15 +96,16 @@ def _execute(
 
 def _program(spec: ProgramSpec) -> Program:
     """The program, built again if it is gone from the cache."""
-    failures = {} if program_cache.is_built(spec) else program_cache.build([spec], lambda: False)
-    program = program_cache.find(spec)
-    if program is None:
-        why = failures.get(spec, "it can't be loaded")
-        raise OutputError(
-            f"engine: the compiled program is gone from the cache, and not built again: {why}",
-            "engine: eager executes the updates one by one",
-        )
-    return program
+    if program := program_cache.find(spec):
+        return program
+    failures = program_cache.build([spec], lambda: False)
+    if program := program_cache.find(spec):
+        return program
+    why = failures.get(spec, "it can't be loaded")
+    raise OutputError(
+        f"engine: the compiled program is gone from the cache, and not built again: {why}",
+        "engine: eager executes the updates one by one",
+    )
 
 
 COMPILED = Backend(_execute, stacks_epochs=True)

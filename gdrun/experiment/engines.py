@@ -89,14 +89,13 @@ def _faster(experiment: ExperimentPlan, specs: tuple[ProgramSpec, ...]) -> Choic
     compiled = PROCESS_SECONDS + sum(
         compiled_seconds(problem, plan, spec_for(problem, plan)) for plan in plans
     )
-    build = build_seconds(specs)
-    pace = machine_pace()
+    if compiled >= eager:
+        return Choice("eager", "compiled updates would take longer")
+    build, pace = build_seconds(specs), machine_pace()
     saves = pace * (eager - compiled)
     takes = f"takes {duration(pace * build)}"
     if len(specs) > 1:
         takes += f" for {count(len(specs), 'program')}"
-    if saves <= 0:
-        return Choice("eager", "compiled updates would take longer")
     if (compiled + build) / eager < eager / compiled:
         choice = Choice("compiled", "", specs, saves)
         there = "the program is" if len(specs) == 1 else "the programs are"

@@ -4,6 +4,7 @@ import json
 import math
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -75,7 +76,7 @@ class _Manifest(Facts):
     batch_sizes: tuple[PositiveSize, ...] = ()
     content: SkipValidation[Mapping[str, Any]]  # all that the file holds, as it is written there
 
-    @property
+    @cached_property
     def settings(self) -> RunConfig | None:
         """The config, without keys that this version of gdrun doesn't know."""
         return None if self.config is None else saved_config(self.config)
