@@ -1,8 +1,10 @@
 """Numbers and names as text, the same in the terminal and in pictures."""
 
+import json
 import math
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 MAX_RATES = 8  # learning rates that are listed; of more, the range is given
 MAX_BATCHES = 6  # batch sizes that are listed; the rest are counted
@@ -91,6 +93,26 @@ def listed(names: Sequence[str]) -> str:
     more = len(names) - MAX_NAMES
     first, last = (names[:MAX_NAMES], f"{more} more") if more > 0 else (names[:-1], names[-1])
     return f"{', '.join(first)} and {last}" if first else last
+
+
+def differences(
+    facts: Mapping[str, Mapping[str, Any]], show: Callable[[Any], str] | None = None
+) -> list[str]:
+    """One line for each key whose values differ: which names have which, as JSON without `show`.
+
+    >>> differences({"rows": {"a": 5, "b": 5}, "threads": {"a": 1, "b": 2, "c": 1}})
+    ['threads: 1 in a and c, 2 in b']
+    """
+    lines = []
+    for key, values in facts.items():
+        by_value: dict[str, list[str]] = {}
+        for name, value in values.items():
+            text = show(value) if show else json.dumps(value, ensure_ascii=False)
+            by_value.setdefault(text, []).append(name)
+        if len(by_value) > 1:
+            parts = (f"{text} in {listed(names)}" for text, names in by_value.items())
+            lines.append(f"{key}: {', '.join(parts)}")
+    return lines
 
 
 def span(numbers: Iterable[int]) -> str:

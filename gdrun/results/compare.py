@@ -8,7 +8,7 @@ from statistics import median
 from gdrun.results.events import Lane
 from gdrun.results.lanes import lanes_by_rate, medians
 from gdrun.results.run import ENGINES_IN_TURN, Reached, RunResult, finite, or_inf
-from gdrun.text import listed
+from gdrun.text import differences
 
 # Unless a target is given, it is this multiple of the lowest median final train loss.
 TARGET_FACTOR = 1.1
@@ -104,13 +104,9 @@ def target_of(results: Sequence[RunResult]) -> float | None:
 
 def engine_notes(results: Sequence[RunResult]) -> Iterator[str]:
     """That the times of runs can't be compared, where different engines executed their updates."""
-    names: dict[str, list[str]] = {}
-    for result in results:
-        if result.engines:
-            names.setdefault(ENGINES_IN_TURN.join(result.engines), []).append(result.series.name)
-    if len(names) > 1:
-        which = ", ".join(f"{engine} in {listed(runs)}" for engine, runs in names.items())
-        yield f"{TIMES_DIFFER}: engine: {which}"
+    engines = {r.series.name: ENGINES_IN_TURN.join(r.engines) for r in results if r.engines}
+    for line in differences({"engine": engines}, show=str):
+        yield f"{TIMES_DIFFER}: {line}"
 
 
 def reach(result: RunResult, target: float | None) -> list[Reached | None]:

@@ -1,6 +1,5 @@
 """Whether saved runs can be compared: same data and loss; and their times: the same machine."""
 
-import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -8,7 +7,7 @@ from gdrun.config.identity import flatten
 from gdrun.config.schema import DATA_FILES
 from gdrun.results.run import ENGINES_IN_TURN
 from gdrun.storage.saved_run import SavedRun
-from gdrun.text import listed
+from gdrun.text import differences
 
 # What a run's description says of its data, and the name that a user knows it by.
 FACTS = {"rows": "rows", "val_rows": "validation rows", "features": "features", "target": "target"}
@@ -32,7 +31,7 @@ def problem_differences(runs: Mapping[str, SavedRun]) -> list[str]:
     forms = {value.rpartition(":")[0] for value in known.values()}
     all_known = len(known) == len(runs) and len(forms) == 1
     if all_known and len(set(known.values())) == 1:
-        return list(_lines({"loss": losses}))
+        return differences({"loss": losses})
     facts = {"loss": losses, **_data_facts(runs)}
     if not all_known:  # the file's name may tell
         facts["data"] = {name: run.description.data for name, run in runs.items()}
@@ -40,11 +39,11 @@ def problem_differences(runs: Mapping[str, SavedRun]) -> list[str]:
     facts = {key: values for key, values in facts.items() if len(values) == len(runs)}
     if len(set(facts["data.source"].values())) > 1:
         facts = {key: values for key, values in facts.items() if key in COMMON_FACTS}
-    lines = list(_lines(facts))
+    lines = differences(facts)
     if lines or len({value[:12] for value in known.values()}) <= len(forms):
         return lines
     return [
-        *_lines({"data": {name: value[:12] for name, value in known.items()}}, show=str),
+        *differences({"data": {name: value[:12] for name, value in known.items()}}, show=str),
         "the configs say the same, but the rows differ (SHA-256)",
     ]
 
@@ -76,20 +75,4 @@ def machine_differences(runs: Mapping[str, SavedRun]) -> list[str]:
         key: {name: value for name, run in runs.items() if (value := fact(run)) is not None}
         for key, fact in fact_of.items()
     }
-    return list(_lines(facts, show=str))
-
-
-def _lines(
-    facts: Mapping[str, Mapping[str, Any]], show: Callable[[Any], str] | None = None
-) -> list[str]:
-    """One line for each key whose values differ: which runs have which."""
-    lines = []
-    for key, values in facts.items():
-        by_value: dict[str, list[str]] = {}
-        for name, value in values.items():
-            text = show(value) if show else json.dumps(value, ensure_ascii=False)
-            by_value.setdefault(text, []).append(name)
-        if len(by_value) > 1:
-            parts = (f"{text} in {listed(names)}" for text, names in by_value.items())
-            lines.append(f"{key}: {', '.join(parts)}")
-    return lines
+    return differences(facts, show=str)
