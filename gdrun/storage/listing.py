@@ -98,7 +98,6 @@ def list_entries(
     Raises:
         ConfigError: there is no such directory.
         OutputError: it can't be read.
-        GdrunError: a config that `where` needs is damaged.
     """
     found: list[tuple[float, str, list[Entry]]] = []
     latest: list[float] = []  # when the newest were started, the earliest of them first

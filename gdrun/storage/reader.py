@@ -192,11 +192,7 @@ def _diverged_at(history: History, run: SavedRun, series: Series) -> int | None:
     latest = history.latest
     if math.isinf(latest.batch_loss):
         path = run.path / STEPS
-        with (
-            output_errors(path, "read"),
-            _opened(path, STEP_COLUMNS) as file,
-            _rows_of_the_run(path),
-        ):
+        with _reading(path, STEP_COLUMNS) as file:
             found = last_update(file, series, history.lane, latest.epoch)
         # With `log_every` above 1, the row of that update may be missing.
         if found and not math.isfinite(found[1]):
@@ -250,6 +246,13 @@ def _rows_of_the_run(path: Path) -> Iterator[None]:
         raise DataError(f"{where}: is damaged: no row of this run", PUT_BACK) from None
     except (ValueError, IndexError):
         raise DataError(f"{path}: is damaged: no rows of this run", PUT_BACK) from None
+
+
+@contextmanager
+def _reading(path: Path, columns: tuple[str, ...]) -> Iterator[BinaryIO]:
+    """A CSV file, behind its header, while rows of the run are read from it."""
+    with output_errors(path, "read"), _opened(path, columns) as file, _rows_of_the_run(path):
+        yield file
 
 
 def _lanes_of(file: BinaryIO, path: Path, end: int | None = None) -> list[Lane]:
@@ -306,7 +309,7 @@ def _read_steps(path: Path, series: Series, how: HowToRead) -> tuple[History, ..
         OutputError: it can't be read.
     """
     recorder = Recorder(series, 1, how.keep)
-    with output_errors(path, "read"), _opened(path, STEP_COLUMNS) as file, _rows_of_the_run(path):
+    with _reading(path, STEP_COLUMNS) as file:
         recorder.read((), _rows(file, path, series, STEP_COLUMNS, how.on_read))
     recorder.settle()
     return recorder.histories
@@ -322,11 +325,7 @@ class SavedEpochs:
         self, target: float, between: Mapping[Lane, tuple[int, int]]
     ) -> Mapping[Lane, Reached]:
         """As in `gdrun.results.run.EpochLog`."""
-        with (
-            output_errors(self.path, "read"),
-            _opened(self.path, EPOCH_COLUMNS) as file,
-            _rows_of_the_run(self.path),
-        ):
+        with _reading(self.path, EPOCH_COLUMNS) as file:
             found = first_at_most(file, target, between)
         if len(found) < len(between):
             raise DataError(f"{self.path}: is damaged: it was changed while it was read", PUT_BACK)
