@@ -59,10 +59,8 @@ def preview(command: str, options: TrainingOptions) -> None:
     out = console(soft_wrap=True)
     out.print(Text("\n".join(visible(line) for line in dump_config(request.config).split("\n"))))
     out.print(headline(experiment.description, how(experiment)))
-    for note in [*data_notes(experiment), *log_notes(prepared, request.directory, jobs)]:
+    for note in notes_of(prepared, request.directory, jobs):
         out.print(note)
-    if prepared.engine:
-        out.print(Text(visible(prepared.engine), style="dim"))
     out.print(*(Text(visible(line)) for line in plan_lines(request.directory, runs)), sep="\n")
     if prepared.estimated_seconds is not None:
         out.print(extent(experiment, prepared.estimated_seconds, jobs))
@@ -75,8 +73,7 @@ def jobs_of(options: TrainingOptions) -> int:
 
 def extent(experiment: "ExperimentPlan", seconds: float, jobs: int) -> Text:
     """How much there is to train, and how long that will take."""
-    names = {run.name for run in experiment.left}
-    runs = [each for each in progress_of_runs(experiment) if each.series.name in names]
+    runs = _progress_of_runs_left(experiment)
     left = sum(progress.total - progress.updates for progress in runs)
     if not left:
         return Text("nothing is left to train")
@@ -98,6 +95,11 @@ def progress_of_runs(experiment: "ExperimentPlan") -> list[RunProgress]:
     return [progress_of(experiment, run) for run in experiment.runs]
 
 
+def _progress_of_runs_left(experiment: "ExperimentPlan") -> list[RunProgress]:
+    names = {run.name for run in experiment.left}
+    return [each for each in progress_of_runs(experiment) if each.series.name in names]
+
+
 def how(experiment: "ExperimentPlan") -> str:
     """How the training goes, in a few words."""
     config: RunConfig = experiment.runs[0].config  # that of the others but for the batch size
@@ -115,7 +117,15 @@ def how(experiment: "ExperimentPlan") -> str:
     return " · ".join(parts)
 
 
-def data_notes(experiment: "ExperimentPlan") -> list[Text]:
+def notes_of(prepared: "PreparedCommand", directory: Path, jobs: int) -> list[Text]:
+    """What the user should know before the training begins."""
+    notes = [*_data_notes(prepared.experiment), *_log_notes(prepared, directory, jobs)]
+    if prepared.engine:
+        notes.append(Text(visible(prepared.engine), style="dim"))
+    return notes
+
+
+def _data_notes(experiment: "ExperimentPlan") -> list[Text]:
     """What the user should know about the data, and about a run that is resumed."""
     notes = list(experiment.notes)
     names = experiment.problem.data.left_out
@@ -126,7 +136,7 @@ def data_notes(experiment: "ExperimentPlan") -> list[Text]:
     return [Text(f"note: {visible(note)}", style="yellow") for note in notes]
 
 
-def log_notes(prepared: "PreparedCommand", directory: Path, jobs: int) -> list[Text]:
+def _log_notes(prepared: "PreparedCommand", directory: Path, jobs: int) -> list[Text]:
     """What the user should know about logs that will be large, or larger than the disk."""
     from gdrun.experiment.estimate import estimate_seconds
 
@@ -150,7 +160,6 @@ def log_notes(prepared: "PreparedCommand", directory: Path, jobs: int) -> list[T
 def _bytes_to_log(experiment: "ExperimentPlan") -> tuple[int, int]:
     """About how much is left to add to all `epochs.csv` and to all `steps.csv`."""
     validation = experiment.description.val_rows > 0
-    names = {run.name for run in experiment.left}
     found = [
         bytes_to_log(
             run.series,
@@ -159,7 +168,6 @@ def _bytes_to_log(experiment: "ExperimentPlan") -> tuple[int, int]:
             experiment.config.log_every,
             validation=validation,
         )
-        for run in progress_of_runs(experiment)
-        if run.series.name in names
+        for run in _progress_of_runs_left(experiment)
     ]
     return sum(epochs for epochs, _ in found), sum(steps for _, steps in found)

@@ -12,15 +12,7 @@ from rich.text import Text
 from gdrun.analysis.sweep_result import SweepResult
 from gdrun.cli.drawing import draw, load_plots
 from gdrun.cli.options import TrainingOptions
-from gdrun.cli.preview import (
-    data_notes,
-    extent,
-    how,
-    jobs_of,
-    log_notes,
-    preview,
-    progress_of_runs,
-)
+from gdrun.cli.preview import extent, how, jobs_of, notes_of, preview, progress_of_runs
 from gdrun.cli.request import Request, make_request, with_run_found
 from gdrun.cli.startup import loading, require_current_directory
 from gdrun.config import timing
@@ -147,9 +139,7 @@ def _prepare(
 
 def _notes(prepared: "PreparedCommand", directory: Path, jobs: int) -> list[Text]:
     """What is printed before the training begins."""
-    notes = [*data_notes(prepared.experiment), *log_notes(prepared, directory, jobs)]
-    if prepared.engine:
-        notes.append(Text(visible(prepared.engine), style="dim"))
+    notes = notes_of(prepared, directory, jobs)
     if prepared.estimated_seconds is not None:
         notes.append(extent(prepared.experiment, prepared.estimated_seconds, jobs))
     return notes
