@@ -107,6 +107,18 @@ def interrupt(*arguments: str) -> float:
         return seconds(process.wait)
 
 
+def asked_for(
+    description: str | None, what: str, *, rounds: int
+) -> tuple[argparse.Namespace, Console]:
+    """The options of a benchmark of several pairs or jobs, and a console as wide as a table."""
+    parser = argparse.ArgumentParser(description=description)
+    text = f"how often each {what} is measured"
+    parser.add_argument("--rounds", type=int, default=rounds, help=text)
+    parser.add_argument("--only", default="", help=f"{what}s whose names hold this text")
+    console = Console(highlight=False, width=shutil.get_terminal_size((160, 0)).columns)
+    return parser.parse_args(), console
+
+
 def seconds(action: Callable[[], object]) -> float:
     """Wall time of an action."""
     start = time.perf_counter()

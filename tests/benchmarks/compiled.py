@@ -5,8 +5,6 @@ file. A ratio is of two things measured in turn, as median and range over the ro
 first is the faster.
 """
 
-import argparse
-import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
@@ -27,7 +25,7 @@ from gdrun.training.loop import train
 from gdrun.training.models import Network, Problem
 from gdrun.training.state import Plan, initial_state
 from tests.benchmarks import article
-from tests.benchmarks.bench import no_programs, process, seconds
+from tests.benchmarks.bench import asked_for, no_programs, process, seconds
 from tests.benchmarks.peers import jax_scan
 from tests.benchmarks.peers.job import ARTICLE, LARGE, MEDIUM, Job
 from tests.benchmarks.peers.problem import load
@@ -213,11 +211,7 @@ def report(title: str, pairs: list[Pair], rounds: int, console: Console) -> None
 
 def main() -> None:
     """Measure everything and print the tables."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=5, help="how often each pair is measured")
-    parser.add_argument("--only", default="", help="pairs whose names hold this text")
-    options = parser.parse_args()
-    console = Console(highlight=False, width=shutil.get_terminal_size((160, 0)).columns)
+    options, console = asked_for(__doc__, "pair", rounds=5)
     for title, pairs, warm in (("steady state", STEADY, True), ("processes", PROCESSES, False)):
         chosen = [pair for pair in pairs if options.only in pair[0]]
         if not chosen:

@@ -5,15 +5,12 @@ the time of a whole process. Cold: the cache of programs is empty; warm: what is
 All of a job's processes run in turn; ratios are medians and ranges over the rounds.
 """
 
-import argparse
-import shutil
 from statistics import median
 
-from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from tests.benchmarks.bench import no_programs, process
+from tests.benchmarks.bench import asked_for, no_programs, process
 
 JOBS = {
     "full": ("full",),
@@ -64,11 +61,7 @@ def ratio(times: dict[str, float], state: str) -> float:
 
 def main() -> None:
     """Measure all jobs and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=3, help="how often each job is measured")
-    parser.add_argument("--only", default="", help="jobs whose names hold this text")
-    options = parser.parse_args()
-    console = Console(highlight=False, width=shutil.get_terminal_size((160, 0)).columns)
+    options, console = asked_for(__doc__, "job", rounds=3)
     table = Table(
         *("job", "auto / better, cold", "range", "auto / better, warm", "range"),
         *("eager, s", "compiled, cold, s", "compiled, warm, s"),

@@ -23,6 +23,7 @@ from tests.command_line import NO_PICTURES, Invoke
 from tests.data.npy_files import save, some_rows
 from tests.run_files import contents
 
+NPY = ("--set", "data.source=npy", "--set", "data.x=x.npy", "--set", "data.y=y.npy")
 ROWS = 200_000
 Numbers = NDArray[np.float32]
 
@@ -91,8 +92,7 @@ def test_a_file_edited_behind_its_times_is_refused(
     if in_file:
         monkeypatch.setattr(npy, "MAX_LOADED_NUMBERS", 0)
     save(Path(), *many)
-    settings = ("--set", "data.source=npy", "--set", "data.x=x.npy", "--set", "data.y=y.npy")
-    assert invoke("full", *settings, "--epochs", "1", "--name", "a", *NO_PICTURES).code == 0
+    assert invoke("full", *NPY, "--epochs", "1", "--name", "a", *NO_PICTURES).code == 0
     found = Path("x.npy").stat()
     x = np.load("x.npy", mmap_mode="r+")
     before = x[77_777, 0].copy()
@@ -137,8 +137,7 @@ def test_a_run_of_a_gdrun_that_hashed_a_sample_is_resumed(
     x, y = many
     data = load_data(save(Path(), x, y))
     assert isinstance(data.x, FileRows) == in_file
-    settings = ("--set", "data.source=npy", "--set", "data.x=x.npy", "--set", "data.y=y.npy")
-    invoke("full", *settings, "--epochs", "1", "--name", "a", *NO_PICTURES)
+    invoke("full", *NPY, "--epochs", "1", "--name", "a", *NO_PICTURES)
     checkpoint = load_checkpoint(Path("outputs/a", CHECKPOINT), 10**6)
     assert checkpoint.data == data.fingerprint
     save_checkpoint(Path("outputs/a"), replace(checkpoint, data=older_fingerprint(data)))
