@@ -1,5 +1,6 @@
 """`gdrun` and `python -m gdrun`: Ctrl-C ends both quietly, even while they import."""
 
+import atexit
 import os
 import sys
 
@@ -16,6 +17,7 @@ def main() -> None:
             from gdrun.cli import app
         app.main()
     except KeyboardInterrupt:
+        atexit.register(os._exit, 130)  # as in `gdrun.cli.app`
         sys.exit(130)
 
 

@@ -1,7 +1,9 @@
 """The fixtures that the tests share."""
 
+import atexit
 import gc
 import multiprocessing
+import os
 import shutil
 import signal
 from collections.abc import Iterator
@@ -73,6 +75,7 @@ def _leave_the_process_as_it_was() -> Iterator[None]:
     """The command line freezes the garbage collector, and Ctrl-C, before it exits."""
     handler = signal.getsignal(signal.SIGINT)
     yield
+    atexit.unregister(os._exit)
     gc.unfreeze()
     signal.signal(signal.SIGINT, handler)
 

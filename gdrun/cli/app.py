@@ -1,5 +1,6 @@
 """The commands of gdrun, and what becomes an exit code: the only place that knows these."""
 
+import atexit
 import gc
 import os
 import shlex
@@ -79,6 +80,10 @@ def _add_training_command(
             die_quietly_on_ctrl_c()
         except KeyboardInterrupt:  # Typer would call it a failure
             status = "interrupted"
+        if status == "interrupted":
+            # Python may crash when it takes down what an interrupt has left of an import, or it may
+            # end itself by the signal once more.
+            atexit.register(os._exit, EXIT_CODES[status])
         # Collecting garbage would take a third of a second, and the process ends anyway.
         gc.freeze()
         raise typer.Exit(EXIT_CODES[status])

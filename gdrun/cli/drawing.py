@@ -56,7 +56,7 @@ def draw(
     remarks: dict[str, None] = {}
     try:
         with stop.heeded_at_once(DRAWING_SECONDS):
-            yield from _draw_all(results, sweep, directory, config, view, remarks)
+            yield from _draw_all(results, sweep, directory, config, view, stop, remarks)
     except KeyboardInterrupt:
         again = f"gdrun plot {shlex.quote(str(directory))}"
         remarks[f"interrupted, and not every picture drawn: {again} draws them"] = None
@@ -70,6 +70,7 @@ def _draw_all(
     directory: Path,
     config: PlotConfig,
     view: View,
+    stop: StopRequest,
     remarks: dict[str, None],
 ) -> Iterator[Path]:
     """Draw the pictures of a command, and note what was wrong with them."""
@@ -79,6 +80,8 @@ def _draw_all(
             from gdrun.plots.pictures import pictures
         planned = pictures(results, directory, config, sweep)
     except Exception as error:
+        if stop.interrupted:
+            raise KeyboardInterrupt from None
         remarks[f"no picture was drawn: {_named(error)}"] = None
         return
     for picture in planned:
@@ -88,6 +91,8 @@ def _draw_all(
             try:
                 picture.save(config.dpi)
             except Exception as error:
+                if stop.interrupted:
+                    raise KeyboardInterrupt from None
                 failure = f"{picture.path} was not drawn: {_named(error)}"
         remarks |= {str(warning.message): None for warning in caught}
         if failure:

@@ -121,7 +121,7 @@ def _prepare(
                 from gdrun.experiment.execute import execute  # noqa: F401 (all that is needed later)
                 from gdrun.experiment.prepare import prepare_command
         except Exception:
-            if stop():  # an import may make another error of an interrupt
+            if stop.interrupted:
                 raise KeyboardInterrupt from None
             raise
         prepared = prepare_command(

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
+from typing import NoReturn
 
 SIGNALS = [
     number
@@ -20,16 +21,23 @@ SIGNALS = [
 
 HAS_ALARM = hasattr(signal, "SIGALRM")  # Windows hasn't: there a picture is finished
 
-# Between two interrupts: foreign code, such as that of an import, may lose one.
-REPEAT_SECONDS = 0.2
+REPEAT_SECONDS = 0.2  # between two interrupts: foreign code may lose one
 
 
 @dataclass
 class StopRequest:
-    """Whether, and at what time of `time.monotonic`, the user has asked to stop."""
+    """Whether, and at what time of `time.monotonic`, the user has asked to stop.
+
+    Attributes:
+        asked_at: that time.
+        at_once: whether there is nothing to finish now.
+        interrupted: whether `KeyboardInterrupt` was raised, of which foreign code, such as that of
+            an import, may make another error.
+    """
 
     asked_at: float | None = None
-    at_once: bool = False  # while there is nothing to finish
+    at_once: bool = False
+    interrupted: bool = False
 
     def __call__(self) -> bool:
         """Whether to stop."""
@@ -39,6 +47,12 @@ class StopRequest:
         """Ask to stop; a second time changes nothing."""
         if self.asked_at is None:
             self.asked_at = time.monotonic()
+
+    def interrupt(self) -> NoReturn:
+        """Raise `KeyboardInterrupt`, and again in a moment in case it is lost."""
+        self.interrupted = True
+        _interrupt_after(REPEAT_SECONDS)
+        raise KeyboardInterrupt
 
     @contextmanager
     def heeded_at_once(self, patience: float = 0.0) -> Iterator[None]:
@@ -69,15 +83,12 @@ def stop_on_signals() -> Iterator[StopRequest]:
     def handle(_number: int, _frame: FrameType | None) -> None:
         asked_before = request()
         request.ask()
-        if request.at_once:
-            _interrupt_after(REPEAT_SECONDS)
         if asked_before or request.at_once:
-            raise KeyboardInterrupt
+            request.interrupt()
 
     def handle_alarm(_number: int, _frame: FrameType | None) -> None:
         if request.at_once:
-            _interrupt_after(REPEAT_SECONDS)
-            raise KeyboardInterrupt
+            request.interrupt()
 
     # What is ignored stays ignored: that is what nohup, and a script's background jobs, ask for.
     handled = {number: signal.getsignal(number) for number in SIGNALS}
@@ -86,13 +97,14 @@ def stop_on_signals() -> Iterator[StopRequest]:
     }
     for number in handled:
         signal.signal(number, handle)
-    if HAS_ALARM:
+    if HAS_ALARM:  # the last: nothing may set the alarm once its handler is gone
         handled[signal.SIGALRM] = signal.signal(signal.SIGALRM, handle_alarm)
     try:
         yield request
     finally:
-        _interrupt_after(0)
         for number, handler in handled.items():
+            if HAS_ALARM and number == signal.SIGALRM:
+                _interrupt_after(0)
             signal.signal(number, handler)
 
 

@@ -1,6 +1,8 @@
 """Ctrl-C where nothing is to be finished: while libraries load, and while pictures are drawn."""
 
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -38,14 +40,20 @@ def test_an_import_is_left_at_once(
     assert not Path("outputs").exists()
 
 
-def test_a_picture_is_left_in_the_middle(invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("turned_into", [None, ValueError])
+def test_a_picture_is_left_in_the_middle(
+    turned_into: type[Exception] | None, invoke: Invoke, monkeypatch: pytest.MonkeyPatch
+) -> None:
     drawn: list[Path] = []
     savefig = Figure.savefig
 
     def interrupted(figure: Figure, path: Path, **more: Any) -> None:
         if drawn:
             path.write_bytes(b"half of it")
-            signal.raise_signal(signal.SIGINT)
+            try:
+                signal.raise_signal(signal.SIGINT)
+            except KeyboardInterrupt:
+                raise (turned_into or KeyboardInterrupt) from None
         drawn.append(path)
         savefig(figure, path, **more)
 
@@ -53,9 +61,32 @@ def test_a_picture_is_left_in_the_middle(invoke: Invoke, monkeypatch: pytest.Mon
     outcome = invoke("compare", "--epochs", "3", "--name", "a")
     assert outcome.code == 130
     assert INTERRUPTED in outcome.err
+    assert "was not drawn" not in outcome.err
     assert "minibatch" in outcome.out
     assert manifest(Path("outputs/a"))["status"] == "done"
     assert [path.name for path in Path("outputs").rglob("*.png*")] == ["compare.png"]
+
+
+def test_a_process_whose_import_was_interrupted_ends_with_its_code(tmp_path: Path) -> None:
+    """By itself Python would end with the signal, as code in `exec` was interrupted."""
+    script = (
+        "import signal, sys\n"
+        "from contextlib import contextmanager\n"
+        "from gdrun.cli import train\n"
+        "@contextmanager\n"
+        "def loading():\n"
+        "    exec('signal.raise_signal(signal.SIGINT)')\n"
+        "    yield\n"
+        "train.loading = loading\n"
+        "from gdrun.__main__ import main\n"
+        "sys.argv = ['gdrun', 'sgd']\n"
+        "main()\n"
+    )
+    (tmp_path / "interrupted.py").write_text(script)
+    command = [sys.executable, "-m", "interrupted"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 130
+    assert done.stderr == "interrupted: nothing was begun\n"
 
 
 @pytest.mark.skipif(not HAS_ALARM, reason="needs an alarm")
