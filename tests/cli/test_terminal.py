@@ -37,6 +37,7 @@ def terminal(tmp_path: Path, *args: str, **env: str) -> "pexpect.spawn[str]":
         cwd=str(tmp_path),
         dimensions=(24, 80),
         encoding="utf-8",
+        codec_errors="replace",  # a terminal drops what it has not shown yet at Ctrl-C
         timeout=60,
         env={**os.environ, "TERM": "xterm-256color", **env},
     )
