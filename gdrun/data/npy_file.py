@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from gdrun.errors import DataError
+from gdrun.errors import DataError, limit_hints
 
 Array = NDArray[np.generic]
 
@@ -93,8 +93,8 @@ class NpyFile:
             return np.frombuffer(self._bytes(at, size), array.dtype)
         found = np.frombuffer(_copied_memory(places, size), array.dtype)
         # In the last page of a file that was cut short there are zeros now.
-        if os.fstat(self._descriptor).st_size < self._end:
-            raise OSError(errno.EFAULT, "")
+        if self._is_cut_short():
+            raise _missing()
         return found
 
     def _bytes(self, at: int, size: int) -> bytes:
@@ -103,21 +103,30 @@ class NpyFile:
         while size:
             part = os.pread(self._descriptor, size, at)
             if not part:
-                raise OSError(errno.EFAULT, "")
+                raise _missing()
             found.append(part)  # mostly all: no more than two gigabytes are read at once
             at, size = at + len(part), size - len(part)
         return b"".join(found)
+
+    def _is_cut_short(self) -> bool:
+        return os.fstat(self._descriptor).st_size < self._end
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
         try:
             yield
         except OSError as error:
-            if error.errno == errno.EFAULT:
+            if self._is_cut_short():
                 raise DataError(
                     f"{self.path}: was cut short while it was read", "put the file back as it was"
                 ) from None
-            raise DataError(f"{self.path}: can't be read: {error.strerror}") from None
+            raise DataError(
+                f"{self.path}: can't be read: {error.strerror}", *limit_hints(error)
+            ) from None
+
+
+def _missing() -> OSError:
+    return OSError(errno.EFAULT, os.strerror(errno.EFAULT))
 
 
 def _copied_memory(places: NDArray[np.int64], size: int) -> bytes:

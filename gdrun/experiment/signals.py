@@ -21,7 +21,8 @@ SIGNALS = [
 
 HAS_ALARM = hasattr(signal, "SIGALRM")  # Windows hasn't: there a picture is finished
 
-REPEAT_SECONDS = 0.2  # between two interrupts: foreign code may lose one
+# Between two interrupts: foreign code may lose one, and cleaning up takes a moment.
+REPEAT_SECONDS = 0.5
 
 
 @dataclass

@@ -240,7 +240,10 @@ def _train(
     facts = {**task.facts, "pid": os.getpid(), "threads": task.threads}
     experiment = task.experiment
     if task.facts.get("data_fingerprint") not in (None, experiment.problem.data.fingerprint):
-        raise DataError(f"{experiment.description.data}: the data was changed since the start")
+        raise DataError(
+            f"{experiment.description.data}: the data was changed since the command began",
+            "put the data back as it was",
+        )
     (run,) = (run for run in experiment.runs if run.name == name)
     place = experiment.directory_of(run, task.directory)
     place.mkdir(exist_ok=True)

@@ -174,7 +174,7 @@ def test_processes_that_have_nothing_to_save_are_not_waited_for(
 def test_a_process_trains_on_no_other_data_than_its_parent_read(tmp_path: Path) -> None:
     facts = {"data_fingerprint": "0" * 64}
     task = workers._WorkerTask("sweep", sweep_config(), tmp_path, facts, None, Timing(), 1)
-    with pytest.raises(DataError, match="the data was changed since the start"):
+    with pytest.raises(DataError, match="the data was changed since the command began"):
         list(workers._train(task, "batch-4", lambda: False))
     assert not list(tmp_path.iterdir())
 
