@@ -112,7 +112,9 @@ def train_run(
             engines_of(run),
         )
         files.finish(result.status, result.lanes)
-    yield replace(result, log=SavedEpochs(directory / EPOCHS)) if directory else result
+    if directory:
+        result = replace(result, log=SavedEpochs(directory / EPOCHS, run.series))
+    yield result
 
 
 def engines_of(run: RunPlan) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from gdrun.results.history import History, Latest, empty_history, kept_per_lane
 from gdrun.results.log_rows import LoggedRows
 
 MOST_STRETCHES = 2**11
+WRITTEN_AT_ONCE = 16  # epochs
 OVERVIEW_COLUMNS = ("epoch", "train_loss")  # in which every number is looked at
 
 
@@ -61,6 +62,7 @@ class _Overview:
         self._lanes: Sequence[int] = range(len(series.lanes))
         self._lows = [math.inf] * len(series.lanes)  # the lowest train loss of each lane
         self._kept = -1.0  # the last epoch that is kept
+        self._waiting: list[_Epoch] = []  # kept epochs that aren't in the histories yet
         self._last: LoggedRows | None = None
         self._evaluated: _Epoch | None = None  # the last epoch with known train losses
 
@@ -151,14 +153,30 @@ class _Overview:
         self._bounds = math.inf, -math.inf
 
     def _keep(self, epoch: _Epoch) -> None:
+        if self._waiting and self._waiting[-1].lanes != epoch.lanes:
+            self._write()
         self._kept = epoch.number
-        for place, lane in enumerate(epoch.lanes):
-            history = self.histories[lane]
-            for name, number in epoch.shared.items():
-                history.epochs[name].append(number)
-            for name, column in epoch.losses.items():
-                history.epochs[name].append(column[place])
-            history.dropped.lows.append(epoch.lows[place])
+        self._waiting.append(epoch)
+        if len(self._waiting) == WRITTEN_AT_ONCE:
+            self._write()
+
+    def _write(self) -> None:
+        """Append the epochs that wait, all of the same lanes, to the histories of these."""
+        epochs, self._waiting = self._waiting, []
+        if not epochs:
+            return
+        lanes, names = epochs[0].lanes, epochs[0].losses
+        for name in epochs[0].shared:
+            column = [epoch.shared[name] for epoch in epochs]
+            for lane in lanes:
+                self.histories[lane].epochs[name].extend(column)
+        for name in names:
+            by_lane = zip(*(epoch.losses[name] for epoch in epochs), strict=True)
+            for lane, numbers in zip(lanes, by_lane, strict=True):
+                self.histories[lane].epochs[name].extend(numbers)
+        lows = zip(*(epoch.lows for epoch in epochs), strict=True)
+        for lane, numbers in zip(lanes, lows, strict=True):
+            self.histories[lane].dropped.lows.extend(numbers)
 
     def _let_go(self, left: Sequence[int]) -> None:
         """Note how far the lanes are that are no longer left."""
@@ -188,4 +206,5 @@ class _Overview:
         self._close()
         if self._evaluated and self._evaluated.number > self._kept:
             self._keep(self._evaluated)
+        self._write()
         self._let_go(())

@@ -47,14 +47,17 @@ class LazyColumn(Sequence[float]):
     @overload
     def __getitem__(self, at: slice) -> Sequence[float]: ...
     def __getitem__(self, at: int | slice) -> float | Sequence[float]:
-        """The numbers at some places.
+        """The number at some place, or a part of the column.
 
         Raises:
-            ValueError: one isn't as it is logged.
+            ValueError: the number isn't as it is logged.
         """
         if isinstance(at, slice):
-            return _numbers(self._cells[at], self._name)
+            return LazyColumn(self._cells[at], self._name)
         return _numbers([self._cells[at]], self._name)[0]
+
+    def __iter__(self) -> Iterator[float]:
+        return iter(_numbers(self._cells, self._name))
 
 
 class RowParser:

@@ -1,7 +1,10 @@
 """Rows that are looked for in a file: found by halving it, since its epochs and updates ascend."""
 
 import os
+from bisect import bisect_right
+from collections import deque
 from collections.abc import Iterator, Mapping
+from itertools import chain
 from typing import BinaryIO
 
 from gdrun.logs.columns import KEY
@@ -20,7 +23,7 @@ UPDATES, SAMPLES, SECONDS, TRAIN_LOSS = map(
 
 
 def first_at_most(
-    file: BinaryIO, target: float, between: Mapping[Lane, tuple[int, int]]
+    file: BinaryIO, target: float, between: Mapping[Lane, tuple[int, int]], series: Series
 ) -> dict[Lane, Reached]:
     """When lanes' train losses were first at or below a target, each after an epoch up to another.
 
@@ -30,21 +33,27 @@ def first_at_most(
         ValueError, IndexError: a row isn't one of a run; the file was changed.
         OSError: it can't be read.
     """
-    left = {(repr(lane.lr).encode(), b"%d" % lane.seed): lane for lane in between}
+    places = {lane: place for place, lane in enumerate(series.lanes)}
+    coming = deque(sorted(between, key=lambda lane: between[lane][0]))
+    sought: list[Lane] = []
     found: dict[Lane, Reached] = {}
     for first, last in _joined(between):
         file.seek(_offset_of(file, first))
-        for cells in _cells(file):
-            epoch = int(cells[EPOCH])
+        for epoch, lines in _epochs(file, len(series.lanes)):
             if epoch > last:
                 break
-            lane = left.get((cells[2], cells[3]))
-            if lane is None or not between[lane][0] < epoch <= between[lane][1]:
-                continue
-            if cells[TRAIN_LOSS] and float(cells[TRAIN_LOSS]) <= target:
-                counts = int(cells[UPDATES]), int(cells[SAMPLES])
-                found[lane] = Reached(*counts, float(cells[SECONDS]))
-                del left[cells[2], cells[3]]
+            while coming and between[coming[0]][0] < epoch:
+                sought.append(coming.popleft())
+            for lane in sought:
+                start = ",".join(key_of(series, lane)).encode() + b","
+                # Its place, if no lane has left.
+                near = lines[places[lane] : places[lane] + 1]
+                near = near if near and near[0].startswith(start) else lines
+                cells = next((own.split(b",") for own in near if own.startswith(start)), [])
+                if cells and cells[TRAIN_LOSS] and float(cells[TRAIN_LOSS]) <= target:
+                    counts = int(cells[UPDATES]), int(cells[SAMPLES])
+                    found[lane] = Reached(*counts, float(cells[SECONDS]))
+            sought = [lane for lane in sought if lane not in found and between[lane][1] > epoch]
     return found
 
 
@@ -60,10 +69,24 @@ def _joined(between: Mapping[Lane, tuple[int, int]]) -> Iterator[tuple[int, int]
     yield first, last
 
 
-def _cells(file: BinaryIO) -> Iterator[list[bytes]]:
-    for block in whole_lines(file, block_bytes=BLOCK_BYTES):
-        for line in block.splitlines():
-            yield line.split(b",")
+def _epochs(file: BinaryIO, lanes: int) -> Iterator[tuple[int, list[bytes]]]:
+    """The epochs from where a file is, each with its lines."""
+    lines: list[bytes] = []
+    for block in chain(whole_lines(file, block_bytes=BLOCK_BYTES), [b""]):
+        lines += block.splitlines()
+        start = 0
+        # At the end of the file, what is left is complete.
+        while len(lines) - start > lanes or (not block and start < len(lines)):
+            epoch, end = _epoch_of(lines[start]), min(start + lanes, len(lines))
+            if _epoch_of(lines[end - 1]) != epoch:  # some lanes have left
+                end = bisect_right(lines, epoch, start, end, key=_epoch_of)
+            yield epoch, lines[start:end]
+            start = end
+        del lines[:start]
+
+
+def _epoch_of(line: bytes) -> int:
+    return int(line.split(b",", EPOCH + 1)[EPOCH])
 
 
 def last_update(file: BinaryIO, series: Series, lane: Lane, epoch: int) -> tuple[int, float] | None:
@@ -105,14 +128,14 @@ def _offset_of(file: BinaryIO, epoch: int) -> int:
         file.seek(middle)
         text = file.read(2 * MAX_ROW_BYTES)
         start = text.index(b"\n") + 1
-        if b"\n" in text[start:] and int(text[start:].split(b",", EPOCH + 1)[EPOCH]) < epoch:
+        if b"\n" in text[start:] and _epoch_of(text[start:]) < epoch:
             low = middle + start
         else:
             high = middle
     file.seek(low)
     for block in whole_lines(file, block_bytes=BLOCK_BYTES):
         for line in block.splitlines(keepends=True):
-            if int(line.split(b",", EPOCH + 1)[EPOCH]) >= epoch:
+            if _epoch_of(line) >= epoch:
                 return low
             low += len(line)
     return min(low, size)

@@ -110,7 +110,7 @@ def read_result(run: SavedRun, how: HowToRead = ALL, name: str | None = None) ->
         None,
         run.path,
         run.manifest.trained_by,
-        SavedEpochs(path),
+        SavedEpochs(path, series),
     )
 
 
@@ -320,13 +320,14 @@ class SavedEpochs:
     """An `epochs.csv` that has been read, or written, in which single rows are looked up."""
 
     path: Path
+    series: Series
 
     def first_at_most(
         self, target: float, between: Mapping[Lane, tuple[int, int]]
     ) -> Mapping[Lane, Reached]:
         """As in `gdrun.results.run.EpochLog`."""
         with _reading(self.path, EPOCH_COLUMNS) as file:
-            found = first_at_most(file, target, between)
+            found = first_at_most(file, target, between, self.series)
         if len(found) < len(between):
             raise DataError(f"{self.path}: is damaged: it was changed while it was read", PUT_BACK)
         return found

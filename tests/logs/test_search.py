@@ -47,7 +47,7 @@ def test_the_first_epoch_at_a_target_is_found(
         if inside:
             expected[lane] = [inside[0][name] for name in ("updates", "samples", "seconds")]
     with opened(place / "epochs.csv", made.epochs) as file:
-        found = first_at_most(file, target, between)
+        found = first_at_most(file, target, between, made.series)
     assert {k: [r.updates, r.samples, r.seconds] for k, r in found.items()} == expected
 
 
@@ -92,6 +92,6 @@ def test_little_is_read_to_find_a_row(place: Path) -> None:
     (lane,) = made.series.lanes
     at = next(k for k, loss in enumerate(losses) if loss <= 0.01)
     with Counting(place / "long.csv") as file:
-        found = first_at_most(file, 0.01, {lane: (at - 10, at + 10)})
+        found = first_at_most(file, 0.01, {lane: (at - 10, at + 10)}, made.series)
         assert found[lane].updates == 3 * at
         assert file.count < len(made.epochs) / 5
