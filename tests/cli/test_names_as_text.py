@@ -3,7 +3,8 @@
 import json
 from pathlib import Path
 
-from tests.command_line import NO_PICTURES, Invoke, Outcome
+from tests.command_line import NO_PICTURES, Invoke, Outcome, completions
+from tests.run_files import edit, manifest
 
 RED, RAW = "[bold]x[red]\x1b[31m\u202e", r"[bold]x[red]\x1b[31m\u202e"
 
@@ -70,3 +71,33 @@ def test_many_columns_left_out_are_counted(invoke: Invoke) -> None:
     Path("a.csv").write_text(f"x,y,{','.join(words)}\n1,2,{','.join(words)}\n2,3{',' * 50}\n")
     Path("a.yaml").write_text("data: {source: csv, path: a.csv, target: y}\nbatch_size: 1\n")
     assert "c18, c19 and 30 more\n" in invoke("sgd", "-n", "-c", "a.yaml").out
+
+
+def test_names_of_directories_are_shown_as_text(outputs: Path, invoke: Invoke) -> None:
+    (outputs / "one").rename(outputs / RED)
+    edit(outputs / RED, name=RED, command=RED, host=RED, versions={RED: RED}, git_commit=RED)
+    problem = {**manifest(outputs / RED)["problem"], "network": RED, "data": RED, "device": RED}
+    edit(outputs / RED, problem=problem)
+    for args in (
+        ("list",),
+        ("show", RED),
+        ("plot", RED),
+        ("plot", RED, "--x", "updates"),
+        ("compare", "worst", RED, "--force", "-n"),
+        ("compare", "worst", RED, "--force", "--name", "both-of-them"),
+    ):
+        outcome = invoke(*args)
+        assert outcome.code == 0, outcome.err
+        assert_shows(outcome, RAW)
+    for args in (("list", "--json"), ("show", RED, "--json")):
+        outcome = invoke(*args)
+        assert_shows(outcome)
+        assert RED in json.dumps(json.loads(outcome.out), ensure_ascii=False).replace(
+            "\\u001b", "\x1b"
+        )
+
+
+def test_names_that_would_steer_the_terminal_are_not_completed(outputs: Path) -> None:
+    (outputs / "one").rename(outputs / f"o{RED}")
+    (outputs / "worst").rename(outputs / "other")
+    assert completions("gdrun show o", outputs.parent) == ["other"]
