@@ -84,14 +84,14 @@ def count(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
-def listed(names: Sequence[str]) -> str:
-    """Some names, the first `MAX_NAMES` and how many more there are.
+def listed(names: Sequence[str], most: int = MAX_NAMES) -> str:
+    """Some names, the first few and how many more there are.
 
     >>> listed(["a", "b"]), listed("abcde")
     ('a and b', 'a, b, c and 2 more')
     """
-    more = len(names) - MAX_NAMES
-    first, last = (names[:MAX_NAMES], f"{more} more") if more > 0 else (names[:-1], names[-1])
+    more = len(names) - most
+    first, last = (names[:most], f"{more} more") if more > 0 else (names[:-1], names[-1])
     return f"{', '.join(first)} and {last}" if first else last
 
 

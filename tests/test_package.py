@@ -48,6 +48,8 @@ def test_dependencies_are_those_agreed() -> None:
         "pydantic",
         "numpy",
         "filelock",
+        "clevercsv",
+        "chardet",
     }
     assert "torch>=2.13,<2.14" in project["dependencies"]
     assert project["license"] == "MIT"

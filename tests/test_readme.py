@@ -214,10 +214,10 @@ def test_mistakes_are_reported_as_shown(invoke: Invoke) -> None:
     assert outcome.err == shown(f"gdrun {command}", PAGES / "config.md")
 
 
-def test_an_empty_cell_is_reported_as_shown(invoke: Invoke) -> None:
+def test_a_word_among_numbers_is_reported_as_shown(invoke: Invoke) -> None:
     (config,) = [block for block in blocks("yaml", README) if "houses.csv" in block]
     Path("gdrun.yaml").write_text(config)
-    Path("houses.csv").write_text("price,area,rooms\n1,2,3\n2,3,4\n3,4,5\n4,,6\n5,6,7\n")
+    Path("houses.csv").write_text("price,area,rooms\n1,2,3\n2,3,4\n3,4,5\n4,big,6\n5,6,7\n")
     command = "compare --config gdrun.yaml"
     found = invoke(*command.split()).err.replace(str(Path.cwd()), "…")
     assert found == shown(f"gdrun {command}", PAGES / "data.md")

@@ -10,7 +10,7 @@ from gdrun.cli.options import SweepOptions, TrainingOptions
 from gdrun.cli.request import make_request
 from gdrun.config.read import dump_config
 from gdrun.config.schema import RunConfig
-from gdrun.errors import ConfigError, excerpt
+from gdrun.errors import ConfigError
 from gdrun.results.history import KEPT_ROWS
 from gdrun.results.log_rows import bytes_to_log
 from gdrun.results.progress import RunProgress
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from gdrun.experiment.plan import ExperimentPlan
     from gdrun.experiment.prepare import PreparedCommand
 
-MAX_COLUMNS = 20  # columns left out that are listed
 LARGE_LOGS = 10**8  # bytes that are spoken of before they are written
 
 
@@ -50,14 +49,15 @@ def preview(command: str, options: TrainingOptions) -> None:
         preview=True,
     )
     experiment = prepared.experiment
+    config = request.config.model_copy(update={"batch_size": experiment.config.batch_size})
     runs = progress_of_runs(experiment)
     if options.json:
         seconds, logs = prepared.estimated_seconds, sum(_bytes_to_log(experiment))
-        plan = plan_as_json(request.directory, request.config, runs, seconds, logs)
+        plan = plan_as_json(request.directory, config, runs, seconds, logs)
         write_json(plan)
         return
     out = console(soft_wrap=True)
-    out.print(Text("\n".join(visible(line) for line in dump_config(request.config).split("\n"))))
+    out.print(Text("\n".join(visible(line) for line in dump_config(config).split("\n"))))
     out.print(headline(experiment.description, how(experiment)))
     for note in notes_of(prepared, request.directory, jobs):
         out.print(note)
@@ -127,12 +127,7 @@ def notes_of(prepared: "PreparedCommand", directory: Path, jobs: int) -> list[Te
 
 def _data_notes(experiment: "ExperimentPlan") -> list[Text]:
     """What the user should know about the data, and about a run that is resumed."""
-    notes = list(experiment.notes)
-    names = experiment.problem.data.left_out
-    if names:
-        more = f" and {len(names) - MAX_COLUMNS:,} more" if len(names) > MAX_COLUMNS else ""
-        listed = ", ".join(excerpt(name) for name in names[:MAX_COLUMNS])
-        notes.insert(0, f"columns left out (not numeric, or without a name): {listed}{more}")
+    notes = (*experiment.problem.data.notes, *experiment.notes)
     return [Text(f"note: {visible(note)}", style="yellow") for note in notes]
 
 

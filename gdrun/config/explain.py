@@ -10,8 +10,8 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
-from gdrun.config.layers import KeyPath, Layer
-from gdrun.config.schema import DATA_SOURCES, PlotConfig, RunConfig, SweepConfig
+from gdrun.config.layers import QUOTE, KeyPath, Layer
+from gdrun.config.schema import DATA_SOURCES, DATA_TEXTS, PlotConfig, RunConfig, SweepConfig
 from gdrun.config.yaml_loader import kind
 from gdrun.errors import did_you_mean, excerpt, first_of
 
@@ -68,6 +68,8 @@ def _explain(details: ErrorDetails, layer: Layer) -> tuple[str, str | None]:
             hints = did_you_mean(str(source), DATA_SOURCES)
             known = ", ".join(DATA_SOURCES)
             return f"{label}: must be one of {known}, got {brief(source)}", next(iter(hints), None)
+        case "string_type" if path in DATA_TEXTS:
+            return f"{label}: {expected(details)}", QUOTE
     return f"{label or 'config'}: {expected(details)}", None
 
 

@@ -10,11 +10,20 @@ from typing import Any
 
 import yaml
 
-from gdrun.config.schema import DATA_FILES
-from gdrun.config.yaml_loader import MAX_CHARACTERS, RefusedError, compose, construct, kind
+from gdrun.config.schema import DATA_FILES, DATA_TEXTS
+from gdrun.config.yaml_loader import (
+    MAX_CHARACTERS,
+    RefusedError,
+    compose,
+    construct,
+    keep_text,
+    kind,
+)
 from gdrun.errors import ConfigError, excerpt, first_of, one_line
 
 KeyPath = tuple[str, ...]
+
+QUOTE = "text with signs such as : # % * & needs quotes: '% of x'"
 
 
 @dataclass(frozen=True)
@@ -106,6 +115,7 @@ def parse_layer(text: str, source: str) -> Layer:
     try:
         node = compose(text)
         repeated = list(_locate(node, (), source, origins))
+        keep_text(node, (), DATA_TEXTS)
         values = construct(node)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
@@ -114,11 +124,13 @@ def parse_layer(text: str, source: str) -> Layer:
             raise ConfigError(
                 f"{source}{where}: {error.problem}",
                 "a config is a few flat keys; write values out, without &, * and <<",
+                QUOTE,
             ) from None
         reason = excerpt(error.problem or error.context or "", 200)
         raise ConfigError(
             f"{source}{where}: is not valid YAML: {reason}",
             "each line is `key: value`, with a space after the colon and no tabs for indentation",
+            QUOTE,
         ) from None
     except yaml.YAMLError as error:
         raise ConfigError(f"{source}: is not valid YAML: {one_line(error)}") from None

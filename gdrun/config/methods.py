@@ -12,7 +12,9 @@ def with_method(config: RunConfig, command: str) -> RunConfig:
 
     For a command that is no method (`compare`, `sweep`), the config as it is.
     """
-    return config.model_copy(update={"batch_size": BATCH_SIZES.get(command, config.batch_size)})
+    if command not in BATCH_SIZES:
+        return config
+    return config.model_copy(update={"batch_size": BATCH_SIZES[command]})
 
 
 def method_of(batch_size: int, rows: int) -> Method:

@@ -10,8 +10,8 @@ from pydantic import ValidationError
 from gdrun.config.explain import explain
 from gdrun.config.layers import KeyPath, Layer, assign, merge_layers, read_layer
 from gdrun.config.presets import DEFAULT_PRESET, find_config
-from gdrun.config.schema import RunConfig
-from gdrun.config.yaml_loader import RefusedError, compose, construct
+from gdrun.config.schema import DATA_TEXTS, RunConfig
+from gdrun.config.yaml_loader import RefusedError, compose, construct, keep_text
 from gdrun.errors import ConfigError, excerpt
 
 MAX_PARTS = 8  # of a dotted key; those of the schema have two
@@ -29,7 +29,8 @@ def load_config(
         config: path of a YAML file or name of a preset.
         settings: `KEY=VALUE` strings with dotted keys, the values read as YAML.
         flags: dotted key of the config → (flag as typed, its value as text).
-        base: the layer below where no `config` is given; by default the preset `article`.
+        base: the layer below where no `config` is given; by default the preset `article`, and
+            nothing for data of another source.
 
     Raises:
         ConfigError: with every mistake, each with its key and where it was written.
@@ -37,12 +38,14 @@ def load_config(
     overlays = [
         assign((f"--set {excerpt(text)}", *_split_setting(text)) for text in settings),
         assign(
-            (excerpt(flag), tuple(key.split(".")), _flag_value(text))
+            (excerpt(flag), tuple(key.split(".")), _flag_value(tuple(key.split(".")), text))
             for key, (flag, text) in (flags or {}).items()
         ),
     ]
-    if config is not None or base is None:
-        base = read_layer(find_config(DEFAULT_PRESET if config is None else config))
+    if config is not None:
+        base = read_layer(find_config(config))
+    elif base is None:
+        base = _default_layer(overlays)
     for overlay in overlays:
         base = merge_layers(base, overlay)
     return validate(base)
@@ -60,10 +63,29 @@ def configure(
         base = Layer(config)
     elif isinstance(config, RunConfig):
         base = Layer(config.model_dump())
+    elif config is None:
+        base = _default_layer([Layer(settings)])
     else:
-        base = read_layer(find_config(DEFAULT_PRESET if config is None else str(config)))
+        base = read_layer(find_config(str(config)))
     origins = {path: f"argument {path[0]}" for path in _key_paths(settings)}
     return validate(merge_layers(base, Layer(settings, origins)))
+
+
+def _default_layer(overlays: Iterable[Layer]) -> Layer:
+    """The preset `article`; or nothing, if the data is of another source.
+
+    That preset visits the rows in order and leaves the last ones out, as the article does: nobody's
+    own data should be treated so by surprise. Its batch size, the default one, isn't counted as
+    asked for, so that it can be lowered for few rows.
+    """
+    for overlay in overlays:
+        data = overlay.values.get("data")
+        named = data.get("source") if isinstance(data, Mapping) else getattr(data, "source", None)
+        if named not in (None, "quadratic"):
+            return Layer({})
+    article = read_layer(find_config(DEFAULT_PRESET))
+    values = {key: value for key, value in article.values.items() if key != "batch_size"}
+    return Layer(values, article.origins)
 
 
 def _key_paths(values: Mapping[str, Any], above: KeyPath = ()) -> Iterator[KeyPath]:
@@ -101,8 +123,10 @@ def _split_setting(text: str) -> tuple[KeyPath, Any]:
         )
     if not value.strip():  # YAML reads null, which is a valid value of some keys
         return path, ""
+    if _is_plain_text(path, value):
+        return path, value.strip()
     try:
-        return path, construct(compose(value))
+        return path, _constructed(path, value)
     except RefusedError as error:
         raise ConfigError(f"--set {excerpt(text)}: {error.problem}") from None
     except yaml.YAMLError:
@@ -110,7 +134,18 @@ def _split_setting(text: str) -> tuple[KeyPath, Any]:
         raise ConfigError(f"--set {excerpt(text)}: {came} is not a YAML value") from None
 
 
-def _flag_value(text: str) -> Any:
+def _is_plain_text(path: KeyPath, value: str) -> bool:
+    """Whether a value is text as it is written: `#n` or `a: b`, where YAML reads something else."""
+    return path in DATA_TEXTS and value.strip()[0] not in "[\"'" and value.strip() != "null"
+
+
+def _constructed(path: KeyPath, text: str) -> Any:
+    node = compose(text)
+    keep_text(node, path, DATA_TEXTS)
+    return construct(node)
+
+
+def _flag_value(path: KeyPath, text: str) -> Any:
     """The value of a flag, read as YAML; `0.1,0.2` is short for the list `[0.1, 0.2]`.
 
     An empty text stays one: it is more likely an unset shell variable than null, which is the
@@ -118,6 +153,8 @@ def _flag_value(text: str) -> Any:
     """
     if not text.strip():
         return ""
+    if path in DATA_TEXTS:
+        return text
     try:
         return construct(compose(f"[{text}]" if "," in text else text))
     except yaml.YAMLError:

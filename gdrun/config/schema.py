@@ -5,25 +5,40 @@ epoch, the device that `auto` picks) is computed where it is needed, and never s
 `gdrun.config.read` reads a config from YAML and flags, `gdrun.config.explain` words its mistakes.
 """
 
-import math
-from numbers import Real
-from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import (
-    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
-    PlainSerializer,
-    PlainValidator,
     StrictBool,
     ValidationInfo,
     field_validator,
 )
 
-from gdrun.config.ranges import expand, is_range
+from gdrun.config.values import (
+    BatchSize,
+    BatchSizesOrAuto,
+    Categorical,
+    ColumnName,
+    ColumnNames,
+    CommentOrAuto,
+    Count,
+    CountOrAuto,
+    DecimalOrAuto,
+    DelimiterOrAuto,
+    EncodingOrAuto,
+    FilePath,
+    FlagOrAuto,
+    Integer,
+    Number,
+    PositiveOrAuto,
+    Rates,
+    RatesOrAuto,
+    Seed,
+    Several,
+)
 
 Method = Literal["full", "sgd", "minibatch"]
 Sampling = Literal["sequential", "reshuffle", "replacement"]
@@ -32,100 +47,6 @@ Loss = Literal["mse", "half_mse", "l1", "huber"]
 METHODS: tuple[Method, ...] = get_args(Method)
 Format = Literal["png", "svg", "pdf"]
 FORMATS: tuple[Format, ...] = get_args(Format)
-# PyTorch takes 64 bits, and a product of counts must fit into a float.
-MAX_COUNT = 10**15
-
-
-def _number(value: Any) -> Any:
-    """Refuse what Python accepts as a number but isn't written as one: true, text."""
-    if isinstance(value, bool) or not isinstance(value, Real):
-        raise ValueError("Input should be a number")
-    return value.item() if hasattr(value, "item") else value  # of a numpy number
-
-
-def _text(value: Any) -> Any:
-    if not isinstance(value, str | Path) or value == "" or "\0" in str(value):
-        raise ValueError("Input should be the path of a file")
-    return value
-
-
-def _absolute(path: Path) -> Path:
-    try:
-        return path.expanduser().absolute()
-    except (RuntimeError, UnicodeError):
-        raise ValueError("Input should be the path of a file of a known user") from None
-
-
-def _several(value: Any) -> Any:
-    """Read one value as a list of one."""
-    if hasattr(value, "tolist"):  # an array of numpy or torch
-        value = value.tolist()
-    return tuple(value) if isinstance(value, list | tuple | range) else (value,)
-
-
-def _rates(value: Any) -> Any:
-    """Read a range as its numbers."""
-    return _several(expand(value) if isinstance(value, str) and is_range(value) else value)
-
-
-def _grid(value: Any) -> Any:
-    """Read `auto` as None, and a range as its numbers."""
-    return None if value is None or value == "auto" else _rates(value)
-
-
-def _batch_sizes(value: Any) -> Any:
-    """Read `auto` as None, and a range as whole numbers without repeats."""
-    if isinstance(value, str) and is_range(value):
-        return tuple(dict.fromkeys(map(round, expand(value))))
-    return _grid(value)
-
-
-def _batch_size(value: Any) -> int | Literal["full"]:
-    if value == "full":
-        return "full"
-    is_number = isinstance(value, Real) and not isinstance(value, bool)
-    if not is_number or not 1 <= value < math.inf or value != int(value):
-        raise ValueError("Input should be a whole number of at least 1, or full")
-    if value > MAX_COUNT:
-        raise ValueError(f"Input should be less than or equal to {MAX_COUNT}")
-    return int(value)
-
-
-def _all_differ(values: tuple[Any, ...] | None) -> tuple[Any, ...] | None:
-    repeated = [value for k, value in enumerate(values or ()) if value in (values or ())[:k]]
-    if repeated:
-        raise ValueError(f"Input should be a list without repeats, got {repeated[0]} twice")
-    return values
-
-
-def _auto(value: Any) -> Any:
-    """Read `auto` as None."""
-    if value == "auto":
-        return None
-    if isinstance(value, str) or value is None:
-        raise ValueError("Input should be auto or a number of rows")
-    return value
-
-
-def _one_or_several(values: tuple[Any, ...] | None) -> Any:
-    if values is None:
-        return "auto"
-    return values[0] if len(values) == 1 else list(values)
-
-
-Number = Annotated[float, Field(allow_inf_nan=False), BeforeValidator(_number)]
-Integer = Annotated[int, BeforeValidator(_number)]
-Positive = Annotated[Number, Field(gt=0)]
-Count = Annotated[Integer, Field(ge=1, le=MAX_COUNT)]
-# torch.manual_seed takes 64 bits; this bound leaves room for `seed + k`.
-Seed = Annotated[Integer, Field(ge=0, lt=2**62)]
-# Absolute, so that a saved config names the same file from any directory.
-FilePath = Annotated[Path, BeforeValidator(_text), AfterValidator(_absolute)]
-Several = (BeforeValidator(_several), PlainSerializer(_one_or_several))
-Rates = Annotated[tuple[Positive, ...], Field(min_length=1), AfterValidator(_all_differ)]
-BatchSize = Annotated[int | Literal["full"], PlainValidator(_batch_size)]
-BatchSizes = Annotated[tuple[BatchSize, ...], Field(min_length=1), AfterValidator(_all_differ)]
-Auto = PlainSerializer(lambda value: "auto" if value is None else value)
 
 
 class Schema(BaseModel):
@@ -176,12 +97,27 @@ class MeanEstimationData(Data):
 
 
 class CsvData(Data):
-    """A CSV file with a header line; without `features`, all numeric columns but the target."""
+    """A CSV file; without `features`, all columns of numbers but the target.
+
+    `exclude` leaves columns out, and `categorical` names columns of text that are encoded as one
+    column of zeros and ones for each of their categories (`all`: every column of text). Rows with a
+    missing cell are left out (`missing: drop`), or their cells are filled with the mean of the
+    training rows; `error` refuses them. How the file is written is found out; the other keys say
+    it.
+    """
 
     source: Literal["csv"] = "csv"
     path: FilePath
-    target: str
-    features: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
+    target: ColumnName
+    features: Annotated[ColumnNames, Field(min_length=1)] | None = None
+    exclude: ColumnNames = ()
+    categorical: Categorical = ()
+    missing: Literal["drop", "mean", "error"] = "drop"
+    delimiter: DelimiterOrAuto = None
+    decimal: DecimalOrAuto = None
+    header: FlagOrAuto = None
+    encoding: EncodingOrAuto = None
+    comment: CommentOrAuto = None
     standardize: StrictBool = True
 
 
@@ -213,7 +149,17 @@ DATA_SOURCES: dict[str, type[Data]] = {
 }
 
 
+FILE_SOURCES = ("csv", "npy")
 DATA_FILES = ("path", "x", "y")  # the keys of `data` that name files
+# Those that hold text as it is written, though it may look like a number or a truth value.
+DATA_TEXTS = frozenset(
+    ("data", key)
+    for key in (
+        *DATA_FILES,
+        *("target", "features", "exclude", "categorical"),
+        *("delimiter", "decimal", "encoding", "comment"),
+    )
+)
 
 
 class PlotConfig(Schema):
@@ -231,13 +177,9 @@ class SweepConfig(Schema):
     reaches the `target` once its train loss is at or below it.
     """
 
-    lr: Annotated[Rates | None, BeforeValidator(_grid), PlainSerializer(_one_or_several)] = None
-    batch_size: Annotated[
-        BatchSizes | None, BeforeValidator(_batch_sizes), PlainSerializer(_one_or_several)
-    ] = None
-    target: Annotated[
-        Positive | None, BeforeValidator(lambda value: None if value == "auto" else value), Auto
-    ] = None
+    lr: RatesOrAuto = None
+    batch_size: BatchSizesOrAuto = None
+    target: PositiveOrAuto = None
 
 
 class RunConfig(Schema):
@@ -252,7 +194,7 @@ class RunConfig(Schema):
     compiled program (`compiled`); `auto` is whichever is expected to finish first.
     """
 
-    lr: Annotated[Rates, BeforeValidator(_rates), PlainSerializer(_one_or_several)] = (0.2,)
+    lr: Rates = (0.2,)
     hidden_size: Annotated[tuple[Count, ...], *Several] = (10,)
     batch_size: BatchSize = 16
     epochs: Count = 100
@@ -267,7 +209,7 @@ class RunConfig(Schema):
     activation: Literal["relu", "tanh", "sigmoid", "gelu"] = "relu"
     loss: Loss = "mse"
     data: DataConfig = QuadraticData()
-    chunk_rows: Annotated[Count | None, BeforeValidator(_auto), Auto] = None
+    chunk_rows: CountOrAuto = None
     engine: Engine = "auto"
     eval_every: Count = 1
     log_every: Count = 1

@@ -1,4 +1,6 @@
-"""YAML text → values: loaded safely and within bounds, with `1e-3` read as a number.
+"""YAML text → values: loaded safely and within bounds, with the numbers of YAML 1.2.
+
+So `1e-3` is a number, `010` is ten, and `1:30` is text, not ninety.
 
 A text is read in two steps, nodes and then values. The first refuses everything that could make the
 second run out of time or memory: too many values, numbers of a megabyte, and anchors with aliases.
@@ -6,6 +8,7 @@ second run out of time or memory: too many values, numbers of a megabyte, and an
 
 import json
 import re
+from collections.abc import Collection
 from datetime import date
 from typing import Any
 
@@ -30,7 +33,7 @@ class RefusedError(yaml.MarkedYAMLError):
 
 
 class _Loader(yaml.SafeLoader):
-    """PyYAML's safe loader with bounds, and with the floats of YAML 1.2: in 1.1, `1e-3` is text."""
+    """PyYAML's safe loader with bounds, and with the numbers of YAML 1.2."""
 
     _composed = 0
 
@@ -61,11 +64,24 @@ class _Loader(yaml.SafeLoader):
             ) from None
 
 
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"^[-+]?(\d[\d_]*(\.[\d_]*)?|\.\d[\d_]*)[eE][-+]?\d+$"),
-    list("-+.0123456789"),
-)
+def _whole_number(_: _Loader, node: yaml.ScalarNode) -> int:
+    text = node.value.replace("_", "")
+    return int(text, 16 if "x" in text.lower() else 10)
+
+
+INT, FLOAT, STR = (f"tag:yaml.org,2002:{noun}" for noun in ("int", "float", "str"))
+NUMBERS = {
+    INT: r"^([-+]?\d[\d_]*|0x[\da-fA-F_]+)$",
+    FLOAT: r"^([-+]?(\d[\d_]*(\.[\d_]*)?|\.\d[\d_]*)([eE][-+]?\d+)?"
+    r"|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN))$",
+}
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, form) for tag, form in resolvers if tag not in NUMBERS]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+for _tag, _form in NUMBERS.items():
+    _Loader.add_implicit_resolver(_tag, re.compile(_form), list("-+.0123456789"))
+_Loader.add_constructor(INT, _whole_number)
 
 
 def compose(text: str) -> yaml.Node | None:
@@ -83,6 +99,27 @@ def compose(text: str) -> yaml.Node | None:
         raise _refused(TOO_DEEP, None) from None
     except CONSTRUCTION_ERRORS:
         raise yaml.YAMLError("an escape or a directive is out of range") from None
+
+
+def keep_text(
+    node: yaml.Node | None, path: tuple[str, ...], keys: Collection[tuple[str, ...]]
+) -> None:
+    """Let the values of some keys be the text as it is written, such as NO, 1957 or 010.
+
+    Args:
+        node: a value, or all of a text.
+        path: the key that it belongs to, and the keys above.
+        keys: those whose values are text or lists of texts.
+    """
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            keep_text(value, (*path, str(key.value)), keys)
+    elif path in keys:
+        in_list = isinstance(node, yaml.SequenceNode)
+        for item in node.value if isinstance(node, yaml.SequenceNode) else [node]:
+            is_none = isinstance(item, yaml.ScalarNode) and item.value in ("", "~", "null")
+            if isinstance(item, yaml.ScalarNode) and (in_list or not is_none):
+                item.tag = STR
 
 
 def construct(node: yaml.Node | None) -> Any:

@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
+from torch import Tensor
 
 from gdrun.data.fingerprint import ALL_ROWS, fingerprint, is_small, sampled_fingerprint
 from gdrun.data.rows import Rows
@@ -22,7 +23,7 @@ class Dataset:
         features, target: the columns' names.
         x_scaling, y_scaling: how x and y were standardised; None if they weren't.
         title: what the data is, in a few words.
-        left_out: columns of the file that aren't features, as they have no numbers or no name.
+        notes: what was assumed of the file, and what of it was left out.
     """
 
     x: Rows
@@ -34,12 +35,27 @@ class Dataset:
     x_scaling: Scaling | None
     y_scaling: Scaling | None
     title: str
-    left_out: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @cached_property
     def rows(self) -> int:
         """N, the number of training rows."""
         return len(self.x)
+
+    @cached_property
+    def sorted_by(self) -> str | None:
+        """A column that the training rows are sorted by; None if there is none.
+
+        Rows in large files aren't looked at.
+        """
+        for rows, names in ((self.y, (self.target,)), (self.x, self.features)):
+            if not isinstance(rows, Tensor):
+                continue
+            for column, name in enumerate(names):
+                steps = rows[:, column].diff()
+                if steps.any() and ((steps >= 0).all() or (steps <= 0).all()):
+                    return name
+        return None
 
     def to(self, device: torch.device) -> "Dataset":
         """The same data with its rows on a device."""

@@ -4,7 +4,6 @@ Shapes: N training rows, V validation rows, D features (none: 0), O = 1 target.
 """
 
 import math
-from array import array
 from collections.abc import Callable
 from typing import assert_never
 
@@ -12,10 +11,13 @@ import torch
 from torch import Tensor
 
 from gdrun.config.schema import CsvData, DataConfig, MeanEstimationData, NpyData, QuadraticData
-from gdrun.data.csv_table import read_table
 from gdrun.data.dataset import Dataset, rows_held_out
+from gdrun.data.encode import encode
 from gdrun.data.npy import load_npy
-from gdrun.data.standardize import fit_scaling, refuse_overflow
+from gdrun.data.standardize import Scaling, fit_scaling, refuse_overflow
+from gdrun.errors import excerpt
+from gdrun.tables.table import read_table
+from gdrun.text import count, visible
 
 
 def load_data(config: DataConfig, on_progress: Callable[[str], None] = lambda _: None) -> Dataset:
@@ -28,8 +30,10 @@ def load_data(config: DataConfig, on_progress: Callable[[str], None] = lambda _:
     Raises:
         DataError: the file can't be read or used.
     """
+    if isinstance(config, NpyData):
+        return load_npy(config, on_progress)
     features: tuple[str, ...]
-    left_out: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     match config:
         case QuadraticData():
             x, y = quadratic(config.rows, config.noise, config.seed)
@@ -40,13 +44,13 @@ def load_data(config: DataConfig, on_progress: Callable[[str], None] = lambda _:
             x, features, target = y[:, :0], (), "x"
             title = f"random numbers of mean {config.mean:g} and variance {config.variance:g}"
         case CsvData():
-            table = read_table(config.path, config.target, config.features)
-            x = torch.stack([as_tensor(column) for column in table.x], dim=1)
-            y = as_tensor(table.y).unsqueeze(1)
-            features, target, left_out = table.features, config.target, table.left_out
-            title = config.path.name
-        case NpyData():
-            return load_npy(config, on_progress)
+            on_progress(f"reading {visible(config.path.name)}")
+            table = read_table(config)
+            y = torch.from_numpy(table.target.values).unsqueeze(1)
+            rows = split(len(y), config.val_fraction, config.seed)
+            x, features, notes = encode(table, *(part.numpy() for part in rows))
+            notes = (*table.notes, *notes)
+            target, title = table.target.name, config.path.name
         case _:
             assert_never(config)
     train, held_out = split(len(x), config.val_fraction, config.seed)
@@ -55,7 +59,10 @@ def load_data(config: DataConfig, on_progress: Callable[[str], None] = lambda _:
         if features:
             x_scaling = fit_scaling([x[train]], features)
             x = x_scaling.apply(x)
-        y_scaling = fit_scaling([y[train]], (target,))
+        is_constant = isinstance(config, CsvData) and bool((y[train] == y[train][0]).all())
+        if is_constant:
+            notes = (*notes, _nothing_to_learn(target, y[train]))
+        y_scaling = _centered(y[train]) if is_constant else fit_scaling([y[train]], (target,))
         y = y_scaling.apply(y)
     x, y = x.float(), y.float()
     for columns, names in ((x, features), (y, (target,))):
@@ -70,13 +77,20 @@ def load_data(config: DataConfig, on_progress: Callable[[str], None] = lambda _:
         x_scaling=x_scaling,
         y_scaling=y_scaling,
         title=title,
-        left_out=left_out,
+        notes=notes,
     )
 
 
-def as_tensor(column: "array[float]") -> Tensor:
-    """The numbers of a column, without a copy."""
-    return torch.frombuffer(column, dtype=torch.float64)
+def _centered(constant: Tensor) -> Scaling:
+    """A scaling that leaves the unit of a constant column as it is."""
+    return Scaling(constant[0], torch.ones_like(constant[0]))
+
+
+def _nothing_to_learn(target: str, y: Tensor) -> str:
+    return (
+        f"the target {excerpt(target)} is {y[0].item():g} in all {count(len(y), 'training row')}: "
+        "there is nothing to learn"
+    )
 
 
 def quadratic(rows: int, noise: float, seed: int) -> tuple[Tensor, Tensor]:

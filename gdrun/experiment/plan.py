@@ -7,15 +7,16 @@ from itertools import product
 from pathlib import Path
 
 from gdrun.config.methods import method_of, with_method
-from gdrun.config.schema import METHODS, Engine, Method, RunConfig, SweepConfig
+from gdrun.config.schema import FILE_SOURCES, METHODS, Engine, Method, RunConfig, SweepConfig
 from gdrun.data.sources import load_data
-from gdrun.errors import ConfigError
+from gdrun.errors import ConfigError, excerpt
 from gdrun.experiment.memory import memory_errors, refuse_too_many_numbers, refuse_too_many_rows
 from gdrun.results.events import Lane, Series
 from gdrun.results.history import Recorder
 from gdrun.results.run import Description, RunResult
 from gdrun.storage.manifest import Manifest
 from gdrun.storage.row_file import FileDigest
+from gdrun.text import count, listed
 from gdrun.training.models import Problem, build_problem
 from gdrun.training.outcome import describe
 from gdrun.training.sgd import SGD
@@ -172,6 +173,7 @@ def plan_experiment(
     with memory_errors():
         problem = build_problem(config, load_data(config.data, on_progress))
     rows = problem.data.rows
+    asked, config = config, _with_fitting_batches(config, rows)
     if command == "sweep":
         wanted = _sweep_configs(config, rows)
     else:
@@ -179,7 +181,45 @@ def plan_experiment(
         wanted = [(method, method, with_method(config, method)) for method in methods]
     refuse_too_many_numbers(problem, wanted[0][2])
     runs = tuple(_plan_run(name, method, own, rows) for name, method, own in wanted)
-    return ExperimentPlan(command, config, problem, describe(problem), runs)
+    notes = tuple(_notes(asked, config, problem, runs))
+    return ExperimentPlan(command, config, problem, describe(problem), runs, notes=notes)
+
+
+def _with_fitting_batches(config: RunConfig, rows: int) -> RunConfig:
+    """The config with smaller batches, if the default ones are larger than the data.
+
+    An epoch has two of them or more then, unless there is but one row.
+    """
+    size = config.batch_size
+    if size == "full" or size <= rows or "batch_size" in config.model_fields_set:
+        return config
+    return config.model_copy(update={"batch_size": 2 ** max(0, (rows // 2).bit_length() - 1)})
+
+
+def _notes(
+    asked: RunConfig, config: RunConfig, problem: Problem, runs: Iterable[RunPlan]
+) -> Iterable[str]:
+    """What the user should know of the batches."""
+    rows = count(problem.data.rows, "training row")
+    if asked.batch_size != config.batch_size:
+        yield f"batch_size: {config.batch_size}, not {asked.batch_size}, as there are {rows}"
+    left_out = [
+        f"batches of {run.plan.batch_size:,} leave {problem.data.rows % run.plan.batch_size:,}"
+        for run in runs
+        if run.plan.drop_last and problem.data.rows % run.plan.batch_size
+    ]
+    if left_out:
+        yield f"{listed(left_out)} of {rows} out of every epoch: --set drop_last=false uses them"
+    ordered = any(
+        run.plan.sampling == "sequential" and run.plan.batch_size < problem.data.rows
+        for run in runs
+    )
+    column = problem.data.sorted_by if ordered and config.data.source in FILE_SOURCES else None
+    if column is not None:
+        yield (
+            f"the rows are visited in order, and are sorted by {excerpt(column)}: each batch holds "
+            "rows that are alike; --set sampling=reshuffle mixes them"
+        )
 
 
 def _plan_run(name: str, method: Method, config: RunConfig, rows: int) -> RunPlan:

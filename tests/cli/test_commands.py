@@ -148,7 +148,10 @@ def test_columns_that_are_no_numbers_are_named(invoke: Invoke) -> None:
     Path("a.yaml").write_text("data: {source: csv, path: a.csv, target: y}\nbatch_size: 2\n")
     outcome = invoke("compare", "-c", "a.yaml", *SHORT, *NO_PICTURES)
     assert outcome.code == 0
-    assert "note: columns left out (not numeric, or without a name): [bold]city" in outcome.err
+    assert (
+        "note: columns left out (text): [bold]city; data.categorical: [[bold]city] uses them"
+        in outcome.err
+    )
 
 
 MANY = ("--seeds", "40", "--epochs", "1000", "--set", "engine=eager")

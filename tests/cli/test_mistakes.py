@@ -10,6 +10,7 @@ import pytest
 from tests.command_line import NO_PICTURES, SHORT, Invoke
 
 CSV = "data: {source: csv, path: a.csv, target: y}\nbatch_size: 1\n"
+STRICT = ("-c", "a.yaml", "--set", "data.missing=error")
 
 
 MISTAKES = [
@@ -26,10 +27,10 @@ MISTAKES = [
     (["-c", "a.yaml"], {"a.yaml": CSV}, ["a.csv can't be read: No such file"]),
     (["-c", "a.yaml"], {"a.yaml": CSV, "a.csv": "x,z\n1,2\n"}, ["has no column 'y'"]),
     (["-c", "a.yaml"], {"a.yaml": CSV, "a.csv": "x,y\n1,2\n2,b\n3,4\n"}, ["line 3, column 'y'"]),
-    (["-c", "a.yaml"], {"a.yaml": CSV, "a.csv": "x,y\n1,2\n2,\n3,4\n"}, ["got an empty cell"]),
-    (["-c", "a.yaml"], {"a.yaml": CSV, "a.csv": "x,y\n1,2\n2,nan\n3,4\n"}, ["got 'nan'"]),
+    ([*STRICT], {"a.yaml": CSV, "a.csv": "x,y\n1,2\n2,\n3,4\n"}, ["got an empty cell"]),
+    ([*STRICT], {"a.yaml": CSV, "a.csv": "x,y\n1,2\n2,nan\n3,4\n"}, ["got 'nan'"]),
     (["-c", "a.yaml"], {"a.yaml": CSV, "a.csv": "x,y\n"}, ["has no rows"]),
-    (["-c", "a.yaml"], {"a.yaml": CSV, "a.csv": "x,y\n1,2\n1,3\n"}, ["'x' is constant"]),
+    (["-c", "a.yaml"], {"a.yaml": CSV, "a.csv": "x,y\n1,2\n1,3\n"}, ["the same in all rows): x"]),
     (["--device", "tpu"], {}, ["device (--device tpu)", "must be auto, cpu, cuda"]),
     (["--device", "cuda:9"], {}, ["device: cuda:9 is not there", "cpu or auto"]),
     (["--name", "../a"], {}, ["--name '../a': expected a plain directory name"]),

@@ -36,7 +36,7 @@ def test_names_from_files_are_shown_as_text(invoke: Invoke) -> None:
         outcome,
         f"network (31 parameters) on {RAW}.csv, 8 rows",
         f"MSE ÷ variance of y{RAW}",
-        f"(not numeric, or without a name): z{RAW}",
+        f"(text): z{RAW}",
         f"written to {RAW}/run",
     )
     assert "warning" not in outcome.err
@@ -70,7 +70,10 @@ def test_many_columns_left_out_are_counted(invoke: Invoke) -> None:
     words = [f"c{k}" for k in range(50)]
     Path("a.csv").write_text(f"x,y,{','.join(words)}\n1,2,{','.join(words)}\n2,3{',' * 50}\n")
     Path("a.yaml").write_text("data: {source: csv, path: a.csv, target: y}\nbatch_size: 1\n")
-    assert "c18, c19 and 30 more\n" in invoke("sgd", "-n", "-c", "a.yaml").out
+    assert (
+        "c18, c19 and 30 more; data.categorical: [c0, c1, c2] uses them"
+        in invoke("sgd", "-n", "-c", "a.yaml").out
+    )
 
 
 def test_names_of_directories_are_shown_as_text(outputs: Path, invoke: Invoke) -> None:
@@ -89,8 +92,8 @@ def test_names_of_directories_are_shown_as_text(outputs: Path, invoke: Invoke) -
         outcome = invoke(*args)
         assert outcome.code == 0, outcome.err
         assert_shows(outcome, RAW)
-    for args in (("list", "--json"), ("show", RED, "--json")):
-        outcome = invoke(*args)
+    for told in (("list", "--json"), ("show", RED, "--json")):
+        outcome = invoke(*told)
         assert_shows(outcome)
         assert RED in json.dumps(json.loads(outcome.out), ensure_ascii=False).replace(
             "\\u001b", "\x1b"

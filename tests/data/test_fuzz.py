@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gdrun.config.schema import CsvData, NpyData
-from gdrun.data.csv_table import read_table
 from gdrun.data.sources import load_data
 from gdrun.errors import DataError
+from gdrun.tables.table import read_table
 from tests.data.npy_files import saved
 from tests.odd_inputs import fuzz, names, outcome_of, table, texts
 
@@ -26,7 +26,10 @@ def test_any_file_is_a_table_or_a_clean_error(
 ) -> None:
     path = tmp_path / "a.csv"
     path.write_bytes(content)
-    outcome_of(lambda: read_table(path, target, features), DataError)
+    config = CsvData(
+        path=path, target=target or "y", features=tuple(filter(None, features or ())) or None
+    )
+    outcome_of(lambda: read_table(config), DataError)
 
 
 @given(content=table(), standardize=st.booleans(), val_fraction=st.sampled_from([0, 0.3, 0.99]))

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from gdrun.config.schema import CsvData, MeanEstimationData, QuadraticData
 from gdrun.data.sources import load_data, numbers, split
 from gdrun.errors import DataError
-from tests.data.csv_files import TABLE, csv
+from tests.tables.csv_files import TABLE, csv
 
 
 def test_quadratic_is_the_articles_data() -> None:

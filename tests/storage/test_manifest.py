@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gdrun.config.schema import MAX_COUNT, RunConfig
+from gdrun.config.schema import RunConfig
+from gdrun.config.values import MAX_COUNT
 from gdrun.errors import DataError
 from gdrun.results.events import Lane, Series
 from gdrun.results.run import Description, LaneResult

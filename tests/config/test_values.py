@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gdrun.config.ranges import MAX_NUMBERS, expand, is_range
 from gdrun.config.read import load_config
+from gdrun.config.values import MAX_NUMBERS, expand, is_range
 from gdrun.errors import ConfigError
 
 

@@ -1,0 +1,139 @@
+"""What is refused in the columns of a table, and which of its rows are left out."""
+
+from collections.abc import Collection, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gdrun.config.schema import CsvData
+from gdrun.errors import DataError, did_you_mean, excerpt, first_of
+from gdrun.tables.columns import Column
+from gdrun.tables.header import QUOTES
+from gdrun.text import count
+
+MAX_MISTAKES = 5  # of a kind that are listed; the rest are counted
+MAX_NAMES = 20  # of columns that are listed
+
+
+def named_in(config: CsvData) -> list[str]:
+    """The columns that a config names, also those to leave out."""
+    categorical = () if config.categorical == "all" else config.categorical
+    return [config.target, *(config.features or ()), *categorical, *config.exclude]
+
+
+def with_names(config: CsvData, names: Collection[str]) -> CsvData:
+    """The config with the columns as they are called, which may be written with their quotes."""
+    known = set(names)
+
+    def called(name: str) -> str:
+        bare = name.strip().strip(QUOTES)
+        return bare if name not in known and bare in known else name
+
+    update: dict[str, object] = {"target": called(config.target)}
+    for key in ("features", "exclude", "categorical"):
+        value = getattr(config, key)
+        if isinstance(value, tuple):
+            update[key] = tuple(map(called, value))
+    return config.model_copy(update=update)
+
+
+def refuse_unknown(config: CsvData, names: Sequence[str]) -> None:
+    """Refuse a config whose columns don't exist, or are named twice.
+
+    Raises:
+        DataError: it is so.
+    """
+    known = set(names)
+    missing = [name for name in dict.fromkeys(named_in(config)) if name not in known]
+    if missing:
+        listed = ", ".join(excerpt(name) for name in names[:MAX_NAMES])
+        more = f" and {len(names) - MAX_NAMES:,} more" if len(names) > MAX_NAMES else ""
+        problems = [f"{config.path}: has no column {_quoted(name)}" for name in missing]
+        raise DataError(
+            first_of(problems[:MAX_MISTAKES], len(missing), "name"),
+            *(hint for name in missing[:MAX_MISTAKES] for hint in did_you_mean(name, names[:1000])),
+            f"its columns: {listed}{more}",
+        )
+    features = config.features or ()
+    if config.target in features or len(set(features)) < len(features):
+        raise DataError(
+            "data.features: a column is named twice, or is the target",
+            f"the target is {_quoted(config.target)}",
+        )
+    for key, others in (("exclude", config.exclude), ("categorical", config.categorical)):
+        if config.target in others and others != "all":
+            raise DataError(f"data.{key}: {_quoted(config.target)} is the target")
+    for name in config.exclude:
+        if name in features or (name in config.categorical and config.categorical != "all"):
+            raise DataError(f"data.exclude: {_quoted(name)} is also named as a feature")
+
+
+def refuse_mistakes(config: CsvData, columns: Sequence[Column]) -> None:
+    """Refuse cells of columns that aren't numbers, and missing ones if they are mistakes.
+
+    Raises:
+        DataError: there are such cells.
+    """
+    is_strict = config.missing == "error"
+    total = sum(column.wrong + is_strict * column.missing for column in columns)
+    if not total:
+        return
+    first = sorted(
+        (line, place, text)
+        for place, column in enumerate(columns)
+        for line, text in (*column.mistakes, *(column.gaps if is_strict else ()))
+    )
+    problems = [
+        f"{config.path}, line {line}, column {_quoted(columns[place].name)}: expected a number, "
+        f"got {repr(text) if text else 'an empty cell'}"
+        for line, place, text in first[:MAX_MISTAKES]
+    ]
+    hints = []
+    if any("," in text for _, _, text in first):
+        hints.append('if numbers have a decimal comma, set data.decimal to ","')
+    if any(column.missing for column in columns) and is_strict:
+        hints.append("data.missing: drop leaves rows with missing cells out, mean fills them")
+    raise DataError(
+        first_of(problems, total, "cell"),
+        *hints,
+        "correct or remove these rows, or leave the columns out: data.exclude",
+    )
+
+
+def rows_kept(
+    config: CsvData,
+    features: Sequence[Column],
+    rows: NDArray[np.bool_],
+    categorical: Collection[str],
+) -> tuple[NDArray[np.bool_], list[str]]:
+    """Which of some rows are used, and a note on those that aren't, as cells are missing.
+
+    Raises:
+        DataError: more than half of them would be left out.
+    """
+    if config.missing == "mean":
+        return rows, []
+    keep, by_column = rows.copy(), dict[str, int]()
+    for column in features:
+        absent = column.is_missing(as_category=column.name in categorical) & rows
+        if absent.any():
+            by_column[column.name] = int(absent.sum())
+            keep &= ~absent
+    dropped = int((rows & ~keep).sum())
+    if not dropped:
+        return keep, []
+    worst = sorted(by_column, key=lambda name: -by_column[name])
+    shown = ", ".join(f"{excerpt(name)} ({by_column[name]:,})" for name in worst[:MAX_MISTAKES])
+    more = f" and {len(worst) - MAX_MISTAKES:,} more" if len(worst) > MAX_MISTAKES else ""
+    lost = f"{dropped:,} of {count(int(rows.sum()), 'row')}"
+    if 2 * dropped > rows.sum():
+        raise DataError(
+            f"{config.path}: {lost} have missing cells, most of them in {shown}{more}",
+            "leave these columns out: data.exclude",
+            "or fill their cells with the mean of the others: data.missing: mean",
+        )
+    return keep, [f"{lost} left out, as cells are missing: {shown}{more}"]
+
+
+def _quoted(name: str) -> str:
+    return repr(excerpt(name))

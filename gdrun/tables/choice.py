@@ -1,0 +1,136 @@
+"""Which columns of a table are features, and why the others aren't."""
+
+import re
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gdrun.config.schema import CsvData
+from gdrun.errors import DataError, excerpt
+from gdrun.tables.columns import MAX_CATEGORIES, Column
+from gdrun.text import count, listed
+
+MAX_SHOWN = 20  # columns left out
+TEXT = "text"  # why most columns are left out
+# What tools call the numbers of rows that they write into a first column.
+_ROW_NUMBERS = re.compile(r"unnamed: \d+(_level_\d+)?|row[._ ]?names?|\.\.\.1", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What to learn from.
+
+    Attributes:
+        features: the columns by name.
+        categorical: which of them are categories.
+        rows: for each row whether it is one to learn from, with a target and not only that.
+        notes: on what was left out.
+    """
+
+    features: tuple[str, ...]
+    categorical: frozenset[str]
+    rows: NDArray[np.bool_]
+    notes: tuple[str, ...]
+
+
+def choose(config: CsvData, columns: Mapping[str, Column], nameless: Collection[str]) -> Choice:
+    """The features that a config names, or else all columns that can be used.
+
+    Raises:
+        DataError: there is nothing to learn from, or a column has too many categories.
+    """
+    rows = ~columns[config.target].is_missing(as_category=False)
+    without = int((~rows).sum())
+    notes = []
+    if without:
+        target = excerpt(config.target)
+        notes.append(f"{_of(without, rows)} left out, as the target {target} is missing")
+    if not rows.any():
+        raise DataError(f"{config.path}: column {excerpt(config.target)!r} is empty")
+    named = () if config.categorical == "all" else config.categorical
+    if config.features is not None:
+        features = tuple(dict.fromkeys((*config.features, *named)))
+        texts = [name for name in features if not columns[name].is_numeric()]
+        categorical = {*named, *(texts if config.categorical == "all" else ())}
+        _refuse_too_many(columns[name] for name in features if name in categorical)
+        return Choice(features, frozenset(categorical), rows, tuple(notes))
+    _refuse_too_many(columns[name] for name in named)
+    candidates, categorical, left_out = _candidates(config, columns, nameless)
+    absent = {
+        name: columns[name].is_missing(as_category=name in categorical) for name in candidates
+    }
+    if len(candidates) > 1:
+        empty = np.logical_and.reduce(list(absent.values())) & rows
+        if empty.any():
+            notes.append(f"{_of(int(empty.sum()), rows)} left out, as only the target is filled")
+            rows &= ~empty
+    found = [name for name in candidates if 2 * (absent[name] & rows).sum() <= rows.sum()]
+    sparse = [name for name in candidates if name not in found]
+    if sparse:
+        left_out["missing in more than half of the rows"] = sparse
+    reasons = [_note(reason, names) for reason, names in left_out.items()]
+    if not found:
+        raise DataError(
+            f"{config.path}: has no column of numbers to learn {excerpt(config.target)!r} from",
+            *reasons,
+        )
+    return Choice(tuple(found), frozenset(categorical), rows, (*notes, *reasons))
+
+
+def _of(some: int, rows: NDArray[np.bool_]) -> str:
+    return f"{some:,} of {count(len(rows), 'row')}"
+
+
+def _candidates(
+    config: CsvData, columns: Mapping[str, Column], nameless: Collection[str]
+) -> tuple[list[str], set[str], dict[str, list[str]]]:
+    """The columns that can be features, the categories among them, and the others by reason."""
+    named = () if config.categorical == "all" else config.categorical
+    found, categorical, left_out = [], set(named), dict[str, list[str]]()
+    for name, column in columns.items():
+        is_nameless = name in nameless
+        # Such a column is nothing but a delimiter at the end of each line.
+        if name == config.target or (is_nameless and not column.filled):
+            continue
+        reason = None if name in named else _unusable(column, is_nameless=is_nameless)
+        if reason == TEXT and config.categorical == "all" and column.codes is not None:
+            categorical.add(name)
+            reason = None
+        if reason is None:
+            found.append(name)
+        else:
+            left_out.setdefault(reason, []).append(name)
+    return found, categorical, left_out
+
+
+def _unusable(column: Column, *, is_nameless: bool) -> str | None:
+    """Why a column isn't a feature, however many of its cells are filled; None if it may be one."""
+    if is_nameless or _ROW_NUMBERS.fullmatch(column.name):
+        return "without a name, or numbering the rows"
+    if not column.is_numeric() and column.filled:
+        return "dates" if column.has_dates() else TEXT
+    if column.filled and column.is_constant():
+        return "the same in all rows"
+    if column.repeated_word():
+        return f"words such as {column.repeated_word()!r} among the numbers"
+    return None
+
+
+def _refuse_too_many(columns: Iterable[Column]) -> None:
+    for column in columns:
+        if column.codes is None:
+            raise DataError(
+                f"data.categorical: {excerpt(column.name)!r} has more than {MAX_CATEGORIES:,} "
+                "different texts, too many for categories",
+                "name other columns",
+            )
+
+
+def _note(reason: str, names: list[str]) -> str:
+    shown = listed([excerpt(name) for name in names], MAX_SHOWN)
+    if reason == TEXT:
+        use = ", ".join(excerpt(name) for name in names[:3])
+        return f"columns left out ({reason}): {shown}; data.categorical: [{use}] uses them"
+    return f"columns left out ({reason}): {shown}"

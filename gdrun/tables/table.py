@@ -1,0 +1,196 @@
+"""A CSV file as the columns to train on; what can't be used is refused by line and column."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gdrun.config.schema import CsvData
+from gdrun.errors import DataError, first_of
+from gdrun.tables.cells import Decimal, decimal_of, is_grouped
+from gdrun.tables.checks import (
+    MAX_MISTAKES,
+    named_in,
+    refuse_mistakes,
+    refuse_unknown,
+    rows_kept,
+    with_names,
+)
+from gdrun.tables.choice import choose
+from gdrun.tables.columns import Column, fill_columns
+from gdrun.tables.dialect import NAMES, find_dialect, rows_in, sample_of
+from gdrun.tables.header import Header, find_header, fit_width
+from gdrun.tables.rows import Dialect, Row, rows_of
+from gdrun.tables.text_file import USE_NPY, TextFile, find_text
+from gdrun.text import count
+
+MAX_COLUMNS = 100_000
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """A column of numbers: one for each row, NaN where there is none."""
+
+    name: str
+    values: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Categories:
+    """A column of categories: for each row the place of its label, `NO_CATEGORY` for none."""
+
+    name: str
+    codes: NDArray[np.int32]
+    labels: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Table:
+    """The columns to train on, of equal length.
+
+    Attributes:
+        features: in the order of the network's inputs.
+        target: without NaN.
+        are_chosen: whether the features were chosen here, and not named by the user.
+        notes: what was assumed, and what was left out.
+    """
+
+    features: tuple[Numbers | Categories, ...]
+    target: Numbers
+    are_chosen: bool
+    notes: tuple[str, ...]
+
+
+def read_table(config: CsvData) -> Table:
+    """Read the target and the features from a CSV file.
+
+    Without `features`, these are all columns of numbers except the target, and those that
+    `categorical` names; constant ones, those that are mostly empty and those without a name are
+    left out.
+
+    Raises:
+        DataError: the file can't be read or is too large, a column doesn't exist, a cell isn't a
+            number, or too many are missing.
+    """
+    text = find_text(config.path, config.encoding)
+    with text.open() as file:
+        lines = sample_of(file)
+    if not lines:
+        raise DataError(f"{config.path}: is empty; expected a header line and rows")
+    dialect = find_dialect(lines, config.delimiter, config.comment)
+    decimal, notes = _decimal(config, lines, dialect)
+    header = find_header(lines, dialect, decimal, config.header, named_in(config))
+    names = _names(config, header)
+    config = with_names(config, names)
+    refuse_unknown(config, names)
+    columns = _columns(config, names)
+    _read_rows(text, dialect, header, columns, decimal)
+    by_name = {column.name: column for column in columns.values()}
+    nameless = {name for name, given in zip(names, header.names, strict=True) if not given}
+    chosen = choose(config, by_name, nameless)
+    features = [by_name[name] for name in chosen.features]
+    target = by_name[config.target]
+    numbers = [column for column in features if column.name not in chosen.categorical]
+    refuse_mistakes(config, [*numbers, target])
+    keep, left_out = rows_kept(config, features, chosen.rows, chosen.categorical)
+    assumed = [text.note, *_dialect_notes(dialect), *notes, *header.notes]
+    return Table(
+        tuple(
+            Categories(column.name, column.category_codes()[keep], tuple(column.labels))
+            if column.name in chosen.categorical
+            else Numbers(column.name, column.numbers()[keep])
+            for column in features
+        ),
+        Numbers(target.name, target.numbers()[keep]),
+        config.features is None,
+        tuple(note for note in (*assumed, *chosen.notes, *left_out) if note),
+    )
+
+
+def _decimal(config: CsvData, lines: Sequence[str], dialect: Dialect) -> tuple[Decimal, list[str]]:
+    """The decimal mark of the first lines, and what was assumed."""
+    cells = [cell for _, row in rows_in(lines, dialect) for cell in row]
+    decimal = config.decimal or decimal_of(cells)
+    if decimal is None:
+        if dialect.delimiter != ",":
+            example = next(cell for cell in cells if is_grouped(cell, "."))
+            raise DataError(
+                f"{config.path}: is {example} more than a thousand, or has it a decimal comma?",
+                'set data.decimal to "." or to ","',
+            )
+        decimal = "."
+    if config.decimal:
+        return decimal, []
+    notes = ["numbers are read with a decimal comma (data.decimal)"] if decimal == "," else []
+    grouped = next((cell for cell in cells if is_grouped(cell, decimal)), None)
+    if grouped:
+        notes.append(f"numbers such as {grouped} are read as thousands (data.decimal)")
+    return decimal, notes
+
+
+def _dialect_notes(dialect: Dialect) -> Iterator[str]:
+    if dialect.delimiter != ",":
+        name = NAMES.get(dialect.delimiter, repr(dialect.delimiter))
+        yield f"cells are separated by {name}{'' if name.endswith('s') else 's'}"
+    if dialect.comment:
+        yield f"lines that begin with {dialect.comment} are comments"
+
+
+def _names(config: CsvData, header: Header) -> list[str]:
+    """What the columns are called, also those without a name."""
+    if len(header.names) > MAX_COLUMNS:
+        raise DataError(
+            f"{config.path}: has {len(header.names):,} columns; CSV files are read up to "
+            f"{MAX_COLUMNS:,}",
+            USE_NPY,
+        )
+    return [name or f"column {k} (no name)" for k, name in enumerate(header.names, 1)]
+
+
+def _columns(config: CsvData, names: Sequence[str]) -> Mapping[int, Column]:
+    """The columns that are read, by their places."""
+    named = set(named_in(config)) if config.features is not None else set(names)
+    wanted = named - set(config.exclude)
+    columns = {k: Column(name) for k, name in enumerate(names) if name in wanted}
+    for column in columns.values():
+        if config.categorical == "all" or column.name in config.categorical:
+            column.collect_categories()
+    return columns
+
+
+def _read_rows(
+    text: TextFile,
+    dialect: Dialect,
+    header: Header,
+    columns: Mapping[int, Column],
+    decimal: Decimal,
+) -> None:
+    """Read the columns to the end of the file."""
+    ragged = 0
+    examples: list[str] = []
+
+    def rows() -> Iterator[Row]:
+        nonlocal ragged
+        for number, (line, cells) in enumerate(rows_of(text.path, file, dialect)):
+            if number < header.rows_above:
+                continue
+            if fit_width(cells, header.width):
+                yield line, cells
+                continue
+            ragged += 1
+            if ragged <= MAX_MISTAKES:
+                examples.append(
+                    f"{text.path}, line {line}: has {count(len(cells), 'cell')}, expected "
+                    f"{header.width} as in the other lines"
+                )
+
+    with text.open() as file:
+        fill_columns(columns, rows(), decimal)
+    if ragged:
+        raise DataError(
+            first_of(examples, ragged, "line"),
+            "correct or remove these lines; cells that hold the delimiter need quotes",
+        )
+    if not len(next(iter(columns.values())).values):
+        raise DataError(f"{text.path}: has no rows below its header line")
