@@ -12,11 +12,9 @@ from torch import Tensor
 
 from gdrun.config.schema import CsvData, DataConfig, MeanEstimationData, NpyData, QuadraticData
 from gdrun.data.dataset import Dataset, rows_held_out
-from gdrun.data.encode import encode
 from gdrun.data.npy import load_npy
 from gdrun.data.standardize import Scaling, fit_scaling, refuse_overflow
 from gdrun.errors import excerpt
-from gdrun.tables.table import read_table
 from gdrun.text import count, visible
 
 
@@ -44,6 +42,10 @@ def load_data(config: DataConfig, on_progress: Callable[[str], None] = lambda _:
             x, features, target = y[:, :0], (), "x"
             title = f"random numbers of mean {config.mean:g} and variance {config.variance:g}"
         case CsvData():
+            # Only those who read CSV files pay for that.
+            from gdrun.data.encode import encode
+            from gdrun.tables.table import read_table
+
             on_progress(f"reading {visible(config.path.name)}")
             table = read_table(config)
             y = torch.from_numpy(table.target.values).unsqueeze(1)
