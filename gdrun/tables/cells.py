@@ -57,7 +57,7 @@ def number(cell: str, decimal: Decimal = ".") -> float:
 
     Thousands may be set apart, as in 1,234.5, or 1.234,5 where `decimal` is a comma.
     """
-    text = cell
+    text = cell.replace("−", "-")
     grouped = _GROUPED[decimal].fullmatch(text)
     if grouped:
         text = text.replace(grouped["mark"], "")

@@ -11,6 +11,7 @@ from gdrun.tables.columns import Column
 from gdrun.tables.header import QUOTES
 from gdrun.text import count
 
+OTHER_DELIMITER = "if another sign stands between the cells, name it in data.delimiter"
 MAX_MISTAKES = 5  # of a kind that are listed; the rest are counted
 MAX_NAMES = 20  # of columns that are listed
 
@@ -53,6 +54,7 @@ def refuse_unknown(config: CsvData, names: Sequence[str]) -> None:
             first_of(problems[:MAX_MISTAKES], len(missing), "name"),
             *(hint for name in missing[:MAX_MISTAKES] for hint in did_you_mean(name, names[:1000])),
             f"its columns: {listed}{more}",
+            *([OTHER_DELIMITER] if len(names) == 1 else []),
         )
     features = config.features or ()
     if config.target in features or len(set(features)) < len(features):

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from gdrun.config.schema import CsvData
 from gdrun.errors import DataError, excerpt
+from gdrun.tables.cells import is_number
 from gdrun.tables.columns import MAX_CATEGORIES, Column
 from gdrun.text import count, listed
 
@@ -110,7 +111,10 @@ def _unusable(column: Column, *, is_nameless: bool) -> str | None:
     if is_nameless or _ROW_NUMBERS.fullmatch(column.name):
         return "without a name, or numbering the rows"
     if not column.is_numeric() and column.filled:
-        return "dates" if column.has_dates() else TEXT
+        if column.has_dates():
+            return "dates"
+        commas = all(is_number(text, ",") for _, text in column.mistakes)
+        return "numbers with a decimal comma: data.decimal" if commas else TEXT
     if column.filled and column.is_constant():
         return "the same in all rows"
     if column.repeated_word():

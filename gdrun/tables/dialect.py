@@ -13,6 +13,7 @@ from gdrun.tables.rows import MAX_ROW_LENGTH, Dialect, Row, rows_of
 
 NAMES = {",": "comma", ";": "semicolon", "\t": "tab", "|": "pipe", " ": "space"}
 COMMENTS = ("#", "%")
+_SEPARATOR = re.compile(r'"?sep=(?P<mark>[^\w"])"?')  # what Excel reads in a first line
 # The time to judge a word rises with the square of its length.
 _LONG_WORD = re.compile(r"([^\s,;|\"'\\]{100})[^\s,;|\"'\\]+")
 SAMPLE_LINES, SAMPLE_CHARACTERS = 200, 100_000
@@ -53,6 +54,9 @@ def find_dialect(
     """
     marks = COMMENTS if comment is None else (comment,) if comment else ()
     body = [line for line in lines if not line.lstrip().startswith(marks)] or list(lines)
+    said = _SEPARATOR.fullmatch(lines[0].strip())
+    if said:
+        return replace(_detected(lines[1:], [delimiter or said["mark"]]), comment=lines[0].strip())
     if delimiter:
         dialect = _detected(body, [delimiter])
     else:

@@ -10,7 +10,7 @@ from gdrun.tables.dialect import rows_in, width_of
 from gdrun.tables.rows import Dialect, Row
 from gdrun.text import count
 
-MAX_TITLES = 20  # rows above a header
+MAX_TITLES = 100  # rows above a header, or below a table
 MAX_SHOWN = 3  # names in a note
 QUOTES = "\"'"  # that may be written around a name
 
@@ -133,8 +133,8 @@ def _titles(rows: Sequence[Row], width: int, wanted: Collection[str]) -> int:
             return k
         missing = width - len(cells)
         below = rows[k + 1][1] if k + 1 < len(rows) else []
-        # One cell is missing where R writes the names of rows; but not above a header.
-        if missing < 1 or (missing == 1 and (len(below) < width or _has_number(below))):
+        # One cell is missing where R writes the names of rows, and then the next row is data.
+        if missing < 1 or (missing == 1 and len(below) >= width and _has_number(below)):
             return k
     return 0
 
@@ -143,6 +143,11 @@ def _is_data(cells: Sequence[str], decimal: Decimal) -> bool:
     """Whether there are numbers in a row, and no words."""
     filled = [cell for cell in cells if not is_missing(cell)]
     return bool(filled) and all(is_number(cell, decimal) for cell in filled)
+
+
+def is_words(cells: Sequence[str]) -> bool:
+    """Whether a row is a title or a remark: its first cell is filled, and none is a number."""
+    return bool(cells[0].strip()) and not _has_number(cells)
 
 
 def _has_number(cells: Sequence[str]) -> bool:

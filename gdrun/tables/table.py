@@ -1,7 +1,9 @@
 """A CSV file as the columns to train on; what can't be used is refused by line and column."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +22,7 @@ from gdrun.tables.checks import (
 from gdrun.tables.choice import choose
 from gdrun.tables.columns import Column, fill_columns
 from gdrun.tables.dialect import NAMES, find_dialect, rows_in, sample_of
-from gdrun.tables.header import Header, find_header, fit_width
+from gdrun.tables.header import MAX_TITLES, Header, find_header, fit_width, is_words
 from gdrun.tables.rows import Dialect, Row, rows_of
 from gdrun.tables.text_file import USE_NPY, TextFile, find_text
 from gdrun.text import count
@@ -85,7 +87,7 @@ def read_table(config: CsvData) -> Table:
     config = with_names(config, names)
     refuse_unknown(config, names)
     columns = _columns(config, names)
-    _read_rows(text, dialect, header, columns, decimal)
+    below = _read_rows(text, dialect, header, columns, decimal)
     by_name = {column.name: column for column in columns.values()}
     nameless = {name for name, given in zip(names, header.names, strict=True) if not given}
     chosen = choose(config, by_name, nameless)
@@ -94,7 +96,7 @@ def read_table(config: CsvData) -> Table:
     numbers = [column for column in features if column.name not in chosen.categorical]
     refuse_mistakes(config, [*numbers, target])
     keep, left_out = rows_kept(config, features, chosen.rows, chosen.categorical)
-    assumed = [text.note, *_dialect_notes(dialect), *notes, *header.notes]
+    assumed = [text.note, *_dialect_notes(dialect), *notes, *header.notes, *below]
     return Table(
         tuple(
             Categories(column.name, column.category_codes()[keep], tuple(column.labels))
@@ -165,32 +167,61 @@ def _read_rows(
     header: Header,
     columns: Mapping[int, Column],
     decimal: Decimal,
-) -> None:
-    """Read the columns to the end of the file."""
-    ragged = 0
-    examples: list[str] = []
-
-    def rows() -> Iterator[Row]:
-        nonlocal ragged
-        for number, (line, cells) in enumerate(rows_of(text.path, file, dialect)):
-            if number < header.rows_above:
-                continue
-            if fit_width(cells, header.width):
-                yield line, cells
-                continue
-            ragged += 1
-            if ragged <= MAX_MISTAKES:
-                examples.append(
-                    f"{text.path}, line {line}: has {count(len(cells), 'cell')}, expected "
-                    f"{header.width} as in the other lines"
-                )
-
+) -> list[str]:
+    """Read the columns to the end of the file; a note on words below the table."""
+    rows = _Rows(text.path, header.width)
     with text.open() as file:
-        fill_columns(columns, rows(), decimal)
-    if ragged:
-        raise DataError(
-            first_of(examples, ragged, "line"),
-            "correct or remove these lines; cells that hold the delimiter need quotes",
-        )
+        below = islice(rows_of(text.path, file, dialect), header.rows_above, None)
+        fill_columns(columns, rows.of_table(below), decimal)
+    rows.refuse_odd_ones()
     if not len(next(iter(columns.values())).values):
         raise DataError(f"{text.path}: has no rows below its header line")
+    return [f"{count(len(rows.below), 'line')} below the table skipped"] if rows.below else []
+
+
+class _Rows:
+    """The rows of a table, which are of one width, and the lines among and below them.
+
+    Attributes:
+        below: lines of words since the last row, which are no mistake if they end the file.
+    """
+
+    def __init__(self, path: Path, width: int) -> None:
+        self._path, self._width = path, width
+        self._odd = 0
+        self._examples: list[str] = []
+        self.below: list[Row] = []
+
+    def of_table(self, rows: Iterable[Row]) -> Iterator[Row]:
+        """Those of the table; the others are noted."""
+        for line, cells in rows:
+            if fit_width(cells, self._width):
+                if self.below:
+                    self._note(self.below)
+                    self.below = []
+                yield line, cells
+            elif is_words(cells) and len(self.below) < MAX_TITLES:
+                self.below.append((line, cells))
+            else:
+                self._note([(line, cells)])
+
+    def _note(self, rows: Sequence[Row]) -> None:
+        self._odd += len(rows)
+        for line, cells in rows[: MAX_MISTAKES - len(self._examples)]:
+            cells_there = count(len(cells), "cell")
+            self._examples.append(
+                f"{self._path}, line {line}: has {cells_there}, expected {self._width} as in the "
+                "other lines"
+            )
+
+    def refuse_odd_ones(self) -> None:
+        """Refuse a table with rows of another width.
+
+        Raises:
+            DataError: there are some.
+        """
+        if self._odd:
+            raise DataError(
+                first_of(self._examples, self._odd, "line"),
+                "correct or remove these lines; cells that hold the delimiter need quotes",
+            )

@@ -181,7 +181,9 @@ SAME = {"x": [0.0, 1.0, 2.0], "y": [1.0, 3.0, 5.0]}
         ("% x y\n0 1\n1 3\n2 5\n", "separated by spaces"),
         ("# x,y\n0,1\n1,3\n2,5\n", "# are comments"),
         ("Data of a station\n\nx,y\n0,1\n1,3\n2,5\n", "1 line above the table skipped"),
-        ("a,b,c\nx,y\n0,1,\n1,3,\n2,5,\n", ""),
+        ("One\nmade on 2024-01-02\nx,y\n0,1\n1,3\n2,5\n", "2 lines above the table skipped"),
+        ("x,y\n0,1\n1,3\n2,5\n\nSource: a station\n", "1 line below the table skipped"),
+        ("sep=;\nx;y\n0;1\n1;3\n2;5\n", "separated by semicolons"),
         ("x,y,\n0,1\n1,3\n2,5\n", ""),
         ("x,y\n0,1,\n1,3,\n2,5,\n", ""),
         ("x;y;\n0;1;\n1;3;\n2;5;\n", "separated by semicolons"),
@@ -197,12 +199,29 @@ SAME = {"x": [0.0, 1.0, 2.0], "y": [1.0, 3.0, 5.0]}
     ],
 )
 def test_what_is_around_a_table_is_left_out_and_said(text: str, said: str, tmp_path: Path) -> None:
-    if text.startswith("a,b,c\n"):
-        text = text.removeprefix("a,b,c\n")
     table = table_of(csv(tmp_path, text), "y")
     found = numbers_of(table)
     assert {name.removeprefix("# "): values for name, values in found.items()} == SAME
     assert any(said in note for note in table.notes) or not said
+
+
+def test_words_among_the_rows_are_refused(tmp_path: Path) -> None:
+    path = csv(tmp_path, "x,y\n0,1\nA pause\nof a day\n1,3\n2,5\n")
+    with pytest.raises(DataError) as caught:
+        table_of(path, "y")
+    assert [problem.split(", ")[1] for problem in caught.value.problems] == [
+        "line 3: has 1 cell",
+        "line 4: has 1 cell",
+    ]
+
+
+def test_what_cannot_be_told_has_a_hint(tmp_path: Path) -> None:
+    with pytest.raises(DataError) as caught:
+        table_of(csv(tmp_path, "x^y\n1^2\n2^3\n"), "y")
+    assert any("data.delimiter" in hint for hint in caught.value.hints)
+    with pytest.raises(DataError, match="no column of numbers") as caught:
+        table_of(csv(tmp_path, "x;y\n1,5;2.5\n2,5;3.5\n3,5;1.5\n"), "y")
+    assert any("decimal comma: data.decimal): x" in hint for hint in caught.value.hints)
 
 
 def test_rows_without_a_header_are_numbered(tmp_path: Path) -> None:
