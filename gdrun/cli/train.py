@@ -81,8 +81,10 @@ def train_and_report(command: str, options: TrainingOptions, command_line: str) 
         try:
             with make_view(progress) as view:
                 request, prepared = _prepare(command, options, view, stop, locks)
-                for note in _notes(prepared, request.directory, jobs_of(options)):
-                    progress.print(note, soft_wrap=True)
+                experiment = prepared.experiment
+                remarks = _notes(prepared, request.directory, jobs_of(options))
+                runs = progress_of_runs(experiment)
+                view.begin(experiment.description, how(experiment), runs, remarks)
                 if not request.resumes:
                     made = make_directory(request.directory, exact=options.name is not None)
                     request = replace(request, directory=made)
@@ -159,7 +161,6 @@ def _train(
 
     experiment = prepared.experiment
     began = time.monotonic()
-    view.begin(experiment.description, how(experiment), progress_of_runs(experiment))
     events = execute(
         experiment, request.directory, command_line, stop, KEPT_ROWS, jobs, timing.DEFAULT
     )

@@ -26,6 +26,8 @@ class RunProgress:
         epoch, updates, seconds: finished so far.
         diverged: how many lanes have diverged.
         curve: train losses so far, evenly spaced, at most `CURVE_POINTS` of them.
+        val_curve: validation losses beside these; NaN where there is none.
+        curve_epochs: the epochs of both.
     """
 
     series: Series
@@ -36,6 +38,8 @@ class RunProgress:
     seconds: float = 0.0
     diverged: int = 0
     curve: list[float] = field(default_factory=list)
+    val_curve: list[float] = field(default_factory=list)
+    curve_epochs: list[int] = field(default_factory=list)
     _losses: Sequence[float | None] = ()
     _lowest: list[float] = field(default_factory=list)
     _diverged_at: Sequence[int | None] = ()
@@ -102,6 +106,8 @@ class RunProgress:
     def recall(self, histories: Sequence[History]) -> None:
         """Take in what earlier processes recorded."""
         losses = [history.epochs["train_loss"] for history in histories]
+        validation = [history.epochs["val_loss"] for history in histories]
+        longest = max((history.epochs["epoch"] for history in histories), key=len)
         self._lowest = [history.latest.lowest for history in histories]
         self._diverged_at = [None] * len(losses)
         rows = max(len(column) for column in losses)
@@ -109,7 +115,8 @@ class RunProgress:
             known = [column[row] if row < len(column) else math.nan for column in losses]
             if self._at_best_rate(known) < math.inf:
                 self._losses = known
-                self._extend_curve()
+                val = [column[row] if row < len(column) else math.nan for column in validation]
+                self._extend_curve(int(longest[row]), val)
 
     def advance(self, segment: Segment) -> None:
         """Take in a segment."""
@@ -122,15 +129,23 @@ class RunProgress:
             self._take_in(segment.ends, segment.diverged_at)
 
     def _take_in(self, ends: EpochEnds, diverged_at: Sequence[int | None]) -> None:
-        columns = ends.train_loss
+        columns, validation = ends.train_loss, ends.val_loss
         if not all(ends.active):
             none = [None] * len(ends.epochs)
-            pairs = zip(columns, ends.active, strict=True)
-            columns = [column if active else none for column, active in pairs]
-        for losses in zip(*columns, strict=True):
+            columns, validation = (
+                [
+                    column if active else none
+                    for column, active in zip(own, ends.active, strict=True)
+                ]
+                for own in (columns, validation)
+            )
+        rows = zip(
+            ends.epochs, zip(*columns, strict=True), zip(*validation, strict=True), strict=True
+        )
+        for epoch, losses, val_losses in rows:
             if losses.count(None) < len(losses):
                 self._losses, self._diverged_at = losses, diverged_at
-                self._extend_curve()
+                self._extend_curve(epoch, val_losses)
         for lane, column in enumerate(columns):
             for loss in column:
                 if loss is not None and loss < self._lowest[lane]:
@@ -145,11 +160,15 @@ class RunProgress:
             medians += [median(finite)] if finite else []
         return min(medians, default=math.inf)
 
-    def _extend_curve(self) -> None:
+    def _extend_curve(self, epoch: int, val_losses: Sequence[float | None]) -> None:
         """Keep every k-th loss, with k doubled whenever there are too many."""
         if self._evaluated % self._stride == 0:
+            val_loss = self._at_best_rate(val_losses)
             self.curve.append(self.loss)
+            self.val_curve.append(val_loss if val_loss < math.inf else math.nan)
+            self.curve_epochs.append(epoch)
             if len(self.curve) > CURVE_POINTS:
-                del self.curve[1::2]
+                for kept in (self.curve, self.val_curve, self.curve_epochs):
+                    del kept[1::2]
                 self._stride *= 2
         self._evaluated += 1

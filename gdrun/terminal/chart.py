@@ -16,7 +16,8 @@ from rich.text import Text
 
 from gdrun.text import number, visible
 
-HEIGHT = 12  # lines of the curves
+HEIGHT = 12  # lines of the curves, if nobody says otherwise
+DASH = 3  # dots of a dash, and of the gap after it
 MIN_COLUMNS = 8  # of the curves
 # The bit of each dot in the code of a braille character: four rows of two.
 BITS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))
@@ -32,6 +33,7 @@ class Curve:
     color: str
     x: Sequence[float]
     y: Sequence[float]
+    dashed: bool = False
 
 
 @dataclass
@@ -50,22 +52,27 @@ class _Canvas:
         self.dots[cell] = self.dots.get(cell, 0) | BITS[down % 4][across % 2]
         self.owner[cell] = curve
 
-    def line(self, start: tuple[int, int], end: tuple[int, int], curve: int) -> None:
+    def line(
+        self, start: tuple[int, int], end: tuple[int, int], curve: int, *, dashed: bool
+    ) -> None:
         steps = max(abs(end[0] - start[0]), abs(end[1] - start[1]), 1)
         for k in range(steps + 1):
             part = k / steps
             across = round(start[0] + part * (end[0] - start[0]))
-            self.dot(across, round(start[1] + part * (end[1] - start[1])), curve)
+            down = round(start[1] + part * (end[1] - start[1]))
+            if not dashed or (across + down) % (2 * DASH) < DASH:
+                self.dot(across, down, curve)
 
 
 @dataclass(frozen=True)
 class _Scale:
-    """The ranges of a chart: x as it is, y in powers of ten."""
+    """The ranges of a chart: x as it is, y in powers of ten; and how many lines it has."""
 
     first: float
     last: float
     low: float
     high: float
+    rows: int
 
     def dot_of(self, x: float, y: float, columns: int) -> tuple[int, int | None]:
         """The dot of a point, across and down; without a place down if it isn't finite."""
@@ -74,7 +81,7 @@ class _Scale:
         if not y < math.inf:
             return across, None
         height = (math.log10(y) - self.low) / (self.high - self.low) if y > 0 else 0.0
-        return across, round((1 - height) * (4 * HEIGHT - 1))
+        return across, round((1 - height) * (4 * self.rows - 1))
 
 
 def chart(
@@ -82,6 +89,9 @@ def chart(
     title: str,
     width: int,
     *,
+    height: int = HEIGHT,
+    x_range: tuple[float, float] | None = None,
+    legend: bool = True,
     show_x: Callable[[float], str] = lambda x: f"{x:,.0f}",
     encoding: str = "utf-8",
     colored: bool = True,
@@ -92,26 +102,30 @@ def chart(
         curves: what to draw; the last is on top.
         title: of the x axis.
         width: columns of the terminal.
+        height: lines of the curves, without the x axis and the legend.
+        x_range: of the x axis; None is that of the curves.
+        legend: whether the curves are named below.
         show_x: a number of the x axis as text.
         encoding: what the terminal can show; without braille in it, plain characters are drawn.
         colored: whether colours tell curves apart; otherwise characters do.
     """
-    scale = _scale_of(curves)
+    scale = _scale_of(curves, height, x_range)
     if scale is None:
         return
     fancy = _can_show("⣿┤└─×", encoding)
     marks = None if fancy and (colored or len(curves) == 1) else MARKS
-    ticks = dict(_ticks(scale.low, scale.high))
+    ticks = dict(_ticks(scale.low, scale.high, height))
     margin = max(map(len, ticks.values()))
     columns = max(MIN_COLUMNS, width - margin - 2)
-    canvas, crosses = _Canvas(columns, HEIGHT), {}
+    canvas, crosses = _Canvas(columns, height), {}
     for k, curve in enumerate(curves):
         points = zip(curve.x, curve.y, strict=True)
-        left = _draw(canvas, k, [scale.dot_of(x, y, columns) for x, y in points])
+        dots = [scale.dot_of(x, y, columns) for x, y in points]
+        left = _draw(canvas, k, dots, dashed=curve.dashed)
         if left is not None:
             crosses[left // 2] = k
     tick, side, corner, bottom = "┤│└─" if fancy else "+|+-"
-    for row in range(HEIGHT):
+    for row in range(height):
         line = Text.assemble(
             (f"{ticks.get(row, ''):>{margin}} {tick if row in ticks else side}", "dim")
         )
@@ -121,8 +135,8 @@ def chart(
                 line.append("×" if fancy else "X", f"bold {color}")
             elif (row, column) in canvas.dots:
                 owner = canvas.owner[row, column]
-                dots = chr(BRAILLE + canvas.dots[row, column])
-                line.append(marks[owner % len(marks)] if marks else dots, curves[owner].color)
+                braille = chr(BRAILLE + canvas.dots[row, column])
+                line.append(marks[owner % len(marks)] if marks else braille, curves[owner].color)
             else:
                 line.append(" ")
         line.rstrip()
@@ -132,10 +146,13 @@ def chart(
     end = show_x(scale.last) if scale.last > scale.first else ""
     room = max(1, columns - len(start) - len(end))
     yield Text(f"{'':>{margin}}  {start}{title:^{room}}{end}", "dim")
-    yield from _legend(curves, "━━" if fancy else "--", marks, margin + 2, width)
+    if legend:
+        yield from _legend(curves, "━━" if fancy else "--", marks, margin + 2, width)
 
 
-def _scale_of(curves: Sequence[Curve]) -> _Scale | None:
+def _scale_of(
+    curves: Sequence[Curve], rows: int, x_range: tuple[float, float] | None
+) -> _Scale | None:
     """The scale on which all positive, finite values have room; None if there are none."""
     x = [value for curve in curves for value in curve.x]
     y = [value for curve in curves for value in curve.y if 0 < value < math.inf]
@@ -144,10 +161,13 @@ def _scale_of(curves: Sequence[Curve]) -> _Scale | None:
     low, high = math.log10(min(y)), math.log10(max(y))
     if high - low < 1e-3:  # a flat curve lies in the middle
         low, high = low - 0.15, high + 0.15
-    return _Scale(min(x), max(x), low, high)
+    first, last = x_range or (min(x), max(x))
+    return _Scale(first, last, low, high, rows)
 
 
-def _draw(canvas: _Canvas, number: int, points: Iterable[tuple[int, int | None]]) -> int | None:
+def _draw(
+    canvas: _Canvas, number: int, points: Iterable[tuple[int, int | None]], *, dashed: bool
+) -> int | None:
     """Draw a curve through dots, and return the column of its first point without a place down."""
     before: tuple[int, int] | None = None
     drawn_rows: list[int] = []  # lowest and highest of the lines that end in the same column
@@ -161,10 +181,10 @@ def _draw(canvas: _Canvas, number: int, points: Iterable[tuple[int, int | None]]
         if before is None:
             canvas.dot(across, down, number)
         elif before[0] != across or not drawn_rows:
-            canvas.line(before, (across, down), number)
+            canvas.line(before, (across, down), number, dashed=dashed)
             drawn_rows = [down]
         elif not min(drawn_rows) <= down <= max(drawn_rows):
-            canvas.line(before, (across, down), number)
+            canvas.line(before, (across, down), number, dashed=dashed)
             drawn_rows = [min(down, *drawn_rows), max(down, *drawn_rows)]
         is_single &= last is None
         before = last = (across, down)
@@ -175,7 +195,7 @@ def _draw(canvas: _Canvas, number: int, points: Iterable[tuple[int, int | None]]
     return ends_at
 
 
-def _ticks(low: float, high: float) -> Iterator[tuple[int, str]]:
+def _ticks(low: float, high: float, rows: int) -> Iterator[tuple[int, str]]:
     """The rows of a chart that have a number: powers of ten or, if these are few, steps between."""
     decades = range(math.floor(low), math.ceil(high) + 1)
     for steps in ((1,), (1, 3), (1, 2, 5), (1, 1.5, 2, 3, 4, 5, 6, 8)):
@@ -186,9 +206,9 @@ def _ticks(low: float, high: float) -> Iterator[tuple[int, str]]:
     else:
         inside = [10.0**low, 10.0**high]
     taken: list[int] = []
-    every = -(-len(inside) // (HEIGHT // 2))
+    every = -(-len(inside) // max(1, rows // 2))
     for value in sorted(inside, reverse=True)[::every]:
-        row = min(HEIGHT - 1, int((high - math.log10(value)) / (high - low) * HEIGHT))
+        row = min(rows - 1, int((high - math.log10(value)) / (high - low) * rows))
         if not taken or row - taken[-1] >= 2:
             taken.append(row)
             yield row, number(value)

@@ -1,4 +1,4 @@
-"""What a person watches while runs are trained: a live table on a terminal, calm lines elsewhere.
+"""What a person watches while runs are trained: table and chart on a terminal, lines elsewhere.
 
 A view renders the progress that it is shown and decides itself when, at most `REFRESHES` times a
 second: training never waits for it, and no thread redraws while training is timed.
@@ -19,10 +19,18 @@ from gdrun.results.colors import run_colors
 from gdrun.results.events import COMPLETE
 from gdrun.results.progress import RunProgress
 from gdrun.results.run import Description
-from gdrun.terminal.progress_table import headline, progress_line, progress_table
+from gdrun.terminal.progress_table import (
+    headline,
+    loss_chart,
+    progress_line,
+    progress_table,
+)
 from gdrun.text import visible
 
 REFRESHES = 10  # a second, at most
+DRAWING_SHARE = 0.04  # of the time, at most
+MIN_CHART_LINES = 5  # of the curves
+CHART_FRAME = 3  # lines below them: the axis, its numbers and an empty line
 LINE_SECONDS = 1.0  # between two lines of a run, at least
 READING_SECONDS = 1.0  # after which it is said what is read
 
@@ -39,30 +47,40 @@ class View(Protocol):
     def say(self, activity: str) -> None:
         """Show what is being done where it isn't training."""
 
-    def begin(self, description: Description, note: str, runs: Sequence[RunProgress]) -> None:
-        """Show what is about to be trained on what."""
+    def begin(
+        self,
+        description: Description,
+        note: str,
+        runs: Sequence[RunProgress],
+        remarks: Sequence[Text] = (),
+    ) -> None:
+        """Show what is about to be trained on what, and remarks on it."""
 
     def show(self, progress: RunProgress) -> None:
         """Show how far a run is."""
 
 
 class LiveView:
-    """A table with one row per run, redrawn in place; its last state stays on the screen."""
+    """A table with one row per run, redrawn in place, and below it the losses as they fall.
+
+    The last state of the table stays on the screen.
+    """
 
     def __init__(self, console: Console) -> None:
         self._console = console
         self._live = Live(console=console, auto_refresh=False, vertical_overflow="crop")
         self._runs: dict[str, RunProgress] = {}
-        self._head = Text()
         self._activity = ""
-        self._drawn = 0.0
+        self._has_ended = False
+        self._above = 0  # lines of what was printed first, which the chart leaves on the screen
+        self._next = 0.0  # when it may be drawn again
 
     def __enter__(self) -> "LiveView":
         self._live.__enter__()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._activity = ""
+        self._activity, self._has_ended = "", True
         self._draw()
         self._live.__exit__(None, None, None)
 
@@ -71,35 +89,50 @@ class LiveView:
         self._activity = activity
         self._draw()
 
-    def begin(self, description: Description, note: str, runs: Sequence[RunProgress]) -> None:
-        """Show the table with nothing trained yet."""
-        self._runs = {progress.series.name: progress for progress in runs}
-        self._head = headline(description, note)
+    def begin(
+        self,
+        description: Description,
+        note: str,
+        runs: Sequence[RunProgress],
+        remarks: Sequence[Text] = (),
+    ) -> None:
+        """Print what is trained on what, and show the table with nothing trained yet."""
         self._activity = ""
+        self._console.print(headline(description, note))
+        for remark in remarks:
+            self._console.print(remark, soft_wrap=True)
+        width = self._console.width
+        self._above = 2 + sum(-(-remark.cell_len // width) for remark in remarks)
+        self._runs = {progress.series.name: progress for progress in runs}
         self._draw()
 
     def show(self, progress: RunProgress) -> None:
         """Show a run's progress when the table is drawn again."""
         self._runs[progress.series.name] = progress
-        if time.monotonic() - self._drawn >= 1 / REFRESHES:
+        if time.monotonic() >= self._next:
             self._draw()
 
     def _draw(self) -> None:
+        began = time.monotonic()
         self._live.update(self.render(), refresh=True)
-        self._drawn = time.monotonic()
+        ended = time.monotonic()
+        self._next = ended + max(1 / REFRESHES, (ended - began) / DRAWING_SHARE)
 
     def render(self) -> RenderableType:
         """The table as it is now, with the runs around the current one if not all have room."""
         parts: list[RenderableType] = []
         if self._runs:
-            # Two lines of head, one of titles, one of activity and the one the cursor rests on.
-            room = max(1, self._console.height - 5)
+            # One line of titles, one of activity and the one the cursor rests on.
+            room = max(1, self._console.height - 3)
             runs = list(self._runs.values())
             current = sum(progress.state in COMPLETE for progress in runs)
             first = max(0, min(current, len(runs) - room))
             shown = runs[first : first + room]
             colors = run_colors([progress.series for progress in runs])
-            parts = [self._head, progress_table(shown, self._console.width, colors)]
+            parts = [progress_table(shown, self._console.width, colors)]
+            lines = room - len(shown) - CHART_FRAME - self._above
+            if lines >= MIN_CHART_LINES and not self._has_ended:
+                parts += loss_chart(runs, colors, self._console, lines)
         if self._activity:
             parts.append(Text(f"{self._activity} …", style="dim"))
         return Group(*parts)
@@ -124,10 +157,17 @@ class PlainView:
     def say(self, activity: str) -> None:
         """Activities aren't worth a line."""
 
-    def begin(self, description: Description, note: str, runs: Sequence[RunProgress]) -> None:
+    def begin(
+        self,
+        description: Description,
+        note: str,
+        runs: Sequence[RunProgress],
+        remarks: Sequence[Text] = (),
+    ) -> None:
         """Print what is trained on what."""
         self._runs = {progress.series.name: progress for progress in runs}
-        self._console.print(headline(description, note), soft_wrap=True)
+        for line in (headline(description, note), *remarks):
+            self._console.print(line, soft_wrap=True)
 
     def show(self, progress: RunProgress) -> None:
         """Print a line if it is the run's last one, or if the one before was a while ago."""

@@ -1,14 +1,16 @@
-"""The progress of runs as text: a headline, a line for a log, a table for the live view."""
+"""The progress of runs as text: a headline, a line for a log, a table and a chart for a screen."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
 
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from gdrun.results.colors import kind_of, run_colors
 from gdrun.results.progress import RunProgress
 from gdrun.results.run import Description
+from gdrun.terminal.chart import Curve, chart
 from gdrun.text import clock, count, duration, number, short
 
 BLOCKS = "▁▂▃▄▅▆▇█"
@@ -100,6 +102,45 @@ def _time_cells(progress: RunProgress) -> list[Text]:
         Text(duration(progress.seconds)),
         Text("" if left is None else clock(math.ceil(left))),
     ]
+
+
+def loss_chart(
+    runs: Sequence[RunProgress], colors: Mapping[str, str], console: Console, lines: int
+) -> Iterator[Text]:
+    """The train losses of runs so far, each in its colour; validation losses are dashed.
+
+    Nothing is drawn before a second loss is known. The curves have so many lines of the screen.
+    """
+    curves = []
+    for progress in runs:
+        name, color = progress.series.name, colors[progress.series.name]
+        epochs = progress.curve_epochs
+        # A chart takes a loss that isn't known for a divergence.
+        known = [k for k, loss in enumerate(progress.val_curve) if loss < math.inf]
+        if known:
+            x, y = [epochs[k] for k in known], [progress.val_curve[k] for k in known]
+            curves.append(Curve(name, color, x, y, dashed=True))
+        now = progress.loss
+        is_behind = bool(epochs) and epochs[-1] < progress.epoch and now < math.inf
+        if is_behind:
+            curves.append(Curve(name, color, [*epochs, progress.epoch], [*progress.curve, now]))
+        else:
+            curves.append(Curve(name, color, epochs, progress.curve))
+    if all(len(curve.x) < 2 for curve in curves):
+        return
+    has_validation = any(curve.dashed for curve in curves)
+    yield Text("")
+    yield from chart(
+        curves,
+        "train loss, validation loss dashed" if has_validation else "train loss",
+        console.width,
+        height=lines,
+        x_range=(0, max(progress.epochs for progress in runs)),
+        show_x=lambda epoch: f"epoch {epoch:,.0f}",
+        legend=False,
+        encoding=console.encoding,
+        colored=console.color_system is not None,
+    )
 
 
 def sparkline(values: Sequence[float], width: int) -> str:

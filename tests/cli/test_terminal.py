@@ -81,7 +81,8 @@ def test_ctrl_c_saves_what_was_finished_and_leaves_a_clean_screen(tmp_path: Path
     assert "Traceback" not in screen
     for name in ("run.json", "full/run.json"):
         assert json.loads((tmp_path / "out/run" / name).read_text())["status"] == "interrupted"
-    assert (tmp_path / "out/run/compare.png").exists()
+    # Half a second is too little for a picture on a machine that is busy.
+    assert (tmp_path / "out/run/compare.png").exists() != ("not every picture drawn" in screen)
     last = (tmp_path / "out/run/full/epochs.csv").read_text().splitlines()[-1]
     assert len(last.split(",")) == 11
 

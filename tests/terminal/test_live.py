@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from rich.console import Console
+from rich.text import Text
 
 from gdrun.results.events import Lane, Segment, Series
 from gdrun.results.progress import RunProgress
@@ -143,6 +144,99 @@ def test_live_view_stays_within_the_height(height: int) -> None:
         view.begin(DESCRIPTION, "x", tracks)
         view.say("drawing")
         assert len(out.render_lines(view.render(), pad=False)) <= height
+
+
+def fallen(height: int, width: int, *, val: bool = False, drawn: int = 60) -> Console:
+    """What is on a screen once losses have fallen for some epochs."""
+    out = Console(file=io.StringIO(), width=width, height=height, force_terminal=True)
+    view = LiveView(out)
+    tracks = [RunProgress(series(name), 100, 10) for name in ("full", "sgd", "minibatch")]
+    with view:
+        view.begin(DESCRIPTION, "x", tracks, [Text("a remark")])
+        for track, pace in zip(tracks, (1, 3, 5), strict=True):
+            for epoch in range(drawn):
+                loss = math.exp(-pace * epoch / 30)
+                end = epoch_end(epoch, [(loss, loss, 2 * loss if val else None)])
+                track.advance(Segment(epoch, 10 * epoch, 10 * epoch, epoch / 10, [], (None,), end))
+        lines = out.render_lines(view.render(), pad=False)
+    screen = Console(file=io.StringIO(), width=width)
+    screen.print("\n".join("".join(part.text for part in line) for line in lines))
+    return screen
+
+
+def braille(line: str) -> int:
+    return sum(0x2800 < ord(char) < 0x2900 for char in line)
+
+
+@pytest.mark.parametrize(("width", "height"), [(80, 24), (140, 40), (80, 18), (60, 60)])
+def test_a_chart_of_the_losses_fills_the_screen(width: int, height: int) -> None:
+    lines = text(fallen(height, width)).splitlines()
+    # What was printed first stays on the screen, and the cursor's line is free.
+    assert len(lines) + 3 + 1 in (height, height - 1)
+    assert max(map(len, lines)) <= width
+    curves = [line for line in lines if "│" in line or "┤" in line]
+    assert len(curves) == len(lines) - 7  # the table's four, an empty one and two of the axis
+    # Sixty of a hundred epochs: the curves reach over 59 % of the width.
+    places = [k for line in curves for k, char in enumerate(line) if braille(char)]
+    start = curves[0].index("│" if "│" in curves[0] else "┤") + 1
+    assert (max(places) + 1 - start) / (width - start) == pytest.approx(0.59, abs=0.03)
+    assert "epoch 0" in lines[-1]
+    assert "epoch 100" in lines[-1]
+
+
+def test_validation_losses_are_dashed() -> None:
+    plain, dashed = (text(fallen(24, 80, val=val)) for val in (False, True))
+    assert "validation loss dashed" in dashed
+    assert "validation" not in plain
+    # Curves of twice the loss are as long, but have gaps.
+    assert 1.2 < braille(dashed) / braille(plain) < 1.9
+
+
+@pytest.mark.parametrize(("height", "drawn"), [(11, 60), (24, 1), (24, 0)])
+def test_there_is_no_chart_without_room_or_losses(height: int, drawn: int) -> None:
+    assert braille(text(fallen(height, 80, drawn=drawn))) == 0
+
+
+def test_the_chart_is_gone_at_the_end_and_the_table_stays() -> None:
+    out = Console(file=io.StringIO(), width=80, height=24, force_terminal=True)
+    track = RunProgress(series(), 100, 10)
+    with LiveView(out) as view:
+        view.begin(DESCRIPTION, "x", [track])
+        for epoch in range(50):
+            view.show(advanced(track, segment(epoch, 1 / (1 + epoch))))
+    assert (
+        braille("".join(part.text for line in out.render_lines(view.render()) for part in line))
+        == 0
+    )
+    assert "49/100" in text(out)
+
+
+def test_what_is_trained_comes_first_and_remarks_follow() -> None:
+    for view_type in (LiveView, PlainView):
+        out = console(force_terminal=view_type is LiveView, height=30)
+        with view_type(out) as view:
+            view.begin(DESCRIPTION, "lr 0.1", [RunProgress(series(), 10, 10)], [Text("engine: x")])
+        written = text(out)
+        assert written.index("ReLU network") < written.index("lr 0.1") < written.index("engine: x")
+
+
+def test_drawing_takes_little_of_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, out = Clock(monkeypatch), console(force_terminal=True, height=30)
+    view, drawn = LiveView(out), 0
+
+    def slow(*_: object, **__: object) -> None:
+        nonlocal drawn
+        drawn += 1
+        clock.now += 0.05
+
+    with view:
+        progress = RunProgress(series(), 10_000, 10)
+        view.begin(DESCRIPTION, "lr 0.1", [progress])
+        monkeypatch.setattr(view._live, "update", slow)
+        for epoch in range(10_000):
+            clock.now += 0.001
+            view.show(advanced(progress, segment(epoch)))
+        assert 5 <= drawn <= 10  # ten seconds
 
 
 def interrupt(out: Console) -> None:
