@@ -18,7 +18,7 @@ from gdrun._version import __version__
 from gdrun.cli.guide import guide
 from gdrun.cli.help import HELP, TRAIN, Command, Group
 from gdrun.cli.options import CompareOptions, MethodOptions, SweepOptions, TrainingOptions
-from gdrun.cli.saved_runs import add_commands
+from gdrun.cli.saved.commands import add_commands
 from gdrun.config.presets import starter
 from gdrun.errors import ConfigError, GdrunError, OutputError, in_words
 from gdrun.experiment.signals import die_quietly_on_ctrl_c
@@ -70,7 +70,7 @@ def _add_training_command(
         try:
             requested, command_line = options(**given), shlex.join(["gdrun", *sys.argv[1:]])
             if isinstance(requested, CompareOptions) and (requested.runs or requested.force):
-                from gdrun.cli.compare_saved import compare_saved
+                from gdrun.cli.saved.compare import compare_saved
 
                 compare_saved(requested, command_line)
                 return

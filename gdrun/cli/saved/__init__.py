@@ -1,0 +1,1 @@
+"""The commands that look at saved runs, and train nothing."""
