@@ -52,12 +52,33 @@ def train(
 def compare(
     config: str | Path | RunConfig | Mapping[str, Any] | None = None,
     *,
+    batch_sizes: Sequence[int | str] | None = None,
+    hidden_sizes: Sequence[int | Sequence[int]] | None = None,
     output_dir: str | Path | None = None,
     name: str | None = None,
     **settings: Any,
 ) -> tuple[RunResult, ...]:
-    """Train with all three methods from the same start on the same data; arguments as `train`."""
-    return _results(_run("compare", config, output_dir, name, settings))
+    """Train with all three methods, or several batch sizes, from the same start on the same data.
+
+    >>> [result.series.name for result in compare(batch_sizes=[16, "full"], epochs=2)]
+    ['batch-16', 'batch-100']
+
+    Args:
+        config: a YAML file, the name of a preset, a `RunConfig` or a mapping; the preset `article`
+            without it.
+        batch_sizes: to train with instead of the three methods, `"full"` for all rows.
+        hidden_sizes: of several networks, each to be trained: 4 is one hidden layer, [16, 16] two.
+        output_dir: where to make a directory; nothing is written without it.
+        name: of the directory; made from date and time without it.
+        settings: keys of the config, such as `lr=0.1` or `data={"rows": 50}`, that win over it.
+
+    Raises:
+        GdrunError: the request or the data is wrong, or the results can't be written.
+    """
+    given = {"batch_size": batch_sizes, "hidden_size": hidden_sizes}
+    return _results(
+        _run("compare", config, output_dir, name, _with_section(settings, "compare", given))
+    )
 
 
 def sweep(
@@ -89,10 +110,18 @@ def sweep(
         GdrunError: the request or the data is wrong, or the results can't be written.
     """
     given = {"lr": lr, "batch_size": batch_size, "target": target}
-    grid = {key: value for key, value in given.items() if value is not None}
-    results = _run("sweep", config, output_dir, name, {**settings, "sweep": grid})
+    results = _run("sweep", config, output_dir, name, _with_section(settings, "sweep", given))
     (sweep,) = (event for event in results if isinstance(event, SweepResult))
     return sweep
+
+
+def _with_section(
+    settings: Mapping[str, Any], section: str, given: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The settings with those of a section that were given as arguments of their own."""
+    own = {key: value for key, value in given.items() if value is not None}
+    before = settings.get(section, {})
+    return {**settings, section: {**before, **own} if isinstance(before, Mapping) else before}
 
 
 def _run(

@@ -13,6 +13,7 @@ from gdrun.cli.guide import PAGES, TOPICS
 from gdrun.config.read import load_config
 from gdrun.config.schema import (
     DATA_SOURCES,
+    CompareConfig,
     CsvData,
     NpyData,
     PlotConfig,
@@ -273,7 +274,8 @@ def test_a_list_of_learning_rates_is_what_it_says(tmp_path: Path) -> None:
 
 def test_every_key_of_a_config_is_explained() -> None:
     explained = " ".join(map(text_of, (PAGES / "config.md", PAGES / "data.md", PAGES / "sweep.md")))
-    schemas: list[type[Schema]] = [RunConfig, SweepConfig, PlotConfig, *DATA_SOURCES.values()]
+    sections = (CompareConfig, SweepConfig, PlotConfig)
+    schemas: list[type[Schema]] = [RunConfig, *sections, *DATA_SOURCES.values()]
     for schema in schemas:
         for key in schema.model_fields:
             assert re.search(rf"\b{key}\b", explained), key

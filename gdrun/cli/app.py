@@ -15,10 +15,13 @@ from typing import Annotated, Any, get_type_hints
 import typer
 
 from gdrun._version import __version__
+from gdrun.cli.group_options import CompareOptions, SweepOptions
 from gdrun.cli.guide import guide
 from gdrun.cli.help import HELP, TRAIN, Command, Group
-from gdrun.cli.options import CompareOptions, MethodOptions, SweepOptions, TrainingOptions
+from gdrun.cli.options import MethodOptions, TrainingOptions
+from gdrun.cli.request import make_request, with_run_found
 from gdrun.cli.saved.commands import add_commands
+from gdrun.cli.startup import use_sensible_width
 from gdrun.config.presets import starter
 from gdrun.errors import ConfigError, GdrunError, OutputError, in_words
 from gdrun.experiment.signals import die_quietly_on_ctrl_c
@@ -88,6 +91,16 @@ def _add_training_command(
         gc.freeze()
         raise typer.Exit(EXIT_CODES[status])
 
+    def check(**given: Any) -> None:
+        requested = options(**given)
+        if isinstance(requested, CompareOptions) and requested.runs:
+            from gdrun.cli.saved.compare import check_request
+
+            check_request(requested)
+        else:
+            make_request(name, with_run_found(requested))
+
+    run.check = check  # type: ignore[attr-defined]
     hints = get_type_hints(options, include_extras=True)
     parameters = [
         Parameter(
@@ -167,6 +180,7 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):  # where ≤ can't be written, ? is better than a crash
             stream.reconfigure(errors="replace")
+    use_sensible_width()
     try:
         app()
     except Exception as error:  # the boundary: foreign errors, too, become a message

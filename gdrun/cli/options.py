@@ -1,13 +1,15 @@
-"""The options of the commands that train."""
+"""The options that all commands that train have; those of `full` and `sgd` have no others."""
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 import typer
 
-from gdrun.cli.help import EXPERIMENT, GRID, OUTPUT, RARELY
+from gdrun.cli.help import DATA, EXPERIMENT, OUTPUT, RARELY
+from gdrun.config.explain import config_keys
 from gdrun.config.presets import DEFAULT_PRESET, preset_names
+from gdrun.config.schema import Engine, Sampling
 from gdrun.storage.locate import OUTPUTS, complete_runs
 
 
@@ -15,13 +17,22 @@ def _complete_presets(incomplete: str) -> list[str]:
     return [name for name in preset_names() if name.startswith(incomplete)]
 
 
-def _option(
+def _complete_outputs(incomplete: str) -> list[str]:
+    return complete_runs(OUTPUTS, incomplete)
+
+
+def _complete_settings(incomplete: str) -> list[str]:
+    return [f"{key}=" for key in config_keys() if key.startswith(incomplete)]
+
+
+def option(
     *names: str,
     help: str,  # noqa: A002
     metavar: str | None = None,
     panel: str = EXPERIMENT,
     **more: Any,
 ) -> Any:
+    """An option with its place in the help."""
     return typer.Option(*names, metavar=metavar, help=help, rich_help_panel=panel, **more)
 
 
@@ -34,7 +45,7 @@ class TrainingOptions:
 
     config: Annotated[
         str | None,
-        _option(
+        option(
             "--config",
             "-c",
             metavar="PATH|PRESET",
@@ -45,7 +56,7 @@ class TrainingOptions:
     ] = None
     lr: Annotated[
         str | None,
-        _option(
+        option(
             "--lr",
             metavar="NUMBER,…",
             help="Learning rate. Several are trained side by side, one lane each: a lane is "
@@ -53,26 +64,44 @@ class TrainingOptions:
         ),
     ] = None
     epochs: Annotated[
-        str | None, _option("--epochs", metavar="INTEGER", help="Passes over the training rows.")
+        str | None, option("--epochs", metavar="INTEGER", help="Passes over the training rows.")
     ] = None
     batch_size: Annotated[
-        str | None, _option("--batch-size", metavar="INTEGER", help="Rows in a mini-batch.")
+        str | None, option("--batch-size", metavar="INTEGER", help="Rows in a mini-batch.")
     ] = None
     seeds: Annotated[
         str | None,
-        _option(
+        option(
             "--seeds",
             metavar="INTEGER",
             help="How many seeds to train side by side, one lane each; 8 show the spread.",
         ),
     ] = None
     hidden_size: Annotated[
+        list[str] | None,
+        option("--hidden-size", metavar="INTEGER,…", help="Width of each hidden layer."),
+    ] = None
+    momentum: Annotated[
         str | None,
-        _option("--hidden-size", metavar="INTEGER,…", help="Width of each hidden layer."),
+        option("--momentum", metavar="NUMBER", help="Momentum of SGD, from 0 up to 1."),
+    ] = None
+    sampling: Annotated[
+        str | None,
+        option(
+            "--sampling",
+            metavar="ORDER",
+            help="Order of the rows: sequential, reshuffle or replacement.",
+            autocompletion=lambda: [*get_args(Sampling)],
+        ),
+    ] = None
+    optimizer: Annotated[
+        str | None,
+        # Not in the help, but known, so that others than sgd get a hint.
+        option("--optimizer", help="sgd, the only one.", hidden=True),
     ] = None
     set: Annotated[
         list[str] | None,
-        _option(
+        option(
             "--set",
             metavar="KEY=VALUE",
             # An empty line keeps what is to be copied in one piece.
@@ -80,11 +109,30 @@ class TrainingOptions:
             "--set momentum=0.9 --set data.rows=50\n\n"
             "All keys, those of your own data too:\n\n"
             "gdrun guide config",
+            autocompletion=_complete_settings,
+        ),
+    ] = None
+    data: Annotated[
+        Path | None,
+        option(
+            "--data",
+            metavar="FILE",
+            help="Your own data: a CSV file, or the .npy file of the features.",
+            panel=DATA,
+        ),
+    ] = None
+    target: Annotated[
+        str | None,
+        option(
+            "--target",
+            metavar="COLUMN",
+            help="What to predict: a column of the CSV file, or the .npy file of the target.",
+            panel=DATA,
         ),
     ] = None
     name: Annotated[
         str | None,
-        _option(
+        option(
             "--name",
             metavar="NAME",
             help="Name of the run's directory; without it, date, time and command.",
@@ -93,7 +141,7 @@ class TrainingOptions:
     ] = None
     output_dir: Annotated[
         Path | None,
-        _option(
+        option(
             "--output-dir",
             "-o",
             metavar="DIR",
@@ -103,17 +151,18 @@ class TrainingOptions:
     ] = None
     resume: Annotated[
         Path | None,
-        _option(
+        option(
             "--resume",
             metavar="RUN",
             help="Resume a run that was stopped, or extend a finished one by more --epochs: its "
             "directory, its name below outputs, or latest.",
             panel=OUTPUT,
+            autocompletion=_complete_outputs,
         ),
     ] = None
     dry_run: Annotated[
         bool,
-        _option(
+        option(
             "--dry-run",
             "-n",
             help="Show the config and what would be run; write nothing.",
@@ -121,34 +170,78 @@ class TrainingOptions:
         ),
     ] = False
     seed: Annotated[
-        str | None, _option("--seed", metavar="INTEGER", help="The first seed.", panel=RARELY)
+        str | None, option("--seed", metavar="INTEGER", help="The first seed.", panel=RARELY)
     ] = None
     device: Annotated[
         str | None,
-        _option("--device", metavar="NAME", help="auto, cpu, cuda, cuda:N or mps.", panel=RARELY),
+        option(
+            "--device",
+            metavar="NAME",
+            help="auto, cpu, cuda, cuda:N or mps.",
+            panel=RARELY,
+            autocompletion=lambda: ["auto", "cpu", "cuda", "mps"],
+        ),
+    ] = None
+    engine: Annotated[
+        str | None,
+        option(
+            "--engine",
+            metavar="NAME",
+            help="What executes updates: auto, eager or compiled.",
+            panel=RARELY,
+            autocompletion=lambda: [*get_args(Engine)],
+        ),
     ] = None
     quiet: Annotated[
         bool,
-        _option("--quiet", "-q", help="Print only the run's directory.", panel=RARELY),
+        option("--quiet", "-q", help="Print only the run's directory.", panel=RARELY),
     ] = False
     json: Annotated[
         bool,
-        _option("--json", help="Print the results as JSON.", panel=RARELY),
+        option("--json", help="Print the results as JSON.", panel=RARELY),
     ] = False
-
-    def keys(self) -> dict[str, str]:
-        """The flags that set a key of the config, each with that key."""
-        flags = ("lr", "hidden_size", "batch_size", "epochs", "device", "seed", "seeds")
-        return {flag: flag for flag in flags}
 
     def overrides(self) -> dict[str, tuple[str, str]]:
         """What the given flags set: dotted key → (flag as typed, value)."""
-        given = {flag: (key, getattr(self, flag)) for flag, key in self.keys().items()}
-        return {
-            key: (f"--{flag.replace('_', '-')} {value.strip() or repr('')}", value)
-            for flag, (key, value) in given.items()
-            if value is not None
-        }
+        found = {}
+        for flag, key in self._keys().items():
+            if (value := getattr(self, flag)) is not None:
+                found[key] = (_typed(flag, value), value)
+        if self.hidden_size:
+            found |= self._networks(
+                " ".join(_typed("hidden_size", each) for each in self.hidden_size)
+            )
+        if self.data is not None:
+            typed = _typed("data", str(self.data))
+            found["data.source"] = (typed, "npy" if self._is_npy else "csv")
+            found["data.x" if self._is_npy else "data.path"] = (typed, str(self.data))
+        if (self.optimizer or "sgd").lower() != "sgd":  # which the schema refuses, with a hint
+            found["optimizer"] = (_typed("optimizer", str(self.optimizer)), str(self.optimizer))
+        return found
+
+    @property
+    def _is_npy(self) -> bool:
+        return self.data is not None and self.data.suffix.lower() == ".npy"
+
+    def _keys(self) -> dict[str, str]:
+        """The flags that set one key of the config, each with that key."""
+        flags = ("lr", "batch_size", "epochs", "device", "seed", "seeds", "momentum", "sampling")
+        target = {"target": "data.y" if self._is_npy else "data.target"}
+        return {flag: flag for flag in (*flags, "engine")} | target
+
+    def _networks(self, typed: str) -> dict[str, tuple[str, str]]:
+        """What `--hidden-size` sets: one network, or a list of them, which the schema refuses."""
+        return {"hidden_size": (typed, _listed(self.hidden_size or []))}
+
+
+def _typed(flag: str, value: str) -> str:
+    """A flag as it was typed."""
+    return f"--{flag.replace('_', '-')} {value.strip() or repr('')}"
+
+
+def _listed(networks: list[str]) -> str:
+    """One network as it was typed, or several as a list."""
+    return networks[0] if len(networks) == 1 else ", ".join(f"[{each}]" for each in networks)
 
 
 def complete_run_names(context: typer.Context, incomplete: str) -> list[str]:
@@ -162,80 +255,5 @@ class MethodOptions(TrainingOptions):
 
     # Not in the help, but known, so that a mistake gets a hint.
     batch_size: Annotated[
-        str | None, _option("--batch-size", help="Refused: use minibatch.", hidden=True)
+        str | None, option("--batch-size", help="Refused: use minibatch.", hidden=True)
     ] = None
-
-
-@dataclass(frozen=True)
-class CompareOptions(TrainingOptions):
-    """The options of `compare`, which trains nothing if saved runs are named."""
-
-    runs: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="RUN",
-            help="Saved runs to compare instead of training any: directories, names below "
-            "--output-dir, GROUP/RUN, or latest; of a group, all its runs.",
-            autocompletion=complete_run_names,
-            show_default=False,
-        ),
-    ] = None
-    force: Annotated[
-        bool,
-        _option(
-            "--force",
-            help="Compare saved runs of different data or losses all the same.",
-            panel=OUTPUT,
-        ),
-    ] = False
-
-
-@dataclass(frozen=True)
-class SweepOptions(TrainingOptions):
-    """The options of `sweep`, whose learning rates and batch sizes make a grid."""
-
-    lr: Annotated[
-        str | None,
-        _option(
-            "--lr",
-            metavar="NUMBER,…|log:FROM:TO:N",
-            help="Learning rates, trained side by side, one lane each: a lane is a pair of "
-            "learning rate and seed. Without them, seven around that of the config.",
-            panel=GRID,
-        ),
-    ] = None
-    batch_size: Annotated[
-        str | None,
-        _option(
-            "--batch-size",
-            metavar="INTEGER,…,full",
-            help="Batch sizes; without them, powers of four, and all rows.",
-            panel=GRID,
-        ),
-    ] = None
-    target: Annotated[
-        str | None,
-        _option(
-            "--target",
-            metavar="LOSS",
-            help="The train loss to reach; without it, 1.1 times the best final one.",
-            panel=GRID,
-        ),
-    ] = None
-    jobs: Annotated[
-        int,
-        _option(
-            "--jobs",
-            "-j",
-            min=1,
-            max=1024,
-            metavar="INTEGER",
-            help="How many batch sizes to train at a time, each in a process of its own.",
-            panel=GRID,
-        ),
-    ] = 1
-
-    def keys(self) -> dict[str, str]:
-        """The flags that set a key of the config, each with that key."""
-        grid = {flag: f"sweep.{flag}" for flag in ("lr", "batch_size", "target")}
-        return {**super().keys(), **grid}

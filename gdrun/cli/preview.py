@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
-from gdrun.cli.options import SweepOptions, TrainingOptions
+from gdrun.cli.group_options import SweepOptions
+from gdrun.cli.options import TrainingOptions
 from gdrun.cli.request import make_request
 from gdrun.config.read import dump_config
 from gdrun.config.schema import RunConfig

@@ -44,13 +44,9 @@ class Request:
 
 def with_run_found(options: Options) -> Options:
     """The same options, `--resume` a directory, which may be a name below the output directory."""
-    run = options.resume
-    if run is None or run.exists():
+    if options.resume is None:
         return options
-    is_name = len(run.parts) == 1 or (OUTPUTS / run).is_dir()
-    if not is_name:  # reading it will say what is wrong with the path
-        return options
-    return replace(options, resume=find_run(str(run), OUTPUTS))
+    return replace(options, resume=find_run(str(options.resume), options.output_dir or OUTPUTS))
 
 
 def make_request(command: str, options: TrainingOptions) -> Request:

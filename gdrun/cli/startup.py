@@ -1,11 +1,27 @@
-"""Loading large libraries, or many runs: fast, and only where it can go well."""
+"""What is seen to before a command begins: the width of its output, the loading of libraries."""
 
 import gc
+import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from gdrun.errors import ConfigError
+
+COLUMNS = range(20, 1000)  # widths at which what is printed can be read
+HELP_COLUMNS = 60  # at least, for the pages of help: less would cut words
+
+
+def use_sensible_width() -> None:
+    """Take what $COLUMNS says for what can be read: Rich prints nothing in no columns at all."""
+    columns = os.environ.get("COLUMNS", "")
+    if columns.isdecimal() and int(columns[:9]):
+        os.environ["COLUMNS"] = str(min(max(int(columns[:9]), COLUMNS.start), COLUMNS.stop))
+    else:
+        os.environ.pop("COLUMNS", None)
+    if shutil.get_terminal_size().columns < HELP_COLUMNS:
+        os.environ["TERMINAL_WIDTH"] = str(HELP_COLUMNS)  # which Typer reads
 
 
 def require_current_directory() -> None:

@@ -1,9 +1,10 @@
 """The mistakes that pydantic finds in a config, in words that a beginner can act on.
 
 Every mistake becomes one line: the key, the file and line or the flag that set it, what was
-expected and what came. Unknown keys get a hint.
+expected and what came. Unknown keys get a hint, and so does what gdrun can't do.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -11,7 +12,14 @@ from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
 from gdrun.config.layers import QUOTE, KeyPath, Layer
-from gdrun.config.schema import DATA_SOURCES, DATA_TEXTS, PlotConfig, RunConfig, SweepConfig
+from gdrun.config.schema import (
+    DATA_SOURCES,
+    DATA_TEXTS,
+    CompareConfig,
+    PlotConfig,
+    RunConfig,
+    SweepConfig,
+)
 from gdrun.config.yaml_loader import kind
 from gdrun.errors import did_you_mean, excerpt, first_of
 
@@ -34,6 +42,123 @@ EXPECTED = {
     "int_parsing_size": "must be a smaller number",
     "float_type": "must be a number that a float can hold",
 }
+
+# The mappings in a config, beside the data.
+SECTIONS: dict[str, type[BaseModel]] = {
+    "compare": CompareConfig,
+    "sweep": SweepConfig,
+    "plot": PlotConfig,
+}
+# The key that people mean by another name for it.
+SAME_KEY = {
+    "learning_rate": "lr",
+    "learningrate": "lr",
+    "step_size": "lr",
+    "rate": "lr",
+    "eta": "lr",
+    "lrs": "lr",
+    "hidden": "hidden_size",
+    "hidden_units": "hidden_size",
+    "hidden_dim": "hidden_size",
+    "hidden_sizes": "hidden_size",
+    "hidden_layers": "hidden_size",
+    "layers": "hidden_size",
+    "units": "hidden_size",
+    "width": "hidden_size",
+    "neurons": "hidden_size",
+    "batch": "batch_size",
+    "batchsize": "batch_size",
+    "batch_sizes": "batch_size",
+    "minibatch_size": "batch_size",
+    "bs": "batch_size",
+    "epoch": "epochs",
+    "n_epochs": "epochs",
+    "num_epochs": "epochs",
+    "max_epochs": "epochs",
+    "random_seed": "seed",
+    "random_state": "seed",
+    "n_seeds": "seeds",
+    "num_seeds": "seeds",
+    "repeats": "seeds",
+    "shuffle": "sampling",
+    "order": "sampling",
+    "wd": "weight_decay",
+    "l2": "weight_decay",
+    "loss_fn": "loss",
+    "criterion": "loss",
+    "objective": "loss",
+    "act": "activation",
+    "nonlinearity": "activation",
+    "backend": "engine",
+    "csv": "data.path",
+    "file": "data.path",
+    "dataset": "data.path",
+    "label": "data.target",
+    "columns": "data.features",
+    "validation_split": "data.val_fraction",
+    "val_split": "data.val_fraction",
+    "test_size": "data.val_fraction",
+    "normalize": "data.standardize",
+    "n_samples": "data.rows",
+}
+# The value that people mean by another name for it.
+SAME_VALUE = {
+    "loss": {"l2": "mse", "mean_squared_error": "mse", "mae": "l1", "smooth_l1": "huber"},
+    "sampling": {"shuffle": "reshuffle", "random": "reshuffle", "true": "reshuffle"},
+    "activation": {"logistic": "sigmoid", "rectifier": "relu"},
+    "device": {"gpu": "cuda"},
+}
+# How to give a key of the data that is missing.
+HINTS_OF_MISSING: dict[KeyPath, str] = {
+    ("data", "path"): "--data FILE names it",
+    ("data", "target"): "--target COLUMN says which column is to be predicted",
+    ("data", "x"): "--data X.npy names it",
+    ("data", "y"): "--target Y.npy names it",
+}
+# What gdrun can't do, and what it has instead; by words of the keys, values and commands that ask.
+LIMITS = {
+    "optimizer optim optimiser adam adamw adagrad rmsprop lbfgs lion betas beta1 beta2 amsgrad": (
+        "gdrun has no optimizer but SGD yet; momentum, nesterov and weight_decay are its keys"
+    ),
+    "schedule scheduler schedules cosine warmup annealing decays onecycle plateau lrdecay": (
+        "gdrun has no schedules yet: a learning rate is constant; --lr 0.1,0.01 compares several"
+    ),
+    "entropy crossentropy bce nll hinge logits softmax classification classifier accuracy": (
+        "gdrun has no classification yet: it predicts one number, by the loss mse, half_mse, l1 "
+        "or huber"
+    ),
+    "dropout batchnorm layernorm normalization": (
+        "gdrun's networks have no dropout or normalisation layers yet; weight_decay is there"
+    ),
+    "early stopping patience": (
+        "gdrun has no early stopping yet: all epochs are trained, and the table has the best loss"
+    ),
+    "clip clipping gradclip": (
+        "gdrun can't clip gradients yet; a smaller learning rate keeps updates small"
+    ),
+    "metric metrics r2 auc f1": "gdrun has no metrics yet but train and validation loss",
+    "model network arch architecture conv cnn rnn lstm transformer resnet residual skip": (
+        "gdrun has no networks yet but multi-layer perceptrons: hidden_size and activation"
+    ),
+    "amp fp16 bf16 fp64 float16 bfloat16 float64 double half precision dtype": (
+        "gdrun has no other precision yet than 32 bits"
+    ),
+    "ddp distributed gpus nodes devices rank": "gdrun has no training on several devices yet",
+    "wandb tensorboard mlflow logger": "gdrun logs to CSV files alone; see gdrun guide files",
+    "init initializer initialization xavier kaiming": (
+        "gdrun has no choice of initial weights yet; seed decides them"
+    ),
+    "predict evaluate test export save": (
+        "gdrun has no command yet that predicts with a network; its loss is in gdrun show RUN"
+    ),
+}
+
+
+def limit_of(text: str) -> str | None:
+    """What gdrun can't do that a key, value or command asks for; None if it is none of that."""
+    lowered = text.lower()
+    words = {*re.split(r"[^a-z0-9]+", lowered), re.sub(r"[^a-z0-9]+", "", lowered)}
+    return next((said for asked, said in LIMITS.items() if words & {*asked.split()}), None)
 
 
 def explain(mistakes: Iterable[ErrorDetails], layer: Layer) -> tuple[list[str], list[str]]:
@@ -63,14 +188,16 @@ def _explain(details: ErrorDetails, layer: Layer) -> tuple[str, str | None]:
         case "extra_forbidden":
             return f"{label}: unknown key", _hint_for_unknown(path, layer.values)
         case "missing":
-            return f"{label}: missing; the source {brief(source)} needs it", None
+            said = f"{label}: missing; the source {brief(source)} needs it"
+            return said, HINTS_OF_MISSING.get(path)
         case "union_tag_invalid":
             hints = did_you_mean(str(source), DATA_SOURCES)
             known = ", ".join(DATA_SOURCES)
-            return f"{label}: must be one of {known}, got {brief(source)}", next(iter(hints), None)
+            hint = next(iter(hints), f"gdrun reads no other sources yet than {known}")
+            return f"{label}: must be one of {known}, got {brief(source)}", hint
         case "string_type" if path in DATA_TEXTS:
             return f"{label}: {expected(details)}", QUOTE
-    return f"{label or 'config'}: {expected(details)}", None
+    return f"{label or 'config'}: {expected(details)}", _hint_for_value(path, details)
 
 
 def _place(details: ErrorDetails, values: Mapping[str, Any]) -> tuple[KeyPath, str]:
@@ -81,7 +208,7 @@ def _place(details: ErrorDetails, values: Mapping[str, Any]) -> tuple[KeyPath, s
     elif details["type"].startswith("union_tag"):
         location.append("source")
     position = ""
-    if details["loc"] and isinstance(details["loc"][-1], int):
+    while len(location) > 1 and isinstance(details["loc"][-1], int) and location[-1].isdecimal():
         index = location.pop()
         # A single value may stand for a list; then it has no position.
         if isinstance(_lookup(values, location), list | tuple):
@@ -101,10 +228,43 @@ def expected(details: ErrorDetails) -> str:
     return f"{wanted}, got {came}"
 
 
+def _hint_for_value(path: KeyPath, details: ErrorDetails) -> str | None:
+    """What to write instead of a value: the one that is meant, or the command for several."""
+    key, value = path[-1] if path else "", details["input"]
+    values = excerpt(",".join(map(str, value))) if isinstance(value, list | tuple) else ""
+    if path == ("batch_size",) and values:
+        return (
+            f"several batch sizes: gdrun compare --batch-size {values} trains each of them, "
+            f"gdrun sweep --batch-size {values} finds the best"
+        )
+    if path == ("hidden_size",) and values:
+        return (
+            "several layers: --hidden-size 4,16; several networks in one figure: "
+            "gdrun compare --hidden-size 4 --hidden-size 16"
+        )
+    if path == ("sweep", "target") and isinstance(value, str):
+        return "without --data, --target is a train loss; a column is data.target"
+    if details["type"] not in ("literal_error", "string_pattern_mismatch"):
+        return None
+    name = str(value).lower()
+    if meant := SAME_VALUE.get(key, {}).get(name):
+        return f"{key} {excerpt(str(value))}: did you mean {meant}?"
+    allowed = re.findall(r"'(\w+)'", str(details.get("ctx", {}).get("expected", "")))
+    for hint in did_you_mean(str(value), allowed):
+        return hint
+    return limit_of(name) or f"gdrun has no other {key} yet"
+
+
 def _hint_for_unknown(path: KeyPath, values: Mapping[str, Any]) -> str | None:
     name = path[-1]
     known = _known_keys(values)
+    if meant := meant_key(".".join(path)):
+        return f"{'.'.join(path)}: did you mean {meant}?"
+    if limit := limit_of(".".join(path)):
+        return limit
     siblings = [key[-1] for key in known if key[:-1] == path[:-1]]
+    if path == ("data", "target"):
+        return "name the file of the data, too: --data FILE --target COLUMN"
     for hint in did_you_mean(name, siblings, prefix=path[:-1]):
         return hint
     elsewhere = [".".join(key) for key in known if key[-1] == name]
@@ -116,9 +276,27 @@ def _hint_for_unknown(path: KeyPath, values: Mapping[str, Any]) -> str | None:
     return f"known keys{' of ' + '.'.join(path[:-1]) if path[:-1] else ''}: {', '.join(siblings)}"
 
 
+def config_keys() -> list[str]:
+    """The dotted keys of configs, for all sources of data."""
+    sections: dict[str, Iterable[type[BaseModel]]] = {
+        "data": DATA_SOURCES.values(),
+        **{key: [model] for key, model in SECTIONS.items()},
+    }
+    below = (
+        f"{name}.{key}" for name, own in sections.items() for m in own for key in m.model_fields
+    )
+    plain = (key for key in RunConfig.model_fields if key not in sections)
+    return [*plain, *dict.fromkeys(below)]
+
+
+def meant_key(name: str) -> str | None:
+    """The key that people mean by another name for it; None if that isn't one."""
+    return SAME_KEY.get(name.lower().replace("-", "_"))
+
+
 def _known_keys(values: Mapping[str, Any]) -> list[KeyPath]:
     data = DATA_SOURCES.get(str(_source(values)), DATA_SOURCES["quadratic"])
-    nested: dict[str, type[BaseModel]] = {"data": data, "sweep": SweepConfig, "plot": PlotConfig}
+    nested: dict[str, type[BaseModel]] = {"data": data, **SECTIONS}
     keys: list[KeyPath] = [(name,) for name in RunConfig.model_fields]
     return keys + [(name, key) for name, model in nested.items() for key in model.model_fields]
 

@@ -12,6 +12,8 @@ from gdrun.errors import ConfigError
 # another engine computes the same, and a target is applied after training.
 MAY_CHANGE = ("epochs", "engine", "sweep.target", *(f"data.{key}" for key in DATA_FILES))
 
+OF_GROUPS = ("compare", "sweep")  # what says which runs a group has
+
 
 def refuse_changes(saved: RunConfig, requested: RunConfig) -> None:
     """Refuse to resume a run with a config that differs in more than what may change.
@@ -34,7 +36,8 @@ def refuse_changes(saved: RunConfig, requested: RunConfig) -> None:
 
 def fingerprint(config: RunConfig, method: str) -> str:
     """A hash of the method and of all keys that a run depends on and that may not change."""
-    own = {key: value for key, value in _fixed_keys(config).items() if key.split(".")[0] != "sweep"}
+    fixed = _fixed_keys(config)
+    own = {key: value for key, value in fixed.items() if key.split(".")[0] not in OF_GROUPS}
     content = json.dumps([method, own], sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest()
 

@@ -31,13 +31,14 @@ from gdrun.config.values import (
     EncodingOrAuto,
     FilePath,
     FlagOrAuto,
+    HiddenSize,
     Integer,
+    NetworksOrAuto,
     Number,
     PositiveOrAuto,
     Rates,
     RatesOrAuto,
     Seed,
-    Several,
 )
 
 Method = Literal["full", "sgd", "minibatch"]
@@ -182,6 +183,17 @@ class SweepConfig(Schema):
     target: PositiveOrAuto = None
 
 
+class CompareConfig(Schema):
+    """The runs of `gdrun compare`; None, written `auto`, are the three methods on one network.
+
+    Each `batch_size` is a run (`full`: all rows) and, if there are several networks, each
+    `hidden_size` with each of these.
+    """
+
+    batch_size: BatchSizesOrAuto = None
+    hidden_size: NetworksOrAuto = None
+
+
 class RunConfig(Schema):
     """Everything that determines a run, except the method.
 
@@ -195,7 +207,7 @@ class RunConfig(Schema):
     """
 
     lr: Rates = (0.2,)
-    hidden_size: Annotated[tuple[Count, ...], *Several] = (10,)
+    hidden_size: HiddenSize = (10,)
     batch_size: BatchSize = 16
     epochs: Count = 100
     device: Annotated[str, Field(pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")] = "auto"
@@ -214,6 +226,7 @@ class RunConfig(Schema):
     eval_every: Count = 1
     log_every: Count = 1
     checkpoint_every: Count | None = None
+    compare: CompareConfig = CompareConfig()
     sweep: SweepConfig = SweepConfig()
     plot: PlotConfig = PlotConfig()
 

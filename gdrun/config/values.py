@@ -201,6 +201,10 @@ def _one_or_several(values: tuple[Any, ...] | None) -> Any:
     return values[0] if len(values) == 1 else list(values)
 
 
+def _networks_as_written(values: tuple[tuple[int, ...], ...] | None) -> Any:
+    return "auto" if values is None else [_one_or_several(value) for value in values]
+
+
 Number = Annotated[float, Field(allow_inf_nan=False), BeforeValidator(_number)]
 Integer = Annotated[int, BeforeValidator(_number)]
 Positive = Annotated[Number, Field(gt=0)]
@@ -210,6 +214,7 @@ Seed = Annotated[Integer, Field(ge=0, lt=2**62)]
 # Absolute, so that a saved config names the same file from any directory.
 FilePath = Annotated[Path, BeforeValidator(_text), AfterValidator(_absolute)]
 Several = (BeforeValidator(_several), PlainSerializer(_one_or_several))
+HiddenSize = Annotated[tuple[Count, ...], *Several]
 Rates = Annotated[
     tuple[Positive, ...],
     Field(min_length=1),
@@ -225,6 +230,11 @@ RatesOrAuto = Annotated[
     Annotated[tuple[Positive, ...], Field(min_length=1), AfterValidator(_all_differ)] | None,
     BeforeValidator(_grid),
     PlainSerializer(_one_or_several),
+]
+NetworksOrAuto = Annotated[
+    Annotated[tuple[HiddenSize, ...], Field(min_length=1), AfterValidator(_all_differ)] | None,
+    BeforeValidator(_grid),
+    PlainSerializer(_networks_as_written),
 ]
 BatchSizesOrAuto = Annotated[
     Annotated[tuple[BatchSize, ...], Field(min_length=1), AfterValidator(_all_differ)] | None,

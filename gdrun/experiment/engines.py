@@ -70,10 +70,10 @@ def choose_engine(experiment: ExperimentPlan) -> Choice:
         why = "as it was begun" if requested == experiment.begun_with else why
     if requested == "eager":
         return Choice("eager", why)
-    obstacles = _obstacles(experiment.problem, experiment.left)
+    obstacles = _obstacles(experiment.left)
     if obstacle := next(obstacles, None):
         return Choice("eager", obstacle)
-    specs = tuple(dict.fromkeys(spec_for(experiment.problem, run.plan) for run in experiment.left))
+    specs = tuple(dict.fromkeys(spec_for(run.problem, run.plan) for run in experiment.left))
     if requested == "compiled":
         return Choice("compiled", why, specs)
     return _faster(experiment, specs)
@@ -84,11 +84,9 @@ def _faster(experiment: ExperimentPlan, specs: tuple[ProgramSpec, ...]) -> Choic
 
     At worst for eager: the programs are there already. At worst for compiled: they aren't.
     """
-    problem, plans = experiment.problem, [run.plan for run in experiment.runs]
-    eager = PROCESS_SECONDS + sum(eager_seconds(problem, plan) for plan in plans)
-    compiled = PROCESS_SECONDS + sum(
-        compiled_seconds(problem, plan, spec_for(problem, plan)) for plan in plans
-    )
+    pairs = [(run.problem, run.plan) for run in experiment.runs]
+    eager = PROCESS_SECONDS + sum(eager_seconds(*pair) for pair in pairs)
+    compiled = PROCESS_SECONDS + sum(compiled_seconds(*pair, spec_for(*pair)) for pair in pairs)
     if compiled >= eager:
         return Choice("eager", "compiled updates would take longer")
     build, pace = build_seconds(specs), machine_pace()
@@ -104,12 +102,12 @@ def _faster(experiment: ExperimentPlan, specs: tuple[ProgramSpec, ...]) -> Choic
     return Choice("eager", f"compiling would save about {duration(saves)}, and {takes}")
 
 
-def _obstacles(problem: Problem, runs: list[RunPlan]) -> Iterator[str]:
+def _obstacles(runs: list[RunPlan]) -> Iterator[str]:
     """Why the updates of some runs can't be executed by a program."""
-    if problem.data.x.device.type != "cpu":
+    if runs[0].problem.data.x.device.type != "cpu":
         yield "programs are compiled for the processor alone"
     for run in runs:
-        plan = run.plan
+        problem, plan = run.problem, run.plan
         of_run = f"{run.name}: " if len(runs) > 1 else ""
         if len(plan.lanes) * plan.batch_size * problem.network.parameters > LONG_WORK:
             yield f"{of_run}an update takes many seconds, and a program can't be stopped"
@@ -180,7 +178,7 @@ def engine_changes(experiment: ExperimentPlan) -> Iterator[str]:
     for run in experiment.left:
         if run.resumed is None or run.resumed.engine != engine:
             continue
-        if run.resumed.program != program_cache.key(spec_for(experiment.problem, run.plan)):
+        if run.resumed.program != program_cache.key(spec_for(run.problem, run.plan)):
             yield (
                 f"{run.name}: resumed with another program (gdrun, PyTorch, the compiler or the "
                 "processor is another): last digits may differ from those of a run never stopped"

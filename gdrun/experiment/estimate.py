@@ -107,20 +107,19 @@ def estimate_seconds(experiment: ExperimentPlan, jobs: int = 1) -> float:
 
     With several processes, each takes the next run when it has finished one.
     """
-    problem = experiment.problem
     busy_until = [0.0] * jobs
     for run in experiment.left:
-        state = run.resumed.state.clone() if run.resumed else initial_state(problem, run.plan)
-        total = run.plan.epochs * run.plan.updates_per_epoch(problem.data.rows)
+        state = run.resumed.state.clone() if run.resumed else initial_state(run.problem, run.plan)
+        total = run.plan.epochs * run.plan.updates_per_epoch(run.problem.data.rows)
         left = total - state.updates
         first = busy_until.index(min(busy_until))
-        busy_until[first] += left * _seconds_per_update(problem, run, state) if left else 0.0
+        busy_until[first] += left * _seconds_per_update(run, state) if left else 0.0
     return max(busy_until)
 
 
-def _seconds_per_update(problem: Problem, run: RunPlan, state: TrainState) -> float:
+def _seconds_per_update(run: RunPlan, state: TrainState) -> float:
     """Seconds of an update of all lanes with its share of evaluations and logs."""
-    segments = train(problem, run.plan, state, _backend(problem, run))
+    segments = train(run.problem, run.plan, state, _backend(run))
     at, start, began = 0, math.inf, time.perf_counter()
     for segment in segments:
         step_lines(run.series, segment, run.config.log_every)
@@ -135,10 +134,10 @@ def _seconds_per_update(problem: Problem, run: RunPlan, state: TrainState) -> fl
     return (now - began) / max(1, at)  # there was no more than one long update, or none
 
 
-def _backend(problem: Problem, run: RunPlan) -> Backend:
+def _backend(run: RunPlan) -> Backend:
     """That of a run; the eager one where its program isn't built, which would take a while."""
     compiled = run.config.engine == "compiled"
-    is_there = compiled and program_cache.is_built(spec_for(problem, run.plan))
+    is_there = compiled and program_cache.is_built(spec_for(run.problem, run.plan))
     return BACKENDS["compiled" if is_there else "eager"]
 
 
@@ -152,9 +151,7 @@ def measure_updates(experiment: ExperimentPlan) -> dict[int, float]:
     manifest = experiment.manifest
     if manifest and manifest.seconds_an_update_alone is not None:
         return manifest.seconds_an_update_alone
-    measured = {
-        run.plan.batch_size: _alone(experiment.problem, run.plan) for run in experiment.runs
-    }
+    measured = {run.plan.batch_size: _alone(run.problem, run.plan) for run in experiment.runs}
     # One without a finite loss takes no update at all.
     return {size: seconds for size, seconds in measured.items() if seconds}
 

@@ -1,13 +1,23 @@
 """The plan of a command: one problem, and the runs to train on it."""
 
-import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import product
 from pathlib import Path
 
-from gdrun.config.methods import method_of, with_method
-from gdrun.config.schema import FILE_SOURCES, METHODS, Engine, Method, RunConfig, SweepConfig
+from gdrun.config.methods import (
+    compare_configs,
+    refuse_large_batch,
+    sweep_configs,
+    with_method,
+)
+from gdrun.config.schema import (
+    FILE_SOURCES,
+    METHODS,
+    Engine,
+    Method,
+    RunConfig,
+)
 from gdrun.data.sources import load_data
 from gdrun.errors import ConfigError, excerpt
 from gdrun.experiment.memory import memory_errors, refuse_too_many_numbers, refuse_too_many_rows
@@ -21,11 +31,6 @@ from gdrun.training.models import Problem, build_problem
 from gdrun.training.outcome import describe
 from gdrun.training.sgd import SGD
 from gdrun.training.state import Plan, TrainState
-
-# The learning rates of a sweep for which none are given: half decades around that of the config.
-HALF_DECADES = range(-3, 4)
-# Its batch sizes if none are given: the powers of this below the number of rows, and all rows.
-BATCH_FACTOR = 4
 
 
 @dataclass(frozen=True)
@@ -63,12 +68,14 @@ class RunPlan:
 
     Attributes:
         series: its name and lanes.
+        problem: what is minimised.
         plan: how to train.
         config: the config that gives this run alone.
         resumed: where an earlier process left it; None of a run that is still to begin.
     """
 
     series: Series
+    problem: Problem
     plan: Plan
     config: RunConfig
     resumed: RunStart | None = None
@@ -86,13 +93,12 @@ class RunPlan:
 
 @dataclass(frozen=True)
 class ExperimentPlan:
-    """What a command is about to do: one problem, and the runs to train on it.
+    """What a command is about to do: some data, and the runs to train on it.
 
     Attributes:
         command: `compare`, `sweep`, or the method of its one run.
         config: as requested.
-        problem: what is minimised.
-        description: the same in words.
+        description: what is minimised, in words.
         runs: in their order, the first to be trained first.
         manifest: the `run.json` of an experiment that is resumed.
         notes: what the user should know of what is resumed.
@@ -101,12 +107,16 @@ class ExperimentPlan:
 
     command: str
     config: RunConfig
-    problem: Problem
     description: Description
     runs: tuple[RunPlan, ...]
     manifest: Manifest | None = None
     notes: tuple[str, ...] = ()
     seconds_per_update: Mapping[int, float] = field(default_factory=dict)
+
+    @property
+    def problem(self) -> Problem:
+        """What its first run minimises; its data are those of all."""
+        return self.runs[0].problem
 
     @property
     def is_group(self) -> bool:
@@ -174,15 +184,19 @@ def plan_experiment(
         problem = build_problem(config, load_data(config.data, on_progress))
     rows = problem.data.rows
     asked, config = config, _with_fitting_batches(config, rows)
-    if command == "sweep":
-        wanted = _sweep_configs(config, rows)
-    else:
-        methods = [method for method in METHODS if command in (method, "compare")]
-        wanted = [(method, method, with_method(config, method)) for method in methods]
-    refuse_too_many_numbers(problem, wanted[0][2])
-    runs = tuple(_plan_run(name, method, own, rows) for name, method, own in wanted)
+    match command:
+        case "sweep":
+            wanted = sweep_configs(config, rows)
+        case "compare":
+            wanted = compare_configs(config, rows)
+        case _:
+            (method,) = (method for method in METHODS if method == command)
+            wanted = [(command, method, with_method(config, command))]
+    runs = tuple(_plan_run(name, method, own, problem) for name, method, own in wanted)
+    for run in runs:
+        refuse_too_many_numbers(run.problem, run.config)
     notes = tuple(_notes(asked, config, problem, runs))
-    return ExperimentPlan(command, config, problem, describe(problem), runs, notes=notes)
+    return ExperimentPlan(command, config, _described(runs), runs, notes=notes)
 
 
 def _with_fitting_batches(config: RunConfig, rows: int) -> RunConfig:
@@ -222,7 +236,16 @@ def _notes(
         )
 
 
-def _plan_run(name: str, method: Method, config: RunConfig, rows: int) -> RunPlan:
+def _described(runs: Sequence[RunPlan]) -> Description:
+    """What is minimised, in words; the last of several networks is the one that is counted."""
+    each = list({run.problem.network: describe(run.problem) for run in runs}.values())
+    *others, last = each
+    counted = (f"{one.network} ({count(one.parameters, 'parameter')})" for one in others)
+    return replace(last, network=", ".join([*counted, last.network]))
+
+
+def _plan_run(name: str, method: Method, config: RunConfig, problem: Problem) -> RunPlan:
+    problem, rows = problem.with_hidden(config.hidden_size), problem.data.rows
     seeds = range(config.seed, config.seed + config.seeds)
     lanes = tuple(Lane(lr, seed) for lr, seed in product(config.lr, seeds))
     plan = Plan(
@@ -235,7 +258,7 @@ def _plan_run(name: str, method: Method, config: RunConfig, rows: int) -> RunPla
         optimizer=SGD(config.momentum, config.nesterov, config.weight_decay),
         eval_every=config.eval_every,
     )
-    return RunPlan(Series(method, plan.batch_size, lanes, name), plan, config)
+    return RunPlan(Series(method, plan.batch_size, lanes, name), problem, plan, config)
 
 
 def _rows_per_update(method: Method, config: RunConfig, rows: int) -> int:
@@ -251,51 +274,5 @@ def _rows_per_update(method: Method, config: RunConfig, rows: int) -> int:
                 "gdrun full trains on all rows at once; or choose --batch-size 16",
             )
         return rows
-    _refuse_large_batch("batch_size", config.batch_size, rows)
+    refuse_large_batch("batch_size", config.batch_size, rows)
     return config.batch_size
-
-
-def _refuse_large_batch(key: str, size: int, rows: int) -> None:
-    if size > rows:
-        raise ConfigError(
-            f"{key}: {size} is larger than the {rows} training rows",
-            f"choose at most {rows}; `gdrun full` trains on all rows at once",
-        )
-
-
-def _sweep_configs(config: RunConfig, rows: int) -> list[tuple[str, Method, RunConfig]]:
-    """The runs of a sweep over so many training rows: one per batch size, small ones first.
-
-    Each with its name, its method, and the config that gives it alone: with all learning rates, as
-    lanes.
-
-    Raises:
-        ConfigError: a batch size is larger than the data.
-    """
-    sizes = config.sweep.batch_size or (*_powers(rows), "full")
-    for size in sizes:
-        if size != "full":
-            _refuse_large_batch("sweep.batch_size", size, rows)
-    lrs = config.sweep.lr or _around(config.lr)
-    found = []
-    for size in sorted({rows if size == "full" else size for size in sizes}):
-        method = method_of(size, rows)
-        own = config.model_copy(update={"lr": lrs, "batch_size": size, "sweep": SweepConfig()})
-        found.append((f"batch-{size}", method, with_method(own, method)))
-    return found
-
-
-def _around(lrs: tuple[float, ...]) -> tuple[float, ...]:
-    """The learning rates of a config or, if it has but one, those around it."""
-    if len(lrs) > 1:
-        return lrs
-    (lr,) = lrs
-    around = (float(f"{lr * 10 ** (k / 2):.3g}") if k else lr for k in HALF_DECADES)
-    return tuple(dict.fromkeys(rate for rate in around if 0 < rate < math.inf))
-
-
-def _powers(rows: int) -> list[int]:
-    sizes = [1]
-    while sizes[-1] * BATCH_FACTOR < rows:
-        sizes.append(sizes[-1] * BATCH_FACTOR)
-    return sizes

@@ -64,8 +64,9 @@ def prepare_command(
     """
     experiment = plan_experiment(command, config, on_progress)
     plans = [run.plan for run in experiment.runs]
+    largest = max(experiment.runs, key=lambda run: run.problem.network.parameters)
     refuse_too_many_records(
-        experiment.problem, experiment.runs[0].config, plans, keep_rows, min(jobs, len(plans))
+        largest.problem, largest.config, plans, keep_rows, min(jobs, len(plans))
     )
     if resume or not preview:
         on_progress("hashing the rows")

@@ -57,7 +57,7 @@ def resume_experiment(
                 refuse_locked(place)
             if place.is_symlink() and experiment.is_group:
                 raise OutputError(f"{place}: is a link, which isn't followed")
-            runs.append(load(experiment.problem, run, place, keep_rows))
+            runs.append(load(run, place, keep_rows))
     notes = [note for run in runs if run.resumed for note in run.resumed.notes]
     here = machine_facts(experiment.description, torch.get_num_threads())
     if differences := _machine_differences(manifest, here):
@@ -67,7 +67,7 @@ def resume_experiment(
     return replace(experiment, runs=tuple(runs), manifest=manifest, notes=tuple(notes))
 
 
-def load(problem: Problem, run: RunPlan, directory: Path, keep_rows: int | None = None) -> RunPlan:
+def load(run: RunPlan, directory: Path, keep_rows: int | None = None) -> RunPlan:
     """A run with where an earlier process left it, and the engine that it was begun with.
 
     The run as it is if none has begun it.
@@ -86,6 +86,7 @@ def load(problem: Problem, run: RunPlan, directory: Path, keep_rows: int | None 
     manifest = read_manifest(directory)
     if not isinstance(manifest, RunManifest):
         raise DataError(f"{directory / MANIFEST}: is damaged: is that of a group, not of a run")
+    problem = run.problem
     new = initial_state(problem, run.plan)
     checkpoint, complaints = last_checkpoint(directory, most_bytes(new))
     if checkpoint is None:

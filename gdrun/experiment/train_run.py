@@ -1,7 +1,7 @@
 """One run of an experiment, from where it starts to its result, with its files."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -25,7 +25,7 @@ from gdrun.storage.reader import SavedEpochs
 from gdrun.storage.row_file import FileDigest
 from gdrun.storage.run_log import ManifestWriter, RunLog, log_facts
 from gdrun.training.loop import train
-from gdrun.training.outcome import run_result
+from gdrun.training.outcome import describe, run_result
 
 T = TypeVar("T")
 
@@ -80,7 +80,7 @@ def train_run(
         OutputError: the compiled program of the run is gone, and can't be built.
         OSError: a file can't be written.
     """
-    problem, plan = experiment.problem, run.plan
+    problem, plan = run.problem, run.plan
     start = run.resumed or fresh(problem, run, keep_rows)
     state, recorder, progress = start.state, start.recorder, progress_of(experiment, run)
     written_to = None if start.is_complete else directory  # a complete run is only read
@@ -103,7 +103,7 @@ def train_run(
         recorder.settle()
         result = run_result(
             problem,
-            experiment.description,
+            describe(problem),
             run.series,
             plan,
             state,
@@ -149,9 +149,10 @@ class _RunFiles:
         self._log: RunLog | None = None
         if directory:
             directory.mkdir(exist_ok=True)
-            about = {**log_facts(facts, run.series, run.config), "engines": engines_of(run)}
+            own = {"problem": asdict(describe(run.problem)), "engines": engines_of(run)}
+            about = {**log_facts(facts, run.series, run.config), **own}
             if run.config.engine == "compiled":
-                about["program"] = program_cache.key(spec_for(experiment.problem, plan))
+                about["program"] = program_cache.key(spec_for(run.problem, plan))
             manifest = ManifestWriter(directory, about, start.manifest, start.state.updates)
             self._log = RunLog(
                 directory, run.series, run.config, manifest, start.digests, timing.flush

@@ -250,7 +250,7 @@ def _train(
     with locked(place):  # the group's lock is held by the parent, which may die first
         if stop():  # or be dead by now, and another process train the group
             return
-        run = load(experiment.problem, run, place, task.keep_rows)
+        run = load(run, place, task.keep_rows)
         unsent: RunProgress | None = None
         sent_at = 0.0
         for event in train_run(experiment, run, place, facts, stop, task.keep_rows, task.timing):

@@ -7,8 +7,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from gdrun.config.explain import config_keys
 from gdrun.config.identity import flatten
-from gdrun.config.schema import DATA_SOURCES, PlotConfig, RunConfig, SweepConfig
 from gdrun.errors import DataError, GdrunError, OutputError
 from gdrun.results.lanes import medians
 from gdrun.results.run import LaneResult, finite
@@ -121,7 +121,7 @@ def kind_of(flag: str) -> Callable[[str], Kind]:
     def find(key: str) -> Kind:
         if key in KEYS:
             return KEYS[key]
-        if key not in _config_keys():
+        if key not in config_keys():
             raise unknown_key(flag, key, list(KEYS))
         return "any"
 
@@ -256,14 +256,6 @@ def best_losses(runs: Sequence[Sequence[LaneResult]]) -> dict[str, float | None]
 def local_time(time: datetime | None) -> str | None:
     """A local time to the second, as far as it is known."""
     return None if time is None else f"{time:%Y-%m-%d %H:%M:%S}"
-
-
-def _config_keys() -> set[str]:
-    """The dotted keys of configs, for all sources of data."""
-    keys = {*RunConfig.model_fields} - {"data", "sweep", "plot"}
-    keys |= {f"data.{key}" for source in DATA_SOURCES.values() for key in source.model_fields}
-    keys |= {f"sweep.{key}" for key in SweepConfig.model_fields}
-    return keys | {f"plot.{key}" for key in PlotConfig.model_fields}
 
 
 def _plain(value: object) -> Value:

@@ -13,25 +13,28 @@ from gdrun.text import unseen
 
 OUTPUTS = Path("outputs")
 LATEST = "latest"
+BEGIN = "gdrun compare makes some"  # runs, where there are none yet
 CLOCK_SECONDS = 2.0  # by which the time of a file may be wrong: some systems count in twos
 
 
 def run_directories(output_dir: Path) -> list[Path]:
     """The directories of runs and groups in an output directory, sorted by name.
 
+    None in a directory `outputs` that isn't there.
+
     Raises:
-        ConfigError: there is no such directory.
+        ConfigError: there is no such other directory.
         OutputError: it can't be read.
     """
     try:
         with os.scandir(output_dir) as entries:
             names = sorted(entry.name for entry in entries if entry.is_dir())
     except (FileNotFoundError, NotADirectoryError):
+        if output_dir == OUTPUTS and not os.path.lexists(output_dir):
+            return []  # nothing was trained here yet
         what = "is not a directory" if output_dir.exists() else "no such directory"
-        hints = ["name the directory that holds your runs: --output-dir DIR"]
-        if output_dir == OUTPUTS:
-            hints.insert(0, "nothing was trained here yet: gdrun compare trains something")
-        raise ConfigError(f"{output_dir}: {what}", *hints) from None
+        hint = "name the directory that holds your runs: --output-dir DIR"
+        raise ConfigError(f"{output_dir}: {what}", hint) from None
     except OSError as error:
         raise OutputError(f"{output_dir}: can't be read: {error.strerror}") from None
     return [output_dir / name for name in names if os.path.lexists(output_dir / name / MANIFEST)]
@@ -89,7 +92,20 @@ def find_run(name: str, output_dir: Path) -> Path:
         names = [f"{first}/{own}" for own in _names_in(output_dir / first)]
     else:
         names = _names_in(output_dir)
+    if not names:
+        raise _no_runs(name, output_dir)
     raise ConfigError(f"{name or repr(name)}: no such run in {output_dir}", *_hints(name, names))
+
+
+def _no_runs(name: str, output_dir: Path) -> ConfigError:
+    """The error that a run is named where there is none at all; it may lie elsewhere."""
+    if not output_dir.is_dir() and output_dir != OUTPUTS:
+        hint = "name the directory that holds your runs: --output-dir DIR"
+        return ConfigError(f"{name or repr(name)}: {output_dir}: no such directory", hint)
+    return ConfigError(
+        f"{name or repr(name)}: there are no runs in {output_dir} yet",
+        f"{BEGIN}; or name the directory that holds your runs: --output-dir DIR",
+    )
 
 
 def latest(output_dir: Path) -> Path:
@@ -106,7 +122,7 @@ def latest(output_dir: Path) -> Path:
         with suppress(ConfigError, DataError, OSError):  # a broken one has no known time
             found.append((started_at(read_manifest(path)), path))
     if not found:
-        raise ConfigError(f"{LATEST}: there is no run in {output_dir}")
+        raise _no_runs(LATEST, output_dir)
     return max(found)[1]
 
 

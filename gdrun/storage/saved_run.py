@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -173,11 +174,14 @@ def _directories(group: Path) -> Iterator[Path]:
                 yield place
 
 
-def _in_order(run: SavedRun) -> tuple[int, int, str]:
-    """Sorts the runs of a comparison by method, and those of a sweep by batch size."""
-    if run.path.name in METHODS:
-        return 0, METHODS.index(run.path.name), run.path.name
-    return 1, run.manifest.batch_size, run.path.name
+def _in_order(run: SavedRun) -> tuple[int, int, list[str | int]]:
+    """Sorts runs by the method that they are named after, or by batch size; then by network."""
+    name = run.path.name
+    by_network = [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", name)]
+    method = name.partition("-")[0]
+    if method in METHODS:
+        return 0, METHODS.index(method), by_network
+    return 1, run.manifest.batch_size, by_network
 
 
 def _is_locked(path: Path) -> bool:

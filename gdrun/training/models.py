@@ -7,7 +7,7 @@ own gradient.
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
 
@@ -118,6 +118,12 @@ class Problem:
             return self.chunk_rows
         numbers = CHUNK_NUMBERS.get(self.data.x.device.type, DEVICE_CHUNK_NUMBERS)
         return max(MIN_CHUNK_ROWS, numbers // (lanes * sum(self.network.sizes)))
+
+    def with_hidden(self, sizes: tuple[int, ...]) -> "Problem":
+        """The same problem for a network with other hidden layers."""
+        first, *_, last = self.network.sizes
+        network = replace(self.network, sizes=(first, *sizes, last))
+        return self if network == self.network else replace(self, network=network)
 
     def work(self, lanes: int, rows: int) -> int:
         """Multiply-adds of one pass of so many rows, or a chunk of them, through all lanes."""

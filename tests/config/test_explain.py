@@ -73,7 +73,7 @@ def test_mistakes_of_mean_estimation(setting: str, expected: str) -> None:
 
 UNKNOWN = [
     ("hiden_size=3", "hiden_size: did you mean hidden_size?"),
-    ("learning_rate=3", "known keys: lr, "),
+    ("gravity=3", "known keys: lr, "),
     ("noise=3", "noise: did you mean data.noise?"),
     ("plot.fromat=svg", "plot.fromat: did you mean plot.format?"),
     ("data.path=x.csv", "data.path belongs to another source: set data.source to csv"),

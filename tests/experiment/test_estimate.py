@@ -36,7 +36,7 @@ def test_several_processes_share_what_is_to_be_done(monkeypatch: pytest.MonkeyPa
     seconds = {4: 5.0, 16: 2.0, 24: 1.0}
     monkeypatch.setattr(
         "gdrun.experiment.estimate._seconds_per_update",
-        lambda _problem, run, _state: seconds[run.plan.batch_size],
+        lambda run, _state: seconds[run.plan.batch_size],
     )
     experiment = plan_experiment("sweep", sweep_config(epochs=1))
     assert [estimate_seconds(experiment, n) for n in (1, 2, 3, 9)] == [30 + 4 + 1, 30, 30, 30]

@@ -16,7 +16,7 @@ from gdrun.results.axes import COSTS
 from gdrun.results.compare import BEST_RATES, legible
 from gdrun.results.run import SCHEMA_VERSION
 from gdrun.storage.atomic import output_errors
-from gdrun.storage.locate import OUTPUTS, find_run
+from gdrun.storage.locate import BEGIN, OUTPUTS, find_run
 from gdrun.terminal.console import console, has_width, table_console, write, write_json
 from gdrun.text import visible
 
@@ -86,18 +86,46 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print the same as JSON.")]
 
 def add_commands(app: typer.Typer) -> None:
     """Add the commands to an app."""
-    for function, name, examples in (
-        (list_runs, "list", ['gdrun list --where "lr<0.1 and (method=sgd or status!=done)"']),
-        (show_run, "show", ["gdrun show latest", "gdrun show latest/sgd --x updates"]),
-        (plot_run, "plot", ["gdrun plot latest --format pdf", "gdrun plot latest --x samples"]),
+    for function, check, name, examples in (
+        (
+            list_runs,
+            _check_list,
+            "list",
+            ['gdrun list --where "lr<0.1 and (method=sgd or status!=done)"'],
+        ),
+        (show_run, _check_run, "show", ["gdrun show latest", "gdrun show latest/sgd --x updates"]),
+        (
+            plot_run,
+            _check_run,
+            "plot",
+            ["gdrun plot latest --format pdf", "gdrun plot latest --x samples"],
+        ),
     ):
         epilog = "\n\n".join(["[bold]Examples[/bold]", *examples])
         command = app.command(name, cls=Command, rich_help_panel=SAVED_RUNS, epilog=epilog)
-        command(_interruptible(function))
+        command(_interruptible(function, check))
 
 
-def _interruptible(function: Callable[..., None]) -> Callable[..., None]:
-    """The same command, ended by Ctrl-C without a message."""
+def _check_list(where: str | None, sort: str | None, **_: Any) -> None:
+    """What `list` refuses, of a command line that is wrong otherwise."""
+    from gdrun.storage import listing
+    from gdrun.storage.filters import parse_where
+
+    if where is not None:
+        parse_where(where, listing.kind_of("--where"))
+    listing.select([], None, sort, None)
+
+
+def _check_run(run: str, output_dir: Path, x: str | None, **_: Any) -> None:
+    """What `show` and `plot` refuse, of a command line that is wrong otherwise."""
+    _one_of("--x", x, COSTS)
+    find_run(run, output_dir)
+
+
+def _interruptible(
+    function: Callable[..., None], check: Callable[..., None]
+) -> Callable[..., None]:
+    """The same command, ended by Ctrl-C without a message, with what checks its arguments."""
 
     @wraps(function)
     def run(*args: Any, **options: Any) -> None:
@@ -106,6 +134,7 @@ def _interruptible(function: Callable[..., None]) -> Callable[..., None]:
         except KeyboardInterrupt:  # Typer would call it a failure
             raise typer.Exit(INTERRUPTED) from None
 
+    run.check = check  # type: ignore[attr-defined]
     return run
 
 
@@ -157,7 +186,7 @@ def list_runs(
     elif entries:
         _say(f"none of {len(entries):,} runs in {output_dir} matches --where")
     else:
-        _say(f"no run in {output_dir} yet; gdrun compare makes some")
+        _say(f"no runs yet in {output_dir}; {BEGIN}")
     for entry in chosen:
         if entry.problem:
             _say(f"broken: {entry.problem}", "red")

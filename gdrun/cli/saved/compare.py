@@ -2,7 +2,6 @@
 
 import math
 import os
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -11,8 +10,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
-from gdrun.cli.options import CompareOptions
-from gdrun.config.presets import preset_names
+from gdrun.cli.group_options import CompareOptions
+from gdrun.cli.mistakes import words_hint
 from gdrun.config.read import load_config
 from gdrun.config.schema import PlotConfig
 from gdrun.errors import ConfigError, excerpt
@@ -89,6 +88,17 @@ def compare_saved(options: CompareOptions, command_line: str) -> None:
     messages = console(stderr=True, quiet=options.quiet)
     with reading(messages) as on_read:  # steps.csv is read when it is drawn
         _compare_saved(options, command_line, messages, HowToRead(KEPT_ROWS, on_read=on_read))
+
+
+def check_request(options: CompareOptions) -> None:
+    """Check the names of the runs, and the options, of a command line that is wrong otherwise.
+
+    Raises:
+        ConfigError: as `compare_saved`.
+        DataError, OutputError: a run is damaged or can't be read.
+    """
+    _plot_config(options)
+    _select(options.runs or [], options.output_dir or OUTPUTS)
 
 
 def _compare_saved(
@@ -287,16 +297,13 @@ def _find(name: str, output_dir: Path) -> Path:
     """The directory of a run.
 
     Raises:
-        ConfigError: there is no such run; the name may be that of a config.
+        ConfigError: there is no such run; the name may be that of a config or of data.
         OutputError: the output directory can't be read.
     """
     try:
         return find_run(name, output_dir)
     except ConfigError as error:
-        if name not in preset_names() and Path(name).suffix not in (".yaml", ".yml"):
-            raise
-        hint = f"a config goes behind -c: gdrun compare -c {shlex.quote(name)}"
-        raise ConfigError(error.problems, hint, *error.hints) from None
+        raise ConfigError(error.problems, *words_hint("compare", name), *error.hints) from None
 
 
 def _group_of(run: Path) -> Path | None:
