@@ -4,7 +4,7 @@ import time
 from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.text import Text
@@ -18,7 +18,7 @@ from gdrun.cli.startup import loading, require_current_directory
 from gdrun.config import timing
 from gdrun.errors import DataError, OutputError
 from gdrun.experiment.signals import StopRequest, stop_on_signals
-from gdrun.results.compare import compare_results, engine_notes
+from gdrun.results.compare import as_shown, compare_results, engine_notes
 from gdrun.results.events import Status
 from gdrun.results.file_names import SWEEP
 from gdrun.results.history import KEPT_ROWS
@@ -30,7 +30,7 @@ from gdrun.terminal.as_json import results_as_json, sweep_result_as_json
 from gdrun.terminal.console import complain, console, table_console, write, write_json
 from gdrun.terminal.live import View, make_view
 from gdrun.terminal.sweep_tables import sweep_report
-from gdrun.terminal.tables import result_notes, result_table, written
+from gdrun.terminal.tables import end_notes, result_notes, result_table, written
 from gdrun.text import visible
 
 EARLY_SECONDS = 2.0  # of training, after which drawing is prepared for
@@ -190,7 +190,7 @@ def _report(
 ) -> Status:
     """Print results, failures and how to resume; the status that the command ends with."""
     status = group_status(outcome.results, outcome.runs, outcome.failures)
-    _print_results(request.directory, outcome, options, status, interrupted=interrupted)
+    _print_results(request, outcome, options, status, interrupted=interrupted)
     if outcome.failures:
         hints = [hint for failure in outcome.failures for hint in failure.hints]
         resume = f"what was written is kept; to resume: {request.resume_command}"
@@ -207,20 +207,23 @@ def _report(
 
 
 def _print_results(
-    directory: Path,
+    request: Request,
     outcome: Outcome,
     options: TrainingOptions,
     status: Status,
     *,
     interrupted: bool,
 ) -> None:
-    results, sweep = outcome.results, outcome.sweep
-    comparison = compare_results(results, sweep.target if sweep else None)
+    directory, results, sweep = request.directory, outcome.results, outcome.sweep
+    given = request.config.sweep.target
+    comparison = compare_results(results, sweep.target if sweep else given)
     if options.json:
         content = results_as_json(
             directory, status, comparison, results, outcome.pictures, interrupted=interrupted
         )
-        extra = {"answer": sweep_result_as_json(sweep, directory)} if sweep else {}
+        extra: dict[str, Any] = {"cautions": list(end_notes(results))}
+        if sweep:  # whose answer has cautions of its own
+            extra = {"answer": sweep_result_as_json(sweep, directory)}
         failures = [asdict(failure) for failure in outcome.failures]
         write_json({**content, **extra, "failures": failures})
     elif options.quiet:
@@ -233,6 +236,7 @@ def _print_results(
                 out.print(part, crop=False)  # a command line is to be copied in one piece
         elif results:
             out.print()
+            comparison = as_shown(comparison, given)
             out.print(result_table(comparison, out))
             notes = [*result_notes(comparison, results), *notes]
         if notes:

@@ -169,7 +169,7 @@ def _finish_group(
     """Write how the runs of a group ended, and what they say together."""
     found = {"answer": sweep.summary()} if sweep else {}
     if not sweep:
-        found["comparison"] = asdict(compare_results(results))
+        found["comparison"] = asdict(compare_results(results, experiment.config.sweep.target))
     manifest.finish(
         group_status(results, len(experiment.runs), failures),
         members=[result.series.name for result in results],

@@ -14,6 +14,9 @@ from gdrun.text import differences
 TARGET_FACTOR = 1.1
 MAX_CURVES = 12  # in one picture of several runs with several learning rates each
 TIMES_DIFFER = "times are not comparable"
+# A training ends far above its best, or its untrained loss, above these multiples of it.
+FAR_ABOVE_BEST, FAR_ABOVE_START = 2.0, 1.05
+CONVERGED = 1e-6  # of the untrained loss: what is below may well be rounding
 BEST_RATES = "many learning rates: each run is shown at its best one"
 
 
@@ -89,6 +92,55 @@ def compare_results(results: Sequence[RunResult], target: float | None = None) -
         for lr, positions in lanes_by_rate(result.lanes).items()
     )
     return Comparison(target, tuple(rows))
+
+
+def as_shown(comparison: Comparison, given: float | None) -> Comparison:
+    """What a table shows of it: a training alone has no target unless one was given."""
+    if given is not None or len(comparison.rows) > 1:
+        return comparison
+    return replace(comparison, target=None)
+
+
+@dataclass(frozen=True, slots=True)
+class BadEnd:
+    """A run that ends far above its best, at one learning rate.
+
+    Attributes:
+        name, lr, seeds: of the run.
+        final, best, untrained: of the seeds that do, the medians of their train losses.
+        count: how many seeds do.
+    """
+
+    name: str
+    lr: float
+    seeds: int
+    final: float
+    best: float
+    untrained: float
+    count: int
+
+    @property
+    def is_above_start(self) -> bool:
+        """Whether it ends far above its untrained loss, too."""
+        return self.final > FAR_ABOVE_START * self.untrained
+
+
+def bad_ends(results: Sequence[RunResult]) -> Iterator[BadEnd]:
+    """The runs that end far above their best train loss, or the untrained one, but are finite."""
+    for result in results:
+        for lr, positions in lanes_by_rate(result.lanes).items():
+            found = []
+            for k in positions:
+                lane, untrained = result.lanes[k], result.histories[k].epochs["train_loss"][0]
+                final, best = lane.train_loss, lane.best_train_loss
+                if final is None or best is None or final <= CONVERGED * untrained:
+                    continue
+                if final > min(FAR_ABOVE_BEST * best, FAR_ABOVE_START * untrained):
+                    found.append((final, best, untrained))
+            if found:
+                final, best, untrained = (median(column) for column in zip(*found, strict=True))
+                name, seeds = result.series.name, len(positions)
+                yield BadEnd(name, lr, seeds, final, best, untrained, len(found))
 
 
 def target_of(results: Sequence[RunResult]) -> float | None:

@@ -15,6 +15,7 @@ from gdrun.results.progress import RunProgress
 from gdrun.results.run import SCHEMA_VERSION, RunResult
 from gdrun.storage.saved_run import Saved
 from gdrun.terminal.run_facts import files_of
+from gdrun.terminal.tables import end_notes
 
 
 def plan_as_json(
@@ -100,9 +101,12 @@ def saved_run_as_json(
         "git_commit": content.get("git_commit"),
         "problem": asdict(saved.description),
         "config": saved.config,
-        "comparison": asdict(compare_results(results)) if results else None,
+        "comparison": asdict(compare_results(results, saved.settings.sweep.target))
+        if results
+        else None,
         **({"answer": sweep_result_as_json(sweep, saved.path)} if sweep else {}),
         "runs": [_run_as_json(result) for result in results],
+        **({} if sweep else {"cautions": list(end_notes(results))}),
         "files": [str(path) for path in files_of(saved)],
     }
 

@@ -10,7 +10,7 @@ from rich.text import Text
 from gdrun.analysis.sweep_result import SweepResult
 from gdrun.results.axes import AXES, Cost, ceiling_of, median_curve
 from gdrun.results.colors import OTHER_COLORS, run_colors
-from gdrun.results.compare import at_best_rate, compare_results, engine_notes
+from gdrun.results.compare import as_shown, at_best_rate, compare_results, engine_notes
 from gdrun.results.run import RunResult
 from gdrun.storage.saved_run import Saved
 from gdrun.terminal.chart import Curve, chart
@@ -98,7 +98,8 @@ def _numbers(
     if sweep:
         yield from sweep_report(sweep, saved.path, console)
     else:
-        comparison = compare_results(results)
+        given = saved.settings.sweep.target
+        comparison = as_shown(compare_results(results, given), given)
         yield result_table(comparison, console)
         notes = [*result_notes(comparison, results), *notes]
     yield from (Text(visible(note), "dim") for note in notes)

@@ -7,8 +7,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from gdrun.errors import first_of
 from gdrun.results.colors import kind_of, run_colors
-from gdrun.results.compare import TARGET_FACTOR, Comparison, Row
+from gdrun.results.compare import TARGET_FACTOR, BadEnd, Comparison, Row, bad_ends, target_of
 from gdrun.results.events import Series
 from gdrun.results.file_names import EPOCHS, STEPS
 from gdrun.results.progress import RunProgress
@@ -64,15 +65,21 @@ def _updates_to_target(row: Row) -> str:
     return "not reached" if row.updates_to_target is None else f"{row.updates_to_target:,.0f}"
 
 
-def result_notes(comparison: Comparison, results: Sequence[RunResult]) -> Iterable[str]:
-    """How to read the table of results, and which runs diverged."""
+def result_notes(
+    comparison: Comparison, results: Sequence[RunResult], *, mixed: bool = False
+) -> Iterable[str]:
+    """How to read the table of results, and which runs diverged or end badly.
+
+    Those of several problems are `mixed`, and have no target.
+    """
     if comparison.target is not None:
-        percent = round(100 * (TARGET_FACTOR - 1))
-        yield (
-            f"target: train loss ≤ {number(comparison.target)}, within {percent} % of the "
-            f"best final loss {number(comparison.target / TARGET_FACTOR)}"
-        )
-    else:
+        words = f"target: train loss ≤ {number(comparison.target)}"
+        if comparison.target == target_of(results):
+            percent = round(100 * (TARGET_FACTOR - 1))
+            best = number(comparison.target / TARGET_FACTOR)
+            words += f", within {percent} % of the best final loss {best}"
+        yield words
+    elif len(comparison.rows) > 1 and not mixed:
         yield "no target: no run ended more than 10 % below the untrained loss"
     seeds = [row.seeds for row in comparison.rows]
     if max(seeds) > 1:
@@ -88,6 +95,24 @@ def result_notes(comparison: Comparison, results: Sequence[RunResult]) -> Iterab
         if row.diverged:
             which = f"{row.diverged} of {row.seeds} seeds" if row.seeds > 1 else "the training"
             yield f"{row.name} at lr {row.lr:g}: {which} diverged; try a smaller learning rate"
+    yield from end_notes(results)
+
+
+def end_notes(results: Sequence[RunResult]) -> list[str]:
+    """Which runs end far above their best or their untrained loss, and what to try."""
+    notes = [_end_note(end) for end in bad_ends(results)]
+    return first_of(notes, len(notes), "run")
+
+
+def _end_note(end: BadEnd) -> str:
+    than, loss = ("untrained loss", end.untrained) if end.is_above_start else ("best", end.best)
+    who = "" if end.seeds == 1 else f"{end.count} of {count(end.seeds, 'seed')}: "
+    times = f"{number(end.final / loss)} times" if loss else "far above"
+    smaller = float(f"{end.lr / 4:.2g}")
+    return (
+        f"{end.name} at lr {end.lr:g}: {who}the train loss ends at {number(end.final)}, {times} "
+        f"its {than} {number(loss)}; try a smaller learning rate: --lr {smaller:g}"
+    )
 
 
 def plan_lines(directory: Path, planned: Sequence[RunProgress]) -> Iterable[str]:

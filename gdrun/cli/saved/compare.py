@@ -19,6 +19,7 @@ from gdrun.results.compare import (
     BEST_RATES,
     TIMES_DIFFER,
     Comparison,
+    as_shown,
     compare_results,
     legible,
 )
@@ -35,7 +36,7 @@ from gdrun.storage.saved_run import SavedGroup, SavedRun, open_saved
 from gdrun.terminal.as_json import results_as_json
 from gdrun.terminal.console import console, table_console, write, write_json
 from gdrun.terminal.live import reading
-from gdrun.terminal.tables import result_notes, result_table, written
+from gdrun.terminal.tables import end_notes, result_notes, result_table, written
 from gdrun.text import visible
 
 MIXED = "different problems: their losses can't be compared"
@@ -120,9 +121,8 @@ def _compare_saved(
     drawn = [_draw(directory, plot, shown, differences)] if plot.enabled else []
     comparison = _compare(shown, differences)
     _write_record(directory, command_line, comparison, shown, remarks)
-    target_note, *notes = result_notes(comparison, results)
-    if not differences.problems:  # else there is no target, whatever the losses are
-        notes = [target_note, *notes]
+    # Of different problems there is no target, whatever the losses are.
+    notes = [*result_notes(comparison, results, mixed=bool(differences.problems))]
     _print(options, directory, comparison, shown, drawn, remarks, notes)
 
 
@@ -184,7 +184,7 @@ def _draw(
 def _compare(results: Sequence[RunResult], differences: _Differences) -> Comparison:
     """The table of the runs; those of different problems have no common target."""
     if not differences.problems:
-        return compare_results(results)
+        return as_shown(compare_results(results), None)
     return replace(compare_results(results, target=-math.inf), target=None)
 
 
@@ -209,13 +209,14 @@ def _print(
 ) -> None:
     if options.json:
         content = results_as_json(directory, "done", comparison, results, drawn, interrupted=False)
-        write_json({**content, "notes": remarks})
+        write_json({**content, "notes": remarks, "cautions": list(end_notes(results))})
     elif options.quiet:
         write(f"{directory}\n")
     else:
         out = table_console()
         out.print(result_table(comparison, out))
-        out.print(*(Text(visible(note), "dim") for note in notes), sep="\n")
+        if notes:
+            out.print(*(Text(visible(note), "dim") for note in notes), sep="\n")
         lines = written(directory, [], drawn, [COMPARED])
         out.print(*(Text(visible(line)) for line in lines), sep="\n", soft_wrap=True)
 
