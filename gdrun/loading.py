@@ -14,7 +14,7 @@ from gdrun.results.run import LaneResult, RunResult
 from gdrun.storage.atomic import output_errors
 from gdrun.storage.locate import OUTPUTS, find_run
 from gdrun.storage.reader import read_results, saved_sweep_result
-from gdrun.storage.saved_run import Saved, open_saved
+from gdrun.storage.saved_run import Saved, SavedComparison, open_any
 
 Columns = dict[str, list[Any]]
 
@@ -27,8 +27,8 @@ class LoadedRun:
 
     Attributes:
         path: its directory.
-        kind: `run` or `group`.
-        command: `full`, `sgd`, `minibatch`, `compare` or `sweep`.
+        kind: `run`, `group`, or `comparison` of saved runs.
+        command: `full`, `sgd`, `minibatch`, `compare`, `sweep`, or `compared`.
         status: `running`, `done`, `diverged`, `interrupted` or `failed`.
         config: the config, as nested dicts.
         manifest: the content of `run.json`.
@@ -42,7 +42,7 @@ class LoadedRun:
     config: Mapping[str, Any] = field(repr=False)
     manifest: Mapping[str, Any] = field(repr=False)
     results: tuple[RunResult, ...] = field(repr=False)
-    _saved: Saved = field(repr=False)
+    _saved: Saved | SavedComparison = field(repr=False)
 
     @cached_property
     def epochs(self) -> Columns:
@@ -96,7 +96,7 @@ class LoadedRun:
 
 
 def load(run: str | Path, *, output_dir: str | Path = OUTPUTS) -> LoadedRun:
-    """Load a saved run, or a group of runs; its files are only read.
+    """Load a saved run, a group of runs or a comparison of saved runs; its files are only read.
 
     Args:
         run: its directory, its name below `output_dir`, `GROUP/RUN`, or `latest`.
@@ -109,7 +109,7 @@ def load(run: str | Path, *, output_dir: str | Path = OUTPUTS) -> LoadedRun:
     """
     path = find_run(str(run), Path(output_dir))
     with output_errors(path, "read"):
-        saved = open_saved(path)
+        saved = open_any(path)
         return LoadedRun(
             path=path,
             kind=saved.manifest.kind,

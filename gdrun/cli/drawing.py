@@ -8,6 +8,7 @@ import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -17,12 +18,12 @@ from rich.text import Text
 from gdrun.analysis.sweep_result import SweepResult
 from gdrun.cli.startup import loading
 from gdrun.config.schema import FORMATS, PlotConfig
-from gdrun.errors import ConfigError, OutputError, one_line
+from gdrun.errors import ConfigError, GdrunError, OutputError, in_words, one_line
 from gdrun.experiment.signals import StopRequest
 from gdrun.results.axes import Cost
 from gdrun.results.run import RunResult
 from gdrun.storage.atomic import output_errors
-from gdrun.storage.saved_run import Saved
+from gdrun.storage.saved_run import Saved, SavedComparison
 from gdrun.terminal.live import View
 from gdrun.text import visible
 
@@ -107,12 +108,12 @@ def _named(error: Exception) -> str:
 
 def redraw(
     results: Sequence[RunResult],
-    directory: Path,
+    saved: Saved,
     config: PlotConfig,
     sweep: SweepResult | None,
     messages: Console,
 ) -> Iterator[Path]:
-    """Draw the pictures of a run or group again, except for the fit, and yield their paths.
+    """Draw the pictures of a run or group again, and yield their paths.
 
     Raises:
         DataError: a file is damaged.
@@ -120,16 +121,36 @@ def redraw(
     """
     from gdrun.plots.pictures import pictures
 
-    places = dict.fromkeys([directory, *(result.directory or directory for result in results)])
-    for picture in pictures(results, directory, config, sweep):
-        with _drawing(picture.path, messages):
+    results = _with_fits(results, saved, messages)
+    for picture in pictures(results, saved.path, config, sweep):
+        with drawing(picture.path, messages):
             picture.save(config.dpi)
         yield picture.path
-    fits = [place / f"fit.{kind}" for place in places for kind in FORMATS]
-    kept = [str(path) for path in fits if path.exists()]
-    if kept:
-        note = f"note: not drawn again, since it takes the network's weights: {', '.join(kept)}"
-        messages.print(Text(visible(note), "dim"), soft_wrap=True)
+
+
+def _with_fits(
+    results: Sequence[RunResult], saved: Saved, messages: Console
+) -> Sequence[RunResult]:
+    """The results with the functions that were learned of one feature, by their checkpoints.
+
+    As they are where a fit can't be had: it takes PyTorch and the data.
+    """
+    if len(saved.description.features) != 1:
+        return results
+    with loading():
+        from gdrun.experiment.resume import fit_of
+    runs = {run.path: run for run in saved.runs}
+    found = []
+    try:
+        for result in results:
+            fit = fit_of(runs[result.directory]) if result.directory in runs else None
+            found.append(replace(result, fit=fit))
+    except (GdrunError, MemoryError, OSError) as error:
+        said = "; ".join(in_words(error)[0])
+        note = f"note: the fit is not drawn again: {said}"
+        messages.print(Text(visible(note), "yellow"), soft_wrap=True)
+        return results
+    return found
 
 
 def draw_against(
@@ -149,19 +170,19 @@ def draw_against(
     from gdrun.plots.against import curves_figure
     from gdrun.plots.pictures import Picture
 
-    with _drawing(path, messages):
+    with drawing(path, messages):
         Picture(path, partial(curves_figure, results, x, log_x)).save(dpi)
 
 
-def plot_config(saved: Saved, kind: str | None, dpi: int | None) -> PlotConfig:
-    """How the pictures of a run or group are drawn: as its config says, unless given here.
+def plot_config(saved: Saved | SavedComparison, kind: str | None, dpi: int | None) -> PlotConfig:
+    """How the pictures of a run, group or comparison are drawn: as it says, unless given here.
 
     Raises:
         DataError: its config is damaged.
         OutputError: it can't be read.
     """
     with output_errors(saved.path, "read"):
-        own = saved.settings.plot
+        own = saved.plot
     given = {key: value for key, value in (("format", kind), ("dpi", dpi)) if value is not None}
     return own.model_copy(update=given)
 
@@ -180,7 +201,7 @@ def place_of(path: Path, kind: str | None) -> Path:
 
 
 @contextmanager
-def _drawing(path: Path, messages: Console) -> Iterator[None]:
+def drawing(path: Path, messages: Console) -> Iterator[None]:
     """Print the warnings of matplotlib, and raise an OutputError if a file can't be written."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")

@@ -46,7 +46,8 @@ def with_run_found(options: Options) -> Options:
     """The same options, `--resume` a directory, which may be a name below the output directory."""
     if options.resume is None:
         return options
-    return replace(options, resume=find_run(str(options.resume), options.output_dir or OUTPUTS))
+    place = options.output_dir or OUTPUTS
+    return replace(options, resume=find_run(str(options.resume), place, trained=True))
 
 
 def make_request(command: str, options: TrainingOptions) -> Request:

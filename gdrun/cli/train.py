@@ -25,7 +25,7 @@ from gdrun.results.history import KEPT_ROWS
 from gdrun.results.progress import RunProgress
 from gdrun.results.run import Failure, RunResult, group_status
 from gdrun.storage.manifest import read_manifest
-from gdrun.storage.run_dir import locked, make_directory, root_of
+from gdrun.storage.run_dir import locked, make_directory, remove_pictures, root_of
 from gdrun.terminal.as_json import results_as_json, sweep_result_as_json
 from gdrun.terminal.console import complain, console, table_console, write, write_json
 from gdrun.terminal.live import View, make_view
@@ -90,9 +90,14 @@ def train_and_report(command: str, options: TrainingOptions, command_line: str) 
                     request = replace(request, directory=made)
                     locks.enter_context(locked(root_of(made)))
                 outcome.request, outcome.runs = request, len(prepared.experiment.runs)
+                outdated = remove_pictures(_redrawn(request, prepared))
                 _train(request, prepared, command_line, jobs_of(options), view, stop, outcome)
                 plot, found = request.config.plot, (outcome.results, outcome.sweep)
                 outcome.pictures += draw(*found, request.directory, plot, view, messages, stop)
+                for path in outdated:
+                    if path not in outcome.pictures:
+                        said = f"note: {path} was removed, since it no longer fits the run"
+                        messages.print(Text(visible(said), "dim"), soft_wrap=True)
         except KeyboardInterrupt:
             stop.ask()
         except (DataError, OutputError) as error:
@@ -137,6 +142,18 @@ def _prepare(
             meanwhile=lambda: load_plots(request.config.plot),
         )
     return request, prepared
+
+
+def _redrawn(request: Request, prepared: "PreparedCommand") -> list[Path]:
+    """The directories whose pictures will no longer fit once runs are trained further.
+
+    A sweep of which nothing is left to train may have another target.
+    """
+    experiment = prepared.experiment
+    if not request.resumes or not (experiment.left or experiment.command == "sweep"):
+        return []
+    places = (experiment.directory_of(run, request.directory) for run in experiment.left)
+    return list(dict.fromkeys([request.directory, *places]))
 
 
 def _notes(prepared: "PreparedCommand", directory: Path, jobs: int) -> list[Text]:

@@ -1,10 +1,18 @@
-"""Runs side by side: what each of them needed to reach the same loss, the target."""
+"""Runs side by side: what each of them needed to reach the same loss, the target.
+
+The types of fields that `compared.json` has, too, say what it may hold there.
+"""
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from statistics import median
+from typing import Annotated
 
+from pydantic import Field
+
+from gdrun.config.foreign import Natural, PositiveSize, Rate, Real, Seconds, Size, Text
+from gdrun.config.schema import METHODS
 from gdrun.results.events import Lane
 from gdrun.results.lanes import lanes_by_rate, medians
 from gdrun.results.run import ENGINES_IN_TURN, Reached, RunResult, finite, or_inf
@@ -53,27 +61,27 @@ class Row:
     infinite or missing is None.
     """
 
-    name: str
-    method: str
-    batch_size: int
-    lr: float
-    seeds: int
-    diverged: int
-    train_loss: float | None
-    best_train_loss: float | None
-    val_loss: float | None
-    updates: int
-    seconds: float
-    updates_to_target: float | None
-    seconds_to_target: float | None
+    name: Text
+    method: Annotated[str, Field(pattern=f"^({'|'.join(METHODS)})$")]
+    batch_size: PositiveSize
+    lr: Rate
+    seeds: PositiveSize
+    diverged: Size
+    train_loss: Real | None
+    best_train_loss: Real | None
+    val_loss: Real | None
+    updates: Natural
+    seconds: Seconds
+    updates_to_target: Real | None
+    seconds_to_target: Real | None
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
     """Runs side by side, with the train loss that counts as the target; None without a target."""
 
-    target: float | None
-    rows: tuple[Row, ...]
+    target: Real | None
+    rows: Annotated[tuple[Row, ...], Field(min_length=1)]
 
 
 def compare_results(results: Sequence[RunResult], target: float | None = None) -> Comparison:

@@ -1,8 +1,28 @@
 """The names of the files in a run's or a group's directory, for whoever writes or mentions them."""
 
+from gdrun.config.schema import FORMATS
+
 MANIFEST = "run.json"
 CONFIG = "config.yaml"
 EPOCHS, STEPS = "epochs.csv", "steps.csv"
 SWEEP = "sweep.csv"
 CHECKPOINT, PREVIOUS_CHECKPOINT = "checkpoint.pt", "checkpoint.previous.pt"
 COMPARED = "compared.json"
+LOCK = ".lock"
+# Pictures have one of the formats at their end.
+PICTURES = (
+    *("loss", "fit", "compare", "heatmap", "scaling"),
+    *("train-epoch", "train-updates", "train-samples", "train-seconds"),
+)
+FILES = (MANIFEST, CONFIG, EPOCHS, STEPS, SWEEP, CHECKPOINT, PREVIOUS_CHECKPOINT, COMPARED)
+
+
+def picture_names() -> set[str]:
+    """The names of all pictures that gdrun draws into a directory of its own."""
+    return {f"{name}.{kind}" for name in PICTURES for kind in FORMATS}
+
+
+def is_own(name: str) -> bool:
+    """Whether gdrun writes a file of that name into the directory of a run."""
+    whole = name.removesuffix(".partial")
+    return name == LOCK or whole in FILES or whole in picture_names()

@@ -11,11 +11,11 @@ from gdrun.config.explain import config_keys
 from gdrun.config.identity import flatten
 from gdrun.errors import DataError, GdrunError, OutputError
 from gdrun.results.lanes import medians
-from gdrun.results.run import LaneResult, finite
+from gdrun.results.run import LaneResult, finite, or_inf
 from gdrun.storage.filters import Kind, Predicate, Value, unknown_key
 from gdrun.storage.locate import last_changed_first, run_directories, started_at
 from gdrun.storage.reader import latest_lanes
-from gdrun.storage.saved_run import Saved, open_saved
+from gdrun.storage.saved_run import Saved, SavedComparison, SavedGroup, SavedRun, open_any
 
 # The plain keys of an entry and the kinds of their values; the keys of a config come beside them.
 KEYS: Mapping[str, Kind] = {
@@ -51,13 +51,13 @@ class Entry:
     Attributes:
         name: of the run or group; `GROUP/RUN` for a run of a group.
         facts: the values of each plain key: none, one or several.
-        saved: the run or group itself; None if it is broken.
+        saved: the run, group or comparison itself; None if it is broken.
         problem: why it is broken.
     """
 
     name: str
     facts: Mapping[str, Sequence[Value]]
-    saved: Saved | None
+    saved: Saved | SavedComparison | None
     problem: str | None = None
 
     def values(self, key: str) -> Sequence[Value]:
@@ -66,7 +66,7 @@ class Entry:
         Raises:
             GdrunError: the config is damaged or can't be read.
         """
-        if key in KEYS or self.saved is None:
+        if key in KEYS or not isinstance(self.saved, SavedRun | SavedGroup):
             return self.facts.get(key, ())
         try:
             found = flatten(self.saved.config).get(key)
@@ -181,15 +181,22 @@ def as_json(entry: Entry, output_dir: Path) -> dict[str, Any]:
             for key in KEYS
         },
         # As in run.json; the facts have it in local time.
-        "started": entry.saved and entry.saved.manifest.content.get("started"),
+        "started": entry.saved and _started(entry.saved.manifest.content),
         **({"problem": entry.problem} if entry.problem else {}),
     }
+
+
+def _started(content: Mapping[str, Any]) -> Any:
+    """When a run was started, or a comparison made."""
+    return content.get("started") or content.get("made")
 
 
 def _entries(path: Path, opened: bool) -> tuple[float, list[Entry]]:
     """When a run or group was started (-inf if unknown), and its entries."""
     try:
-        saved = open_saved(path)
+        saved = open_any(path)
+        if isinstance(saved, SavedComparison):
+            return started_at(saved.manifest), [_comparison_entry(saved)]
         command, started = saved.experiment, started_at(saved.manifest)
         if opened and saved.members:
             runs = [(run, f"{path.name}/{run.path.name}") for run in saved.members]
@@ -231,8 +238,33 @@ def _entry(saved: Saved, name: str, command: str) -> Entry:
         "rows": [description.rows],
         "network": [description.network],
     }
-    known = {key: [value for value in values if value is not None] for key, values in facts.items()}
-    return Entry(name, known, saved)
+    return Entry(name, _known(facts), saved)
+
+
+def _comparison_entry(saved: SavedComparison) -> Entry:
+    """The entry of a comparison, as it was when it was made: its runs may be gone."""
+    rows = saved.manifest.comparison.rows
+    best = min(rows, key=lambda row: (or_inf(row.val_loss), or_inf(row.train_loss)))
+    facts: dict[str, Sequence[Value | None]] = {
+        "name": [saved.path.name],
+        "kind": [saved.manifest.kind],
+        "command": [saved.experiment],
+        "method": list(dict.fromkeys(row.method for row in rows)),
+        "status": [saved.status],
+        "started": [local_time(saved.manifest.made)],
+        "batch_size": sorted({row.batch_size for row in rows}),
+        "lr": sorted({row.lr for row in rows}),
+        "seeds": [max(row.seeds for row in rows)],
+        "train_loss": [best.train_loss],
+        "best_train_loss": [best.best_train_loss],
+        "val_loss": [best.val_loss],
+    }
+    return Entry(saved.path.name, _known(facts), saved)
+
+
+def _known(facts: Mapping[str, Sequence[Value | None]]) -> dict[str, Sequence[Value]]:
+    """The facts without the values that are missing."""
+    return {key: [value for value in own if value is not None] for key, own in facts.items()}
 
 
 def best_losses(runs: Sequence[Sequence[LaneResult]]) -> dict[str, float | None]:

@@ -7,8 +7,15 @@ from contextlib import suppress
 from pathlib import Path
 
 from gdrun.errors import ConfigError, DataError, OutputError, did_you_mean
-from gdrun.results.file_names import MANIFEST
-from gdrun.storage.manifest import Manifest, read_manifest
+from gdrun.results.file_names import COMPARED, MANIFEST
+from gdrun.storage.manifest import (
+    ComparisonManifest,
+    Manifest,
+    is_comparison,
+    is_saved,
+    read_comparison,
+    read_manifest,
+)
 from gdrun.text import unseen
 
 OUTPUTS = Path("outputs")
@@ -37,7 +44,7 @@ def run_directories(output_dir: Path) -> list[Path]:
         raise ConfigError(f"{output_dir}: {what}", hint) from None
     except OSError as error:
         raise OutputError(f"{output_dir}: can't be read: {error.strerror}") from None
-    return [output_dir / name for name in names if os.path.lexists(output_dir / name / MANIFEST)]
+    return [output_dir / name for name in names if is_saved(output_dir / name)]
 
 
 def last_changed_first(paths: Iterable[Path]) -> list[tuple[float, Path]]:
@@ -50,18 +57,21 @@ def last_changed_first(paths: Iterable[Path]) -> list[tuple[float, Path]]:
     for path in paths:
         changed = math.inf
         with suppress(OSError):
-            changed = (path / MANIFEST).lstat().st_mtime + CLOCK_SECONDS
+            record = COMPARED if is_comparison(path) else MANIFEST
+            changed = (path / record).lstat().st_mtime + CLOCK_SECONDS
         found.append((changed, path))
     return sorted(found, reverse=True)
 
 
-def started_at(manifest: Manifest) -> float:
+def started_at(manifest: Manifest | ComparisonManifest) -> float:
     """The time at which a run was started, in seconds; -inf if its `run.json` doesn't say."""
     return manifest.started.timestamp() if manifest.started else -math.inf
 
 
-def find_run(name: str, output_dir: Path) -> Path:
-    """The directory of the run or group with a name.
+def find_run(name: str, output_dir: Path, *, trained: bool = False) -> Path:
+    """The directory of the run, group or comparison with a name.
+
+    The latest one is the latest that was `trained`, where comparisons won't do.
 
     Raises:
         ConfigError: there is no such run.
@@ -73,7 +83,7 @@ def find_run(name: str, output_dir: Path) -> Path:
         return output_dir / name
     first, _, member = name.partition("/")
     if first == LATEST:
-        found = latest(output_dir)
+        found = latest(output_dir, trained=trained)
         if not member:
             return found
         if _is_run(found / member):
@@ -108,8 +118,10 @@ def _no_runs(name: str, output_dir: Path) -> ConfigError:
     )
 
 
-def latest(output_dir: Path) -> Path:
-    """The run or group in an output directory that was started last.
+def latest(output_dir: Path, *, trained: bool = False) -> Path:
+    """The run, group or comparison in an output directory that was started last.
+
+    `trained` leaves out comparisons.
 
     Raises:
         ConfigError: there is no run.
@@ -120,7 +132,12 @@ def latest(output_dir: Path) -> Path:
         if found and changed < max(found)[0]:
             break
         with suppress(ConfigError, DataError, OSError):  # a broken one has no known time
-            found.append((started_at(read_manifest(path)), path))
+            is_trained = not is_comparison(path)
+            manifest = read_manifest(path) if is_trained else read_comparison(path)
+            if is_trained or not trained:
+                found.append((started_at(manifest), path))
+    if not found and run_directories(output_dir):
+        raise ConfigError(f"{LATEST}: no run in {output_dir} can be read", "gdrun list says why")
     if not found:
         raise _no_runs(LATEST, output_dir)
     return max(found)[1]
@@ -141,7 +158,7 @@ def complete_runs(output_dir: Path, incomplete: str) -> list[str]:
 
 def _is_run(path: Path) -> bool:
     try:
-        return os.path.lexists(path / MANIFEST)
+        return is_saved(path)
     except ValueError:  # a null character
         return False
 

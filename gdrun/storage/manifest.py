@@ -2,11 +2,12 @@
 
 import json
 import math
+import os
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, SkipValidation, ValidationError
 
@@ -25,16 +26,18 @@ from gdrun.config.foreign import (
     first_mistake,
     saved_config,
 )
-from gdrun.config.schema import Method, RunConfig
+from gdrun.config.schema import Method, PlotConfig, RunConfig
 from gdrun.errors import ConfigError, DataError, did_you_mean
+from gdrun.results.compare import Comparison
 from gdrun.results.events import Status
-from gdrun.results.file_names import MANIFEST
+from gdrun.results.file_names import COMPARED, MANIFEST
 from gdrun.results.run import SCHEMA_VERSION, Description, Failure, LaneResult
 from gdrun.storage.atomic import read_plain
 from gdrun.storage.row_file import FileDigest
 
 MAX_BYTES = 2**26  # of a `run.json`
 MAX_LANES = 2**17  # of a run: so many entries take somewhat less
+MAX_COMPARED = 2**17  # runs of a comparison
 MAX_LEVELS = 10  # of nested lists and mappings
 
 
@@ -112,6 +115,36 @@ class GroupManifest(_Manifest):
     failures: tuple[Failure, ...] = ()
 
 
+class ComparedRun(Facts):
+    """A run of a comparison of saved runs: what it is called there, and where it was.
+
+    Directories are absolute, `path` is relative to that of the comparison.
+    """
+
+    name: Text
+    directory: Text
+    path: Text | None = None
+
+
+class ComparisonManifest(Facts):
+    """What the `compared.json` of a comparison of saved runs says; they may be gone by now."""
+
+    kind: Literal["comparison"]
+    runs: Annotated[tuple[ComparedRun, ...], Field(min_length=1, max_length=MAX_COMPARED)]
+    comparison: Comparison
+    command: Text | None = None
+    made: Time | None = None
+    notes: tuple[Text, ...] = ()
+    caption: Text = ""
+    plot: PlotConfig = PlotConfig()
+    content: SkipValidation[Mapping[str, Any]]
+
+    @property
+    def started(self) -> datetime | None:
+        """When it was made, as runs call it."""
+        return self.made
+
+
 Manifest = RunManifest | GroupManifest
 MODELS: Mapping[str, type[Manifest]] = {"run": RunManifest, "group": GroupManifest}
 
@@ -126,20 +159,9 @@ def read_manifest(directory: Path) -> Manifest:
     """
     path = directory / MANIFEST
     try:
-        content = from_json(read_plain(path, MAX_BYTES))
+        content = _content(path)
     except (FileNotFoundError, NotADirectoryError):
         raise _no_run(directory) from None
-    except (ValueError, RecursionError):  # no JSON, or no text
-        raise DataError(f"{path}: is damaged: not valid JSON") from None
-    schema = content.get("schema") if isinstance(content, dict) else None
-    if type(schema) is not int or schema < 1:
-        raise DataError(f"{path}: is not a run.json of gdrun: it has no schema version")
-    if schema > SCHEMA_VERSION:
-        raise DataError(
-            f"{path}: was written by a newer gdrun: schema {brief(schema)}, this one reads up to "
-            f"{SCHEMA_VERSION}",
-            "pip install --upgrade gdrun",
-        )
     own = content.get("kind")
     if own not in tuple(MODELS):
         raise DataError(f"{path}: is damaged: kind: must be run or group, got {brief(own)}")
@@ -149,6 +171,54 @@ def read_manifest(directory: Path) -> Manifest:
         raise DataError(f"{path}: is damaged: {first_mistake(error)}") from None
 
 
+def read_comparison(directory: Path) -> ComparisonManifest:
+    """What the `compared.json` in a directory says.
+
+    Raises:
+        DataError: the file is damaged, or of a newer version of gdrun.
+        OSError: it can't be read.
+    """
+    path = directory / COMPARED
+    try:
+        content = _content(path)
+        return ComparisonManifest.model_validate({**content, "content": content})
+    except ValidationError as error:
+        raise DataError(f"{path}: is damaged: {first_mistake(error)}") from None
+
+
+def is_comparison(directory: Path) -> bool:
+    """Whether a directory is that of a comparison of saved runs, and not of a run."""
+    return not os.path.lexists(directory / MANIFEST) and os.path.lexists(directory / COMPARED)
+
+
+def is_saved(directory: Path) -> bool:
+    """Whether a directory is that of a run, a group or a comparison, be it broken."""
+    return any(os.path.lexists(directory / name) for name in (MANIFEST, COMPARED))
+
+
+def _content(path: Path) -> dict[str, Any]:
+    """What a file of JSON with the schema's version holds.
+
+    Raises:
+        DataError: it is damaged, or of a newer version of gdrun.
+        OSError: it can't be read.
+    """
+    try:
+        content = from_json(read_plain(path, MAX_BYTES))
+    except (ValueError, RecursionError):  # no JSON, or no text
+        raise DataError(f"{path}: is damaged: not valid JSON") from None
+    schema = content.get("schema") if isinstance(content, dict) else None
+    if type(schema) is not int or schema < 1:
+        raise DataError(f"{path}: is not a {path.name} of gdrun: it has no schema version")
+    if schema > SCHEMA_VERSION:
+        raise DataError(
+            f"{path}: was written by a newer gdrun: schema {brief(schema)}, this one reads up to "
+            f"{SCHEMA_VERSION}",
+            "pip install --upgrade gdrun",
+        )
+    return dict(content)
+
+
 def _no_run(directory: Path) -> ConfigError:
     """The error that a path isn't the directory of a run."""
     if directory.is_file():
@@ -156,6 +226,11 @@ def _no_run(directory: Path) -> ConfigError:
     if not directory.is_dir():
         near = [p.name for p in directory.parent.glob("*/")] if directory.parent.is_dir() else []
         return ConfigError(f"{directory}: no such directory", *did_you_mean(directory.name, near))
+    if is_comparison(directory):
+        return ConfigError(
+            f"{directory}: is a comparison of saved runs, which isn't trained",
+            "name one of its runs; gdrun show lists them",
+        )
     return ConfigError(
         f"{directory}: is not the directory of a run: it has no {MANIFEST}",
         "name a run's own directory, such as outputs/2026-01-31_12-00-00_sgd",

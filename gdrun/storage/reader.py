@@ -27,7 +27,7 @@ from gdrun.results.history import History, Recorder, kept_per_lane
 from gdrun.results.log_rows import EPOCH_COLUMNS, STEP_COLUMNS, LoggedRows, header
 from gdrun.results.run import LaneResult, Reached, RunResult, lane_result
 from gdrun.storage.atomic import open_plain, output_errors
-from gdrun.storage.saved_run import Saved, SavedRun
+from gdrun.storage.saved_run import Saved, SavedComparison, SavedRun
 
 PUT_BACK = "put the file back as it was"
 LANE_BLOCK_BYTES = 128  # of each lane: a row or two, so that a block holds an epoch
@@ -53,14 +53,18 @@ class HowToRead:
 ALL = HowToRead()
 
 
-def read_results(saved: Saved, how: HowToRead = ALL) -> list[RunResult]:
-    """The results of a run or of the runs of a group; runs without a row are left out.
+def read_results(saved: Saved | SavedComparison, how: HowToRead = ALL) -> list[RunResult]:
+    """The results of a run, or of all of a group or comparison; runs without a row are left out.
 
     Raises:
         DataError: a file is damaged.
         OutputError: one can't be read.
     """
-    return [result for run in saved.runs if (result := read_result(run, how))]
+    if isinstance(saved, SavedComparison):
+        read = (read_result(run, how, name) for name, run in saved.named_runs.items())
+    else:
+        read = (read_result(run, how) for run in saved.runs)
+    return [result for result in read if result]
 
 
 def read_result(run: SavedRun, how: HowToRead = ALL, name: str | None = None) -> RunResult | None:
@@ -201,14 +205,16 @@ def _diverged_at(history: History, run: SavedRun, series: Series) -> int | None:
     return latest.updates if is_out else None
 
 
-def saved_sweep_result(saved: Saved, results: Sequence[RunResult]) -> SweepResult | None:
+def saved_sweep_result(
+    saved: Saved | SavedComparison, results: Sequence[RunResult]
+) -> SweepResult | None:
     """The result of a sweep; None of anything else, and of a sweep without results.
 
     Raises:
         DataError: a file is damaged.
         OutputError: one can't be read.
     """
-    if saved.experiment != "sweep":
+    if isinstance(saved, SavedComparison) or saved.experiment != "sweep":
         return None
     facts = saved.manifest
     target, pace = saved.settings.sweep.target, facts.seconds_an_update_alone

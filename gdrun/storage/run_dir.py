@@ -1,23 +1,25 @@
-"""The directory of a run or group: planned, made once and never reused, locked by one process.
+"""The directory of a run or group: planned, made once, locked by one process, removed.
 
     outputs/<name>/  config.yaml  epochs.csv  steps.csv  run.json  checkpoint.pt  loss.png  fit.png
 
 A group (`compare`, `sweep`) is a directory of run directories with a `run.json` of its own.
 """
 
+import errno
 import os
 import re
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, nullcontext, suppress
 from datetime import datetime
 from pathlib import Path
 
 from gdrun.errors import ConfigError, GdrunError, OutputError
+from gdrun.results.file_names import COMPARED, CONFIG, LOCK, MANIFEST, is_own, picture_names
+from gdrun.storage.atomic import open_plain
 from gdrun.storage.locate import LATEST
-from gdrun.storage.manifest import GroupManifest, read_manifest
+from gdrun.storage.manifest import GroupManifest, is_comparison, is_saved, read_manifest
 
-LOCK = ".lock"
 # A reader holds the lock for a moment to find out whether it is free.
 LOCK_SECONDS = 0.5
 
@@ -150,3 +152,102 @@ def refuse_locked(run: Path) -> None:
     """
     if is_locked(run):
         raise ConfigError(f"{run}: another process is training it", "wait for it to end")
+
+
+# ---------------------------------------------------------------------------------------- removal
+
+
+def members_of(directory: Path) -> list[Path]:
+    """The directories of the runs of a group; links aren't followed."""
+    with os.scandir(directory) as entries:
+        names = sorted(entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
+    return [directory / name for name in names if is_saved(directory / name)]
+
+
+def refuse_removal(directory: Path, output_dir: Path) -> None:
+    """Refuse to remove what is no run of an output directory, or is being trained.
+
+    Raises:
+        ConfigError: it is that.
+        OSError: a file can't be read.
+    """
+    if directory.is_symlink():
+        raise ConfigError(f"{directory}: is a link, and only directories of runs are removed")
+    above = directory.absolute().parent
+    of_group = is_saved(above) and not above.is_symlink()
+    if (
+        directory.name in ("", "..")
+        or not output_dir.is_dir()
+        or not (above.parent if of_group else above).samefile(output_dir)
+    ):
+        raise ConfigError(
+            f"{directory}: is not in {output_dir}, and only runs there are removed",
+            "name the directory that holds it: --output-dir DIR",
+        )
+    if not _is_of_gdrun(directory):
+        raise ConfigError(f"{directory}: is not a run of gdrun, whatever its {MANIFEST} is")
+    for place in (above, directory, *members_of(directory)):
+        if is_saved(place) and is_locked(place):
+            raise ConfigError(
+                f"{directory}: another process is training it",
+                "wait for it to end, or stop it; nothing was removed",
+            )
+
+
+def _is_of_gdrun(directory: Path) -> bool:
+    """Whether gdrun made a directory, be what it holds damaged by now."""
+    if is_comparison(directory):
+        return b'"kind": "comparison"' in _start_of(directory / COMPARED)
+    begun = _start_of(directory / CONFIG).startswith(b"# gdrun ")
+    return begun or b'"schema": ' in _start_of(directory / MANIFEST)
+
+
+def _start_of(path: Path, most: int = 2**16) -> bytes:
+    """The first bytes of a file; none where it can't be read."""
+    try:
+        with os.fdopen(open_plain(path, os.O_RDONLY), "rb") as file:
+            return file.read(most)
+    except OSError:
+        return b""
+
+
+def remove_run(directory: Path) -> list[Path]:
+    """Remove the files of a run, group or comparison; what else lies in its directories is kept.
+
+    What says that it is a run goes last, so that a removal that was cut short can be repeated.
+
+    Returns:
+        The directories that were kept, with what else is in them.
+
+    Raises:
+        ConfigError: another process holds its lock.
+        OSError: a file can't be removed.
+    """
+    with nullcontext() if is_comparison(directory) else locked(directory):
+        members = filter(_is_of_gdrun, members_of(directory))
+        kept = [place for member in members for place in remove_run(member)]
+        with os.scandir(directory) as entries:
+            files = [entry.name for entry in entries if not entry.is_dir(follow_symlinks=False)]
+        own = filter(is_own, files)
+        for name in sorted(own, key=lambda name: (name in (MANIFEST, COMPARED), name)):
+            if name != LOCK:
+                (directory / name).unlink()
+    (directory / LOCK).unlink(missing_ok=True)
+    try:
+        directory.rmdir()
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            raise
+        return kept or [directory]
+    return kept
+
+
+def remove_pictures(directories: Iterable[Path]) -> list[Path]:
+    """Remove the pictures in directories of runs, which are about to be trained further."""
+    removed = []
+    for place in directories:
+        for path in sorted(place / name for name in picture_names()):
+            with suppress(OSError):
+                path.unlink()
+                removed.append(path)
+    return removed

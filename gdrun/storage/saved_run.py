@@ -5,6 +5,7 @@ import os
 import re
 import shlex
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,7 +15,7 @@ from pydantic import ValidationError
 
 from gdrun.config.foreign import first_mistake, saved_config
 from gdrun.config.layers import Layer, parse_layer
-from gdrun.config.schema import METHODS, RunConfig
+from gdrun.config.schema import METHODS, PlotConfig, RunConfig
 from gdrun.config.yaml_loader import MAX_CHARACTERS
 from gdrun.errors import ConfigError, DataError
 from gdrun.results.events import Status
@@ -22,15 +23,20 @@ from gdrun.results.file_names import CONFIG, MANIFEST
 from gdrun.results.run import Description, LaneResult
 from gdrun.storage.atomic import read_plain
 from gdrun.storage.manifest import (
+    ComparedRun,
+    ComparisonManifest,
     GroupManifest,
     Manifest,
     RunManifest,
     current_status,
     from_json,
+    is_comparison,
+    read_comparison,
     read_manifest,
 )
 from gdrun.storage.run_dir import is_locked, root_of
 
+COMPARED_BY = "compared"  # the command of a comparison of saved runs
 MAX_BYTES = 4 * MAX_CHARACTERS  # of a `config.yaml`: no character of UTF-8 takes more
 
 
@@ -62,6 +68,16 @@ class _Saved:
             OSError: it can't be read.
         """
         return self.manifest.settings or saved_config(self.config)
+
+    @property
+    def plot(self) -> PlotConfig:
+        """How its pictures are drawn.
+
+        Raises:
+            DataError: its config is damaged.
+            OSError: it can't be read.
+        """
+        return self.settings.plot
 
     @cached_property
     def config(self) -> dict[str, Any]:
@@ -140,7 +156,73 @@ class SavedGroup(_Saved):
         return self.manifest.experiment
 
 
+@dataclass(frozen=True)
+class SavedComparison:
+    """A comparison of saved runs, with those of them that are still there.
+
+    Attributes:
+        path: its directory.
+        manifest: what its `compared.json` says.
+        status, experiment: as of runs.
+    """
+
+    path: Path
+    manifest: ComparisonManifest
+    status: Status = "done"
+    experiment: str = COMPARED_BY
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """It has none of its own."""
+        return {}
+
+    @property
+    def plot(self) -> PlotConfig:
+        """How its picture is drawn."""
+        return self.manifest.plot
+
+    @cached_property
+    def named_runs(self) -> Mapping[str, SavedRun]:
+        """Its runs that are still there, by what they are called in it.
+
+        Raises:
+            DataError: a `run.json` is damaged, or of a newer version of gdrun.
+            OSError: one can't be read.
+        """
+        found = {}
+        for run in self.manifest.runs:
+            places = [self.path / run.path] if run.path is not None else []
+            for place in (*places, Path(run.directory)):
+                with suppress(ConfigError):
+                    saved = open_saved(place)
+                    if isinstance(saved, SavedRun):
+                        found[run.name] = saved
+                        break
+        return found
+
+    @property
+    def runs(self) -> tuple[SavedRun, ...]:
+        """Its runs that are still there."""
+        return tuple(self.named_runs.values())
+
+    @property
+    def missing(self) -> list[ComparedRun]:
+        """Its runs that aren't there any more."""
+        return [run for run in self.manifest.runs if run.name not in self.named_runs]
+
+
 Saved = SavedRun | SavedGroup
+
+
+def open_any(path: Path) -> Saved | SavedComparison:
+    """The run, group or comparison in a directory.
+
+    Raises:
+        ConfigError: the directory isn't one of gdrun's.
+        DataError: a file is damaged, or of a newer version of gdrun.
+        OSError: one can't be read.
+    """
+    return SavedComparison(path, read_comparison(path)) if is_comparison(path) else open_saved(path)
 
 
 def open_saved(path: Path) -> Saved:

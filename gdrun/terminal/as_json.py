@@ -13,7 +13,7 @@ from gdrun.results.compare import Comparison, compare_results
 from gdrun.results.events import Status
 from gdrun.results.progress import RunProgress
 from gdrun.results.run import SCHEMA_VERSION, RunResult
-from gdrun.storage.saved_run import Saved
+from gdrun.storage.saved_run import Saved, SavedComparison
 from gdrun.terminal.run_facts import files_of
 from gdrun.terminal.tables import end_notes
 
@@ -81,15 +81,17 @@ def sweep_result_as_json(sweep: SweepResult, directory: Path) -> Mapping[str, An
     }
 
 
-def saved_run_as_json(
-    saved: Saved, results: Sequence[RunResult], sweep: SweepResult | None
+def saved_as_json(
+    saved: Saved | SavedComparison, results: Sequence[RunResult], sweep: SweepResult | None
 ) -> Mapping[str, Any]:
-    """A saved run or group, as `gdrun show` shows it.
+    """A saved run, group or comparison, as `gdrun show` shows it.
 
     Raises:
         DataError: its config is damaged.
         OSError: a file can't be read.
     """
+    if isinstance(saved, SavedComparison):
+        return _comparison_as_json(saved, results)
     content = saved.manifest.content
     return {
         "directory": str(saved.path),
@@ -107,6 +109,20 @@ def saved_run_as_json(
         **({"answer": sweep_result_as_json(sweep, saved.path)} if sweep else {}),
         "runs": [_run_as_json(result) for result in results],
         **({} if sweep else {"cautions": list(end_notes(results))}),
+        "files": [str(path) for path in files_of(saved)],
+    }
+
+
+def _comparison_as_json(saved: SavedComparison, results: Sequence[RunResult]) -> Mapping[str, Any]:
+    """A comparison as it was made, and those of its runs that are still there."""
+    content = saved.manifest.content
+    return {
+        "directory": str(saved.path),
+        "kind": saved.manifest.kind,
+        **{key: content.get(key) for key in ("command", "made", "notes", "comparison")},
+        "runs": [_run_as_json(result) for result in results],
+        "missing": [run.name for run in saved.missing],
+        "cautions": list(end_notes(results)),
         "files": [str(path) for path in files_of(saved)],
     }
 

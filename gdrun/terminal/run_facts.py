@@ -11,7 +11,7 @@ from gdrun.results.events import COMPLETE
 from gdrun.results.run import RunResult
 from gdrun.storage.listing import local_time
 from gdrun.storage.manifest import Manifest
-from gdrun.storage.saved_run import Saved, SavedGroup
+from gdrun.storage.saved_run import Saved, SavedComparison, SavedGroup
 from gdrun.text import count, duration, visible
 
 
@@ -117,20 +117,21 @@ def progress_of(saved: Saved, results: Sequence[RunResult]) -> Iterator[str]:
         yield f"{result.series.name}: {done}, {seconds} of training"
 
 
-def files_of(saved: Saved) -> Iterator[Path]:
-    """The files of a run or group, those of its runs after its own."""
-    for place in dict.fromkeys([saved.path, *(run.path for run in saved.members)]):
+def files_of(saved: Saved | SavedComparison) -> Iterator[Path]:
+    """The files of a run, group or comparison, those of a group's runs after its own."""
+    members = saved.members if isinstance(saved, SavedGroup) else ()
+    for place in dict.fromkeys([saved.path, *(run.path for run in members)]):
         with os.scandir(place) as entries:
             names = sorted(entry.name for entry in entries if entry.is_file(follow_symlinks=False))
         yield from (place / name for name in names if not name.startswith("."))
 
 
-def file_lines(saved: Saved) -> Iterable[str]:
+def file_lines(saved: Saved | SavedComparison) -> Iterable[str]:
     """The files, one line per directory."""
     by_place: dict[Path, list[str]] = {}
     for path in files_of(saved):
         by_place.setdefault(path.parent, []).append(path.name)
-    width = max(len(run.path.name) for run in saved.members) + 3 if saved.members else 2
+    width = max((len(place.name) + 3 for place in by_place if place != saved.path), default=2)
     for place, names in by_place.items():
         start = "" if place == saved.path else f"  {place.name}/"
         yield visible(f"{start:<{width}}  {'  '.join(names)}")

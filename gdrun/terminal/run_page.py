@@ -10,23 +10,30 @@ from rich.text import Text
 from gdrun.analysis.sweep_result import SweepResult
 from gdrun.results.axes import AXES, Cost, ceiling_of, median_curve
 from gdrun.results.colors import OTHER_COLORS, run_colors
-from gdrun.results.compare import as_shown, at_best_rate, compare_results, engine_notes
+from gdrun.results.compare import (
+    Comparison,
+    as_shown,
+    at_best_rate,
+    compare_results,
+    engine_notes,
+)
 from gdrun.results.run import RunResult
-from gdrun.storage.saved_run import Saved
+from gdrun.storage.listing import local_time
+from gdrun.storage.saved_run import Saved, SavedComparison
 from gdrun.terminal.chart import Curve, chart
 from gdrun.terminal.fitting import OneLine
 from gdrun.terminal.progress_table import headline
 from gdrun.terminal.run_facts import changed_keys, file_lines, origin, progress_of
 from gdrun.terminal.run_list import STATUS_STYLES
 from gdrun.terminal.sweep_tables import sweep_report
-from gdrun.terminal.tables import result_notes, result_table
+from gdrun.terminal.tables import end_notes, result_notes, result_table
 from gdrun.text import rates_in_words, visible
 
 MAX_CHART_WIDTH = 110  # columns of the terminal
 
 
-def run_page(
-    saved: Saved,
+def page(
+    saved: Saved | SavedComparison,
     results: Sequence[RunResult],
     sweep: SweepResult | None,
     console: Console,
@@ -34,12 +41,15 @@ def run_page(
     x: Cost,
     whole_config: bool,
 ) -> Iterator[RenderableType]:
-    """The page of a run or group, part by part, to print with `crop=False`.
+    """The page of a run, group or comparison, part by part, to print with `crop=False`.
 
     Raises:
         DataError: its config is damaged.
         OSError: a file can't be read.
     """
+    if isinstance(saved, SavedComparison):
+        yield from _comparison_page(saved, results, console, x=x)
+        return
     yield from _head(saved, results)
     yield from _config(saved.config, whole=whole_config)
     yield from (Text(visible(line)) for line in progress_of(saved, results))
@@ -55,6 +65,43 @@ def run_page(
         yield from _chart(results, x, console)
     yield Text()
     yield from (Text(line) for line in file_lines(saved))
+
+
+def _comparison_page(
+    saved: SavedComparison, results: Sequence[RunResult], console: Console, *, x: Cost
+) -> Iterator[RenderableType]:
+    """The page of a comparison: its numbers when it was made, its curves today."""
+    manifest, comparison = saved.manifest, saved.manifest.comparison
+    yield OneLine(Text.assemble((visible(str(saved.path)), "bold"), "  comparison of saved runs"))
+    if manifest.command:
+        yield OneLine(Text.assemble(("command  ", "dim"), visible(manifest.command)))
+    if manifest.made:
+        yield Text.assemble(("made     ", "dim"), str(local_time(manifest.made)))
+    for run in saved.missing:
+        gone = f"{run.name}: is no longer at {run.directory}"
+        yield OneLine(Text.assemble(("missing  ", "dim"), visible(gone)))
+    yield from (Text(f"note: {visible(note)}", "yellow") for note in manifest.notes)
+    yield Text()
+    yield result_table(comparison, console)
+    notes = end_notes(results) if saved.missing else result_notes(comparison, results, mixed=True)
+    yield from (Text(visible(note), "dim") for note in notes)
+    if results and not saved.missing and _was_changed(comparison, results):
+        again = shlex.join(["gdrun", "plot", str(saved.path)])
+        yield Text("its runs were trained further since; to draw it again:", "yellow")
+        yield OneLine(Text(f"  {visible(again)}"))
+    if results:
+        yield Text()
+        yield Text("train loss", "bold")
+        yield from _chart(results, x, console)
+    yield Text()
+    yield from (Text(line) for line in file_lines(saved))
+
+
+def _was_changed(comparison: Comparison, results: Sequence[RunResult]) -> bool:
+    """Whether runs have taken other numbers of updates than when they were compared."""
+    then = {(row.name, row.lr): row.updates for row in comparison.rows}
+    now = {(row.name, row.lr): row.updates for row in compare_results(results).rows}
+    return any(now.get(key, updates) != updates for key, updates in then.items())
 
 
 def _head(saved: Saved, results: Sequence[RunResult]) -> Iterator[RenderableType]:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.command_line import Invoke, listed_names
+from gdrun.loading import load
+from tests.command_line import Invoke, assert_clean, listed_names
 from tests.run_files import edit
 
 
@@ -26,8 +27,93 @@ def test_compare_lays_saved_runs_side_by_side(outputs: Path, invoke: Invoke) -> 
     ]
     assert (outputs / "n/compare.png").stat().st_size > 1000
     assert "times are not comparable: lanes trained together: 1 in one, 4 in grid/b" in outcome.err
-    assert "n" not in listed_names(invoke("list").out)
+    assert "n" in listed_names(invoke("list").out)
     assert {path: path.stat().st_mtime_ns for path in before} == before
+
+
+def test_a_comparison_is_a_run_too(outputs: Path, invoke: Invoke) -> None:
+    given = ("--name", "n", "--set", "plot.dpi=40", "--set", "plot.format=svg")
+    made = invoke("compare", "one", "both/sgd", "--force", *given)
+    table = made.out.partition("written to")[0].splitlines()
+    (entry,) = json.loads(invoke("list", "--where", "kind=comparison", "--json").out)["runs"]
+    assert entry["name"] == "n"
+    assert entry["command"] == "compared"
+    assert entry["method"] == ["sgd"]
+    for name in ("n", "latest", "outputs/n"):
+        shown = invoke("show", name)
+        assert shown.code == 0
+        assert shown.out.startswith("outputs/n  comparison of saved runs\n")
+        for line in table:
+            assert line in shown.out.splitlines()
+    (outputs / "n/compare.svg").unlink()
+    again = invoke("plot", "n")
+    assert (again.code, again.out) == (0, "outputs/n/compare.svg\n")
+    assert invoke("plot", "n", "--x", "updates", "--format", "png").code == 0
+    assert [r.series.name for r in load("n").results] == ["one", "both/sgd"]
+    both = json.loads(invoke("compare", "n", "worst", "--force", "--json", "-n").out)["runs"]
+    assert [Path(run["directory"]).name for run in both] == ["one", "sgd", "worst"]
+    assert "isn't trained" in invoke("sgd", "--resume", "n").err
+    assert "outputs/grid" in invoke("sgd", "--resume", "latest").err  # the latest that was trained
+
+
+def test_a_comparison_whose_runs_changed_says_so(outputs: Path, invoke: Invoke) -> None:
+    plain = ("--set", "plot.dpi=40", "--epochs", "3")
+    invoke("sgd", "--name", "a", *plain)
+    invoke("full", "--name", "b", *plain)
+    invoke("compare", "a", "b", "--name", "n", "--set", "plot.dpi=40")
+    said = "its runs were trained further since; to draw it again:\n  gdrun plot outputs/n\n"
+    before = (outputs / "n/compare.png").read_bytes()
+    assert said not in invoke("show", "n").out
+    invoke("full", "--resume", "b", "--epochs", "5")
+    assert said in invoke("show", "n").out
+    assert invoke("plot", "n").code == 0
+    assert said not in invoke("show", "n").out
+    assert (outputs / "n/compare.png").read_bytes() != before
+    shutil.copytree(outputs, "copied")  # where it finds the copies
+    shutil.rmtree(outputs / "a")
+    gone = invoke("show", "n")
+    assert gone.code == 0
+    assert f"missing  a: is no longer at {outputs / 'a'}\n" in gone.out
+    assert gone.out.count("100") > 0
+    refused = invoke("plot", "n")
+    assert refused.code == 2
+    assert f"error: a: is no longer at {outputs / 'a'}\n" in refused.err
+    assert invoke("plot", "n", "-o", "copied").code == 0
+    assert json.loads(invoke("show", "n", "--json").out)["missing"] == ["a"]
+
+
+def test_comparisons_of_an_older_gdrun_are_shown_and_drawn(outputs: Path, invoke: Invoke) -> None:
+    invoke("compare", "one", "both/sgd", "--force", "--name", "n", "--set", "plot.dpi=40")
+    path = outputs / "n/compared.json"
+    record = json.loads(path.read_text())
+    del record["plot"]
+    for run in record["runs"]:
+        del run["path"]
+    path.write_text(json.dumps(record))
+    assert invoke("show", "n").code == 0
+    assert invoke("plot", "n").code == 0
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"schema": 9}, {"runs": []}, {"runs": 3}, {"comparison": {}}, {"kind": "run"},
+        {"comparison": {"target": None, "rows": []}}, {"plot": {"dpi": 1e9}}, {"made": "soon"},
+        {"runs": [{"name": "\x1b[31m", "directory": "\0"}]},
+    ],
+)  # fmt: skip
+def test_a_damaged_comparison_is_broken(
+    change: dict[str, object], outputs: Path, invoke: Invoke
+) -> None:
+    invoke("compare", "one", "both/sgd", "--force", "--name", "n", "--set", "plot.enabled=false")
+    path = outputs / "n/compared.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
+    for args in (("list",), ("show", "n"), ("plot", "n"), ("compare", "n", "one", "-n")):
+        assert_clean(invoke(*args))
+    if "runs" not in change or not isinstance(change["runs"], list) or not change["runs"]:
+        assert "broken: " in invoke("list").err
+        assert invoke("show", "n").code == 2
+    assert invoke("rm", "n", "-y").code in (0, 2)
 
 
 def test_compare_within_a_group_uses_the_names_there(outputs: Path, invoke: Invoke) -> None:

@@ -10,19 +10,21 @@ import pytest
 from tests.command_line import Invoke
 
 
-def test_no_command_that_looks_imports_torch(outputs: Path) -> None:
+def test_no_command_that_looks_imports_torch(outputs: Path, invoke: Invoke) -> None:
+    invoke("compare", "one", "worst", "--name", "beside", "--set", "plot.enabled=false")
     script = (
         "import sys\n"
         "from gdrun.cli.app import main\n"
         "for args in (['list', '-a'], ['list', '--where', 'momentum=0'], ['show', 'one'],\n"
+        "             ['show', 'beside'],\n"
         "             ['show', 'grid'], ['plot', 'one', '--x', 'epoch'],\n"
-        "             ['plot', 'one', '--dpi', '30'],\n"
+        "             ['plot', 'beside', '--dpi', '30'],\n"
         "             ['compare', 'one', 'grid', '--set', 'plot.dpi=30']):\n"
         "    sys.argv = ['gdrun', *args]\n"
         "    try: main()\n"
         "    except SystemExit as end: assert not end.code, args\n"
         "    assert 'torch' not in sys.modules, args\n"
-        "    light = args[0] == 'list' or args == ['show', 'one']\n"
+        "    light = args[0] == 'list' or args[0] == 'show' and args[1] in ('one', 'beside')\n"
         "    assert not light or not {'numpy', 'matplotlib'} & set(sys.modules), args\n"
     )
     done = subprocess.run(

@@ -91,7 +91,7 @@ def test_no_more_runs_are_opened_than_are_listed(
 ) -> None:
     for run in outputs.iterdir():
         os.utime(run / "run.json", (started(run) + 60, started(run) + 60))
-    opened = count_opened(monkeypatch, listing, "open_saved")
+    opened = count_opened(monkeypatch, listing, "open_any")
     for args, names, most in (
         (["--limit", "1"], ["grid"], 1),
         (["--limit", "2"], ["grid", "worst"], 2),

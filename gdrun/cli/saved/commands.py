@@ -1,4 +1,4 @@
-"""The commands that look at saved runs: `list`, `show` and `plot`. They change no run."""
+"""The commands for saved runs: `list`, `show` and `plot`, which change no run; and `rm`."""
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
@@ -10,6 +10,7 @@ from rich.text import Text
 
 from gdrun.cli.help import SAVED_RUNS, Command
 from gdrun.cli.options import complete_run_names
+from gdrun.cli.saved.remove import check_runs, remove_runs
 from gdrun.config.schema import FORMATS
 from gdrun.errors import ConfigError, did_you_mean, excerpt
 from gdrun.results.axes import COSTS
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from gdrun.analysis.sweep_result import SweepResult
     from gdrun.results.run import RunResult
     from gdrun.storage.reader import OnRead
-    from gdrun.storage.saved_run import Saved
+    from gdrun.storage.saved_run import Saved, SavedComparison
 
 Choice = TypeVar("Choice", bound=str)
 INTERRUPTED = 130
@@ -100,6 +101,7 @@ def add_commands(app: typer.Typer) -> None:
             "plot",
             ["gdrun plot latest --format pdf", "gdrun plot latest --x samples"],
         ),
+        (remove_runs, check_runs, "rm", ["gdrun rm first two", "gdrun rm latest --yes"]),
     ):
         epilog = "\n\n".join(["[bold]Examples[/bold]", *examples])
         command = app.command(name, cls=Command, rich_help_panel=SAVED_RUNS, epilog=epilog)
@@ -207,20 +209,20 @@ def show_run(
     as_json: AsJson = False,
 ) -> None:
     """Show what a run was to do, its status, its numbers and its curve."""
-    from gdrun.terminal.as_json import saved_run_as_json
+    from gdrun.terminal.as_json import saved_as_json
     from gdrun.terminal.live import reading
-    from gdrun.terminal.run_page import run_page
+    from gdrun.terminal.run_page import page
 
     against = _one_of("--x", x, COSTS)
     with reading(console(stderr=True)) as on_read:
         saved, results, sweep = _read(run, output_dir, on_read, overview=True)
     with output_errors(saved.path, "read"):
         if as_json:
-            _print_json(saved_run_as_json(saved, results, sweep))
+            _print_json(saved_as_json(saved, results, sweep))
             return
         out = table_console()
         options: Any = {"x": against, "whole_config": whole_config}
-        for part in run_page(saved, results, sweep, out, **options):
+        for part in page(saved, results, sweep, out, **options):
             out.print(part, crop=False)  # a command line is to be copied in one piece
 
 
@@ -270,16 +272,23 @@ def plot_run(
                 f"{flag}: is for one picture against an axis", "say which: --x updates"
             )
     from gdrun.cli.drawing import draw_against, place_of, plot_config, redraw
+    from gdrun.cli.saved import record
+    from gdrun.storage.saved_run import SavedComparison
     from gdrun.terminal.live import reading
 
     messages = console(stderr=True)
     with reading(messages) as on_read:  # steps.csv is read when a picture first needs it
         saved, results, sweep = _read(run, output_dir, on_read)
-        if not results:
+        if not results and not isinstance(saved, SavedComparison):
             raise ConfigError(f"{saved.path}: has logged no row yet, so there is nothing to draw")
         config = plot_config(saved, kind, dpi)
         if against is None:
-            for path in redraw(results, saved.path, config, sweep, messages):
+            drawn = (
+                [record.redraw(saved, results, config, messages)]
+                if isinstance(saved, SavedComparison)
+                else redraw(results, saved, config, sweep, messages)
+            )
+            for path in drawn:
                 write(visible(str(path)) + "\n")
             return
         usual = saved.path / f"train-{against}.{config.format}"
@@ -293,15 +302,15 @@ def plot_run(
 
 def _read(
     run: str, output_dir: Path, on_read: "OnRead", *, overview: bool = False
-) -> "tuple[Saved, list[RunResult], SweepResult | None]":
-    """What the directory of a run or group holds, with the result of a sweep."""
+) -> "tuple[Saved | SavedComparison, list[RunResult], SweepResult | None]":
+    """What the directory of a run, group or comparison holds, with the result of a sweep."""
     from gdrun.results.history import KEPT_ROWS
     from gdrun.storage.reader import HowToRead, read_results, saved_sweep_result
-    from gdrun.storage.saved_run import open_saved
+    from gdrun.storage.saved_run import open_any
 
     path = find_run(run, output_dir)
     with output_errors(path, "read"):
-        saved = open_saved(path)
+        saved = open_any(path)
         results = read_results(saved, HowToRead(KEPT_ROWS, overview, on_read))
         return saved, results, saved_sweep_result(saved, results)
 

@@ -1,10 +1,8 @@
 """`gdrun compare RUN…`: compares saved runs, whichever command trained them; trains nothing."""
 
-import math
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from functools import partial
+from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
@@ -12,34 +10,35 @@ from rich.text import Text
 
 from gdrun.cli.group_options import CompareOptions
 from gdrun.cli.mistakes import words_hint
+from gdrun.cli.saved.record import (
+    Differences,
+    compare,
+    differences_of,
+    draw,
+    new_record,
+    write_record,
+)
 from gdrun.config.read import load_config
 from gdrun.config.schema import PlotConfig
 from gdrun.errors import ConfigError, excerpt
 from gdrun.results.compare import (
     BEST_RATES,
-    TIMES_DIFFER,
     Comparison,
-    as_shown,
-    compare_results,
     legible,
 )
 from gdrun.results.file_names import COMPARED
 from gdrun.results.history import KEPT_ROWS
 from gdrun.results.run import SCHEMA_VERSION, RunResult
-from gdrun.storage.atomic import output_errors, replacing
-from gdrun.storage.comparable import machine_differences, problem_differences
+from gdrun.storage.atomic import output_errors
 from gdrun.storage.locate import OUTPUTS, find_run
-from gdrun.storage.manifest import now, to_json
 from gdrun.storage.reader import HowToRead, read_result
 from gdrun.storage.run_dir import make_directory, plan_directory, root_of
-from gdrun.storage.saved_run import SavedGroup, SavedRun, open_saved
+from gdrun.storage.saved_run import SavedComparison, SavedGroup, SavedRun, open_any
 from gdrun.terminal.as_json import results_as_json
 from gdrun.terminal.console import console, table_console, write, write_json
 from gdrun.terminal.live import reading
 from gdrun.terminal.tables import end_notes, result_notes, result_table, written
 from gdrun.text import visible
-
-MIXED = "different problems: their losses can't be compared"
 
 
 @dataclass(frozen=True)
@@ -53,26 +52,6 @@ class _Selected:
 
     run: SavedRun
     group: Path | None
-
-
-@dataclass(frozen=True)
-class _Differences:
-    """In what the runs differ that can't be compared: one line per key."""
-
-    problems: Sequence[str]
-    machines: Sequence[str]
-
-    @property
-    def remarks(self) -> list[str]:
-        """What the user should know of them."""
-        times = [f"{TIMES_DIFFER}: {'; '.join(self.machines)}"] if self.machines else []
-        return [*(f"different problems: {line}" for line in self.problems), *times]
-
-    @property
-    def caption(self) -> str:
-        """What the picture says of them."""
-        pairs = ((MIXED, self.problems), (TIMES_DIFFER, self.machines))
-        return "; ".join(text for text, lines in pairs if lines)
 
 
 def compare_saved(options: CompareOptions, command_line: str) -> None:
@@ -118,9 +97,9 @@ def _compare_saved(
         _print_plan(options, planned, runs)
         return
     directory = make_directory(planned, exact=options.name is not None)
-    drawn = [_draw(directory, plot, shown, differences)] if plot.enabled else []
-    comparison = _compare(shown, differences)
-    _write_record(directory, command_line, comparison, shown, remarks)
+    drawn = [draw(directory, plot, shown, differences, messages)] if plot.enabled else []
+    comparison = compare(shown, differences)
+    write_record(directory, new_record(command_line, remarks, plot), comparison, shown)
     # Of different problems there is no target, whatever the losses are.
     notes = [*result_notes(comparison, results, mixed=bool(differences.problems))]
     _print(options, directory, comparison, shown, drawn, remarks, notes)
@@ -149,7 +128,7 @@ def _read(
     return runs, results, remarks
 
 
-def _differences(runs: Mapping[str, SavedRun], *, force: bool) -> _Differences:
+def _differences(runs: Mapping[str, SavedRun], *, force: bool) -> Differences:
     """In what the runs differ.
 
     Raises:
@@ -157,35 +136,12 @@ def _differences(runs: Mapping[str, SavedRun], *, force: bool) -> _Differences:
         DataError: a file is damaged.
         OutputError: a file can't be read.
     """
-    with output_errors(None, "read"):
-        problems = problem_differences(runs)
-    if problems and not force:
-        raise ConfigError(
-            ["the runs are of different problems, so their losses can't be compared", *problems],
-            "--force draws them together all the same",
-        )
-    return _Differences(problems, machine_differences(runs))
-
-
-def _draw(
-    directory: Path, plot: PlotConfig, results: Sequence[RunResult], differences: _Differences
-) -> Path:
-    """Draw the picture; its path."""
-    from gdrun.plots.figures import compare_figure
-    from gdrun.plots.pictures import Picture
-
-    path = directory / f"compare.{plot.format}"
-    draw = partial(compare_figure, results, note=differences.caption, mixed=True)
-    with output_errors(path, "written"):
-        Picture(path, draw).save(plot.dpi)
-    return path
-
-
-def _compare(results: Sequence[RunResult], differences: _Differences) -> Comparison:
-    """The table of the runs; those of different problems have no common target."""
-    if not differences.problems:
-        return as_shown(compare_results(results), None)
-    return replace(compare_results(results, target=-math.inf), target=None)
+    found = differences_of(runs)
+    if found.problems and not force:
+        problem = "the runs are of different problems, so their losses can't be compared"
+        hint = "--force draws them together all the same"
+        raise ConfigError([problem, *found.problems], hint)
+    return found
 
 
 def _print_plan(options: CompareOptions, planned: Path, saved: Mapping[str, SavedRun]) -> None:
@@ -221,36 +177,6 @@ def _print(
         out.print(*(Text(visible(line)) for line in lines), sep="\n", soft_wrap=True)
 
 
-def _write_record(
-    directory: Path,
-    command_line: str,
-    comparison: Comparison,
-    results: Sequence[RunResult],
-    remarks: Sequence[str],
-) -> None:
-    """Write what the picture shows into a file beside it."""
-    content = {
-        "schema": SCHEMA_VERSION,
-        "kind": "comparison",
-        "command": command_line,
-        "made": now(),
-        "notes": remarks,
-        "runs": [
-            {
-                "name": result.series.name,
-                "directory": str(result.directory and result.directory.absolute()),
-                "method": result.series.method,
-                "batch_size": result.series.batch_size,
-                "status": result.status,
-            }
-            for result in results
-        ],
-        "comparison": asdict(comparison),
-    }
-    with output_errors(directory, "written"), replacing(directory / COMPARED) as partial:
-        partial.write_text(to_json(content), encoding="utf-8", errors="backslashreplace")
-
-
 def _plot_config(options: CompareOptions) -> PlotConfig:
     """How the picture is drawn.
 
@@ -275,7 +201,7 @@ def _plot_config(options: CompareOptions) -> PlotConfig:
 
 
 def _select(names: Sequence[str], output_dir: Path) -> list[_Selected]:
-    """The runs with these names, each once; the name of a group stands for all its runs.
+    """The runs with these names, each once; a group or comparison stands for all its runs.
 
     Raises:
         GdrunError: a run doesn't exist, or is damaged.
@@ -284,12 +210,13 @@ def _select(names: Sequence[str], output_dir: Path) -> list[_Selected]:
     for name in names:
         path = _find(name, output_dir)
         with output_errors(path, "read"):
-            saved = open_saved(path)
-            is_group = isinstance(saved, SavedGroup)
-            if is_group and not saved.members:
+            saved = open_any(path)
+            if isinstance(saved, SavedGroup) and not saved.members:
                 raise ConfigError(f"{path}: none of its runs was started")
+            if isinstance(saved, SavedComparison) and not saved.named_runs:
+                raise ConfigError(f"{path}: none of its runs is there any more")
             for run in saved.runs:
-                group = path if is_group else _group_of(path)
+                group = path if isinstance(saved, SavedGroup) else _group_of(run.path)
                 found.setdefault(run.path.resolve(), _Selected(run, group))
     return list(found.values())
 
