@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from gdrun.cli.help import DATA, GRID, OUTPUT
+from gdrun.cli.help import DATA, GRID, OUTPUT, WATCH_SECONDS
 from gdrun.cli.options import TrainingOptions, complete_run_names, option
 
 
@@ -50,6 +50,19 @@ class CompareOptions(TrainingOptions):
             panel=OUTPUT,
         ),
     ] = False
+
+    watch: Annotated[
+        float | None,
+        option(
+            "--watch",
+            metavar="[SECONDS]",
+            min=0.1,
+            max=86_400,
+            help=f"Train all beside each other, epoch by epoch, so slowly that a class can follow: "
+            f"in {WATCH_SECONDS} seconds, or as many as are given.",
+            panel=OUTPUT,
+        ),
+    ] = None
 
     def overrides(self) -> dict[str, tuple[str, str]]:
         """As above; several batch sizes or networks are runs of their own."""

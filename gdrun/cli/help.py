@@ -7,6 +7,7 @@ the others, and is a line like any other error, however narrow the terminal.
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from itertools import zip_longest
 from typing import Any
 
 from typer.core import TyperCommand, TyperGroup
@@ -18,6 +19,7 @@ TRAIN, SAVED_RUNS, HELP = "Train", "Saved runs", "Help"  # panels of commands
 # Panels of options.
 EXPERIMENT, DATA, GRID, OUTPUT, RARELY = "Experiment", "Data", "Grid", "Output", "Rarely needed"
 
+WATCH_SECONDS = 10  # what `--watch` takes if nobody says otherwise
 _MISTAKES = "gdrun.mistakes"  # where a context keeps them
 
 
@@ -40,6 +42,15 @@ def _takes_value(parameters: list[Any]) -> dict[str, bool]:
     """Of each option by its names, whether a value follows it."""
     options = [each for each in parameters if each.param_type_name == "option"]
     return {name: not o.is_flag for o in options for name in (*o.opts, *o.secondary_opts)}
+
+
+def _with_seconds(args: list[str]) -> list[str]:
+    """The words of a command, with the value that `--watch` has if no number follows it."""
+    found = []
+    for word, following in zip_longest(args, args[1:], fillvalue=""):
+        is_given = following.replace(".", "", 1).isdecimal()
+        found.append(f"{word}={WATCH_SECONDS}" if word == "--watch" and not is_given else word)
+    return found
 
 
 @contextmanager
@@ -83,7 +94,7 @@ class Command(TyperCommand):
         hint = partial(
             option_hint, command=name, known=takes_value, elsewhere=_options_elsewhere(ctx)
         )
-        kept, mistakes = sift(args, takes_value, hint)
+        kept, mistakes = sift(_with_seconds(args), takes_value, hint)
         ctx.allow_extra_args = True
         with _own_words(mistakes, f"gdrun {name} -h lists what it takes"):
             super().parse_args(ctx, kept)

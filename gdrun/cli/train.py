@@ -91,7 +91,7 @@ def train_and_report(command: str, options: TrainingOptions, command_line: str) 
                     locks.enter_context(locked(root_of(made)))
                 outcome.request, outcome.runs = request, len(prepared.experiment.runs)
                 outdated = remove_pictures(_redrawn(request, prepared))
-                _train(request, prepared, command_line, jobs_of(options), view, stop, outcome)
+                _train(request, prepared, command_line, options, view, stop, outcome)
                 plot, found = request.config.plot, (outcome.results, outcome.sweep)
                 outcome.pictures += draw(*found, request.directory, plot, view, messages, stop)
                 for path in outdated:
@@ -168,7 +168,7 @@ def _train(
     request: Request,
     prepared: "PreparedCommand",
     command_line: str,
-    jobs: int,
+    options: TrainingOptions,
     view: View,
     stop: StopRequest,
     outcome: Outcome,
@@ -178,9 +178,9 @@ def _train(
 
     experiment = prepared.experiment
     began = time.monotonic()
-    events = execute(
-        experiment, request.directory, command_line, stop, KEPT_ROWS, jobs, timing.DEFAULT
-    )
+    jobs, watch = jobs_of(options), getattr(options, "watch", None) or 0.0
+    pace = replace(timing.DEFAULT, watch=watch)
+    events = execute(experiment, request.directory, command_line, stop, KEPT_ROWS, jobs, pace)
     with closing(events):
         for event in events:
             match event:

@@ -81,7 +81,7 @@ def _execute(
         OutputError: it isn't in the cache, and can't be built.
     """
     calls = _Calls(_program(spec_for(problem, plan)), problem, plan, state)
-    done, updates = state.updates, calls.first
+    done, updates = state.updates, calls.first if report_seconds else 1
     while done < plan.epochs * plan.updates_per_epoch(problem.data.rows):
         block = calls.blocks.after(done, updates)
         threads = calls.threads(block)

@@ -14,6 +14,8 @@ class Timing:
         checkpoint: between two checkpoints, at most.
         checkpoint_share: of the training time that checkpoints may take.
         checkpoint_cost: what a checkpoint takes, as long as none has been measured.
+        watch: that the runs of a group take, epoch by epoch beside each other, for those who watch;
+            0 trains them one after the other, as fast as that goes.
     """
 
     segment: float = 0.1
@@ -22,6 +24,7 @@ class Timing:
     checkpoint: float = 30.0
     checkpoint_share: float = 0.02
     checkpoint_cost: float = 0.005
+    watch: float = 0.0
 
 
 DEFAULT = Timing()

@@ -1,8 +1,9 @@
 """The runs of an experiment, one after the other or side by side: progress, results, files."""
 
+import time
 from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import closing, nullcontext, suppress
-from dataclasses import asdict
+from contextlib import ExitStack, closing, nullcontext, suppress
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from gdrun.results.run import Failure, RunResult, group_status
 from gdrun.storage.atomic import output_errors, read_plain, replacing
 from gdrun.storage.run_log import ManifestWriter, run_facts, write_config
 
+STOP_SECONDS = 0.05  # between two questions whether to stop
 # What an experiment reports: for each run its progress after every segment, then its result or
 # failure; at the end of a sweep, its result.
 Event = RunProgress | RunResult | Failure | SweepResult
@@ -68,6 +70,8 @@ def execute(
             events: Generator[RunProgress | RunResult | Failure] = train_side_by_side(
                 experiment, directory, facts, stop, keep_rows, timing, jobs
             )
+        elif timing.watch:
+            events = _watched(experiment, directory, facts, stop, keep_rows, timing)
         else:
             events = _in_turn(experiment, directory, facts, stop, keep_rows, timing)
         with closing(events):
@@ -101,6 +105,39 @@ def _in_turn(
         yield from failures_as_events(run.name, events) if experiment.is_group else events
         if stop():
             break
+
+
+def _watched(
+    experiment: ExperimentPlan,
+    directory: Path | None,
+    facts: Mapping[str, Any],
+    stop: Callable[[], bool],
+    keep_rows: int | None,
+    timing: Timing,
+) -> Generator[RunProgress | RunResult | Failure]:
+    """All runs beside each other: each waits at the end of an epoch until the next one is due."""
+    every_update = replace(timing, segment=0.0)
+    with ExitStack() as stack:
+        left: list[Generator[RunProgress | RunResult | Failure]] = []
+        for run in experiment.runs:
+            place = experiment.directory_of(run, directory) if directory else None
+            training = train_run(experiment, run, place, facts, stop, keep_rows, every_update)
+            left.append(stack.enter_context(closing(failures_as_events(run.name, training))))
+        epochs, began = experiment.config.epochs, time.monotonic()
+        due = 0
+        while left:
+            for events in tuple(left):
+                for event in events:
+                    yield event
+                    if isinstance(event, RunProgress) and event.epoch >= due and not stop():
+                        break
+                else:
+                    left.remove(events)
+            due = min(due + 1, epochs)
+            while (
+                wait := began + timing.watch * due / epochs - time.monotonic()
+            ) > 0 and not stop():
+                time.sleep(min(wait, STOP_SECONDS))
 
 
 def _facts(

@@ -1,6 +1,6 @@
 """One run of an experiment, from where it starts to its result, with its files."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -43,7 +43,7 @@ def progress_of(experiment: ExperimentPlan, run: RunPlan) -> RunProgress:
     return progress
 
 
-def failures_as_events(name: str, events: Iterator[T]) -> Iterator[T | Failure]:
+def failures_as_events(name: str, events: Iterator[T]) -> Generator[T | Failure]:
     """The same events of a run and, if it fails, its failure as the last one."""
     try:
         with output_errors(None, "written"), memory_errors():
