@@ -178,6 +178,10 @@ def _names_in(directory: Path) -> list[str]:
 
 
 def _hints(name: str, known: list[str]) -> list[str]:
-    return did_you_mean(name, known) or [
-        "name a directory, a run in --output-dir, GROUP/RUN, or latest; `gdrun list` shows them"
-    ]
+    return (
+        did_you_mean(name, known)
+        or did_you_mean(Path(name).name, known)
+        or [
+            "name a directory, a run in --output-dir, GROUP/RUN, or latest; `gdrun list` shows them"
+        ]
+    )

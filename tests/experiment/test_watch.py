@@ -91,12 +91,12 @@ def stopped_after(config: RunConfig, place: Path, events: int) -> None:
     place.mkdir()
     seen: list[object] = []
     experiment = plan_experiment("compare", config)
-    for event in execute(experiment, place, stop=lambda: len(seen) > events, timing=WATCHED):
-        seen.append(event)
+    seen.extend(execute(experiment, place, stop=lambda: len(seen) > events, timing=WATCHED))
 
 
+@pytest.mark.usefixtures("clock")
 @pytest.mark.parametrize("events", [0, 3, 40, 150])
-def test_what_is_stopped_is_finished_later(events: int, tmp_path: Path, clock: Clock) -> None:
+def test_what_is_stopped_is_finished_later(events: int, tmp_path: Path) -> None:
     config = small_config(epochs=5, data={"rows": 30})
     stopped_after(config, tmp_path / "a", events)
     statuses = {
@@ -120,11 +120,11 @@ def test_the_seconds_can_be_left_out(
     words: list[str], seconds: float, invoke: Invoke, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = []
+    in_turn: Any = execution._in_turn
 
     def note(*arguments: Any) -> Iterator[Any]:
-        *others, timing = arguments
-        asked.append(timing.watch)
-        yield from execution._in_turn(*others, Timing())
+        asked.append(arguments[-1].watch)
+        yield from in_turn(*arguments)
 
     monkeypatch.setattr(execution, "_watched", note)
     outcome = invoke("compare", *words, "--epochs", "1", *NO_PICTURES)
