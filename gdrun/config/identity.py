@@ -12,6 +12,18 @@ from gdrun.errors import ConfigError
 # another engine computes the same, and a target is applied after training.
 MAY_CHANGE = ("epochs", "engine", "sweep.target", *(f"data.{key}" for key in DATA_FILES))
 
+# Keys that came later, with the value that changes nothing: an older checkpoint has none of them.
+LATER: Mapping[str, Any] = {
+    "data.exclude": [],
+    "data.categorical": [],
+    "data.missing": "drop",
+    "data.delimiter": "auto",
+    "data.decimal": "auto",
+    "data.header": "auto",
+    "data.encoding": "auto",
+    "data.comment": "auto",
+}
+
 OF_GROUPS = ("compare", "sweep")  # what says which runs a group has
 
 
@@ -37,7 +49,11 @@ def refuse_changes(saved: RunConfig, requested: RunConfig) -> None:
 def fingerprint(config: RunConfig, method: str) -> str:
     """A hash of the method and of all keys that a run depends on and that may not change."""
     fixed = _fixed_keys(config)
-    own = {key: value for key, value in fixed.items() if key.split(".")[0] not in OF_GROUPS}
+    own = {
+        key: value
+        for key, value in fixed.items()
+        if key.split(".")[0] not in OF_GROUPS and (key not in LATER or value != LATER[key])
+    }
     content = json.dumps([method, own], sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest()
 

@@ -3,6 +3,7 @@
 import pytest
 
 from gdrun.config.identity import fingerprint, refuse_changes
+from gdrun.config.schema import RunConfig
 from gdrun.errors import ConfigError
 from tests.training_runs import small_config
 
@@ -27,3 +28,40 @@ def test_every_key_but_epochs_must_stay(key: str, value: object) -> None:
 def test_a_fingerprint_tells_methods_apart_and_epochs_not() -> None:
     assert fingerprint(small_config(), "sgd") != fingerprint(small_config(), "full")
     assert fingerprint(small_config(), "sgd") == fingerprint(small_config(epochs=99), "sgd")
+
+
+# As the gdrun before computed them, which had neither `data.missing` nor other keys that came later.
+OLDER = {
+    "2ff1bb8f27db49e719ea170d1dc380f1c3e527898c6ff648e59bd5b2f0cf5e16": {},
+    "ea73eb7b123e03c4d6e32a913b80ea311132052f336f30e37023db5ac296f2e8": {
+        "source": "csv",
+        "path": "/a.csv",
+        "target": "y",
+    },
+    "71e826d27c8a065c28ec54f9f5541b64f51dddbf0c2e26ca60286e9ed150eb10": {
+        "source": "csv",
+        "path": "/a.csv",
+        "target": "y",
+        "features": ["x", "z"],
+        "val_fraction": 0.2,
+    },
+    "3d67e4907cf912edc64f61acbad59831e254251a395c3f21087a0d5063e7262d": {
+        "source": "npy",
+        "x": "/x.npy",
+        "y": "/y.npy",
+    },
+}
+
+
+@pytest.mark.parametrize("older", OLDER)
+def test_older_checkpoints_are_of_the_same_config(older: str) -> None:
+    config = RunConfig.model_validate({"data": OLDER[older], "log_every": 1})
+    assert fingerprint(config, "sgd") == older
+
+
+def test_keys_that_came_later_count_if_they_change_something() -> None:
+    data = {"source": "csv", "path": "/a.csv", "target": "y"}
+    config = RunConfig.model_validate({"data": data})
+    for key, value in (("missing", "mean"), ("exclude", ["x"]), ("header", True)):
+        other = RunConfig.model_validate({"data": {**data, key: value}})
+        assert fingerprint(config, "sgd") != fingerprint(other, "sgd")
