@@ -63,6 +63,7 @@ def preview(command: str, options: TrainingOptions) -> None:
     for note in notes_of(prepared, request.directory, jobs):
         out.print(note)
     out.print(*(Text(visible(line)) for line in plan_lines(request.directory, runs)), sep="\n")
+    out.print(Text(f"logs: about {size(sum(_bytes_to_log(experiment)))}"))
     if prepared.estimated_seconds is not None:
         out.print(extent(experiment, prepared.estimated_seconds, jobs))
 
@@ -145,7 +146,7 @@ def _log_notes(prepared: "PreparedCommand", directory: Path, jobs: int) -> list[
     words = f"the logs will take about {size(total)}, {size(total / seconds)} a second or more"
     if free is not None:
         words += f", and the disk has {size(free)} left"
-    every = experiment.config.log_every
+    every = max(run.config.logged_every for run in experiment.runs)
     fewer = every * 10 ** math.ceil(math.log10(max(10.0, of_steps / LARGE_LOGS)))
     remedy = f"--set log_every={fewer} logs every {fewer:,}th update"
     if of_epochs > of_steps:
@@ -156,12 +157,13 @@ def _log_notes(prepared: "PreparedCommand", directory: Path, jobs: int) -> list[
 def _bytes_to_log(experiment: "ExperimentPlan") -> tuple[int, int]:
     """About how much is left to add to all `epochs.csv` and to all `steps.csv`."""
     validation = experiment.description.val_rows > 0
+    every = {run.name: run.config.logged_every for run in experiment.runs}
     found = [
         bytes_to_log(
             run.series,
             range(run.epoch, run.epochs),
             run.updates_per_epoch,
-            experiment.config.log_every,
+            every[run.series.name],
             validation=validation,
         )
         for run in _progress_of_runs_left(experiment)

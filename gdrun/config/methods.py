@@ -76,6 +76,9 @@ def compare_configs(config: RunConfig, rows: int) -> list[tuple[str, Method, Run
     return found
 
 
+SWEPT_ROWS = 8  # of `steps.csv` for each epoch of a sweep, at most, unless `log_every` says more
+
+
 def sweep_configs(config: RunConfig, rows: int) -> list[tuple[str, Method, RunConfig]]:
     """The runs of a sweep over so many training rows: one per batch size, small ones first.
 
@@ -93,7 +96,10 @@ def sweep_configs(config: RunConfig, rows: int) -> list[tuple[str, Method, RunCo
     found = []
     for size in sorted({rows if size == "full" else size for size in sizes}):
         method = method_of(size, rows)
-        own = config.model_copy(update={"lr": lrs, "batch_size": size, "sweep": SweepConfig()})
+        updates = max(1, rows // size if config.drop_last else -(-rows // size))
+        every = config.log_every or -(-updates // SWEPT_ROWS)
+        update = {"lr": lrs, "batch_size": size, "log_every": every, "sweep": SweepConfig()}
+        own = config.model_copy(update=update)
         found.append((f"batch-{size}", method, with_method(own, method)))
     return found
 

@@ -203,7 +203,8 @@ class RunConfig(Schema):
 
     At most `chunk_rows` rows of a batch go through the network at a time; None, written `auto`, is
     as many as is fastest. `engine` executes updates one by one (`eager`) or many at a time in one
-    compiled program (`compiled`); `auto` is whichever is expected to finish first.
+    compiled program (`compiled`); `auto` is whichever is expected to finish first. `log_every` is 1
+    if it is `auto`, and in a sweep what leaves a few rows of each epoch.
     """
 
     lr: Rates = (0.2,)
@@ -224,7 +225,7 @@ class RunConfig(Schema):
     chunk_rows: CountOrAuto = None
     engine: Engine = "auto"
     eval_every: Count = 1
-    log_every: Count = 1
+    log_every: CountOrAuto = None
     checkpoint_every: Count | None = None
     compare: CompareConfig = CompareConfig()
     sweep: SweepConfig = SweepConfig()
@@ -236,3 +237,8 @@ class RunConfig(Schema):
         if value and info.data.get("momentum") == 0:
             raise ValueError("Input should be false unless momentum is above 0")
         return value
+
+    @property
+    def logged_every(self) -> int:
+        """How many updates there are from one row of `steps.csv` to the next."""
+        return self.log_every or 1

@@ -191,7 +191,7 @@ def _auto(value: Any) -> Any:
     if value == "auto":
         return None
     if isinstance(value, str) or value is None:
-        raise ValueError("Input should be auto or a number of rows")
+        raise ValueError("Input should be auto or a whole number")
     return value
 
 

@@ -122,7 +122,7 @@ def _seconds_per_update(run: RunPlan, state: TrainState) -> float:
     segments = train(run.problem, run.plan, state, _backend(run))
     at, start, began = 0, math.inf, time.perf_counter()
     for segment in segments:
-        step_lines(run.series, segment, run.config.log_every)
+        step_lines(run.series, segment, run.config.logged_every)
         epoch_lines(run.series, segment)
         now = time.perf_counter()
         if start == math.inf and state.updates:

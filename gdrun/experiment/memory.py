@@ -85,7 +85,7 @@ def refuse_too_many_records(
     Raises:
         ConfigError: they don't fit.
     """
-    by_run = [_record_bytes(problem, plan, config.log_every, keep_rows) for plan in runs]
+    by_run = [_record_bytes(problem, plan, config.logged_every, keep_rows) for plan in runs]
     elsewhere = sorted(by_run)[-jobs:] if jobs > 1 else []
     _refuse(
         sum(by_run) + sum(elsewhere) + max(jobs, 1) * _number_bytes(problem, config),

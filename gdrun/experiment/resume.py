@@ -36,7 +36,7 @@ from gdrun.training.state import TrainState, initial_state
 
 def fresh(problem: Problem, run: RunPlan, keep_rows: int | None = None) -> RunStart:
     """The beginning of a run; `keep_rows` as in `execute`."""
-    recorder = Recorder(run.series, run.config.log_every, keep_rows)
+    recorder = Recorder(run.series, run.config.logged_every, keep_rows)
     return RunStart(initial_state(problem, run.plan), recorder, {})
 
 
@@ -167,7 +167,7 @@ def _from_checkpoint(
         )
     for name, digest in checkpoint.digests.items():
         verify(directory / name, digest)
-    recorder = Recorder(run.series, run.config.log_every, keep_rows)
+    recorder = Recorder(run.series, run.config.logged_every, keep_rows)
     epochs, steps = (
         RowParser(run.series, columns).columns(kept_lines(directory / n, checkpoint.digests[n]))
         for n, columns in ((EPOCHS, EPOCH_COLUMNS), (STEPS, STEP_COLUMNS))

@@ -131,7 +131,7 @@ class RunLog:
 
     def add(self, segment: Segment) -> None:
         """Append the rows of a segment."""
-        self._steps.add(step_lines(self._series, segment, self._config.log_every))
+        self._steps.add(step_lines(self._series, segment, self._config.logged_every))
         if segment.ends:
             self._epochs.add(epoch_lines(self._series, segment))
         if time.monotonic() - self._flushed > self._flush_seconds:

@@ -154,6 +154,7 @@ def test_columns_that_are_no_numbers_are_named(invoke: Invoke) -> None:
     )
 
 
+SWEPT = ("--lr", "0.1,0.2", "--batch-size", "1,full")
 MANY = ("--seeds", "40", "--epochs", "1000", "--set", "engine=eager")
 
 
@@ -164,7 +165,8 @@ MANY = ("--seeds", "40", "--epochs", "1000", "--set", "engine=eager")
         (("sgd", *MANY, "--set", "log_every=3"), ""),
         (("sgd", *MANY, "--epochs", "100000", "--set", "log_every=3"), "log_every=300 logs every"),
         (("full", *MANY, "--epochs", "100000"), "fewer epochs take less"),
-        (("sweep", *MANY, "--lr", "0.1,0.2", "--batch-size", "1,full"), "log_every=10 logs"),
+        (("sweep", *MANY, *SWEPT, "--set", "log_every=1"), "log_every=10 logs"),
+        (("sweep", *MANY, *SWEPT), ""),
         (("sgd",), ""),
     ],
 )

@@ -30,7 +30,7 @@ def test_a_fingerprint_tells_methods_apart_and_epochs_not() -> None:
     assert fingerprint(small_config(), "sgd") == fingerprint(small_config(epochs=99), "sgd")
 
 
-# As the gdrun before computed them, which had neither `data.missing` nor other keys that came later.
+# As computed before there were `data.missing` and other keys.
 OLDER = {
     "2ff1bb8f27db49e719ea170d1dc380f1c3e527898c6ff648e59bd5b2f0cf5e16": {},
     "ea73eb7b123e03c4d6e32a913b80ea311132052f336f30e37023db5ac296f2e8": {

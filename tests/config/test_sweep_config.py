@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
+from gdrun.config.methods import sweep_configs
 from gdrun.config.read import load_config
+from gdrun.config.schema import RunConfig
 from gdrun.errors import ConfigError
 from tests.command_line import Invoke
 from tests.training_runs import small_config
@@ -94,3 +96,13 @@ def test_flags_win_over_the_grid_of_a_file(invoke: Invoke) -> None:
     assert (found["lr"], found["batch_size"]) == (0.2, 16)
     found = json.loads(invoke(*args, "--lr", "auto", "--target", "auto").out)["config"]
     assert found["sweep"] == {"lr": "auto", "batch_size": [4, 8], "target": "auto"}
+
+
+def test_a_sweep_logs_few_updates_of_an_epoch_unless_all_are_asked_for() -> None:
+    config = RunConfig.model_validate({"data": {"rows": 1000}})
+    every = {own.batch_size: own.log_every for _, _, own in sweep_configs(config, 1000)}
+    assert every == {1: 125, 4: 32, 16: 8, 64: 2, 256: 1, "full": 1}
+    longer = config.model_copy(update={"epochs": 10_000})  # what is resumed may be extended
+    assert [own.log_every for _, _, own in sweep_configs(longer, 1000)] == list(every.values())
+    asked = config.model_copy(update={"log_every": 3})
+    assert {own.log_every for _, _, own in sweep_configs(asked, 1000)} == {3}

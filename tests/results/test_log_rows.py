@@ -71,7 +71,7 @@ def test_what_will_be_logged_is_known_beforehand(settings: dict[str, Any], tmp_p
             run.series,
             range(config.epochs),
             run.plan.updates_per_epoch(rows),
-            config.log_every,
+            config.logged_every,
             validation=config.data.val_fraction > 0,
         )
         found = [(tmp_path / run.name / name).stat().st_size for name in FILES]
