@@ -14,7 +14,7 @@ from gdrun.results.run import LaneResult, RunResult
 from gdrun.storage.atomic import output_errors
 from gdrun.storage.locate import OUTPUTS, find_run
 from gdrun.storage.reader import read_results, saved_sweep_result
-from gdrun.storage.saved_run import Saved, SavedComparison, open_any
+from gdrun.storage.saved_run import AnySaved, open_any
 
 Columns = dict[str, list[Any]]
 
@@ -42,7 +42,7 @@ class LoadedRun:
     config: Mapping[str, Any] = field(repr=False)
     manifest: Mapping[str, Any] = field(repr=False)
     results: tuple[RunResult, ...] = field(repr=False)
-    _saved: Saved | SavedComparison = field(repr=False)
+    _saved: AnySaved = field(repr=False)
 
     @cached_property
     def epochs(self) -> Columns:

@@ -23,7 +23,7 @@ from gdrun.experiment.signals import StopRequest
 from gdrun.results.axes import Cost
 from gdrun.results.run import RunResult
 from gdrun.storage.atomic import output_errors
-from gdrun.storage.saved_run import Saved, SavedComparison
+from gdrun.storage.saved_run import AnySaved, Saved
 from gdrun.terminal.live import View
 from gdrun.text import visible
 
@@ -174,7 +174,7 @@ def draw_against(
         Picture(path, partial(curves_figure, results, x, log_x)).save(dpi)
 
 
-def plot_config(saved: Saved | SavedComparison, kind: str | None, dpi: int | None) -> PlotConfig:
+def plot_config(saved: AnySaved, kind: str | None, dpi: int | None) -> PlotConfig:
     """How the pictures of a run, group or comparison are drawn: as it says, unless given here.
 
     Raises:

@@ -15,7 +15,7 @@ from gdrun.results.run import LaneResult, finite, or_inf
 from gdrun.storage.filters import Kind, Predicate, Value, unknown_key
 from gdrun.storage.locate import last_changed_first, run_directories, started_at
 from gdrun.storage.reader import latest_lanes
-from gdrun.storage.saved_run import Saved, SavedComparison, SavedGroup, SavedRun, open_any
+from gdrun.storage.saved_run import AnySaved, Saved, SavedComparison, SavedGroup, SavedRun, open_any
 
 # The plain keys of an entry and the kinds of their values; the keys of a config come beside them.
 KEYS: Mapping[str, Kind] = {
@@ -57,7 +57,7 @@ class Entry:
 
     name: str
     facts: Mapping[str, Sequence[Value]]
-    saved: Saved | SavedComparison | None
+    saved: AnySaved | None
     problem: str | None = None
 
     def values(self, key: str) -> Sequence[Value]:

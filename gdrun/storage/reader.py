@@ -27,7 +27,7 @@ from gdrun.results.history import History, Recorder, kept_per_lane
 from gdrun.results.log_rows import EPOCH_COLUMNS, STEP_COLUMNS, LoggedRows, header
 from gdrun.results.run import LaneResult, Reached, RunResult, lane_result
 from gdrun.storage.atomic import open_plain, output_errors
-from gdrun.storage.saved_run import Saved, SavedComparison, SavedRun
+from gdrun.storage.saved_run import AnySaved, SavedComparison, SavedRun, named_runs
 
 PUT_BACK = "put the file back as it was"
 LANE_BLOCK_BYTES = 128  # of each lane: a row or two, so that a block holds an epoch
@@ -53,18 +53,14 @@ class HowToRead:
 ALL = HowToRead()
 
 
-def read_results(saved: Saved | SavedComparison, how: HowToRead = ALL) -> list[RunResult]:
+def read_results(saved: AnySaved, how: HowToRead = ALL) -> list[RunResult]:
     """The results of a run, or of all of a group or comparison; runs without a row are left out.
 
     Raises:
         DataError: a file is damaged.
         OutputError: one can't be read.
     """
-    if isinstance(saved, SavedComparison):
-        read = (read_result(run, how, name) for name, run in saved.named_runs.items())
-    else:
-        read = (read_result(run, how) for run in saved.runs)
-    return [result for result in read if result]
+    return [result for name, run in named_runs(saved) if (result := read_result(run, how, name))]
 
 
 def read_result(run: SavedRun, how: HowToRead = ALL, name: str | None = None) -> RunResult | None:
@@ -205,9 +201,7 @@ def _diverged_at(history: History, run: SavedRun, series: Series) -> int | None:
     return latest.updates if is_out else None
 
 
-def saved_sweep_result(
-    saved: Saved | SavedComparison, results: Sequence[RunResult]
-) -> SweepResult | None:
+def saved_sweep_result(saved: AnySaved, results: Sequence[RunResult]) -> SweepResult | None:
     """The result of a sweep; None of anything else, and of a sweep without results.
 
     Raises:

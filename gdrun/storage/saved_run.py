@@ -212,9 +212,17 @@ class SavedComparison:
 
 
 Saved = SavedRun | SavedGroup
+AnySaved = Saved | SavedComparison
 
 
-def open_any(path: Path) -> Saved | SavedComparison:
+def named_runs(saved: AnySaved) -> list[tuple[str | None, SavedRun]]:
+    """The runs of a run, group or comparison, each with what it is called if not by its name."""
+    if isinstance(saved, SavedComparison):
+        return list(saved.named_runs.items())
+    return [(None, run) for run in saved.runs]
+
+
+def open_any(path: Path) -> AnySaved:
     """The run, group or comparison in a directory.
 
     Raises:

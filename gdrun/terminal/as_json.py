@@ -13,7 +13,7 @@ from gdrun.results.compare import Comparison, compare_results
 from gdrun.results.events import Status
 from gdrun.results.progress import RunProgress
 from gdrun.results.run import SCHEMA_VERSION, RunResult
-from gdrun.storage.saved_run import Saved, SavedComparison
+from gdrun.storage.saved_run import AnySaved, SavedComparison
 from gdrun.terminal.run_facts import files_of
 from gdrun.terminal.tables import end_notes
 
@@ -82,7 +82,7 @@ def sweep_result_as_json(sweep: SweepResult, directory: Path) -> Mapping[str, An
 
 
 def saved_as_json(
-    saved: Saved | SavedComparison, results: Sequence[RunResult], sweep: SweepResult | None
+    saved: AnySaved, results: Sequence[RunResult], sweep: SweepResult | None
 ) -> Mapping[str, Any]:
     """A saved run, group or comparison, as `gdrun show` shows it.
 

@@ -11,7 +11,7 @@ from gdrun.results.events import COMPLETE
 from gdrun.results.run import RunResult
 from gdrun.storage.listing import local_time
 from gdrun.storage.manifest import Manifest
-from gdrun.storage.saved_run import Saved, SavedComparison, SavedGroup
+from gdrun.storage.saved_run import AnySaved, Saved, SavedGroup
 from gdrun.text import count, duration, visible
 
 
@@ -117,7 +117,7 @@ def progress_of(saved: Saved, results: Sequence[RunResult]) -> Iterator[str]:
         yield f"{result.series.name}: {done}, {seconds} of training"
 
 
-def files_of(saved: Saved | SavedComparison) -> Iterator[Path]:
+def files_of(saved: AnySaved) -> Iterator[Path]:
     """The files of a run, group or comparison, those of a group's runs after its own."""
     members = saved.members if isinstance(saved, SavedGroup) else ()
     for place in dict.fromkeys([saved.path, *(run.path for run in members)]):
@@ -126,7 +126,7 @@ def files_of(saved: Saved | SavedComparison) -> Iterator[Path]:
         yield from (place / name for name in names if not name.startswith("."))
 
 
-def file_lines(saved: Saved | SavedComparison) -> Iterable[str]:
+def file_lines(saved: AnySaved) -> Iterable[str]:
     """The files, one line per directory."""
     by_place: dict[Path, list[str]] = {}
     for path in files_of(saved):

@@ -19,7 +19,7 @@ from gdrun.results.compare import (
 )
 from gdrun.results.run import RunResult
 from gdrun.storage.listing import local_time
-from gdrun.storage.saved_run import Saved, SavedComparison
+from gdrun.storage.saved_run import AnySaved, Saved, SavedComparison
 from gdrun.terminal.chart import Curve, chart
 from gdrun.terminal.fitting import OneLine
 from gdrun.terminal.progress_table import headline
@@ -33,7 +33,7 @@ MAX_CHART_WIDTH = 110  # columns of the terminal
 
 
 def page(
-    saved: Saved | SavedComparison,
+    saved: AnySaved,
     results: Sequence[RunResult],
     sweep: SweepResult | None,
     console: Console,

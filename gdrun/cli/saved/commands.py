@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from gdrun.analysis.sweep_result import SweepResult
     from gdrun.results.run import RunResult
     from gdrun.storage.reader import OnRead
-    from gdrun.storage.saved_run import Saved, SavedComparison
+    from gdrun.storage.saved_run import AnySaved
 
 Choice = TypeVar("Choice", bound=str)
 INTERRUPTED = 130
@@ -302,7 +302,7 @@ def plot_run(
 
 def _read(
     run: str, output_dir: Path, on_read: "OnRead", *, overview: bool = False
-) -> "tuple[Saved | SavedComparison, list[RunResult], SweepResult | None]":
+) -> "tuple[AnySaved, list[RunResult], SweepResult | None]":
     """What the directory of a run, group or comparison holds, with the result of a sweep."""
     from gdrun.results.history import KEPT_ROWS
     from gdrun.storage.reader import HowToRead, read_results, saved_sweep_result
