@@ -17,34 +17,32 @@ if TYPE_CHECKING:
     from gdrun.api import compare as compare
     from gdrun.api import sweep as sweep
     from gdrun.api import train as train
-    from gdrun.config.schema import RunConfig as RunConfig
     from gdrun.errors import ConfigError as ConfigError
     from gdrun.errors import DataError as DataError
     from gdrun.errors import GdrunError as GdrunError
     from gdrun.errors import OutputError as OutputError
     from gdrun.loading import LoadedRun as LoadedRun
     from gdrun.loading import load as load
-    from gdrun.plots.against import curves_figure as curves_figure
-    from gdrun.plots.batch_scaling import scaling_figure as scaling_figure
-    from gdrun.plots.figures import compare_figure as compare_figure
-    from gdrun.plots.figures import fit_figure as fit_figure
-    from gdrun.plots.figures import loss_figure as loss_figure
-    from gdrun.plots.heatmap import heatmap_figure as heatmap_figure
-    from gdrun.results.compare import compare_results as compare_results
+    from gdrun.notebook import RunConfig as RunConfig
+    from gdrun.notebook import compare_figure as compare_figure
+    from gdrun.notebook import compare_results as compare_results
+    from gdrun.notebook import curves_figure as curves_figure
+    from gdrun.notebook import fit_figure as fit_figure
+    from gdrun.notebook import heatmap_figure as heatmap_figure
+    from gdrun.notebook import loss_figure as loss_figure
+    from gdrun.notebook import scaling_figure as scaling_figure
     from gdrun.results.run import RunResult as RunResult
 
 _HOMES = {
     "gdrun.analysis.sweep_result": ("SweepResult",),
     "gdrun.api": ("compare", "sweep", "train"),
-    "gdrun.plots.against": ("curves_figure",),
-    "gdrun.config.schema": ("RunConfig",),
     "gdrun.errors": ("ConfigError", "DataError", "GdrunError", "OutputError"),
-    "gdrun.plots.heatmap": ("heatmap_figure",),
     "gdrun.loading": ("LoadedRun", "load"),
-    "gdrun.plots.figures": ("compare_figure", "fit_figure", "loss_figure"),
-    "gdrun.results.compare": ("compare_results",),
+    "gdrun.notebook": (
+        *("RunConfig", "compare_figure", "compare_results", "curves_figure", "fit_figure"),
+        *("heatmap_figure", "loss_figure", "scaling_figure"),
+    ),
     "gdrun.results.run": ("RunResult",),
-    "gdrun.plots.batch_scaling": ("scaling_figure",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

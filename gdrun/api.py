@@ -7,12 +7,14 @@ from typing import Any
 
 from gdrun.analysis.sweep_result import SweepResult
 from gdrun.config import timing
+from gdrun.config.explain import brief
 from gdrun.config.methods import with_method
-from gdrun.config.read import configure
+from gdrun.config.read import a_path, configure
 from gdrun.config.schema import METHODS, Method, RunConfig
 from gdrun.errors import ConfigError, OutputError
 from gdrun.experiment.execute import execute
 from gdrun.experiment.prepare import prepare_command
+from gdrun.notebook import ShownRuns, ShownSweep
 from gdrun.results.progress import RunProgress
 from gdrun.results.run import Failure, RunResult
 from gdrun.storage.run_dir import locked, make_directory, plan_directory, root_of
@@ -38,13 +40,16 @@ def train(
             without it.
         output_dir: where to make a run directory; nothing is written without it.
         name: of the run directory; made from date, time and method without it.
-        settings: keys of the config, such as `lr=0.1` or `data={"rows": 50}`, that win over it.
+        settings: keys of the config that win over it, such as `lr=0.1` or `data={"rows": 50}`: lr,
+            hidden_size, batch_size, epochs, device, seed, seeds, sampling, drop_last, momentum,
+            nesterov, weight_decay, activation, loss, data, chunk_rows, engine, eval_every,
+            log_every, checkpoint_every, compare, sweep and plot.
 
     Raises:
         GdrunError: the request or the data is wrong, or the results can't be written.
     """
-    if method not in METHODS:
-        raise ConfigError(f"method {method!r}: must be one of {', '.join(METHODS)}")
+    if not isinstance(method, str) or method not in METHODS:
+        raise ConfigError(f"method {brief(method)}: must be one of {', '.join(METHODS)}")
     (result,) = _results(_run(method, config, output_dir, name, settings))
     return result
 
@@ -70,7 +75,10 @@ def compare(
         hidden_sizes: of several networks, each to be trained: 4 is one hidden layer, [16, 16] two.
         output_dir: where to make a directory; nothing is written without it.
         name: of the directory; made from date and time without it.
-        settings: keys of the config, such as `lr=0.1` or `data={"rows": 50}`, that win over it.
+        settings: keys of the config that win over it, such as `lr=0.1` or `data={"rows": 50}`: lr,
+            hidden_size, batch_size, epochs, device, seed, seeds, sampling, drop_last, momentum,
+            nesterov, weight_decay, activation, loss, data, chunk_rows, engine, eval_every,
+            log_every, checkpoint_every, compare, sweep and plot.
 
     Raises:
         GdrunError: the request or the data is wrong, or the results can't be written.
@@ -98,13 +106,17 @@ def sweep(
     8
 
     Args:
-        config: as in `train`.
+        config: a YAML file, the name of a preset, a `RunConfig` or a mapping; as in `train`
+            without it.
         lr: learning rates, or a range such as `"log:0.001:1:7"`.
         batch_size: batch sizes, `"full"` for all rows.
         target: the train loss that trainings are timed to; 1.1 times the best without it.
-        output_dir: as in `train`.
-        name: as in `train`.
-        settings: as in `train`.
+        output_dir: where to make a directory; nothing is written without it.
+        name: of the directory; made from date and time without it.
+        settings: keys of the config that win over it, such as `lr=0.1` or `data={"rows": 50}`: lr,
+            hidden_size, batch_size, epochs, device, seed, seeds, sampling, drop_last, momentum,
+            nesterov, weight_decay, activation, loss, data, chunk_rows, engine, eval_every,
+            log_every, checkpoint_every, compare, sweep and plot.
 
     Raises:
         GdrunError: the request or the data is wrong, or the results can't be written.
@@ -112,7 +124,7 @@ def sweep(
     given = {"lr": lr, "batch_size": batch_size, "target": target}
     results = _run("sweep", config, output_dir, name, _with_section(settings, "sweep", given))
     (sweep,) = (event for event in results if isinstance(event, SweepResult))
-    return sweep
+    return ShownSweep.of(sweep)
 
 
 def _with_section(
@@ -132,16 +144,19 @@ def _run(
     settings: Mapping[str, Any],
 ) -> tuple[RunResult | SweepResult, ...]:
     """The results of a command, run after run."""
+    if name is not None and not isinstance(name, str):
+        raise ConfigError(f"name: must be text, got {brief(name)}")
     if name is not None and output_dir is None:
         raise ConfigError(f"name {name!r}: needs an output_dir to make that directory in")
+    place = None if output_dir is None else a_path("output_dir", output_dir)
     requested = with_method(configure(config, settings), command)
     experiment = prepare_command(command, requested, estimate=False).experiment
     arguments = f"{command!r}, …" if command in METHODS else "…"
     called = f"gdrun.{'train' if command in METHODS else command}({arguments})"
     with ExitStack() as stack:
         directory = None
-        if output_dir is not None:
-            planned = plan_directory(Path(output_dir), name, command)
+        if place is not None:
+            planned = plan_directory(place, name, command)
             directory = make_directory(planned, exact=name is not None)
             stack.enter_context(locked(root_of(directory)))
         events = execute(experiment, directory, called, timing=timing.DEFAULT)
@@ -157,5 +172,5 @@ def _run(
     return tuple(event for event in results if isinstance(event, RunResult | SweepResult))
 
 
-def _results(events: Sequence[RunResult | SweepResult]) -> tuple[RunResult, ...]:
-    return tuple(event for event in events if isinstance(event, RunResult))
+def _results(events: Sequence[RunResult | SweepResult]) -> ShownRuns:
+    return ShownRuns.of(event for event in events if isinstance(event, RunResult))

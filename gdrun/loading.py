@@ -8,13 +8,16 @@ from typing import Any
 
 from gdrun.analysis.sweep_result import SweepResult
 from gdrun.analysis.trials import Trial
-from gdrun.errors import ConfigError
+from gdrun.config.read import a_path
+from gdrun.errors import ConfigError, excerpt
+from gdrun.notebook import png_of
 from gdrun.results.events import Status
-from gdrun.results.run import LaneResult, RunResult
+from gdrun.results.run import MAX_LINE, LaneResult, RunResult
 from gdrun.storage.atomic import output_errors
 from gdrun.storage.locate import OUTPUTS, find_run
 from gdrun.storage.reader import read_results, saved_sweep_result
 from gdrun.storage.saved_run import AnySaved, open_any
+from gdrun.text import visible
 
 Columns = dict[str, list[Any]]
 
@@ -43,6 +46,19 @@ class LoadedRun:
     manifest: Mapping[str, Any] = field(repr=False)
     results: tuple[RunResult, ...] = field(repr=False)
     _saved: AnySaved = field(repr=False)
+
+    def __repr__(self) -> str:
+        """At most five lines: what it is, and how its runs ended."""
+        runs = ", ".join(result.series.name for result in self.results) or "none with a row yet"
+        lines = [
+            f"LoadedRun {self.path}: {self.kind} of gdrun {self.command}, {self.status}",
+            f"runs: {runs}",
+            "columns: epochs, steps, lanes" + (", trials" if self.command == "sweep" else ""),
+        ]
+        return "\n  ".join(visible(excerpt(line, MAX_LINE)) for line in lines)
+
+    def _repr_png_(self) -> bytes | None:
+        return png_of(self)
 
     @cached_property
     def epochs(self) -> Columns:
@@ -107,7 +123,7 @@ def load(run: str | Path, *, output_dir: str | Path = OUTPUTS) -> LoadedRun:
         DataError: a file of it is damaged.
         OutputError: a file can't be read.
     """
-    path = find_run(str(run), Path(output_dir))
+    path = find_run(str(a_path("run", run)), a_path("output_dir", output_dir))
     with output_errors(path, "read"):
         saved = open_any(path)
         return LoadedRun(

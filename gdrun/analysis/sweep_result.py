@@ -10,8 +10,10 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from gdrun.analysis.trials import Cell, TargetCost
+from gdrun.errors import excerpt
 from gdrun.results.events import COMPLETE
-from gdrun.results.run import Description, finite
+from gdrun.results.run import MAX_LINE, Description, finite
+from gdrun.text import count, number, visible
 
 if TYPE_CHECKING:
     from gdrun.analysis.critical_batch import CriticalBatch
@@ -42,6 +44,25 @@ class SweepResult:
     pace: Mapping[int, float]
     jobs: int
     missing: tuple[int, ...] = ()
+
+    def __repr__(self) -> str:
+        """At most five lines: the grid, and its best pairs."""
+        about = self.description
+        best, validated = self.best, self.best_validated
+        found = [("train", best, best.train_loss)] if best else []
+        found += [("validation", validated, validated.val_loss)] if validated else []
+        lines = [
+            f"SweepResult: {count(len(self.lrs), 'learning rate')}, "
+            f"{count(len(self.batch_sizes), 'batch size')}, "
+            f"{count(self.seeds if self.cells else 0, 'seed')}",
+            f"{about.network} on {about.data}, {count(about.rows, 'row')}",
+            *(
+                f"lowest {kind} loss {number(loss)}: batch {cell.batch_size:,}, lr {cell.lr:g}"
+                for kind, cell, loss in found
+            ),
+            f"target: train loss ≤ {number(self.target)}" if self.target else "no target",
+        ]
+        return "\n  ".join(visible(excerpt(line, MAX_LINE)) for line in lines)
 
     @property
     def rows(self) -> int:

@@ -314,7 +314,7 @@ def _lookup(values: Any, path: Iterable[str]) -> Any:
 
 def brief(value: Any) -> str:
     """A value, or what kind of value it is, in a few words."""
-    if value == "":
+    if isinstance(value, str) and not value:  # an array would compare itself
         return "nothing"
     if isinstance(value, list | tuple) and not value:
         return "an empty list"

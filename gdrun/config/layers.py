@@ -40,7 +40,8 @@ def merge_layers(base: Layer, overlay: Layer) -> Layer:
     def merge(below: Any, above: Any) -> Any:
         if not (isinstance(below, dict) and isinstance(above, dict)):
             return above
-        if "source" in above and above["source"] != below.get("source", "quadratic"):
+        source = above.get("source")
+        if isinstance(source, str) and source != below.get("source", "quadratic"):
             return above
         return {**below, **{key: merge(below.get(key), above[key]) for key in above}}
 

@@ -11,7 +11,7 @@ from gdrun.config.explain import explain
 from gdrun.config.layers import KeyPath, Layer, assign, merge_layers, read_layer
 from gdrun.config.presets import DEFAULT_PRESET, find_config
 from gdrun.config.schema import DATA_TEXTS, RunConfig
-from gdrun.config.yaml_loader import RefusedError, compose, construct, keep_text
+from gdrun.config.yaml_loader import RefusedError, compose, construct, keep_text, kind
 from gdrun.errors import ConfigError, excerpt
 
 MAX_PARTS = 8  # of a dotted key; those of the schema have two
@@ -59,6 +59,10 @@ def configure(
     Raises:
         ConfigError: with every mistake.
     """
+    if config is not None and not isinstance(config, str | Path | RunConfig | Mapping):
+        raise ConfigError(
+            f"config: must be a file, the name of a preset or a mapping, got {kind(config)}"
+        )
     if isinstance(config, Mapping):
         base = Layer(config)
     elif isinstance(config, RunConfig):
@@ -71,6 +75,17 @@ def configure(
     return validate(merge_layers(base, Layer(settings, origins)))
 
 
+def a_path(name: str, value: object) -> Path:
+    """The path that an argument from Python is.
+
+    Raises:
+        ConfigError: it is none.
+    """
+    if not isinstance(value, str | Path) or "\0" in str(value):
+        raise ConfigError(f"{name}: must be a path, got {kind(value)}")
+    return Path(value)
+
+
 def _default_layer(overlays: Iterable[Layer]) -> Layer:
     """The preset `article`; or nothing, if the data is of another source.
 
@@ -81,7 +96,7 @@ def _default_layer(overlays: Iterable[Layer]) -> Layer:
     for overlay in overlays:
         data = overlay.values.get("data")
         named = data.get("source") if isinstance(data, Mapping) else getattr(data, "source", None)
-        if named not in (None, "quadratic"):
+        if isinstance(named, str) and named != "quadratic":
             return Layer({})
     article = read_layer(find_config(DEFAULT_PRESET))
     values = {key: value for key, value in article.values.items() if key != "batch_size"}

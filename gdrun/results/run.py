@@ -22,8 +22,10 @@ from gdrun.config.foreign import (
     YesNo,
 )
 from gdrun.config.schema import Loss
+from gdrun.errors import excerpt
 from gdrun.results.events import Lane, Series, Status
 from gdrun.results.history import History, epoch_table, step_table
+from gdrun.text import count, number, rates_in_words, visible
 
 # Of `run.json` and of what `--json` prints; it grows when a key changes its meaning.
 SCHEMA_VERSION = 1
@@ -33,6 +35,8 @@ INFINITE_AT_START = "the loss is infinite before training: scale the data, or se
 
 # Between the engines of a run that was resumed with another.
 ENGINES_IN_TURN = ", then "
+
+MAX_LINE = 100  # characters of a line of a result as text
 
 # Each loss in words: in the units of the data, and for a standardised target.
 LOSS_NAMES: Mapping[Loss, tuple[str, str]] = {
@@ -153,6 +157,22 @@ class RunResult:
     directory: Path | None
     engines: tuple[str, ...] = ()
     log: EpochLog | None = None
+
+    def __repr__(self) -> str:
+        """At most five lines: what was trained on what, and how it ended."""
+        series, about = self.series, self.description
+        best = min(self.lanes, key=lambda lane: or_inf(lane.train_loss))
+        lanes = f", the lowest of {len(self.lanes)} lanes" if len(self.lanes) > 1 else ""
+        lines = [
+            f"RunResult {series.name}: batch size {series.batch_size:,}, "
+            f"{rates_in_words(series.lrs)}, {count(self.seeds, 'seed')}, {self.status}",
+            f"{about.network} on {about.data}, {count(about.rows, 'row')}",
+            f"train loss {number(best.train_loss)} after {count(best.epochs, 'epoch')}, "
+            f"{count(best.updates, 'update')}{lanes}; best {number(best.best_train_loss)}",
+            "columns: epochs, steps; how each lane ended: lanes",
+            *([f"written to {self.directory}"] if self.directory else []),
+        ]
+        return "\n  ".join(visible(excerpt(line, MAX_LINE)) for line in lines)
 
     @property
     def seeds(self) -> int:

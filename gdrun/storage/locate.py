@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
-from gdrun.errors import ConfigError, DataError, OutputError, did_you_mean
+from gdrun.errors import ConfigError, DataError, OutputError, did_you_mean, excerpt
 from gdrun.results.file_names import COMPARED, MANIFEST
 from gdrun.storage.manifest import (
     ComparisonManifest,
@@ -93,7 +93,7 @@ def find_run(name: str, output_dir: Path, *, trained: bool = False) -> Path:
         above = Path(name).parent
         hints = [f"name its directory: {above}"] if _is_run(above) else []
         raise ConfigError(f"{name}: is a file", *(hints or _hints(name, _names_in(output_dir))))
-    if name and Path(name).is_dir():
+    if name and _is_directory(Path(name)):
         raise ConfigError(
             f"{name}: is not the directory of a run: it has no {MANIFEST}",
             *_hints(name, _names_in(output_dir)),
@@ -106,12 +106,12 @@ def find_run(name: str, output_dir: Path, *, trained: bool = False) -> Path:
         raise _no_runs(name, output_dir)
     beside = did_you_mean(Path(name).name, _names_in(Path(name).parent)) if member else []
     hints = beside or _hints(name, names)
-    raise ConfigError(f"{name or repr(name)}: no such run in {output_dir}", *hints)
+    raise ConfigError(f"{excerpt(name) or repr(name)}: no such run in {output_dir}", *hints)
 
 
 def _no_runs(name: str, output_dir: Path) -> ConfigError:
     """The error that a run is named where there is none at all; it may lie elsewhere."""
-    if not output_dir.is_dir() and output_dir != OUTPUTS:
+    if not _is_directory(output_dir) and output_dir != OUTPUTS:
         hint = "name the directory that holds your runs: --output-dir DIR"
         return ConfigError(f"{name or repr(name)}: {output_dir}: no such directory", hint)
     return ConfigError(
@@ -166,10 +166,15 @@ def _is_run(path: Path) -> bool:
 
 
 def _is_file(path: Path) -> bool:
-    try:
+    with suppress(ValueError, OSError):  # a null character, a name too long
         return path.is_file()
-    except ValueError:
-        return False
+    return False
+
+
+def _is_directory(path: Path) -> bool:
+    with suppress(ValueError, OSError):
+        return path.is_dir()
+    return False
 
 
 def _names_in(directory: Path) -> list[str]:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from gdrun.cli.mistakes import sift
 from gdrun.config.explain import LIMITS, SAME_KEY, config_keys
-from tests.command_line import COMMANDS, NO_PICTURES, SHORT, Invoke
+from tests.command_line import COMMANDS, NO_PICTURES, SHORT, Invoke, completions
 
 TRAINING = [*COMMANDS, "sweep"]
 OTHERS = ["list", "show latest", "plot latest", "init", "guide"]
@@ -266,3 +266,17 @@ def test_what_is_unknown_is_found_wherever_it_stands(
     at = data.draw(st.integers(0, len(words)))
     _, mistakes = sift([*words[:at], unknown, *words[at:]], OPTIONS, lambda *_: "")
     assert mistakes.problems == [f"{unknown.partition('=')[0]}: unknown option"]
+
+
+COMPLETED = [
+    ("sgd --set mom", ["momentum="]), ("sgd --set data.ro", ["data.rows="]),
+    ("sgd --device c", ["cpu", "cuda"]), ("sgd --resume o", ["one"]),
+    ("list --sort train", ["train_loss"]),
+    ("list --sort data.ta", ["data.target"]), ("sgd --engine e", ["eager"]),
+    ("sgd --sampling re", ["replacement", "reshuffle"]), ("sweep --config dia", ["diabetes"]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("typed", "offered"), COMPLETED)
+def test_values_are_completed(typed: str, offered: list[str], outputs: Path) -> None:
+    assert sorted(completions(f"gdrun {typed}", outputs.parent)) == offered

@@ -140,6 +140,14 @@ def _interruptible(
     return run
 
 
+def _complete_keys(incomplete: str) -> list[str]:
+    from gdrun.config.explain import config_keys
+    from gdrun.storage.listing import KEYS
+
+    keys = [*KEYS, *(key for key in config_keys() if key not in KEYS)]
+    return [key for key in keys if key.startswith(incomplete)]
+
+
 def list_runs(
     output_dir: OutputDir = OUTPUTS,
     opened: Annotated[
@@ -156,7 +164,12 @@ def list_runs(
     ] = None,
     sort: Annotated[
         str | None,
-        typer.Option("--sort", metavar="KEY", help="Sort by a key; -KEY is largest first."),
+        typer.Option(
+            "--sort",
+            metavar="KEY",
+            help="Sort by a key; -KEY is largest first.",
+            autocompletion=_complete_keys,
+        ),
     ] = None,
     limit: Annotated[
         int | None,

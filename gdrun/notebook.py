@@ -1,0 +1,276 @@
+"""What a notebook or a script works with: figures, results shown as pictures, checked configs.
+
+The figures are those of `gdrun.plots`, which is loaded when one is first drawn. All mistakes are
+errors of gdrun.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import fields
+from io import BytesIO
+from typing import TYPE_CHECKING, Any, Protocol, Self
+
+from gdrun.analysis.sweep_result import SweepResult
+from gdrun.config import schema
+from gdrun.config.read import configure
+from gdrun.errors import ConfigError, GdrunError
+from gdrun.results import compare as comparisons
+from gdrun.results.axes import COSTS, Cost
+from gdrun.results.compare import Comparison
+from gdrun.results.run import RunResult
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+DPI = 110  # of a picture in a notebook
+MAX_LISTED = 3  # runs of a comparison that its text lists
+
+
+class RunConfig(schema.RunConfig):
+    """Everything that determines a run, except the method; see `gdrun guide config` for its keys.
+
+    Raises:
+        ConfigError: a key or a value is wrong; with every mistake.
+    """
+
+    def __init__(self, **settings: Any) -> None:
+        checked = configure({}, settings)
+        super().__init__(**checked.model_dump(exclude_unset=True))
+
+
+class SavedResults(Protocol):
+    """What `gdrun.load` returns, as far as it is drawn."""
+
+    @property
+    def results(self) -> tuple[RunResult, ...]:
+        """Those of its runs."""
+
+    @property
+    def answer(self) -> SweepResult | None:
+        """That of a sweep."""
+
+
+Runs = RunResult | Sequence[RunResult] | SavedResults
+
+
+def loss_figure(result: RunResult | SavedResults) -> "Figure":
+    """The loss of every update; beside it, train and validation loss at the ends of epochs.
+
+    Args:
+        result: of one run.
+
+    Raises:
+        ConfigError: it isn't that of one run.
+    """
+    runs = _runs(result)
+    if len(runs) > 1:
+        raise ConfigError("loss_figure draws one run", "compare_figure draws several")
+    from gdrun.plots import figures
+
+    return _drawn(lambda: figures.loss_figure(runs[0]))
+
+
+def compare_figure(results: Runs, *, note: str = "", mixed: bool = False) -> "Figure":
+    """The loss of every update, one panel per run; below, the train loss of all against each cost.
+
+    Args:
+        results: of one or several runs; of more than four, none has a panel of its own.
+        note: an addition to the notes in the head.
+        mixed: whether the results may be of different problems.
+
+    Raises:
+        ConfigError: there are no results, or they are of different problems.
+    """
+    runs = _runs(results)
+    from gdrun.plots import figures
+
+    return _drawn(lambda: figures.compare_figure(runs, note=str(note), mixed=bool(mixed)))
+
+
+def fit_figure(results: Runs) -> "Figure":
+    """The data of one feature and the functions fitted to it, in the units of the data.
+
+    Args:
+        results: of one or several runs that were trained here; saved ones keep no fit.
+
+    Raises:
+        ConfigError: the data has several features, or the results are of different problems.
+    """
+    runs = _runs(results)
+    from gdrun.plots import figures
+
+    return _drawn(lambda: figures.fit_figure(runs))
+
+
+def curves_figure(results: Runs, x: Cost = "updates", log_x: bool | None = None) -> "Figure":
+    """The train loss of all runs, and their validation loss if there is one, against one cost.
+
+    Args:
+        results: of one or several runs.
+        x: `epoch`, `updates`, `samples` or `seconds`.
+        log_x: whether that axis is logarithmic; if not given, every axis but that of epochs is.
+
+    Raises:
+        ConfigError: there are no results, or there is no such cost.
+    """
+    runs = _runs(results)
+    if not isinstance(x, str) or x not in COSTS:
+        raise ConfigError(f"x: must be one of {', '.join(COSTS)}, got {x!r}")
+    from gdrun.plots.against import curves_figure as draw
+
+    return _drawn(lambda: draw(runs, x, None if log_x is None else bool(log_x)))
+
+
+def heatmap_figure(sweep: SweepResult | SavedResults) -> "Figure":
+    """The final loss of each pair, median over seeds: train and, where there is one, validation.
+
+    Args:
+        sweep: what `gdrun.sweep` returns, or a saved sweep.
+
+    Raises:
+        ConfigError: it isn't a sweep.
+    """
+    answer = _sweep(sweep)
+    from gdrun.plots.heatmap import heatmap_figure as draw
+
+    return _drawn(lambda: draw(answer))
+
+
+def scaling_figure(sweep: SweepResult | SavedResults) -> "Figure":
+    """Updates, samples and time to the target against the batch size, each at its best rate.
+
+    Args:
+        sweep: what `gdrun.sweep` returns, or a saved sweep.
+
+    Raises:
+        ConfigError: it isn't a sweep, or has no target.
+    """
+    answer = _sweep(sweep)
+    if answer.target is None:
+        raise ConfigError("the sweep has no target, so there is no scaling to draw")
+    from gdrun.plots.batch_scaling import scaling_figure as draw
+
+    return _drawn(lambda: draw(answer))
+
+
+def compare_results(results: Runs, target: float | None = None) -> Comparison:
+    """Compare runs by their losses, and by what they needed to reach a train loss, the target.
+
+    Args:
+        results: of one or several runs.
+        target: the train loss; 1.1 times the best final one without it.
+
+    Raises:
+        ConfigError: there are no results, or the target is no number.
+        DataError, OutputError: a row that was dropped from memory can't be read.
+    """
+    if target is not None and (isinstance(target, bool) or not isinstance(target, int | float)):
+        raise ConfigError(f"target: must be a number, got {target!r}")
+    return comparisons.compare_results(_runs(results), target)
+
+
+class ShownRun(RunResult):
+    """The result of a run, which a notebook shows as its picture."""
+
+    @classmethod
+    def of(cls, result: RunResult) -> Self:
+        """The same result."""
+        return cls(**_values(result))
+
+    def _repr_png_(self) -> bytes | None:
+        return _png(lambda: loss_figure(self))
+
+
+class ShownRuns(tuple[ShownRun, ...]):
+    """The results of several runs, which a notebook shows as one picture."""
+
+    __slots__ = ()
+
+    @classmethod
+    def of(cls, results: Iterable[RunResult]) -> Self:
+        """The same results."""
+        return cls(ShownRun.of(result) for result in results)
+
+    def __repr__(self) -> str:
+        """At most five lines."""
+        lines = [repr(result).partition("\n")[0] for result in self[:MAX_LISTED]]
+        more = len(self) - len(lines)
+        rest = [f"… and {more} more"] if more else []
+        return "\n".join([f"{len(self)} results", *lines, *rest])
+
+    def _repr_png_(self) -> bytes | None:
+        return _png(lambda: compare_figure(self))
+
+
+class ShownSweep(SweepResult):
+    """The result of a sweep, which a notebook shows as its picture."""
+
+    @classmethod
+    def of(cls, sweep: SweepResult) -> Self:
+        """The same result."""
+        return cls(**_values(sweep))
+
+    def _repr_png_(self) -> bytes | None:
+        return _png(lambda: heatmap_figure(self))
+
+
+def png_of(saved: SavedResults) -> bytes | None:
+    """The picture of what was loaded; None where there is nothing to draw."""
+    if saved.answer:
+        return _png(lambda: heatmap_figure(saved))
+    return _png(lambda: compare_figure(saved, mixed=True))
+
+
+def _png(draw: Callable[[], "Figure"]) -> bytes | None:
+    """A figure as a notebook takes it; None lets it show the text instead."""
+    try:
+        figure = draw()
+    except GdrunError:
+        return None
+    content = BytesIO()
+    figure.savefig(content, format="png", dpi=DPI)
+    return content.getvalue()
+
+
+def _drawn(draw: Callable[[], "Figure"]) -> "Figure":
+    try:
+        return draw()
+    except ValueError as error:  # what can't be drawn
+        raise ConfigError(str(error)) from None
+
+
+def _runs(results: object) -> list[RunResult]:
+    """The results of runs, however they are given.
+
+    Raises:
+        ConfigError: they are something else, or there are none.
+    """
+    if isinstance(results, RunResult):
+        return [results]
+    if isinstance(results, SweepResult):
+        raise ConfigError("a sweep is drawn by heatmap_figure and scaling_figure")
+    found: object = getattr(results, "results", results)
+    listed = list(found) if isinstance(found, list | tuple) else [found]
+    runs = [result for result in listed if isinstance(result, RunResult)]
+    if len(runs) < len(listed):
+        kinds = ", ".join(dict.fromkeys(type(result).__name__ for result in listed))
+        raise ConfigError(f"results: must be what gdrun.train, compare or load return, got {kinds}")
+    if not runs:
+        raise ConfigError("there are no results to draw")
+    return runs
+
+
+def _sweep(sweep: object) -> SweepResult:
+    """The result of a sweep, trained or loaded.
+
+    Raises:
+        ConfigError: it is something else.
+    """
+    found = sweep if isinstance(sweep, SweepResult) else getattr(sweep, "answer", None)
+    if not isinstance(found, SweepResult):
+        kind = type(sweep).__name__
+        raise ConfigError(f"sweep: must be what gdrun.sweep returns, or a saved sweep, got {kind}")
+    return found
+
+
+def _values(result: Any) -> dict[str, Any]:
+    return {field.name: getattr(result, field.name) for field in fields(result)}
