@@ -104,9 +104,8 @@ def find_run(name: str, output_dir: Path, *, trained: bool = False) -> Path:
         names = _names_in(output_dir)
     if not names:
         raise _no_runs(name, output_dir)
-    beside = did_you_mean(Path(name).name, _names_in(Path(name).parent)) if member else []
-    hints = beside or _hints(name, names)
-    raise ConfigError(f"{excerpt(name) or repr(name)}: no such run in {output_dir}", *hints)
+    text = excerpt(name) or repr(name)
+    raise ConfigError(f"{text}: no such run in {output_dir}", *_hints(name, names))
 
 
 def _no_runs(name: str, output_dir: Path) -> ConfigError:
