@@ -115,7 +115,7 @@ def curves_figure(results: Runs, x: Cost = "updates", log_x: bool | None = None)
     runs = _runs(results)
     if not isinstance(x, str) or x not in COSTS:
         raise ConfigError(f"x: must be one of {', '.join(COSTS)}, got {x!r}")
-    from gdrun.plots.against import curves_figure as draw
+    from gdrun.plots.figures import curves_figure as draw
 
     return _drawn(lambda: draw(runs, x, None if log_x is None else bool(log_x)))
 
@@ -147,7 +147,7 @@ def scaling_figure(sweep: SweepResult | SavedResults) -> "Figure":
     answer = _sweep(sweep)
     if answer.target is None:
         raise ConfigError("the sweep has no target, so there is no scaling to draw")
-    from gdrun.plots.batch_scaling import scaling_figure as draw
+    from gdrun.plots.scaling import scaling_figure as draw
 
     return _drawn(lambda: draw(answer))
 

@@ -167,7 +167,7 @@ def draw_against(
         DataError: a file is damaged.
         OutputError: the picture can't be written.
     """
-    from gdrun.plots.against import curves_figure
+    from gdrun.plots.figures import curves_figure
     from gdrun.plots.pictures import Picture
 
     with drawing(path, messages):

@@ -4,7 +4,6 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 from matplotlib import colormaps
 from matplotlib.axes import Axes
@@ -18,7 +17,8 @@ from numpy.typing import NDArray
 
 from gdrun.analysis.sweep_result import SweepResult
 from gdrun.analysis.trials import Cell
-from gdrun.plots.style import STYLE, TITLE, headed_figure
+from gdrun.plots.head import headed_figure
+from gdrun.plots.style import TITLE, styled
 from gdrun.text import count, digits
 
 COLORS = "viridis_r"  # low losses are light
@@ -31,7 +31,7 @@ DIVERGED: Any = {"facecolor": "0.93", "edgecolor": "0.75", "hatch": "xxxx", "lin
 GUIDES: dict[str, tuple[float, Any]] = {"lr ∝ B": (1.0, "-"), "lr ∝ √B": (0.5, "--")}
 
 
-@mpl.rc_context(STYLE)
+@styled()
 def heatmap_figure(sweep: SweepResult) -> Figure:
     """The final loss of each pair, median over seeds: train and, where there is one, validation.
 

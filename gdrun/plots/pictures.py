@@ -43,8 +43,8 @@ def pictures(
     found: list[tuple[Path, str, Callable[[], Figure]]] = []
     has_fit = all(result.fit for result in results)
     if sweep:
-        from gdrun.plots.batch_scaling import scaling_figure
         from gdrun.plots.heatmap import heatmap_figure
+        from gdrun.plots.scaling import scaling_figure
 
         found.append((directory, "heatmap", partial(heatmap_figure, sweep)))
         if sweep.target is not None:

@@ -1,23 +1,23 @@
-"""gdrun's style of figures, and the head of a figure: title, notes and legend above the panels."""
+"""gdrun's style of figures, which is in force whenever one is made, drawn or saved.
 
-import textwrap
-from collections.abc import Sequence
+It starts from matplotlib's defaults, so that no setting of the user's changes a picture: only the
+fonts are hers, and letters that these lack come from any installed font that has them.
+"""
+
+import warnings
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from functools import lru_cache
 from io import BytesIO
 from typing import Any
 
 import matplotlib as mpl
-from matplotlib.artist import Artist
 from matplotlib.backend_bases import RendererBase
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
-
-from gdrun.errors import excerpt
-from gdrun.plots.looks import has_bands, looks_of, styles_of, tells_rates_by_color
-from gdrun.results.colors import run_colors
-from gdrun.results.lanes import BAND
-from gdrun.results.run import RunResult
-from gdrun.text import count, span
+from matplotlib.font_manager import FontProperties, fontManager
+from matplotlib.ft2font import FT2Font
+from matplotlib.text import Text
 
 STYLE: Any = {
     "font.size": 9,
@@ -33,22 +33,73 @@ STYLE: Any = {
     "svg.fonttype": "none",
     "pdf.fonttype": 42,
 }
+# What a picture does not depend on, and the fonts.
+KEPT = ("backend", "font.", "interactive", "toolbar")
 
 # With a fixed height, titles aren't laid out around the ticks, which takes long.
 TITLE: Any = {"loc": "left", "y": 1.01}
 
-MAX_LINES = 6  # of a title or of notes
-# The width of an entry of a legend: its line with the gaps around it, and each letter on average.
-LINE_INCHES, LETTER_INCHES = 0.51, 0.0675
+
+GENERIC = ("sans-serif", "serif", "monospace", "cursive", "fantasy")
+COMMON = "DejaVu Sans"  # comes with matplotlib, and has every letter of gdrun's own texts
+BLANK = ("Last Resort", "LastResort", ".LastResort", "Adobe Blank")  # a box for any letter
+MAX_SHOWN = 20  # letters in a warning
+
+_said: set[str] = set()  # letters that a warning has named, once for all pictures of a process
+
+
+@contextmanager
+def styled() -> Iterator[None]:
+    """The style, in force for a block or, as a decorator, for a function."""
+    defaults: Any = mpl.rcParamsDefault
+    settings = {key: value for key, value in defaults.items() if not key.startswith(KEPT)}
+    settings |= styled_families()
+    with mpl.rc_context(settings | STYLE):
+        yield
+
+
+class _Canvas(FigureCanvasAgg):
+    """A canvas that keeps the style while a file is opened: its format decides how text is kept."""
+
+    def print_figure(self, *args: Any, **options: Any) -> Any:
+        """Save the figure."""
+        with styled(), _missing_letters_are_said_elsewhere():
+            return super().print_figure(*args, **options)
 
 
 class StyledFigure(Figure):
     """A figure that keeps gdrun's style, and that a notebook shows by itself."""
 
+    def __init__(self, width: float, height: float) -> None:
+        with styled():
+            super().__init__(figsize=(width, height))
+        _Canvas(self)
+
     def draw(self, renderer: RendererBase) -> None:
         """Draw with the style in force: matplotlib creates ticks and texts only now."""
-        with mpl.rc_context(STYLE):
+        with styled(), _missing_letters_are_said_elsewhere():
+            self._complete_fonts()
             super().draw(renderer)
+
+    def _complete_fonts(self) -> None:
+        """Add the fonts that are needed for letters that the usual ones lack."""
+        texts = [text for text in self.findobj(Text) if isinstance(text, Text)]
+        usual = mpl.rcParams["font.family"]
+        needed = families_for(letter for text in texts for letter in text.get_text())
+        if more := [family for family in needed if family not in usual]:
+            mpl.rcParams["font.family"] = needed
+            for text in texts:
+                text.set_fontfamily(list(dict.fromkeys([*text.get_fontfamily(), *more])))
+
+    def savefig(self, fname: Any, **options: Any) -> None:
+        """Save the figure, as matplotlib does but with the style in force.
+
+        Raises:
+            OSError: the file can't be written.
+            ValueError: matplotlib doesn't know the format.
+        """
+        with styled():
+            super().savefig(fname, **options)
 
     def _repr_png_(self) -> bytes:
         png = BytesIO()
@@ -56,151 +107,87 @@ class StyledFigure(Figure):
         return png.getvalue()
 
 
-def framed_figure(
-    results: Sequence[RunResult],
-    *,
-    width: float,
-    height: float,
-    note: str = "",
-    more: Sequence[Artist] = (),
-    gap: float = 0.5,
-    curves_end: bool = True,
-) -> tuple[Figure, float, float]:
-    """A figure of runs: its head says what was trained on what and how to read the curves.
+@contextmanager
+def _missing_letters_are_said_elsewhere() -> Iterator[None]:
+    """Without matplotlib's warnings, one for each missing letter whenever it is measured."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", r"Glyph \d+")
+        yield
 
-    `curves_end` says whether curves end where they diverge; the rest is as in `headed_figure`.
+
+def families_for(text: Iterable[str]) -> list[str]:
+    """The families to write a text in, the user's first; each letter is of the first that has it.
+
+    Warns of letters that no installed font has, once in the life of a process.
     """
-    title, notes = _caption(results, note, curves_end=curves_end)
-    handles = [*_legend(results), *more]
-    return headed_figure(title, notes, handles, width=width, height=height, gap=gap)
+    families = _of_user()
+    missing = {letter for letter in set(text) if letter.isprintable() and letter != " "}
+    for family in families:
+        if missing:
+            missing = _lacking(_path_of(family), missing)
+    for family, path in _others() if missing else ():
+        if len(left := _lacking(path, missing)) < len(missing):
+            families.append(family)
+            missing = left
+        if not missing:
+            break
+    _warn_of(missing - _said)
+    return families
 
 
-def headed_figure(
-    title: str,
-    notes: Sequence[str],
-    handles: Sequence[Artist],
-    *,
-    width: float,
-    height: float,
-    gap: float = 0.5,
-) -> tuple[Figure, float, float]:
-    """A figure with a head, and the top and bottom of the part that is left for panels.
+def styled_families() -> dict[str, list[str]]:
+    """The user's choice of families as settings, without those that aren't installed."""
+    settings: Any = mpl.rcParams
+    installed = set(fontManager.get_font_names())
+    choices = {
+        f"font.{generic}": [name for name in settings[f"font.{generic}"] if name in installed]
+        or [COMMON]
+        for generic in GENERIC
+    }
+    return {**choices, "font.family": _of_user()}
 
-    The head holds a title, notes, the legend, and then a gap; it hides no curve. Sizes are in
-    inches; the height of the head is added to `height`.
-    """
-    title_lines = _wrapped(title, int(12 * width))
-    note_lines = _wrapped("; ".join(notes), int(16 * width))
-    columns = _columns([str(handle.get_label()) for handle in handles], width)
-    by_rows = [handle for k in range(columns) for handle in handles[k::columns]]
-    below_margin = 0.1
-    below_title = below_margin + 0.22 * len(title_lines)
-    below_notes = below_title + 0.17 * len(note_lines)
-    head = below_notes + 0.2 * -(-len(handles) // columns) + gap
-    figure = StyledFigure(figsize=(width, height + head))
-    FigureCanvasAgg(figure)
 
-    def y(inches: float) -> float:
-        """A distance from the upper edge as a share of the height."""
-        return 1 - inches / (height + head)
+def _of_user() -> list[str]:
+    """The user's families that are installed, and the common one."""
+    installed = {*fontManager.get_font_names(), *GENERIC}
+    own = [family for family in mpl.rcParams["font.family"] if family in installed]
+    return list(dict.fromkeys([*own, COMMON]))
 
-    x = 0.1 / width
-    figure.text(x, y(below_margin), literal("\n".join(title_lines)), size=11, va="top")
-    notes_text = literal("\n".join(note_lines))
-    figure.text(x, y(below_title + 0.04), notes_text, size=8.5, color="0.35", va="top")
-    if handles:
-        figure.legend(
-            handles=by_rows,
-            loc="upper left",
-            bbox_to_anchor=(0.0, y(below_notes)),
-            ncols=columns,
-            columnspacing=1.4,
+
+def _path_of(family: str) -> str:
+    return str(fontManager.findfont(FontProperties(family=[family])))
+
+
+def _others() -> Iterator[tuple[str, str]]:
+    """The families and files of all installed fonts, upright ones of normal weight first."""
+    usual = sorted(
+        (font for font in fontManager.ttflist if not font.name.startswith(BLANK)),
+        key=lambda font: (font.style != "normal", str(font.weight) not in ("400", "normal")),
+    )
+    yield from dict.fromkeys((font.name, font.fname) for font in usual)
+
+
+def _lacking(path: str, letters: set[str]) -> set[str]:
+    """Those letters that a font lacks."""
+    return {letter for letter in letters if not _has(path, letter)}
+
+
+@lru_cache(2**14)
+def _has(path: str, letter: str) -> bool:
+    return _font(path).get_char_index(ord(letter)) > 0
+
+
+@lru_cache(8)
+def _font(path: str) -> FT2Font:
+    return FT2Font(path)
+
+
+def _warn_of(letters: set[str]) -> None:
+    if letters:
+        _said.update(letters)
+        shown = sorted(letters)
+        more = "" if len(shown) <= MAX_SHOWN else f" and {len(shown) - MAX_SHOWN} more"
+        warnings.warn(
+            f"no installed font has {' '.join(shown[:MAX_SHOWN])}{more}: pictures show boxes",
+            stacklevel=2,
         )
-    return figure, y(head), 0.5 / (height + head)
-
-
-def _caption(results: Sequence[RunResult], note: str, *, curves_end: bool) -> tuple[str, list[str]]:
-    """The title, and notes on how to read the curves."""
-    descriptions = [result.description for result in results]
-    networks = _each_once([description.network for description in descriptions], "networks")
-    problems = _each_once([f"{d.data}, {count(d.rows, 'row')}" for d in descriptions], "problems")
-    rates = {lane.lr for result in results for lane in result.series.lanes}
-    rate = f", learning rate {min(rates):g}" if len(rates) == 1 else ""
-    if tells_rates_by_color(results):
-        rate = f", batches of {results[0].series.batch_size:,}"
-    losses = _each_once([description.loss_name for description in descriptions], "losses")
-    notes = [f"loss: {losses}"]
-    seeds = [result.seeds for result in results]
-    if max(seeds) > 1:
-        # Fitted functions at several learning rates are drawn without bands.
-        banded = has_bands(results) and (curves_end or len(rates) == 1)
-        band = f", band {BAND[0]}th to {BAND[1]}th percentile" if banded else ""
-        notes.append(f"median of {span(seeds)} seeds{band}")
-    if note:
-        notes.append(note)
-    if curves_end and any(lane.status == "diverged" for result in results for lane in result.lanes):
-        notes.append("×: diverges")
-    for status, words in (("interrupted", "interrupted"), ("running", "still running")):
-        names = [result.series.name for result in results if result.status == status]
-        if names:
-            notes.append(f"{words}: {', '.join(names)}")
-    return f"{networks} on {problems}{rate}", notes
-
-
-def _each_once(texts: Sequence[str], noun: str, shown: int = 3) -> str:
-    """Each distinct text if these are few, otherwise how many there are."""
-    found = list(dict.fromkeys(texts))
-    return " / ".join(found) if len(found) <= shown else f"{len(found)} {noun}"
-
-
-def _legend(results: Sequence[RunResult]) -> list[Artist]:
-    """One entry per run and, if there are several, one per learning rate."""
-    if tells_rates_by_color(results):
-        return [
-            Line2D([], [], color=look.color, label=f"lr {lr:g}")
-            for (_, lr), look in looks_of(results).items()
-        ]
-    color_of = run_colors([result.series for result in results])
-    styles = styles_of(results)
-    # If each run has only one learning rate, its entry says which.
-    one_each = len(styles) > 1 and all(len(result.series.lrs) == 1 for result in results)
-    handles: list[Artist] = [
-        Line2D(
-            [],
-            [],
-            color=color_of[result.series.name],
-            label=_run_label(result, with_rate=one_each),
-        )
-        for result in results
-    ]
-    if len(styles) > 1 and not one_each:
-        handles += [
-            Line2D([], [], color="0.3", linestyle=style, label=f"lr {lr:g}")
-            for lr, style in styles.items()
-        ]
-    return handles
-
-
-def _run_label(result: RunResult, *, with_rate: bool) -> str:
-    series = result.series
-    rate = f", lr {series.lrs[0]:g}" if with_rate else ""
-    return f"{literal(excerpt(series.name))} (B = {series.batch_size:,}{rate})"
-
-
-def _columns(texts: Sequence[str], width: float) -> int:
-    """How many entries of a legend fit side by side into a width in inches."""
-    for columns in range(len(texts), 1, -1):
-        longest = [max(map(len, texts[k::columns])) for k in range(columns)]
-        if sum(LINE_INCHES + LETTER_INCHES * letters for letters in longest) <= width:
-            return columns
-    return 1
-
-
-def _wrapped(text: str, width: int) -> list[str]:
-    """The lines of a caption, cut off where names from a file make it too long."""
-    return textwrap.wrap(text, width, max_lines=MAX_LINES, placeholder=" …")
-
-
-def literal(text: str) -> str:
-    """Text for matplotlib, to which a dollar would begin a formula."""
-    return text.replace("$", r"\$")

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from gdrun.loading import load
-from gdrun.plots.against import curves_figure
+from gdrun.plots.figures import curves_figure
 
 
 def test_curves_are_drawn_against_any_cost(outputs: Path) -> None:

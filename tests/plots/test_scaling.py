@@ -19,9 +19,8 @@ from gdrun.analysis.sweep_result import SweepResult
 from gdrun.config.schema import RunConfig
 from gdrun.experiment.execute import execute
 from gdrun.experiment.plan import plan_experiment
-from gdrun.plots.batch_scaling import scaling_figure
 from gdrun.plots.heatmap import heatmap_figure
-from gdrun.plots.scaling_panel import BAR, COLOR, MISSED
+from gdrun.plots.scaling import BAR, COLOR, MISSED, scaling_figure
 from gdrun.results.run import RunResult
 from gdrun.text import rounded, short
 from tests.sweep_results import answer_of, answers, fast, mixed, trial, typical

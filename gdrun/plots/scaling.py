@@ -1,0 +1,252 @@
+"""What it takes to reach the target, against the batch size, as a picture."""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+
+from gdrun.analysis.larger_batches import interval_in_words
+from gdrun.analysis.sweep_result import SweepResult
+from gdrun.analysis.trials import Cell, TargetCost
+from gdrun.plots.head import headed_figure
+from gdrun.plots.placement import Label, label_points, number_ticks, rows_of_numbers
+from gdrun.plots.scales import number_log_axis
+from gdrun.plots.style import TITLE, styled
+from gdrun.results.lanes import BAND, MIN_BAND_SEEDS
+from gdrun.text import number, rounded, short
+
+COLOR, MISSED, FIT = "#0072B2", "#D55E00", "0.25"
+# Where trainings ended, if the 80th percentile of the seeds had not reached the target by then.
+OPEN: Any = {"marker": "^", "color": COLOR, "ms": 4.5, "alpha": 0.55, "linestyle": "none"}
+# The band of a single batch size.
+BAR: Any = {"color": COLOR, "alpha": 0.4, "linewidth": 3, "solid_capstyle": "butt"}
+LEFT, RIGHT = 0.6, 0.15  # inches beside the panels
+GAP = 0.22  # between panels, as a share of their width
+TICK_ROW = 0.15  # inches for each further row of numbers below an axis
+
+
+@styled()
+def scaling_figure(sweep: SweepResult) -> Figure:
+    """Updates, samples and time to the target against the batch size, each at its best rate.
+
+    With the line of perfect scaling, on which a batch twice as large takes half the updates, and
+    the fit K(B) = K_min (1 + B_crit / B) of `gdrun.analysis.critical_batch`
+    (Shallue et al. 2019, fig. 1). A batch size that did not reach the target is shown where its
+    training ended: it takes more than that.
+    """
+    # By cost: the title of its panel, and what one update costs by batch size.
+    panels: dict[TargetCost, tuple[str, Callable[[int], float]]] = {
+        "updates": ("updates to target", lambda _: 1.0),
+        "samples": ("samples to target", float),
+    }
+    if _is_timed(sweep):
+        panels["seconds"] = ("training time to target (s)", lambda size: sweep.pace[size])
+    width = 3.4 * len(panels) + 0.5
+    panel_width = (width - LEFT - RIGHT) / (len(panels) + GAP * (len(panels) - 1))
+    sizes, limits = sweep.batch_sizes, _limits(sweep)
+    texts = [short(size) for size in sizes]
+    rows = rows_of_numbers(sizes, texts, limits, panel_width)
+    tick_rows = TICK_ROW * max(row or 0 for row in rows)
+    about = sweep.description
+    figure, top, bottom = headed_figure(
+        f"{about.network} on {about.data}: what it takes to reach a train loss of "
+        f"{number(sweep.target)}",
+        _notes(sweep),
+        _legend(sweep),
+        width=width,
+        height=3.3 + tick_rows,
+    )
+    bottom += tick_rows / figure.get_figheight()
+    sides: Any = {"left": LEFT / width, "right": 1 - RIGHT / width}
+    grid = figure.add_gridspec(1, len(panels), **sides, top=top, bottom=bottom, wspace=GAP)
+    for column, (cost, (title, cost_of_update)) in enumerate(panels.items()):
+        axes = figure.add_subplot(grid[column])
+        _draw_cells(axes, sweep, cost, cost_of_update)
+        if cost != "seconds":
+            _draw_fit(axes, sweep, cost_of_update)
+        axes.set_title(title, **TITLE)
+        _scale_axes(axes, limits)
+        number_ticks(axes, sizes, texts, rows)
+        if cost == "updates":
+            _label_rates(axes, sweep.best_of_batch)
+    return figure
+
+
+def _is_timed(sweep: SweepResult) -> bool:
+    """Whether the pace of all batch sizes was measured."""
+    return all(size in sweep.pace for size in sweep.batch_sizes)
+
+
+def _limits(sweep: SweepResult) -> tuple[float, float]:
+    """The limits of the axis of batch sizes."""
+    low, high = sweep.batch_sizes[0], sweep.batch_sizes[-1]
+    margin = (high / low) ** 0.08 if low < high else 2.0
+    return low / margin, high * margin
+
+
+def _legend(sweep: SweepResult) -> list[Any]:
+    cells = sweep.best_of_batch
+    found = [cell.to_target("updates") for cell in cells]
+    handles: list[Any] = []
+    if any(map(math.isfinite, found)):
+        handles.append(Line2D([], [], marker="o", color=COLOR, label="at the best lr"))
+        if len(cells) > 1:
+            handles.append(Line2D([], [], linestyle=":", color="0.6", label="perfect scaling"))
+    if fit := sweep.sound_fit:
+        handles.append(Line2D([], [], linestyle="--", color=FIT, label="fit"))
+        if _interval_within(sweep):
+            handles.append(Patch(color="0.92", label="B_crit, 95 %"))
+        elif sweep.batch_sizes[0] <= fit.batch_crit <= sweep.batch_sizes[-1]:
+            handles.append(Line2D([], [], color="0.55", linewidth=1, label="B_crit"))
+    if any(map(_is_open, cells)):
+        handles.append(Line2D([], [], **OPEN, label=f"{BAND[1]}th percentile not reached by then"))
+    if any(map(_is_missed, cells)):
+        missed: Any = {"marker": "^", "color": MISSED, "markerfacecolor": "white", "ls": "none"}
+        handles.append(Line2D([], [], **missed, label="not reached by then"))
+    return handles
+
+
+def _notes(sweep: SweepResult) -> list[str]:
+    notes = ["numbers: the best lr, where it changes"]
+    if sweep.seeds >= MIN_BAND_SEEDS:
+        notes.append(f"median of {sweep.seeds} seeds, band {BAND[0]}th to {BAND[1]}th percentile")
+    elif sweep.seeds > 1:
+        notes.append(f"median of {sweep.seeds} seeds, too few for a band")
+    fit = sweep.sound_fit
+    if fit:
+        notes.append(
+            f"fit: K_min = {number(fit.updates_min)} updates, B_crit {fit.sign} "
+            f"{rounded(fit.batch_crit)}{interval_in_words(fit)}"
+        )
+    if _is_timed(sweep):
+        notes.append("time: one training alone")
+    return notes
+
+
+def _draw_cells(
+    axes: Axes, sweep: SweepResult, cost: TargetCost, cost_of_update: Callable[[int], float]
+) -> None:
+    """The best cell of each batch size with its band, or where it ended without the target."""
+    # Samples as they were counted: the last batch of an epoch may be smaller. Time is that of the
+    # updates, at the pace of one training alone.
+    counted: TargetCost = "samples" if cost == "samples" else "updates"
+
+    def scaled(cell: Cell, count: float) -> float:
+        return count * cost_of_update(cell.batch_size) if cost == "seconds" else count
+
+    def end(cell: Cell) -> float:
+        return scaled(cell, max(getattr(trial, counted) for trial in cell.trials))
+
+    cells = sweep.best_of_batch
+    reached = [cell for cell in cells if _is_reached(cell)]
+    if reached:
+        x = [cell.batch_size for cell in reached]
+        y = [scaled(cell, cell.to_target(counted)) for cell in reached]
+        if len(cells) > 1:
+            samples = y[0] * x[0] / cost_of_update(x[0])  # that perfect scaling takes
+            sizes = sweep.batch_sizes
+            perfect = [samples * cost_of_update(size) / size for size in sizes]
+            axes.plot(sizes, perfect, ":", color="0.6", linewidth=1.3)
+        bands = [band for cell in reached if (band := cell.band(counted))]
+        if bands:
+            low, high = (
+                [scaled(cell, band[k]) for cell, band in zip(reached, bands, strict=True)]
+                for k in (0, 1)
+            )
+            _draw_band(axes, x, low, high, [end(cell) for cell in reached])
+        axes.plot(x, y, "o-", color=COLOR, markersize=5, linewidth=1.4)
+    for cell in filter(_is_missed, cells):
+        axes.plot([cell.batch_size], [end(cell)], "^", color=MISSED, markerfacecolor="white", ms=7)
+
+
+def _draw_band(
+    axes: Axes,
+    x: Sequence[float],
+    low: Sequence[float],
+    high: Sequence[float],
+    ends: Sequence[float],
+) -> None:
+    """The band over seeds; without an upper end, it ends with a mark where the trainings ended."""
+    upper = [min(pair) for pair in zip(high, ends, strict=True)]
+    if len(x) > 1:
+        axes.fill_between(x, low, upper, color=COLOR, alpha=0.18, linewidth=0)
+    else:
+        axes.plot([x[0], x[0]], [low[0], upper[0]], **BAR)
+    for size, top, last in zip(x, high, upper, strict=True):
+        if math.isinf(top):
+            axes.plot([size], [last], **OPEN)
+
+
+def _is_reached(cell: Cell) -> bool:
+    """Whether a cell reaches the target by training."""
+    return 0 < cell.to_target("updates") < math.inf
+
+
+def _is_missed(cell: Cell) -> bool:
+    """Whether a cell was trained without reaching the target."""
+    return cell.falls_short and cell.updates_trained > 0
+
+
+def _is_open(cell: Cell) -> bool:
+    """Whether a cell reaches the target, but with so few seeds that its band has no upper end."""
+    band = cell.band("updates")
+    return band is not None and _is_reached(cell) and math.isinf(band[1])
+
+
+def _label_rates(axes: Axes, cells: Sequence[Cell]) -> None:
+    """The learning rates beside the points, where they change."""
+    labels, points = [], []
+    for before, cell in zip([None, *cells], cells, strict=False):
+        reached = cell.reaches_target
+        value = cell.to_target("updates") if reached else cell.updates_trained
+        if not ((reached or _is_missed(cell)) and value):
+            continue
+        points.append((cell.batch_size, value))
+        if before is None or cell.lr != before.lr:
+            color = COLOR if reached else MISSED
+            labels.append(Label(f"{cell.lr:g}", cell.batch_size, value, color))
+    label_points(axes, labels, points, 7.5)
+
+
+def _draw_fit(axes: Axes, sweep: SweepResult, cost_of_update: Callable[[int], float]) -> None:
+    """The fitted curve, and the critical batch size with its interval."""
+    fit = sweep.sound_fit
+    if fit is None:
+        return
+    low, high = sweep.batch_sizes[0], sweep.batch_sizes[-1]
+    sizes = np.unique(np.geomspace(low, high, 200).round().astype(int))
+    curve = [fit.updates(size) * cost_of_update(int(size)) for size in sizes]
+    axes.plot(sizes, curve, "--", color=FIT, linewidth=1.2, zorder=1)
+    if within := _interval_within(sweep):
+        axes.axvspan(*within, color="0.92", linewidth=0, zorder=0)
+    if low <= fit.batch_crit <= high:
+        axes.axvline(fit.batch_crit, color="0.55", linewidth=1, zorder=0)
+
+
+def _interval_within(sweep: SweepResult) -> tuple[float, float] | None:
+    """The part of the interval of the critical batch size that lies within the sizes tried."""
+    fit = sweep.sound_fit
+    if not (fit and fit.interval):
+        return None
+    low, high = fit.interval
+    left, right = max(low, sweep.batch_sizes[0]), min(high, sweep.batch_sizes[-1])
+    return (left, right) if left < right else None
+
+
+def _scale_axes(axes: Axes, limits: tuple[float, float]) -> None:
+    """Make the axes logarithmic, and give the batch sizes these limits."""
+    axes.set_xscale("log")
+    if not axes.lines:
+        axes.set_yticks([])
+        nothing = "no update was needed, or none taken"
+        axes.text(0.5, 0.5, nothing, transform=axes.transAxes, ha="center", color="0.5")
+    else:
+        axes.set_yscale("log")
+        number_log_axis(axes.yaxis)
+    axes.set_xlim(limits)
+    axes.set_xlabel("batch size")
