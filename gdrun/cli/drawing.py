@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.text import Text
@@ -18,7 +19,15 @@ from rich.text import Text
 from gdrun.analysis.sweep_result import SweepResult
 from gdrun.cli.startup import loading
 from gdrun.config.schema import FORMATS, PlotConfig
-from gdrun.errors import ConfigError, GdrunError, OutputError, in_words, one_line
+from gdrun.errors import (
+    ConfigError,
+    GdrunError,
+    OutputError,
+    did_you_mean,
+    excerpt,
+    in_words,
+    one_line,
+)
 from gdrun.experiment.signals import StopRequest
 from gdrun.results.axes import Cost
 from gdrun.results.run import RunResult
@@ -26,6 +35,9 @@ from gdrun.storage.atomic import output_errors
 from gdrun.storage.saved_run import AnySaved, Saved
 from gdrun.terminal.live import View
 from gdrun.text import visible
+
+if TYPE_CHECKING:
+    from gdrun.plots.pictures import Picture
 
 DRAWING_SECONDS = 0.5  # after a request to stop, in which pictures are drawn
 
@@ -153,10 +165,46 @@ def _with_fits(
     return found
 
 
+def own_pictures(
+    results: Sequence[RunResult],
+    directory: Path,
+    config: PlotConfig,
+    sweep: SweepResult | None,
+) -> "list[Picture]":
+    """The pictures of a run or group itself, without those of a group's runs."""
+    from gdrun.plots.pictures import pictures
+
+    planned = pictures(results, directory, config, sweep)
+    return [picture for picture in planned if picture.path.parent == directory]
+
+
+def draw_panel(
+    planned: "Sequence[Picture]", name: str, output: Path | None, dpi: int, messages: Console
+) -> Path:
+    """Draw one panel of some pictures as a picture of its own; its path.
+
+    Raises:
+        ConfigError: there is no such panel.
+        DataError: a file is damaged.
+        OutputError: the picture can't be written.
+    """
+    names = [panel for picture in planned for panel in picture.panels]
+    found = next((picture for picture in planned if name in picture.panels), None)
+    if found is None:
+        raise ConfigError(
+            f"--panel {excerpt(name)}: must be one of {', '.join(names)}",
+            *did_you_mean(name, names),
+        )
+    picture = found.of_panel(name, output)
+    with drawing(picture.path, messages):
+        picture.save(dpi)
+    return picture.path
+
+
 def draw_against(
     results: Sequence[RunResult],
     path: Path,
-    dpi: int,
+    config: PlotConfig,
     x: Cost,
     log_x: bool | None,
     messages: Console,
@@ -171,10 +219,13 @@ def draw_against(
     from gdrun.plots.pictures import Picture
 
     with drawing(path, messages):
-        Picture(path, partial(curves_figure, results, x, log_x)).save(dpi)
+        draw = partial(curves_figure, results, x, log_x, scale=config.scale)
+        Picture(path, draw).save(config.dpi)
 
 
-def plot_config(saved: AnySaved, kind: str | None, dpi: int | None) -> PlotConfig:
+def plot_config(
+    saved: AnySaved, kind: str | None, scale: str | None, dpi: int | None
+) -> PlotConfig:
     """How the pictures of a run, group or comparison are drawn: as it says, unless given here.
 
     Raises:
@@ -183,8 +234,8 @@ def plot_config(saved: AnySaved, kind: str | None, dpi: int | None) -> PlotConfi
     """
     with output_errors(saved.path, "read"):
         own = saved.plot
-    given = {key: value for key, value in (("format", kind), ("dpi", dpi)) if value is not None}
-    return own.model_copy(update=given)
+    given = {"format": kind, "scale": scale, "dpi": dpi}
+    return own.model_copy(update={key: value for key, value in given.items() if value is not None})
 
 
 def place_of(path: Path, kind: str | None) -> Path:

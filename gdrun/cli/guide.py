@@ -25,6 +25,7 @@ TOPICS = (
     "config",
     "data",
     "sweep",
+    "pictures",
     "files",
     "saved-runs",
     "resume",

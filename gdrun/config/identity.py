@@ -22,6 +22,7 @@ LATER: Mapping[str, Any] = {
     "data.header": "auto",
     "data.encoding": "auto",
     "data.comment": "auto",
+    "plot.scale": "paper",
 }
 
 OF_GROUPS = ("compare", "sweep")  # what says which runs a group has

@@ -48,6 +48,8 @@ Loss = Literal["mse", "half_mse", "l1", "huber"]
 METHODS: tuple[Method, ...] = get_args(Method)
 Format = Literal["png", "svg", "pdf"]
 FORMATS: tuple[Format, ...] = get_args(Format)
+Scale = Literal["paper", "slides"]
+SCALES: tuple[Scale, ...] = get_args(Scale)
 
 
 class Schema(BaseModel):
@@ -164,10 +166,11 @@ DATA_TEXTS = frozenset(
 
 
 class PlotConfig(Schema):
-    """Whether and how pictures are drawn."""
+    """Whether and how pictures are drawn: for a page, or with text that is fit to project."""
 
     enabled: StrictBool = True
     format: Format = "png"
+    scale: Scale = "paper"
     dpi: Annotated[Integer, Field(ge=30, le=1200)] = 150
 
 

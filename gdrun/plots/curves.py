@@ -1,89 +1,70 @@
-"""The curves of results on given axes: medians and bands over seeds, running means.
+"""The curves of results on given axes: medians and bands over seeds, and where they diverge.
 
 One seed is shown as it is, several seeds as their median and the band between their 20th and 80th
 percentile. A lane that diverged counts as infinite.
 """
 
-from bisect import bisect_right
+import math
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 from gdrun.plots.looks import Look, Looks
-from gdrun.plots.scales import CROSS, MEAN, log_scale
+from gdrun.results.axes import Cost
 from gdrun.results.downsample import lowest_of_blocks
 from gdrun.results.history import History
 from gdrun.results.lanes import band_positions, lanes_by_rate
-from gdrun.results.run import RunResult
+from gdrun.results.run import RunResult, or_inf
 
 Array = NDArray[np.float64]
 MAX_POINTS = 5000  # of a noisy curve, or one of several seeds; no picture is wider
+BAND_ALPHA = 0.2
 MAX_VECTOR_POINTS = 2000  # a line of more points is embedded as pixels in SVG and PDF files
 
 
-def draw_steps(axes: Axes, result: RunResult, ceiling: float, looks: Looks) -> None:
-    """The loss of every logged update, faint, or the band of several seeds; bold, a running mean.
+@dataclass(frozen=True)
+class Trace:
+    """A curve that was drawn.
 
-    Above the ceiling a curve counts as diverging.
+    Attributes:
+        lr: its learning rate.
+        lines: what was drawn of it.
+        diverges_at: where on the x axis it diverges; None if it doesn't.
     """
-    groups = list(lr_groups(result, looks))
-    alpha = 0.3 / len(groups) ** 0.5  # fainter where there are several learning rates
-    for look, lanes in groups:
-        histories = [result.histories[lane] for lane in lanes]
-        updates, losses = _align(histories, "steps", "update", "loss")
-        middles, means = _epoch_means(histories, updates, losses)
-        means[means > ceiling] = np.inf
-        losses[losses > ceiling] = np.inf
-        updates, median, low, high = _quantiles(updates, losses)
-        faint: Any = {"color": look.color, "rasterized": len(updates) > MAX_VECTOR_POINTS}
-        if len(lanes) > 1 and look.band:
-            axes.fill_between(updates, low, high, **faint, alpha=alpha, linewidth=0)
-        elif len(lanes) == 1 and result.series.batch_size < result.description.rows:
-            shown = _extremes(losses[0])
-            axes.plot(updates[shown], median[shown], **faint, alpha=alpha, linewidth=0.7)
-        draw_band(axes, middles, means, look, band=False, gid=MEAN)
-    log_scale(axes, x=False)
 
-
-def _epoch_means(
-    histories: Sequence[History], updates: Array, losses: Array
-) -> tuple[Array, Array]:
-    """Each lane's running mean over an epoch or, if not all updates are logged, one mean per epoch.
-
-    With the updates at the middle of each mean.
-    """
-    longest = max(histories, key=lambda history: len(history.steps["epoch"]))
-    if len(updates) and longest.has_every_update:
-        return running_mean(updates, losses, _updates_per_epoch(longest))
-    ends, means = _align(histories, "epochs", "updates", "batch_loss")
-    half = (float(ends[0]) - 1) / 2 if len(ends) else 0.0
-    return ends - half, means
+    lr: float
+    lines: Sequence[Line2D]
+    diverges_at: float | None
 
 
 def draw_epochs(
     axes: Axes,
     result: RunResult,
-    ceiling: float,
     looks: Looks,
     loss: str,
-    cost: str,
+    cost: Cost,
     *,
     log_x: bool | None = None,
-) -> None:
+) -> list[Trace]:
     """A loss at the ends of epochs against a cost; both are columns of `epochs.csv`.
 
     Without a `log_x`, every cost but epochs is shown on a logarithmic axis.
     """
     log_x = cost != "epoch" if log_x is None else log_x
+    traces = []
     for look, lanes in lr_groups(result, looks):
-        x, losses = _align([result.histories[lane] for lane in lanes], "epochs", cost, loss)
-        losses[losses > ceiling] = np.inf
+        x, losses = align([result.histories[lane] for lane in lanes], "epochs", cost, loss)
         # Before training the cost is 0, which a logarithmic axis can't show.
         shown = slice(1 if log_x else 0, None)
-        draw_band(axes, x[shown], losses[:, shown], look)
+        line = draw_band(axes, x[shown], losses[:, shown], look)
+        lr = result.series.lanes[lanes[0]].lr
+        traces.append(Trace(lr, [line], divergence(result, lanes, cost)))
+    return traces
 
 
 def draw_band(
@@ -94,19 +75,36 @@ def draw_band(
     *,
     band: bool = True,
     gid: str | None = None,
-) -> None:
-    """The median of curves, (lanes, points), and their band; a cross on top where it diverges."""
-    x, median, low, high = _quantiles(x, curves)
+) -> Line2D:
+    """The median of curves, (lanes, points), and their band; what isn't finite isn't drawn."""
+    x, median, low, high = quantiles(x, curves)
     if band and look.band and len(curves) > 1:
-        axes.fill_between(x, low, high, color=look.color, alpha=0.2, linewidth=0)
+        axes.fill_between(x, low, high, color=look.color, alpha=BAND_ALPHA, linewidth=0)
     finite = np.isfinite(median)
-    dot: Any = {"marker": "o", "markersize": 4} if finite.all() and len(median) == 1 else {}
-    axes.plot(x, median, color=look.color, linestyle=look.style, gid=gid, **dot)
-    if not finite.all():
-        first = np.argmin(finite)
-        top = axes.get_xaxis_transform()  # x as on the axis, y from 0 at its foot to 1 at its top
-        cross: Any = {"color": look.color, "markeredgewidth": 2, "alpha": 0.8, "clip_on": False}
-        axes.plot(x[[first]], [0.97], "x", transform=top, gid=CROSS, **cross)
+    dot: Any = {"marker": "o", "markersize": 4} if finite.sum() == 1 else {}
+    (line,) = axes.plot(x, median, color=look.color, linestyle=look.style, gid=gid, **dot)
+    return line
+
+
+def divergence(result: RunResult, lanes: Sequence[int], cost: Cost) -> float | None:
+    """The cost at which the median over lanes diverges, to the update; None if it doesn't."""
+    ends = [(or_inf(result.lanes[lane].diverged_at), lane) for lane in lanes]
+    update, lane = sorted(ends)[(len(ends) - 1) // 2]
+    return _cost_of(result, lane, update, cost) if math.isfinite(update) else None
+
+
+def _cost_of(result: RunResult, lane: int, update: float, cost: Cost) -> float:
+    """What the update took at which a lane diverged; within an epoch, each takes the same time."""
+    end, table = result.lanes[lane], result.histories[lane].epochs
+    if cost == "updates":
+        return update
+    if cost == "samples":
+        return end.samples
+    if table["updates"][-1] >= update:
+        return float(np.interp(update, table["updates"], table[cost]))
+    if cost == "seconds":  # stopped within that epoch
+        return end.seconds
+    return table["epoch"][-1] + (end.samples - table["samples"][-1]) / result.description.rows
 
 
 def lr_groups(result: RunResult, looks: Looks) -> Iterator[tuple[Look, list[int]]]:
@@ -115,7 +113,7 @@ def lr_groups(result: RunResult, looks: Looks) -> Iterator[tuple[Look, list[int]
         yield looks[result.series.name, lr], positions
 
 
-def _align(histories: Sequence[History], table: str, x: str, y: str) -> tuple[Array, Array]:
+def align(histories: Sequence[History], table: str, x: str, y: str) -> tuple[Array, Array]:
     """One x axis, (points,), and y, (lanes, points), which is infinite once a lane diverged.
 
     Points that weren't evaluated are left out.
@@ -130,18 +128,18 @@ def _align(histories: Sequence[History], table: str, x: str, y: str) -> tuple[Ar
     return np.asarray(longest[x], dtype=float)[evaluated], values[:, evaluated]
 
 
-def _quantiles(x: Array, curves: Array) -> tuple[Array, Array, Array, Array]:
+def quantiles(x: Array, curves: Array) -> tuple[Array, Array, Array, Array]:
     """Where to draw, and there the median, 20th and 80th percentile over lanes; NaN if infinite."""
     median = np.median(curves, axis=0)
     if len(curves) > 1:
-        shown = _extremes(median)
+        shown = extremes(median)
         x, median, curves = x[shown], median[shown], curves[:, shown]
     low, high = np.sort(curves, axis=0)[list(band_positions(len(curves)))]
     median, low, high = (np.where(np.isfinite(q), q, np.nan) for q in (median, low, high))
     return x, median, low, high
 
 
-def _extremes(values: Array) -> NDArray[np.intp]:
+def extremes(values: Array) -> NDArray[np.intp]:
     """Positions of at most about `MAX_POINTS` values: the lowest and highest of each block.
 
     To draw percentiles of many lanes, or a noisy line, at more points than a picture has would take
@@ -154,27 +152,3 @@ def _extremes(values: Array) -> NDArray[np.intp]:
     lowest = lowest_of_blocks(np.where(unknown, np.inf, values), starts)
     highest = lowest_of_blocks(np.where(unknown, np.inf, -values), starts)
     return np.unique(np.concatenate([lowest, highest, [0, len(values) - 1]]))
-
-
-def running_mean(x: Array, y: Array, window: int) -> tuple[Array, Array]:
-    """The mean of `window` consecutive values along the last axis, at the middle of its window.
-
-    A window is the end of one block of values and the beginning of the next one, so sums within
-    blocks suffice. The difference of two running sums would lose small losses after a large one.
-    """
-    length = y.shape[-1]
-    window = max(1, min(window, length))
-    padding = [(0, 0)] * (y.ndim - 1) + [(0, -length % window)]
-    blocks = np.pad(y, padding).reshape(*y.shape[:-1], -1, window)
-    with np.errstate(over="ignore"):
-        from_start = blocks.cumsum(axis=-1).reshape(*y.shape[:-1], -1)
-        to_end = blocks[..., ::-1].cumsum(axis=-1)[..., ::-1].reshape(*y.shape[:-1], -1)
-        first = np.arange(length - window + 1)
-        ends = np.where(first % window, from_start[..., first + window - 1], 0.0)
-        return (x[first] + x[first + window - 1]) / 2, (to_end[..., first] + ends) / window
-
-
-def _updates_per_epoch(history: History) -> int:
-    """The number of logged updates per epoch."""
-    epochs = history.steps["epoch"]
-    return bisect_right(epochs, epochs[0]) if len(epochs) else 1

@@ -1,35 +1,40 @@
 """Figures of results, drawn with Agg: without pyplot, and so without global state."""
 
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator
 
+from gdrun.config.schema import Scale
 from gdrun.errors import excerpt
-from gdrun.plots.curves import MAX_VECTOR_POINTS, draw_band, draw_epochs, draw_steps, lr_groups
-from gdrun.plots.head import framed_figure, literal
+from gdrun.plots.curves import MAX_VECTOR_POINTS, Trace, draw_band, draw_epochs, lr_groups
+from gdrun.plots.layout import Panel, chosen, framed_figure, literal, rows_figure
 from gdrun.plots.looks import Looks, for_validation, has_bands, looks_of
-from gdrun.plots.scales import cut_below_means, label_axes, log_scale
-from gdrun.plots.style import TITLE, styled
-from gdrun.results.axes import AXES, COSTS, Cost, ceiling_of
+from gdrun.plots.style import StyledFigure, styled
+from gdrun.plots.updates import draw_updates, measured, window_of
+from gdrun.results.axes import AXES, BATCH, COSTS, TRAIN, VALIDATION, Cost
 from gdrun.results.colors import kind_of, run_colors
 from gdrun.results.events import Series
 from gdrun.results.run import RunResult
 from gdrun.text import METHOD_NAMES
 
 MAX_RUN_PANELS = 4  # with more runs, none has a panel of its own
-CHARACTER = {"full": "smooth", "sgd": "noisy", "minibatch": "practical"}
-SIDES: Any = {"left": 0.07, "right": 0.98}  # of the panels, as shares of the width
+SINGLE = (6.4, 2.7)  # inches that one panel alone has
 
 
 @styled()
 def compare_figure(
-    results: RunResult | Sequence[RunResult], *, note: str = "", mixed: bool = False
-) -> Figure:
+    results: RunResult | Sequence[RunResult],
+    *,
+    note: str = "",
+    mixed: bool = False,
+    panel: str | None = None,
+    scale: Scale = "paper",
+) -> StyledFigure:
     """The loss of every update, one panel per run; below, the train loss of all against each cost.
 
     More than `MAX_RUN_PANELS` runs are shown by the panels below alone.
@@ -38,165 +43,185 @@ def compare_figure(
         results: what to draw.
         note: an addition to the notes in the head.
         mixed: whether the results may be of different problems.
+        panel: the only panel to draw: the name of a run, `epoch`, `updates`, `samples`, `seconds`
+            or `validation`.
+        scale: `slides` makes the text large enough to project.
 
     Raises:
-        ValueError: there are no results, or they are of different problems.
+        ValueError: there are no results, they are of different problems, or there is no such panel.
     """
     results = _listed(results) if mixed else _comparable(results)
-    with_steps = len(results) <= MAX_RUN_PANELS
-    steps_note = f"top: {_steps_note(results)}" if with_steps else ""
+    runs, costs = _run_panels(results), _cost_panels(results)
+    if panel is not None:
+        only = chosen({each.name: each for each in (*costs, *runs)}, panel)
+        steps_note = _steps_note(results) if only in runs else ""
+        width, height = SINGLE
+        rows = [[only]]
+    else:
+        steps_note = f"top: {_steps_note(results)}" if runs else ""
+        width, height = 11, 2.2 if runs else 2.6
+        half = -(-len(costs) // 2)
+        rows = [runs, costs] if runs else [costs[:half], costs[half:]]
     notes = "; ".join(part for part in (steps_note, note) if part)
-    height = 5.6 if with_steps else 6.8
-    figure, top, bottom = framed_figure(results, width=11, height=height, note=notes)
-    looks = looks_of(results)
-    if not with_steps:
-        _draw_costs(figure, results, looks, top, bottom, rows=2)
-        return figure
-    inch = 1 / figure.get_figheight()
-    split = bottom + 0.49 * (top - bottom)
-    _draw_runs(figure, results, looks, top, split + 0.35 * inch)
-    _draw_costs(figure, results, looks, split - 0.4 * inch, bottom, rows=1)
-    return figure
-
-
-def _draw_runs(
-    figure: Figure, results: Sequence[RunResult], looks: Looks, top: float, bottom: float
-) -> None:
-    """The loss of every update, one panel per run."""
-    ceiling = ceiling_of(results)
-    color_of = run_colors([result.series for result in results])
-    grid = figure.add_gridspec(1, len(results), **SIDES, top=top, bottom=bottom, wspace=0.1)
-    first = None
-    for column, result in enumerate(results):
-        series = result.series
-        first = axes = figure.add_subplot(grid[column], sharey=first)
-        draw_steps(axes, result, ceiling, looks)
-        axes.set_title(_title(series, len(results)), color=color_of[series.name], **TITLE)
-        label_axes(axes, "update", "batch loss" if column == 0 else None)
-    cut_below_means(figure.axes)
-
-
-def _draw_costs(
-    figure: Figure,
-    results: Sequence[RunResult],
-    looks: Looks,
-    top: float,
-    bottom: float,
-    *,
-    rows: int,
-) -> None:
-    """The train loss of all runs against each cost, and their validation loss if there is one."""
-    ceiling = ceiling_of(results)
-    panels: list[tuple[str, Cost, str]] = [
-        ("train_loss", cost, f"… against {axis.quantity}") for cost, axis in AXES.items()
-    ]
-    panels[0] = ("train_loss", "epoch", "train loss against epochs")
-    if any(result.description.val_rows for result in results):
-        panels.append(("val_loss", "epoch", "validation loss"))
-    columns = -(-len(panels) // rows)
-    grid = figure.add_gridspec(
-        rows, columns, **SIDES, top=top, bottom=bottom, wspace=0.1, hspace=0.3
+    return rows_figure(
+        results,
+        rows,
+        width=width,
+        height=height,
+        note=notes,
+        scale=scale,
+        of_one=len(rows) == 1 and rows[0][0] in runs,
     )
-    first = None
-    for place, (loss, cost, title) in enumerate(panels):
-        first = axes = figure.add_subplot(grid[divmod(place, columns)], sharey=first)
-        for result in results:
-            draw_epochs(axes, result, ceiling, looks, loss, cost)
-        log_scale(axes, x=cost != "epoch")
-        axes.set_title(title, **TITLE)
-        is_first = place % columns == 0
-        label_axes(axes, AXES[cost].title_with_unit, "loss over all rows" if is_first else None)
+
+
+def panels_of(results: Sequence[RunResult]) -> list[str]:
+    """The names of the panels of `compare_figure`."""
+    return [panel.name for panel in (*_run_panels(results), *_cost_panels(results))]
 
 
 @styled()
-def loss_figure(result: RunResult) -> Figure:
-    """The loss of every update; beside it, train and validation loss at the ends of epochs."""
-    figure, top, bottom = framed_figure(
-        [result], width=8, height=3.0, note=f"left: {_steps_note([result])}"
-    )
-    ceiling = ceiling_of([result])
-    grid = figure.add_gridspec(1, 2, left=0.085, right=0.98, top=top, bottom=bottom, wspace=0.2)
-    steps, epochs = figure.add_subplot(grid[0]), figure.add_subplot(grid[1])
+def loss_figure(
+    result: RunResult, *, panel: str | None = None, scale: Scale = "paper"
+) -> StyledFigure:
+    """The loss of every update; beside it, train and validation loss at the ends of epochs.
+
+    Args:
+        result: what to draw.
+        panel: the only panel to draw: `batch` or `train`.
+        scale: `slides` makes the text large enough to project.
+
+    Raises:
+        ValueError: there is no such panel.
+    """
     looks = looks_of([result])
-    draw_steps(steps, result, ceiling, looks)
-    cut_below_means([steps])
-    steps.set_title("batch loss", **TITLE)
-    label_axes(steps, "update", "loss")
-    validation = result.description.val_rows > 0
-    if validation:
-        draw_epochs(epochs, result, ceiling, for_validation(looks), "val_loss", "epoch")
-    draw_epochs(epochs, result, ceiling, looks, "train_loss", "epoch")
-    log_scale(epochs, x=False)
-    title = "train loss"
-    if validation:
-        title += ", validation loss (grey)" if len(looks) == 1 else ", validation loss (dashed)"
-    epochs.set_title(title, **TITLE)
-    label_axes(epochs, "epoch", "")
-    return figure
+    titles = ["train loss"]
+    if result.description.val_rows > 0:
+        look = "grey" if len(looks) == 1 else "dashed"
+        titles = [f"train loss, validation loss ({look})", f"train, validation ({look})"]
+    left = Panel(
+        BATCH,
+        ["batch loss"],
+        "update",
+        "loss",
+        partial(draw_updates, result=result, looks=looks),
+        measured=measured(result),
+    )
+    draw_both = partial(_draw_both, result=result, looks=looks)
+    right = Panel(TRAIN, titles, "epoch", "loss", draw_both)
+    steps_note = _steps_note([result])
+    if panel is not None:
+        width, height = SINGLE
+        rows = [[chosen({left.name: left, right.name: right}, panel)]]
+        note = steps_note if panel == left.name else ""
+    else:
+        width, height, rows, note = 8.6, 2.5, [[left, right]], f"left: {steps_note}"
+    return rows_figure(
+        [result], rows, width=width, height=height, note=note, scale=scale, shared=False
+    )
+
+
+def _draw_both(axes: Axes, result: RunResult, looks: Looks) -> Sequence[Trace]:
+    """Train and validation loss of one run at the ends of epochs."""
+    traces = []
+    if result.description.val_rows > 0:
+        traces += draw_epochs(axes, result, for_validation(looks), "val_loss", "epoch")
+    own = draw_epochs(axes, result, looks, "train_loss", "epoch")
+    # Where the train loss diverges, so does the other one.
+    return [*(replace(trace, diverges_at=None) for trace in traces), *own]
 
 
 @styled()
 def curves_figure(
-    results: RunResult | Sequence[RunResult], x: Cost = "updates", log_x: bool | None = None
-) -> Figure:
+    results: RunResult | Sequence[RunResult],
+    x: Cost = "updates",
+    log_x: bool | None = None,
+    *,
+    scale: Scale = "paper",
+) -> StyledFigure:
     """The train loss of all runs, and their validation loss if there is one, against one cost.
 
     Args:
         results: what to draw.
         x: `epoch`, `updates`, `samples` or `seconds`.
         log_x: whether that axis is logarithmic; if not given, every axis but that of epochs is.
+        scale: `slides` makes the text large enough to project.
 
     Raises:
         ValueError: there are no results, or there is no such cost.
     """
-    results = [results] if isinstance(results, RunResult) else results
-    if not results:
-        raise ValueError("there are no results to draw")
+    results = _listed(results)
     if x not in COSTS:
         raise ValueError(f"x must be one of {', '.join(COSTS)}, got {x!r}")
     log_x = x != "epoch" if log_x is None else log_x
-    losses = {"train_loss": "train loss"}
-    if any(result.description.val_rows for result in results):
-        losses["val_loss"] = "validation loss"
-    width, gap = (6.4, 0.15) if len(losses) == 1 else (9.6, 0.4)  # room for titles
-    figure, top, bottom = framed_figure(results, width=width, height=3.6, gap=gap)
-    grid = figure.add_gridspec(
-        1,
-        len(losses),
-        left=0.75 / width,
-        right=1 - 0.15 / width,
-        top=top,
-        bottom=bottom,
-        wspace=0.08,
-    )
-    ceiling, looks = ceiling_of(results), looks_of(results)
-    first = None
-    for column, (loss, title) in enumerate(losses.items()):
-        first = axes = figure.add_subplot(grid[column], sharey=first)
-        for result in results:
-            draw_epochs(axes, result, ceiling, looks, loss, x, log_x=log_x)
-        log_scale(axes, x=log_x)
-        if len(losses) > 1:
-            axes.set_title(title, **TITLE)
-        name = "loss over all rows" if len(losses) > 1 else "train loss"
-        _label(axes, x, name if column == 0 else None)
-    return figure
+    panels = [_cost_panel(results, "train_loss", x, "train loss", log_x)]
+    if _have_validation(results):
+        panels.append(_cost_panel(results, "val_loss", x, "validation loss", log_x))
+    width, height = SINGLE if len(panels) == 1 else (9.6, SINGLE[1])
+    return rows_figure(results, [panels], width=width, height=height, scale=scale)
 
 
-def _label(axes: Axes, x: Cost, y: str | None) -> None:
-    limits = axes.get_xlim()
-    label_axes(axes, AXES[x].title_with_unit, y)
-    if axes.get_yscale() == "linear":  # all curves diverge before there is anything to see
-        axes.set_yticks([])
-    if x == "seconds" and axes.get_xscale() == "linear":  # ticks at fractions of a second
-        axes.set_xlim(limits)
-        axes.xaxis.set_major_locator(MaxNLocator(nbins=6, steps=[1, 2, 5, 10]))
-        axes.xaxis.set_major_formatter("{x:g}")
+def _run_panels(results: Sequence[RunResult]) -> list[Panel]:
+    """The loss of every update, one panel per run; none if there are many."""
+    if len(results) > MAX_RUN_PANELS:
+        return []
+    looks, color_of = looks_of(results), run_colors([result.series for result in results])
+    return [
+        Panel(
+            result.series.name,
+            _titles(result.series),
+            "update",
+            "batch loss",
+            partial(draw_updates, result=result, looks=looks),
+            color=color_of[result.series.name],
+            measured=measured(result),
+        )
+        for result in results
+    ]
+
+
+def _cost_panels(results: Sequence[RunResult]) -> list[Panel]:
+    """The train loss of all runs against each cost, and their validation loss if there is one."""
+    panels = [
+        _cost_panel(results, "train_loss", cost, f"… against {axis.quantity}", cost != "epoch")
+        for cost, axis in AXES.items()
+    ]
+    panels[0] = _cost_panel(results, "train_loss", "epoch", "train loss against epochs", False)
+    if _have_validation(results):
+        validation = _cost_panel(results, "val_loss", "epoch", "validation loss", False)
+        panels.append(replace(validation, name=VALIDATION))
+    return panels
+
+
+def _cost_panel(
+    results: Sequence[RunResult], loss: str, cost: Cost, title: str, log_x: bool
+) -> Panel:
+    """The losses of all runs at the ends of epochs against one cost."""
+    looks = looks_of(results)
+
+    def draw(axes: Axes) -> Sequence[Trace]:
+        return [
+            trace
+            for result in results
+            for trace in draw_epochs(axes, result, looks, loss, cost, log_x=log_x)
+        ]
+
+    brief = title.removesuffix(" against epochs").replace("training ", "")
+    titles = [title, brief, brief.replace("against ", "")]
+    x = AXES[cost].title_with_unit
+    return Panel(cost, titles, x, "loss over all rows", draw, log_x=log_x, whole=cost != "seconds")
+
+
+def _have_validation(results: Sequence[RunResult]) -> bool:
+    return any(result.description.val_rows for result in results)
 
 
 @styled()
-def fit_figure(results: RunResult | Sequence[RunResult]) -> Figure:
+def fit_figure(results: RunResult | Sequence[RunResult], *, scale: Scale = "paper") -> StyledFigure:
     """The data of one feature and the functions fitted to it, in the units of the data.
+
+    Args:
+        results: what to draw.
+        scale: `slides` makes the text large enough to project.
 
     Raises:
         ValueError: the data has several features, or the results are of different problems.
@@ -214,11 +239,11 @@ def fit_figure(results: RunResult | Sequence[RunResult]) -> Figure:
             Line2D(fit.x_val, fit.y_val, **dots, markerfacecolor="white", label="validation data")
         )
     figure, top, bottom = framed_figure(
-        results, width=6.4, height=3.7, more=rows, gap=0.25, curves_end=False
+        results, width=6.4, height=3.7, scale=scale, more=rows, gap=0.25, curves_end=False
     )
-    axes = figure.add_subplot(
-        figure.add_gridspec(1, 1, left=0.12, right=0.97, top=top, bottom=bottom)[0]
-    )
+    width = figure.get_figwidth()
+    sides: Any = {"left": 0.77 / width, "right": 1 - 0.2 / width}
+    axes = figure.add_subplot(figure.add_gridspec(1, 1, **sides, top=top, bottom=bottom)[0])
     for points in rows:
         axes.add_line(points)
     looks = looks_of(results)
@@ -239,12 +264,14 @@ def fit_figure(results: RunResult | Sequence[RunResult]) -> Figure:
     return figure
 
 
-def _title(series: Series, panels: int) -> str:
-    """The title of the panel of one run, with so many panels side by side."""
+def _titles(series: Series) -> list[str]:
+    """Titles of the panel of one run, the first of which fits best."""
+    size = f"{series.batch_size:,}"
     if kind_of([series]) == "method":
         name = METHOD_NAMES[series.method]
-        return f"{name}, B = {series.batch_size:,}: {CHARACTER[series.method]}"
-    return literal(f"{excerpt(series.name, 80 // panels)}, B = {series.batch_size:,}")
+        return [f"{name}, batch size {size}", f"{name}, B = {size}", f"B = {size}"]
+    names = [literal(excerpt(series.name, length)) for length in (30, 20, 12)]
+    return [f"{names[0]}, batch size {size}", *(f"{name}, B = {size}" for name in names)]
 
 
 def _listed(results: RunResult | Sequence[RunResult]) -> Sequence[RunResult]:
@@ -282,4 +309,7 @@ def _steps_note(results: Sequence[RunResult]) -> str:
         return f"every {every}th {shown} faint, mean of each epoch bold"
     if not all(history.has_every_update for history in histories):
         return "lowest and highest updates faint, mean of each epoch bold"
-    return f"each {shown} faint, running mean over an epoch bold"
+    note = f"each {shown} faint, running mean over an epoch bold"
+    seeds = {result.series.lanes[0].seed for result in results if window_of(result)}
+    alone = len(seeds) == 1 and max(result.seeds for result in results) > 1
+    return f"{note}, beside them seed {seeds.pop()} alone" if alone else note

@@ -8,52 +8,68 @@ import numpy as np
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
-from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 
+from gdrun.analysis.recommend import recommended
 from gdrun.analysis.sweep_result import SweepResult
 from gdrun.analysis.trials import Cell
-from gdrun.plots.head import headed_figure
-from gdrun.plots.style import TITLE, styled
+from gdrun.config.schema import Scale
+from gdrun.plots.layout import BELOW, SHRINK, chosen, headed_figure
+from gdrun.plots.scales import LETTER, TICK_GAP, points_across, points_up
+from gdrun.plots.style import TITLE, StyledFigure, styled
+from gdrun.results.axes import TRAIN, VALIDATION
 from gdrun.text import count, digits
 
 COLORS = "viridis_r"  # low losses are light
 MAX_RATIO = 30  # to the lowest loss; beyond it, all losses have the darkest colour
 MAX_CELL = (0.8, 0.38)  # width and height in inches
 MIN_NUMBERED_CELL = (0.48, 0.2)  # inches; a smaller cell has no room for a number
+LINE = 12.0  # points from one number to the next above it, at least
 MAX_TICKS = (20, 50)  # of batch sizes and of learning rates
-BEST_COLOR = "#D55E00"
+LOWEST: Any = {"fill": False, "edgecolor": "#D55E00", "linewidth": 2.2}
+ADVISED: Any = {"fill": False, "edgecolor": "black", "linewidth": 1.8, "linestyle": (0, (2.5, 1))}
 DIVERGED: Any = {"facecolor": "0.93", "edgecolor": "0.75", "hatch": "xxxx", "linewidth": 0}
 GUIDES: dict[str, tuple[float, Any]] = {"lr ∝ B": (1.0, "-"), "lr ∝ √B": (0.5, "--")}
 
 
 @styled()
-def heatmap_figure(sweep: SweepResult) -> Figure:
+def heatmap_figure(
+    sweep: SweepResult, *, panel: str | None = None, scale: Scale = "paper"
+) -> StyledFigure:
     """The final loss of each pair, median over seeds: train and, where there is one, validation.
 
     Lines through the best cell show where lr/B and lr/√B are constant: the linear (Goyal et al.
     2017, sec. 2.1) and the square-root (Krizhevsky 2014, sec. 3) scaling rules.
+
+    Args:
+        sweep: what to draw.
+        panel: the only panel to draw: `train` or `validation`.
+        scale: `slides` makes the text large enough to project.
+
+    Raises:
+        ValueError: there is no such panel.
     """
-    panels: list[tuple[str, Callable[[Cell], float], Cell | None]] = [
-        ("final train loss", lambda cell: cell.train_loss, sweep.best)
-    ]
-    if sweep.has_validation:
-        panels.append(("final validation loss", lambda cell: cell.val_loss, sweep.best_validated))
+    panels = heatmap_panels(sweep)
+    if panel is not None:
+        panels = {panel: chosen(panels, panel)}
     columns, rows = len(sweep.batch_sizes), len(sweep.lrs)
-    cell_width = min(MAX_CELL[0], 12 / (columns * len(panels)))
-    cell_height = min(MAX_CELL[1], 9 / rows)
+    across, up = SHRINK[scale]
+    cell_width = across * min(MAX_CELL[0], 12 / (columns * len(panels)))
+    cell_height = max(MIN_NUMBERED_CELL[1], up * MAX_CELL[1])
+    cell_height = min(cell_height, up * 9 / rows)
     numbered = cell_width >= MIN_NUMBERED_CELL[0] and cell_height >= MIN_NUMBERED_CELL[1]
-    width = max(6.5, len(panels) * (max(2.6, cell_width * columns) + 1.1) + 0.4)
+    width = max(across * 6.5, len(panels) * (max(2.6, cell_width * columns) + 1.1) + 0.4)
     figure, top, bottom = headed_figure(
         f"{sweep.description.network} on {sweep.description.data}, {count(sweep.rows, 'row')}",
         _notes(sweep),
         _legend(sweep),
-        width=width,
-        height=max(1.8, cell_height * rows) + 1.0,
+        width=width / across,
+        height=(max(1.4, cell_height * rows) + BELOW) / up,
+        scale=scale,
     )
     grid = figure.add_gridspec(
         1,
@@ -64,15 +80,32 @@ def heatmap_figure(sweep: SweepResult) -> Figure:
         bottom=bottom,
         wspace=0.2,
     )
-    for k, (title, loss, best) in enumerate(panels):
+    for k, (title, loss, best) in enumerate(panels.values()):
         axes = figure.add_subplot(grid[k])
         image = _draw(axes, sweep, loss, best, numbered=numbered)
         if not numbered:
             figure.colorbar(image, ax=axes, pad=0.02)
+        _name_axes(axes, sweep.batch_sizes, sweep.lrs)
         axes.set_title(title, **TITLE)
         if k:
             axes.set_ylabel("")
     return figure
+
+
+def heatmap_panels(
+    sweep: SweepResult,
+) -> dict[str, tuple[str, Callable[[Cell], float], Cell | None]]:
+    """By name: the title of a panel, its loss, and the cell in which that is lowest."""
+    panels: dict[str, tuple[str, Callable[[Cell], float], Cell | None]] = {
+        TRAIN: ("final train loss", lambda cell: cell.train_loss, sweep.best)
+    }
+    if sweep.has_validation:
+        panels[VALIDATION] = (
+            "final validation loss",
+            lambda cell: cell.val_loss,
+            sweep.best_validated,
+        )
+    return panels
 
 
 def _draw(
@@ -92,7 +125,7 @@ def _draw(
     shown = np.ma.masked_invalid(np.where(table > 0, table, np.nan))
     image = axes.imshow(shown, cmap=COLORS, norm=norm, origin="lower", aspect="auto")
     for cell in sweep.cells:
-        x, y = sizes.index(cell.batch_size), lrs.index(cell.lr)
+        x, y = _place(cell, sweep)
         if not math.isfinite(loss(cell)):
             axes.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, **DIVERGED))
         elif numbered:
@@ -100,12 +133,20 @@ def _draw(
             diverged = f"$^{{×{cell.diverged}}}$" if cell.diverged else ""
             color = colormaps[COLORS](norm(loss(cell)))
             _write(axes, x, y, digits(loss(cell)) + diverged, color)
-    _axes(axes, sizes, lrs)
     if best:
         _guides(axes, best, sizes, lrs)
-        corner = (sizes.index(best.batch_size) - 0.5, lrs.index(best.lr) - 0.5)
-        axes.add_patch(Rectangle(corner, 1, 1, fill=False, edgecolor=BEST_COLOR, lw=2.2, zorder=5))
+    # The inner frame leaves the outer one visible where both are around the same cell.
+    for framed, style, inset in ((best, LOWEST, 0.0), (recommended(sweep), ADVISED, 0.08)):
+        if framed:
+            x, y = _place(framed, sweep)
+            corner, side = (x - 0.5 + inset, y - 0.5 + inset), 1 - 2 * inset
+            axes.add_patch(Rectangle(corner, side, side, **style, zorder=5))
     return image
+
+
+def _place(cell: Cell, sweep: SweepResult) -> tuple[int, int]:
+    """The column and row of a cell."""
+    return sweep.batch_sizes.index(cell.batch_size), sweep.lrs.index(cell.lr)
 
 
 def _color_norm(table: NDArray[np.float64]) -> LogNorm:
@@ -132,15 +173,18 @@ def _write(axes: Axes, x: float, y: float, text: str, background: Sequence[float
         color="black" if is_light else "white",
         zorder=4,
         # The background covers the lines of the scaling rules.
-        bbox={"facecolor": background, "edgecolor": "none", "pad": 1.2},
+        bbox={"facecolor": background, "edgecolor": "none", "pad": 1.6},
     )
 
 
-def _axes(axes: Axes, sizes: Sequence[int], lrs: Sequence[float]) -> None:
+def _name_axes(axes: Axes, sizes: Sequence[int], lrs: Sequence[float]) -> None:
+    """Number rows and columns, as many as have room, and name the axes."""
     axes.grid(visible=False)
-    every = -(-len(sizes) // MAX_TICKS[0])
+    across, up = points_across(axes) / len(sizes), points_up(axes) / len(lrs)
+    widest = LETTER * max(len(f"{size:,}") for size in sizes) + TICK_GAP
+    every = max(-(-len(sizes) // MAX_TICKS[0]), math.ceil(widest / across))
     axes.set_xticks(range(0, len(sizes), every), [f"{size:,}" for size in sizes[::every]])
-    every = -(-len(lrs) // MAX_TICKS[1])
+    every = max(-(-len(lrs) // MAX_TICKS[1]), math.ceil(LINE / up))
     axes.set_yticks(range(0, len(lrs), every), [f"{lr:g}" for lr in lrs[::every]])
     axes.set_xlabel("batch size B")
     axes.set_ylabel("learning rate")
@@ -180,7 +224,9 @@ def _has_guides(sweep: SweepResult) -> bool:
 def _legend(sweep: SweepResult) -> list[Any]:
     handles: list[Any] = []
     if sweep.best:
-        handles.append(Patch(fill=False, edgecolor=BEST_COLOR, linewidth=2.2, label="lowest"))
+        handles.append(Patch(**LOWEST, label="lowest"))
+    if advised := recommended(sweep):
+        handles.append(Patch(**ADVISED, label=f"train with this: {advised.pair}"))
     if any(math.isinf(cell.train_loss) for cell in sweep.cells):
         handles.append(Patch(**DIVERGED, label="diverged"))
     if _has_guides(sweep):

@@ -23,7 +23,7 @@ LINE_STYLES: tuple[LineStyle, ...] = (
     (0, (1, 4)),
     (0, (8, 4)),
 )
-MAX_BANDS = 9  # more bands would cover each other
+MAX_BANDS = 6  # more bands would cover each other
 
 
 @dataclass(frozen=True)

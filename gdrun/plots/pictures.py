@@ -1,15 +1,15 @@
 """The pictures of a run or group: which there are, where each is saved, and how it is drawn."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from matplotlib.figure import Figure
-
 from gdrun.analysis.sweep_result import SweepResult
 from gdrun.config.schema import PlotConfig
-from gdrun.plots.figures import compare_figure, fit_figure, loss_figure
+from gdrun.plots.figures import compare_figure, fit_figure, loss_figure, panels_of
+from gdrun.plots.style import StyledFigure
+from gdrun.results.axes import BATCH, TRAIN
 from gdrun.results.compare import TIMES_DIFFER, engine_notes
 from gdrun.results.run import RunResult
 from gdrun.storage.atomic import replacing
@@ -17,10 +17,22 @@ from gdrun.storage.atomic import replacing
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture to draw: where it is saved, and how it is drawn."""
+    """A picture to draw.
+
+    Attributes:
+        path: where it is saved.
+        draw: draws it, or of several panels only the one that is named by `panel`.
+        panels: their names.
+    """
 
     path: Path
-    draw: Callable[[], Figure]
+    draw: Callable[..., StyledFigure]
+    panels: Sequence[str] = ()
+
+    def of_panel(self, name: str, path: Path | None = None) -> "Picture":
+        """The picture of one of the panels alone, beside this one unless a path is given."""
+        own = self.path.with_stem(f"{self.path.stem}-{name.replace('/', '-')}")
+        return Picture(path or own, partial(self.draw, panel=name))
 
     def save(self, dpi: int) -> None:
         """Draw the picture and save it, in the place of an earlier one.
@@ -30,7 +42,7 @@ class Picture:
         """
         figure = self.draw()
         with replacing(self.path, durable=False) as partial:
-            figure.savefig(partial, dpi=dpi, format=self.path.suffix[1:])
+            figure.savefig(partial, dpi=dpi * figure.enlarged, format=self.path.suffix[1:])
 
 
 def pictures(
@@ -40,23 +52,31 @@ def pictures(
     sweep: SweepResult | None = None,
 ) -> list[Picture]:
     """The pictures of a run, or of a group and its runs, the most important first."""
-    found: list[tuple[Path, str, Callable[[], Figure]]] = []
+    found: list[Picture] = []
+
+    def add(
+        place: Path, name: str, draw: Callable[..., StyledFigure], panels: Iterable[str]
+    ) -> None:
+        path = place / f"{name}.{config.format}"
+        found.append(Picture(path, partial(draw, scale=config.scale), tuple(panels)))
+
     has_fit = all(result.fit for result in results)
     if sweep:
-        from gdrun.plots.heatmap import heatmap_figure
-        from gdrun.plots.scaling import scaling_figure
+        from gdrun.plots.heatmap import heatmap_figure, heatmap_panels
+        from gdrun.plots.scaling import scaling_figure, scaling_panels
 
-        found.append((directory, "heatmap", partial(heatmap_figure, sweep)))
+        add(directory, "heatmap", partial(heatmap_figure, sweep), heatmap_panels(sweep))
         if sweep.target is not None:
-            found.append((directory, "scaling", partial(scaling_figure, sweep)))
+            add(directory, "scaling", partial(scaling_figure, sweep), scaling_panels(sweep))
     elif any(result.directory != directory for result in results):
         note = TIMES_DIFFER if any(engine_notes(results)) else ""
-        found.append((directory, "compare", partial(compare_figure, results, note=note)))
+        draw = partial(compare_figure, results, note=note)
+        add(directory, "compare", draw, panels_of(results))
         if has_fit:
-            found.append((directory, "fit", partial(fit_figure, results)))
+            add(directory, "fit", partial(fit_figure, results), ())
     for result in results:
         if result.directory:
-            found.append((result.directory, "loss", partial(loss_figure, result)))
+            add(result.directory, "loss", partial(loss_figure, result), (BATCH, TRAIN))
             if has_fit:
-                found.append((result.directory, "fit", partial(fit_figure, [result])))
-    return [Picture(place / f"{name}.{config.format}", draw) for place, name, draw in found]
+                add(result.directory, "fit", partial(fit_figure, [result]), ())
+    return found

@@ -8,57 +8,128 @@ from matplotlib.axes import Axes
 from matplotlib.axis import Axis, YAxis
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
+from gdrun.results.run import RunResult
 from gdrun.text import short
 
-# The `gid` of lines that are running means, and of the crosses where curves diverge.
-MEAN, CROSS = "mean", "cross"
+# The `gid` of lines that are means, of crosses where curves diverge, and of peaks beyond the frame.
+MEAN, CROSS, PEAK = "mean", "cross", "peak"
 
 
-def label_axes(axes: Axes, x: str, y: str | None) -> None:
-    """Name the axes; without a y, the numbers of the panel to the left serve this one, too."""
+LETTER = 0.62 * 9  # the width of a digit beside an axis, in points
+TICK_GAP = 9.0  # at least, between numbers side by side
+MAX_TICKS = 6
+MARGIN = 0.05  # below the lowest value, as a share of the height
+FRAME = 10  # times the untrained loss: curves leave the frame above it
+
+
+def label_axes(axes: Axes, x: str, y: str | None, *, whole: bool = True) -> None:
+    """Name the axes; without a y, the numbers of the panel to the left serve this one, too.
+
+    `whole` says whether the x axis has whole numbers.
+    """
     axes.set_xlabel(x)
     if not any(len(np.asarray(line.get_xdata())) for line in axes.get_lines()):
         axes.set_xticks([])
         axes.text(0.5, 0.5, "nothing logged", transform=axes.transAxes, ha="center", color="0.5")
     elif axes.get_xscale() == "linear":
-        low, high = axes.get_xlim()
-        if high - low < 1:
-            axes.set_xlim(low - 1, high + 1)
-        axes.xaxis.set_major_locator(MaxNLocator(nbins=6, steps=[1, 2, 5, 10], integer=True))
-        # Written out, the large numbers of a long run would overlap.
-        axes.xaxis.set_major_formatter("{x:,.0f}" if high < 1e5 else lambda x, _: short(x))
+        _number_linear_axis(axes, whole=whole)
+    if axes.get_yscale() == "linear":  # all curves diverge before there is anything to see
+        axes.set_yticks([])
     if y is None:
         axes.tick_params(which="both", labelleft=False)
     else:
         axes.set_ylabel(y)
 
 
-def cut_below_means(panels: Sequence[Axes]) -> None:
-    """Cut off the lowest losses, so that the means fill the height.
+def _number_linear_axis(axes: Axes, *, whole: bool) -> None:
+    """Number the x axis at as many values as have room."""
+    low, high = axes.get_xlim()
+    if whole and high - low < 1:
+        axes.set_xlim(low - 1, high + 1)
+    widest = LETTER * (max(len(_count(low)), len(_count(high))) if whole else 6) + TICK_GAP
+    bins = max(1, min(MAX_TICKS, int(points_across(axes) / widest)))
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=bins, steps=[1, 2, 5, 10], integer=whole))
+    axes.xaxis.set_major_formatter((lambda x, _: _count(x)) if whole else "{x:g}")
 
-    The loss of a single sample may be close to 0, which a logarithmic axis can't show.
+
+def _count(value: float) -> str:
+    """A whole number; written out, the large ones of a long run would overlap."""
+    return f"{value:,.0f}" if abs(value) < 1e5 else short(value)
+
+
+def points_across(axes: Axes) -> float:
+    """The width of a panel in points."""
+    return float(axes.get_window_extent().width) * 72 / dpi_of(axes)
+
+
+def points_up(axes: Axes) -> float:
+    """The height of a panel in points."""
+    return float(axes.get_window_extent().height) * 72 / dpi_of(axes)
+
+
+def dpi_of(axes: Axes) -> float:
+    """The pixels per inch of the figure that a panel is in."""
+    figure = axes.get_figure(root=True)
+    assert figure is not None
+    return figure.dpi
+
+
+def edge_of(results: Sequence[RunResult]) -> float:
+    """The loss at the upper edge of the frame, which curves leave that go beyond it.
+
+    Infinite where no lane ends below it: then what is beyond is all there is to see.
     """
+    lanes = [history for result in results for history in result.histories]
+    untrained = [lane.epochs["train_loss"][0] for lane in lanes]
+    edge = FRAME * max(filter(math.isfinite, untrained), default=math.inf)
+    lowest = min(lane.latest.evaluated[0] for lane in lanes)
+    return edge if lowest < edge else math.inf
+
+
+def frame(panels: Sequence[Axes], edge: float) -> None:
+    """Set the limits of panels that share their y axis: up to an edge, down to what tells.
+
+    The loss of a single sample may be close to 0, which a logarithmic axis can't show: below the
+    means the lowest losses are cut off.
+    """
+    bottom, top = panels[0].get_ylim()
     lines = [line for axes in panels for line in axes.get_lines() if line.get_gid() == MEAN]
-    means = np.concatenate([np.asarray(line.get_ydata(), dtype=float) for line in lines])
-    positive = means[np.isfinite(means) & (means > 0)]
-    if len(positive):
-        bottom, top = panels[0].get_ylim()
-        panels[0].set_ylim(max(bottom, positive.min() / 30), top)
+    if lines:
+        means = np.concatenate([np.asarray(line.get_ydata(), dtype=float) for line in lines])
+        positive = means[np.isfinite(means) & (means > 0)]
+        if len(positive):
+            bottom = max(bottom, float(positive.min()) / 30)
+    if bottom < edge < top:
+        lowest = min(axes.dataLim.minposy for axes in panels)
+        if lowest < edge:  # else all that is drawn lies beyond
+            bottom, top = max(bottom, lowest * (lowest / edge) ** MARGIN), edge
+    panels[0].set_ylim(bottom, top)
+    for axes in panels:
+        if axes.get_yscale() == "log":
+            number_log_axis(axes.yaxis)
 
 
 def log_scale(axes: Axes, *, x: bool) -> None:
     """Make the y axis logarithmic, and on request the x axis, if there is any positive value."""
-    lines = [
-        np.asarray(line.get_ydata(), dtype=float)
-        for line in axes.get_lines()
-        if line.get_gid() != CROSS
-    ]
+    lines = [np.asarray(line.get_ydata(), dtype=float) for line in axes.get_lines()]
     if any((np.isfinite(y) & (y > 0)).any() for y in lines):
         axes.set_yscale("log")
         number_log_axis(axes.yaxis)
         if x:
             axes.set_xscale("log")
             number_log_axis(axes.xaxis)
+
+
+def widen(axes: Axes, places: Sequence[float]) -> None:
+    """Widen the x axis so that some places are on it; 0 is not on a logarithmic one."""
+    logarithmic = axes.get_xscale() == "log"
+    low, high = axes.get_xlim()
+    beyond = [at for at in places if not low <= at <= high and (at > 0 or not logarithmic)]
+    if not beyond:
+        return
+    axes.set_xlim(min(low, *beyond), max(high, *beyond))
+    if logarithmic:
+        number_log_axis(axes.xaxis)
 
 
 def number_log_axis(axis: Axis) -> None:

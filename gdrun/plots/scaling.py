@@ -6,75 +6,100 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from gdrun.analysis.larger_batches import interval_in_words
 from gdrun.analysis.sweep_result import SweepResult
 from gdrun.analysis.trials import Cell, TargetCost
-from gdrun.plots.head import headed_figure
-from gdrun.plots.placement import Label, label_points, number_ticks, rows_of_numbers
-from gdrun.plots.scales import number_log_axis
-from gdrun.plots.style import TITLE, styled
+from gdrun.config.schema import Scale
+from gdrun.plots.layout import BELOW, SHRINK, chosen, fitting, headed_figure
+from gdrun.plots.placement import Label, label_points, number_ticks, room_beyond, rows_of_numbers
+from gdrun.plots.scales import number_log_axis, points_across
+from gdrun.plots.style import TITLE, StyledFigure, styled
 from gdrun.results.lanes import BAND, MIN_BAND_SEEDS
-from gdrun.text import number, rounded, short
+from gdrun.text import batches, number, rounded
 
 COLOR, MISSED, FIT = "#0072B2", "#D55E00", "0.25"
 # Where trainings ended, if the 80th percentile of the seeds had not reached the target by then.
 OPEN: Any = {"marker": "^", "color": COLOR, "ms": 4.5, "alpha": 0.55, "linestyle": "none"}
 # The band of a single batch size.
 BAR: Any = {"color": COLOR, "alpha": 0.4, "linewidth": 3, "solid_capstyle": "butt"}
-LEFT, RIGHT = 0.6, 0.15  # inches beside the panels
-GAP = 0.22  # between panels, as a share of their width
+LEFT, RIGHT, GAP = 0.62, 0.15, 0.62  # inches beside the panels and between them
+PANEL = (3.0, 2.8)  # inches, width and height
 TICK_ROW = 0.15  # inches for each further row of numbers below an axis
 
 
 @styled()
-def scaling_figure(sweep: SweepResult) -> Figure:
+def scaling_figure(
+    sweep: SweepResult, *, panel: str | None = None, scale: Scale = "paper"
+) -> StyledFigure:
     """Updates, samples and time to the target against the batch size, each at its best rate.
 
     With the line of perfect scaling, on which a batch twice as large takes half the updates, and
     the fit K(B) = K_min (1 + B_crit / B) of `gdrun.analysis.critical_batch`
     (Shallue et al. 2019, fig. 1). A batch size that did not reach the target is shown where its
     training ended: it takes more than that.
+
+    Args:
+        sweep: what to draw.
+        panel: the only panel to draw: `updates`, `samples` or `seconds`.
+        scale: `slides` makes the text large enough to project.
+
+    Raises:
+        ValueError: there is no such panel.
     """
-    # By cost: the title of its panel, and what one update costs by batch size.
-    panels: dict[TargetCost, tuple[str, Callable[[int], float]]] = {
-        "updates": ("updates to target", lambda _: 1.0),
-        "samples": ("samples to target", float),
-    }
-    if _is_timed(sweep):
-        panels["seconds"] = ("training time to target (s)", lambda size: sweep.pace[size])
-    width = 3.4 * len(panels) + 0.5
-    panel_width = (width - LEFT - RIGHT) / (len(panels) + GAP * (len(panels) - 1))
+    panels = scaling_panels(sweep)
+    if panel is not None:
+        only = chosen({str(cost): cost for cost in panels}, panel)
+        panels = {only: panels[only]}
+    across, up = SHRINK[scale]
+    panel_width = across * (PANEL[0] if len(panels) > 1 else 1.6 * PANEL[0])
     sizes, limits = sweep.batch_sizes, _limits(sweep)
-    texts = [short(size) for size in sizes]
+    texts = [f"{size:,}" for size in sizes]
     rows = rows_of_numbers(sizes, texts, limits, panel_width)
     tick_rows = TICK_ROW * max(row or 0 for row in rows)
+    right = max(RIGHT, room_beyond(sizes[-1], texts[-1], limits, panel_width) + 0.05)
+    width = LEFT + len(panels) * panel_width + (len(panels) - 1) * GAP + right
     about = sweep.description
     figure, top, bottom = headed_figure(
         f"{about.network} on {about.data}: what it takes to reach a train loss of "
         f"{number(sweep.target)}",
         _notes(sweep),
         _legend(sweep),
-        width=width,
-        height=3.3 + tick_rows,
+        width=width / across,
+        height=PANEL[1] + (BELOW + tick_rows) / up,
+        scale=scale,
     )
     bottom += tick_rows / figure.get_figheight()
-    sides: Any = {"left": LEFT / width, "right": 1 - RIGHT / width}
-    grid = figure.add_gridspec(1, len(panels), **sides, top=top, bottom=bottom, wspace=GAP)
-    for column, (cost, (title, cost_of_update)) in enumerate(panels.items()):
+    sides: Any = {"left": LEFT / width, "right": 1 - right / width, "wspace": GAP / panel_width}
+    grid = figure.add_gridspec(1, len(panels), **sides, top=top, bottom=bottom)
+    for column, (cost, (titles, cost_of_update)) in enumerate(panels.items()):
         axes = figure.add_subplot(grid[column])
         _draw_cells(axes, sweep, cost, cost_of_update)
         if cost != "seconds":
             _draw_fit(axes, sweep, cost_of_update)
-        axes.set_title(title, **TITLE)
+        axes.set_title(fitting(titles, points_across(axes), 10), **TITLE)
         _scale_axes(axes, limits)
         number_ticks(axes, sizes, texts, rows)
-        if cost == "updates":
-            _label_rates(axes, sweep.best_of_batch)
+        if not column:
+            _label_rates(axes, sweep.best_of_batch, cost, cost_of_update)
     return figure
+
+
+CostOfUpdate = Callable[[int], float]
+
+
+def scaling_panels(sweep: SweepResult) -> dict[TargetCost, tuple[Sequence[str], CostOfUpdate]]:
+    """By cost: the titles of its panel, and what one update costs by batch size."""
+    panels: dict[TargetCost, tuple[Sequence[str], CostOfUpdate]] = {
+        "updates": (["updates to target"], lambda _: 1.0),
+        "samples": (["samples to target"], float),
+    }
+    if _is_timed(sweep):
+        titles = ["training time to target (s)", "time to target (s)"]
+        panels["seconds"] = (titles, lambda size: sweep.pace[size])
+    return panels
 
 
 def _is_timed(sweep: SweepResult) -> bool:
@@ -125,43 +150,76 @@ def _notes(sweep: SweepResult) -> list[str]:
         )
     if _is_timed(sweep):
         notes.append("time: one training alone")
-    return notes
+    return notes + _absent(sweep)
+
+
+def _absent(sweep: SweepResult) -> list[str]:
+    """Notes on batch sizes without a point."""
+    absent = [cell for cell in sweep.best_of_batch if not (_is_reached(cell) or _is_missed(cell))]
+    reasons: dict[str, list[int]] = {}
+    for cell in absent:
+        if not cell.updates_trained:
+            reason = "not trained"
+        else:
+            reason = "no update needed" if cell.reaches_target else "diverged at every lr"
+        reasons.setdefault(reason, []).append(cell.batch_size)
+    return [f"no point for {batches(own)}: {reason}" for reason, own in reasons.items()]
 
 
 def _draw_cells(
-    axes: Axes, sweep: SweepResult, cost: TargetCost, cost_of_update: Callable[[int], float]
+    axes: Axes, sweep: SweepResult, cost: TargetCost, cost_of_update: CostOfUpdate
 ) -> None:
     """The best cell of each batch size with its band, or where it ended without the target."""
-    # Samples as they were counted: the last batch of an epoch may be smaller. Time is that of the
-    # updates, at the pace of one training alone.
-    counted: TargetCost = "samples" if cost == "samples" else "updates"
-
-    def scaled(cell: Cell, count: float) -> float:
-        return count * cost_of_update(cell.batch_size) if cost == "seconds" else count
-
-    def end(cell: Cell) -> float:
-        return scaled(cell, max(getattr(trial, counted) for trial in cell.trials))
-
     cells = sweep.best_of_batch
     reached = [cell for cell in cells if _is_reached(cell)]
     if reached:
         x = [cell.batch_size for cell in reached]
-        y = [scaled(cell, cell.to_target(counted)) for cell in reached]
+        y = [_height(cell, cost, cost_of_update) for cell in reached]
         if len(cells) > 1:
             samples = y[0] * x[0] / cost_of_update(x[0])  # that perfect scaling takes
             sizes = sweep.batch_sizes
             perfect = [samples * cost_of_update(size) / size for size in sizes]
             axes.plot(sizes, perfect, ":", color="0.6", linewidth=1.3)
-        bands = [band for cell in reached if (band := cell.band(counted))]
+        bands = [band for cell in reached if (band := cell.band(_counted(cost)))]
         if bands:
             low, high = (
-                [scaled(cell, band[k]) for cell, band in zip(reached, bands, strict=True)]
+                [
+                    _scaled(cell, band[k], cost, cost_of_update)
+                    for cell, band in zip(reached, bands, strict=True)
+                ]
                 for k in (0, 1)
             )
-            _draw_band(axes, x, low, high, [end(cell) for cell in reached])
+            _draw_band(axes, x, low, high, [_end(cell, cost, cost_of_update) for cell in reached])
         axes.plot(x, y, "o-", color=COLOR, markersize=5, linewidth=1.4)
     for cell in filter(_is_missed, cells):
-        axes.plot([cell.batch_size], [end(cell)], "^", color=MISSED, markerfacecolor="white", ms=7)
+        end = _end(cell, cost, cost_of_update)
+        axes.plot([cell.batch_size], [end], "^", color=MISSED, markerfacecolor="white", ms=7)
+
+
+def _counted(cost: TargetCost) -> TargetCost:
+    """What is counted of a cost.
+
+    Samples are, since the last batch of an epoch may be smaller. Time is that of the updates, at
+    the pace of one training alone.
+    """
+    return "samples" if cost == "samples" else "updates"
+
+
+def _scaled(cell: Cell, count: float, cost: TargetCost, cost_of_update: CostOfUpdate) -> float:
+    return count * cost_of_update(cell.batch_size) if cost == "seconds" else count
+
+
+def _end(cell: Cell, cost: TargetCost, cost_of_update: CostOfUpdate) -> float:
+    """What the longest training of a cell took."""
+    longest = max(getattr(trial, _counted(cost)) for trial in cell.trials)
+    return _scaled(cell, longest, cost, cost_of_update)
+
+
+def _height(cell: Cell, cost: TargetCost, cost_of_update: CostOfUpdate) -> float:
+    """Where a cell is drawn: what the target took or, where it wasn't reached, the training."""
+    if not cell.reaches_target:
+        return _end(cell, cost, cost_of_update)
+    return _scaled(cell, cell.to_target(_counted(cost)), cost, cost_of_update)
 
 
 def _draw_band(
@@ -198,22 +256,23 @@ def _is_open(cell: Cell) -> bool:
     return band is not None and _is_reached(cell) and math.isinf(band[1])
 
 
-def _label_rates(axes: Axes, cells: Sequence[Cell]) -> None:
+def _label_rates(
+    axes: Axes, cells: Sequence[Cell], cost: TargetCost, cost_of_update: CostOfUpdate
+) -> None:
     """The learning rates beside the points, where they change."""
     labels, points = [], []
     for before, cell in zip([None, *cells], cells, strict=False):
-        reached = cell.reaches_target
-        value = cell.to_target("updates") if reached else cell.updates_trained
-        if not ((reached or _is_missed(cell)) and value):
+        if not (_is_reached(cell) or _is_missed(cell)):
             continue
+        value = _height(cell, cost, cost_of_update)
         points.append((cell.batch_size, value))
         if before is None or cell.lr != before.lr:
-            color = COLOR if reached else MISSED
+            color = COLOR if cell.reaches_target else MISSED
             labels.append(Label(f"{cell.lr:g}", cell.batch_size, value, color))
     label_points(axes, labels, points, 7.5)
 
 
-def _draw_fit(axes: Axes, sweep: SweepResult, cost_of_update: Callable[[int], float]) -> None:
+def _draw_fit(axes: Axes, sweep: SweepResult, cost_of_update: CostOfUpdate) -> None:
     """The fitted curve, and the critical batch size with its interval."""
     fit = sweep.sound_fit
     if fit is None:
@@ -246,6 +305,7 @@ def _scale_axes(axes: Axes, limits: tuple[float, float]) -> None:
         nothing = "no update was needed, or none taken"
         axes.text(0.5, 0.5, nothing, transform=axes.transAxes, ha="center", color="0.5")
     else:
+        axes.margins(y=0.12)  # room for labels beside the outer points
         axes.set_yscale("log")
         number_log_axis(axes.yaxis)
     axes.set_xlim(limits)

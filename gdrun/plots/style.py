@@ -70,7 +70,9 @@ class _Canvas(FigureCanvasAgg):
 class StyledFigure(Figure):
     """A figure that keeps gdrun's style, and that a notebook shows by itself."""
 
-    def __init__(self, width: float, height: float) -> None:
+    def __init__(self, width: float, height: float, enlarged: float = 1.0) -> None:
+        """Begin a figure of so many inches, which is shown `enlarged`, on a slide."""
+        self.enlarged = enlarged
         with styled():
             super().__init__(figsize=(width, height))
         _Canvas(self)

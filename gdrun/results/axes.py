@@ -12,6 +12,8 @@ from gdrun.text import duration
 
 Cost = Literal["epoch", "updates", "samples", "seconds"]  # columns of `epochs.csv`
 COSTS: tuple[Cost, ...] = get_args(Cost)
+# The names of other panels: of batch losses, and of train and validation loss.
+BATCH, TRAIN, VALIDATION = "batch", "train", "validation"
 # Curves end above this multiple of the untrained network's loss: their training diverges.
 DIVERGENCE_FACTOR = 100
 

@@ -1,6 +1,6 @@
 """The names of the files in a run's or a group's directory, for whoever writes or mentions them."""
 
-from gdrun.config.schema import FORMATS
+from gdrun.config.schema import FORMATS, METHODS
 
 MANIFEST = "run.json"
 CONFIG = "config.yaml"
@@ -9,10 +9,14 @@ SWEEP = "sweep.csv"
 CHECKPOINT, PREVIOUS_CHECKPOINT = "checkpoint.pt", "checkpoint.previous.pt"
 COMPARED = "compared.json"
 LOCK = ".lock"
-# Pictures have one of the formats at their end.
+# Pictures have one of the formats at their end. Some are panels of others, alone.
 PICTURES = (
     *("loss", "fit", "compare", "heatmap", "scaling"),
     *("train-epoch", "train-updates", "train-samples", "train-seconds"),
+    *("loss-batch", "loss-train", "heatmap-train", "heatmap-validation"),
+    *("scaling-updates", "scaling-samples", "scaling-seconds", "compare-validation"),
+    *("compare-epoch", "compare-updates", "compare-samples", "compare-seconds"),
+    *(f"compare-{method}" for method in METHODS),
 )
 FILES = (MANIFEST, CONFIG, EPOCHS, STEPS, SWEEP, CHECKPOINT, PREVIOUS_CHECKPOINT, COMPARED)
 

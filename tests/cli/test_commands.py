@@ -48,7 +48,7 @@ def test_a_model_without_features_is_trained_and_drawn(invoke: Invoke) -> None:
 
 
 def test_a_picture_that_fails_is_a_warning(invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(*_: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise RuntimeError("no ink")
 
     monkeypatch.setattr("gdrun.plots.pictures.loss_figure", fail)

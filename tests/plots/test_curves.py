@@ -8,8 +8,9 @@ import pytest
 from gdrun.api import train
 from gdrun.experiment.execute import execute
 from gdrun.experiment.plan import plan_experiment
-from gdrun.plots.curves import _quantiles, running_mean
+from gdrun.plots.curves import quantiles
 from gdrun.plots.figures import compare_figure, loss_figure
+from gdrun.plots.updates import running_mean
 from gdrun.results.run import RunResult
 from tests.training_runs import small_config
 
@@ -53,7 +54,7 @@ def test_long_curves_of_several_seeds_keep_their_extremes() -> None:
     values[:, 41_234] = 50.0
     values[:, 17] = -50.0
     values[1:, 59_000:] = np.inf
-    x, middle, low, high = _quantiles(np.arange(60_000.0), values)
+    x, middle, low, high = quantiles(np.arange(60_000.0), values)
     assert len(x) == len(middle) == len(low) == len(high) <= 5100
     assert (x[0], x[-1]) == (0, 59_999)
     whole = np.median(values, axis=0)
@@ -62,6 +63,6 @@ def test_long_curves_of_several_seeds_keep_their_extremes() -> None:
     for position, value in zip(x, middle, strict=True):
         expected = whole[int(position)]
         assert value == expected or (np.isnan(value) and np.isinf(expected))
-    few = _quantiles(np.arange(100.0), values[:, :100])
+    few = quantiles(np.arange(100.0), values[:, :100])
     assert list(few[0]) == list(range(100))
     assert list(few[1]) == list(whole[:100])

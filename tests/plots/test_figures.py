@@ -14,9 +14,10 @@ from gdrun.api import compare, train
 from gdrun.config.schema import PlotConfig, RunConfig
 from gdrun.experiment.execute import execute
 from gdrun.experiment.plan import plan_experiment
-from gdrun.plots.curves import MAX_POINTS, running_mean
+from gdrun.plots.curves import MAX_POINTS
 from gdrun.plots.figures import compare_figure, fit_figure, loss_figure
 from gdrun.plots.pictures import pictures
+from gdrun.plots.updates import running_mean
 from gdrun.results.colors import METHOD_COLORS
 from gdrun.results.run import RunResult
 
@@ -218,7 +219,7 @@ def test_pictures_of_a_group(tmp_path: Path) -> None:
 
 def test_a_notebook_shows_figures_by_itself() -> None:
     figure = compare_figure(compare(epochs=1))
-    png = figure._repr_png_()  # type: ignore[attr-defined]
+    png = figure._repr_png_()
     assert png.startswith(b"\x89PNG")
 
 

@@ -1,11 +1,17 @@
 """`gdrun plot` draws the pictures of a saved run again."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from gdrun.cli.saved.plot import _complete_panels
+from gdrun.config.schema import Scale
+from gdrun.loading import load
+from gdrun.plots.figures import compare_figure
 from gdrun.storage.run_dir import locked
 from tests.command_line import Invoke
+from tests.plots.drawn import texts_of
 from tests.run_files import damage
 
 
@@ -89,9 +95,70 @@ def test_plot_draws_one_picture_against_an_axis(outputs: Path, invoke: Invoke) -
 
 
 @pytest.mark.parametrize(
+    ("run", "panel", "file"),
+    [("one", "batch", "loss-batch"), ("one", "train", "loss-train"), ("both", "sgd", "compare-sgd"),
+     ("both", "seconds", "compare-seconds"), ("both", "validation", "compare-validation"),
+     ("grid", "train", "heatmap-train")],
+)  # fmt: skip
+def test_plot_draws_one_panel_alone(
+    run: str, panel: str, file: str, outputs: Path, invoke: Invoke
+) -> None:
+    before = set((outputs / run).rglob("*"))
+    outcome = invoke("plot", run, "--panel", panel, "--format", "svg")
+    assert (outcome.code, outcome.out) == (0, f"outputs/{run}/{file}.svg\n")
+    assert set((outputs / run).rglob("*")) - before == {outputs / run / f"{file}.svg"}
+    outcome = invoke("plot", run, "--panel", panel, "--output", "here.pdf", "--scale", "slides")
+    assert (outcome.code, outcome.out) == (0, "here.pdf\n")
+    assert Path("here.pdf").read_bytes().startswith(b"%PDF")
+
+
+def test_panels_are_named_when_the_name_is_wrong_and_completed(
+    outputs: Path, invoke: Invoke
+) -> None:
+    for run in ("one", "both", "grid"):
+        outcome = invoke("plot", run, "--panel", "sdg")
+        assert (outcome.code, outcome.out) == (2, "")
+        names = outcome.err.split("must be one of ")[1].splitlines()[0].split(", ")
+        context = SimpleNamespace(params={"run": run, "output_dir": outputs})
+        completed = _complete_panels(context, "")  # type: ignore[arg-type]
+        assert set(names) <= set(completed)
+        assert all(
+            (each, run)
+            in {
+                ("validation", "grid"),
+                ("seconds", "grid"),
+                ("updates", "grid"),
+                ("samples", "grid"),
+            }
+            for each in set(completed) - set(names)
+        )
+    assert "did you mean sgd?" in invoke("plot", "both", "--panel", "sdg").err
+    context = SimpleNamespace(params={"run": "no such run", "output_dir": outputs})
+    assert _complete_panels(context, "") == []  # type: ignore[arg-type]
+
+
+def test_slides_have_larger_text_in_a_picture_of_the_same_width(
+    outputs: Path, invoke: Invoke
+) -> None:
+    sizes, shares = [], []
+    scales: tuple[Scale, ...] = ("paper", "slides")
+    for scale in scales:
+        assert invoke("plot", "both", "--scale", scale, "--dpi", "100").code == 0
+        header = (outputs / "both/compare.png").read_bytes()[16:24]
+        sizes.append(int.from_bytes(header[:4], "big"))
+        figure = compare_figure(load(outputs / "both").results, scale=scale)
+        smallest = min(float(text.get_fontsize()) for text in texts_of(figure))
+        shares.append(smallest / 72 / figure.get_figheight())
+    assert sizes[0] == pytest.approx(sizes[1], rel=0.01)
+    assert shares[1] > 1.3 * shares[0]
+
+
+@pytest.mark.parametrize(
     ("args", "code", "part"),
     [
         (["--output", "a.png"], 2, "--output: is for one picture against an axis"),
+        (["--panel", "batch", "--x", "epoch"], 2, "each is for one picture"),
+        (["--scale", "huge"], 2, "--scale huge: must be one of paper, slides"),
         (["--log-x"], 2, "is for one picture"),
         (["--x", "epoch", "--output", "a.gif"], 2, "ends in .png or .svg or .pdf"),
         (["--x", "epoch", "--output", "a.png", "--format", "svg"], 2, "ends in .svg"),

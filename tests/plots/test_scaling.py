@@ -22,7 +22,8 @@ from gdrun.experiment.plan import plan_experiment
 from gdrun.plots.heatmap import heatmap_figure
 from gdrun.plots.scaling import BAR, COLOR, MISSED, scaling_figure
 from gdrun.results.run import RunResult
-from gdrun.text import rounded, short
+from gdrun.text import rounded
+from tests.plots.drawn import beyond, collisions, texts_of
 from tests.sweep_results import answer_of, answers, fast, mixed, trial, typical
 from tests.training_runs import small_config
 
@@ -119,7 +120,7 @@ def test_each_batch_size_has_a_tick_and_numbers_that_do_not_collide(sizes: tuple
         found = boxes(figure, [*axes.get_xticklabels(), axes.xaxis.label])
         assert are_apart(found)
         assert all(box.y0 > bottom for box in found)
-        assert axes.get_xticklabels()[-1].get_text() == short(sizes[-1])
+        assert axes.get_xticklabels()[-1].get_text() == f"{sizes[-1]:,}"
         if len(sizes) <= 8 and max(sizes) < 1000:
             assert all(text.get_text() for text in axes.get_xticklabels())
 
@@ -191,6 +192,58 @@ def test_the_fitted_curve_is_that_of_the_fit() -> None:
     words = "\n".join(text.get_text() for text in scaling_figure(answer).texts)
     assert f"B_crit = {rounded(fit.batch_crit)}" in words
     assert "median of 3 seeds, band 20th to 80th percentile" in words
+
+
+def test_batch_sizes_are_whole_numbers() -> None:
+    sizes = (1000, 1024, 18_850, 10**6)
+    figure = scaling_figure(answer_of([trial(size, 0.1, reached=9) for size in sizes]))
+    shown = {text.get_text().strip() for text in figure.axes[0].get_xticklabels()} - {""}
+    assert shown <= {"1,000", "1,024", "18,850", "1,000,000"}
+    assert len(shown) >= 3
+
+
+@pytest.mark.parametrize("scale", ["paper", "slides"])
+@pytest.mark.parametrize("answer", [mixed(), typical(), typical(pace={})], ids=["3", "3 fit", "2"])
+def test_no_text_covers_another_or_leaves_the_picture(answer: SweepResult, scale: Any) -> None:
+    for figure in (
+        scaling_figure(answer, scale=scale),
+        heatmap_figure(answer, scale=scale),
+        *(scaling_figure(answer, panel=name, scale=scale) for name in ("updates", "samples")),
+        heatmap_figure(answer, panel="train", scale=scale),
+    ):
+        texts = texts_of(figure)
+        assert collisions(texts) == []
+        assert beyond(figure, texts) == []
+
+
+def test_every_batch_size_has_a_point_or_a_note_that_says_why_not() -> None:
+    trials = [
+        *fast(1, 0.1, 400), trial(4, 0.1, reached=0), *fast(16, 0.1, None, loss=None),
+        *fast(64, 0.1, None), *fast(256, 0.1, 30, spent=300),
+    ]  # fmt: skip
+    answer = answer_of(trials)
+    figure = scaling_figure(answer)
+    for axes in figure.axes:
+        assert set(markers(axes, "o")) == {1, 256}
+        assert set(markers(axes, "^")) == {64}
+        low, high = axes.get_ylim()
+        for points in (markers(axes, "o"), markers(axes, "^")):
+            assert all(low < y < high for y in points.values())
+    words = " ".join(" ".join(text.get_text() for text in figure.texts).split())
+    assert "no point for batch 4: no update needed" in words
+    assert "no point for batch 16: diverged at every lr" in words
+    assert "no point" not in " ".join(text.get_text() for text in scaling_figure(mixed()).texts)
+
+
+def test_one_panel_alone_is_that_of_the_whole_picture() -> None:
+    answer = typical()
+    whole = scaling_figure(answer).axes
+    for axes, name in zip(whole, ("updates", "samples", "seconds"), strict=True):
+        (alone,) = scaling_figure(answer, panel=name).axes
+        assert markers(alone, "o") == markers(axes, "o")
+        assert [text.get_text() for text in alone.texts] == ["0.1"]
+    with pytest.raises(ValueError, match="panel must be one of updates, samples, seconds, got 'x'"):
+        scaling_figure(answer, panel="x")
 
 
 def drawn(figure: Figure) -> None:

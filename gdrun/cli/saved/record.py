@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
@@ -19,6 +20,9 @@ from gdrun.storage.atomic import output_errors, replacing
 from gdrun.storage.comparable import machine_differences, problem_differences
 from gdrun.storage.manifest import now, to_json
 from gdrun.storage.saved_run import SavedComparison, SavedRun
+
+if TYPE_CHECKING:
+    from gdrun.plots.pictures import Picture
 
 MIXED = "different problems: their losses can't be compared"
 
@@ -69,14 +73,33 @@ def draw(
     messages: Console,
 ) -> Path:
     """Draw the picture; its path."""
-    from gdrun.plots.figures import compare_figure
+    picture = _picture(directory, plot, results, differences)
+    with drawing(picture.path, messages):
+        picture.save(plot.dpi)
+    return picture.path
+
+
+def picture_of(saved: SavedComparison, results: Sequence[RunResult], plot: PlotConfig) -> "Picture":
+    """The picture of a comparison, as far as its runs are there today.
+
+    Raises:
+        DataError: a file is damaged.
+        OutputError: a file can't be read.
+    """
+    shown, _ = legible(results)
+    return _picture(saved.path, plot, shown, differences_of(saved.named_runs))
+
+
+def _picture(
+    directory: Path, plot: PlotConfig, results: Sequence[RunResult], differences: Differences
+) -> "Picture":
+    from gdrun.plots.figures import compare_figure, panels_of
     from gdrun.plots.pictures import Picture
 
-    path = directory / f"compare.{plot.format}"
-    figure = partial(compare_figure, results, note=differences.caption, mixed=True)
-    with drawing(path, messages):
-        Picture(path, figure).save(plot.dpi)
-    return path
+    figure = partial(
+        compare_figure, results, note=differences.caption, mixed=True, scale=plot.scale
+    )
+    return Picture(directory / f"compare.{plot.format}", figure, panels_of(results))
 
 
 def redraw(
