@@ -269,7 +269,7 @@ def _titles(series: Series) -> list[str]:
     size = f"{series.batch_size:,}"
     if kind_of([series]) == "method":
         name = METHOD_NAMES[series.method]
-        return [f"{name}, batch size {size}", f"{name}, B = {size}", f"B = {size}"]
+        return [f"{name}, batch size {size}", f"{name}, B = {size}", f"{series.name}, B = {size}"]
     names = [literal(excerpt(series.name, length)) for length in (30, 20, 12)]
     return [f"{names[0]}, batch size {size}", *(f"{name}, B = {size}" for name in names)]
 

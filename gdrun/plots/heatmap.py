@@ -19,7 +19,7 @@ from gdrun.analysis.sweep_result import SweepResult
 from gdrun.analysis.trials import Cell
 from gdrun.config.schema import Scale
 from gdrun.plots.layout import BELOW, SHRINK, chosen, headed_figure
-from gdrun.plots.scales import LETTER, TICK_GAP, points_across, points_up
+from gdrun.plots.scales import LETTER, LINE, TICK_GAP, points_across, points_up
 from gdrun.plots.style import TITLE, StyledFigure, styled
 from gdrun.results.axes import TRAIN, VALIDATION
 from gdrun.text import count, digits
@@ -28,7 +28,6 @@ COLORS = "viridis_r"  # low losses are light
 MAX_RATIO = 30  # to the lowest loss; beyond it, all losses have the darkest colour
 MAX_CELL = (0.8, 0.38)  # width and height in inches
 MIN_NUMBERED_CELL = (0.48, 0.2)  # inches; a smaller cell has no room for a number
-LINE = 12.0  # points from one number to the next above it, at least
 MAX_TICKS = (20, 50)  # of batch sizes and of learning rates
 LOWEST: Any = {"fill": False, "edgecolor": "#D55E00", "linewidth": 2.2}
 ADVISED: Any = {"fill": False, "edgecolor": "black", "linewidth": 1.8, "linestyle": (0, (2.5, 1))}

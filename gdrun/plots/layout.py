@@ -16,7 +16,7 @@ from gdrun.errors import excerpt
 from gdrun.plots.curves import Trace, divergence
 from gdrun.plots.looks import has_bands, looks_of, styles_of, tells_rates_by_color
 from gdrun.plots.placement import EdgeMark, leaves_at, mark_edge
-from gdrun.plots.scales import edge_of, frame, label_axes, log_scale, points_across, widen
+from gdrun.plots.scales import edge_of, fitting, frame, label_axes, log_scale, points_across, widen
 from gdrun.plots.style import StyledFigure
 from gdrun.results.colors import run_colors
 from gdrun.results.lanes import BAND, lanes_by_rate
@@ -26,9 +26,8 @@ from gdrun.text import count, listed, number, span
 # Sizes on slides as shares of those on paper: text stays as it is, and so becomes larger in a
 # picture that is shown as large. Width, and height of the panels.
 SHRINK: Mapping[Scale, tuple[float, float]] = {"paper": (1.0, 1.0), "slides": (0.68, 0.56)}
-LEFT, RIGHT, BETWEEN = 0.77, 0.2, 0.26  # inches beside panels, and between two with one y axis
+LEFT, RIGHT, BETWEEN = 0.77, 0.2, 0.32  # inches beside panels, and between two with one y axis
 BELOW = 0.5  # inches below panels, for the numbers and the title of the x axis
-AVERAGE_LETTER = 0.56  # the width of a letter, as a share of the font size
 MAX_LINES = 6  # of a title or of notes
 # The width of an entry of a legend: its line with the gaps around it, and each letter on average.
 LINE_INCHES, LETTER_INCHES = 0.51, 0.0675
@@ -323,12 +322,6 @@ def _draw_row(
             said |= {"xycoords": "axes fraction", "xytext": (0, 7)}
             axes.annotate(fitting([panel.measured, short, ""], room, 8.5), (0, 1), **said)
         mark_edge(axes, _leaving(axes, traces), 7.5)
-
-
-def fitting(texts: Sequence[str], room: float, size: float) -> str:
-    """The first of some texts that has room, in points; the last if none has."""
-    width = AVERAGE_LETTER * size
-    return next((text for text in texts if width * len(text) <= room), texts[-1])
 
 
 def _leaving(axes: Axes, traces: Sequence[Trace]) -> list[EdgeMark]:

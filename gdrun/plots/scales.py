@@ -2,11 +2,18 @@
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis, YAxis
-from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
+from matplotlib.ticker import (
+    FixedLocator,
+    LogFormatterMathtext,
+    LogLocator,
+    MaxNLocator,
+    NullLocator,
+)
 
 from gdrun.results.run import RunResult
 from gdrun.text import short
@@ -16,8 +23,12 @@ MEAN, CROSS, PEAK = "mean", "cross", "peak"
 
 
 LETTER = 0.62 * 9  # the width of a digit beside an axis, in points
+AVERAGE_LETTER = 0.56  # the width of a letter, as a share of the font size
 TICK_GAP = 9.0  # at least, between numbers side by side
+LINE = 12.0  # from one number to the next above it
 MAX_TICKS = 6
+# The leading digits of the values that an axis of less than two powers of ten is numbered at.
+ROUND = ((1, 1.5, 2, 3, 4, 5, 6, 8), (1, 2, 3, 4, 6), (1, 2, 4, 6), (1, 2, 5), (1, 3), (1,))
 MARGIN = 0.05  # below the lowest value, as a share of the height
 FRAME = 10  # times the untrained loss: curves leave the frame above it
 
@@ -65,6 +76,12 @@ def points_across(axes: Axes) -> float:
 def points_up(axes: Axes) -> float:
     """The height of a panel in points."""
     return float(axes.get_window_extent().height) * 72 / dpi_of(axes)
+
+
+def fitting(texts: Sequence[str], room: float, size: float) -> str:
+    """The first of some texts that has room, in points; the last if none has."""
+    width = AVERAGE_LETTER * size
+    return next((text for text in texts if width * len(text) <= room), texts[-1])
 
 
 def dpi_of(axes: Axes) -> float:
@@ -133,12 +150,34 @@ def widen(axes: Axes, places: Sequence[float]) -> None:
 
 
 def number_log_axis(axis: Axis) -> None:
-    """Number an axis at powers of ten and, if it spans hardly more than one, between them."""
+    """Number an axis at powers of ten or, if it spans hardly two, at values between them.
+
+    Called once its limits and its panel are as they will be; numbers are as many as have room.
+    """
     low, high = axis.get_view_interval()
-    if 0 < low < high and (high < 30 * low or high < 10 * 10 ** math.ceil(math.log10(low))):
-        dense = (1, 1.5, 2, 3, 4, 5, 6, 8) if high < 5 * low else (1, 2, 4, 6)
-        subs = dense if isinstance(axis, YAxis) else (1, 3)
-        axis.set_major_locator(LogLocator(subs=subs))
-        axis.set_major_formatter("{x:,g}")
     # Ticks take most of the time to draw a figure, and those without a number tell nothing.
     axis.set_minor_locator(NullLocator())
+    upright, axes = isinstance(axis, YAxis), axis.axes
+    powers_from = 200 if upright else 50  # side by side, powers are the shortest numbers
+    if not 0 < low < high < math.inf or high > powers_from * low:
+        axis.set_major_locator(LogLocator())
+        axis.set_major_formatter(LogFormatterMathtext())
+        return
+    length = points_up(axes) if upright else points_across(axes)
+    ticks = _values_between(low, high, length, upright=upright)
+    axis.set_major_locator(FixedLocator(ticks))
+    axis.set_major_formatter("{x:,g}")
+
+
+def _values_between(low: float, high: float, length: float, *, upright: bool) -> list[float]:
+    """As many round values as have room side by side or, if upright, above each other."""
+    for digits in ROUND:
+        powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+        values = [float(f"{digit}e{power}") for power in powers for digit in digits]
+        values = [value for value in values if low <= value <= high]
+        sizes = [LINE if upright else LETTER * len(f"{value:,g}") + TICK_GAP for value in values]
+        places = [length * math.log(value / low) / math.log(high / low) for value in values]
+        gaps = zip(pairwise(places), pairwise(sizes), strict=True)
+        if values and all(b - a >= (one + other) / 2 for (a, b), (one, other) in gaps):
+            return values
+    return [float(f"{math.sqrt(low) * math.sqrt(high):.2g}")]

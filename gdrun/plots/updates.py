@@ -23,7 +23,7 @@ from gdrun.plots.curves import (
     quantiles,
 )
 from gdrun.plots.looks import Look, Looks
-from gdrun.plots.scales import MEAN
+from gdrun.plots.scales import MEAN, fitting, points_across
 from gdrun.results.history import History
 from gdrun.results.lanes import lanes_by_rate
 from gdrun.results.run import RunResult
@@ -107,7 +107,8 @@ def _share_width(axes: Axes, window: tuple[float, float]) -> Axes:
     margin = 0.03 * (window[1] - window[0])
     beside.set_xlim(window[0] - margin, window[1] + margin)
     below_numbers = 20.0  # where the title of the other axis is
-    beside.set_xlabel(f"{window[0]:,.0f} to {window[1]:,.0f}", labelpad=below_numbers)
+    texts = [f"{window[0]:,.0f} to {window[1]:,.0f}", f"from {window[0]:,.0f}"]
+    beside.set_xlabel(fitting(texts, 1.2 * points_across(beside), 9), labelpad=below_numbers)
     return beside
 
 

@@ -1,11 +1,13 @@
 """Where curves end: × where training diverges, ▲ where they leave the frame."""
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.text import Annotation
 
 from gdrun.api import compare, train
@@ -140,19 +142,29 @@ def test_a_fit_has_no_cross() -> None:
 @pytest.mark.parametrize(
     "settings",
     [{}, {"lr": [0.05, 0.2, 1.5, 5.0], "seeds": 3}, {"lr": [0.2, 1.2], "epochs": 60},
-     {"config": "diabetes", "lr": [0.01, 0.3]}, {"epochs": 3000, "eval_every": 100}],
+     {"config": "diabetes", "lr": [0.01, 0.3]}, {"epochs": 3000, "eval_every": 100},
+     {"epochs": 100}, {"epochs": 12_000, "eval_every": 400, "log_every": 100}, {"lr": 1e6}],
     ids=str,
 )  # fmt: skip
 def test_no_text_covers_another_or_leaves_the_picture(settings: dict[str, Any], scale: Any) -> None:
     results = compare(**{"epochs": 30, **settings})
-    for figure in (
-        compare_figure(results, scale=scale),
-        compare_figure(results[1:], scale=scale),
-        loss_figure(results[1], scale=scale),
-        compare_figure(results, panel="sgd", scale=scale),
-        compare_figure(results, panel="seconds", scale=scale),
-        curves_figure(results, "samples", scale=scale),
-    ):
-        texts = texts_of(figure)
-        assert collisions(texts) == []
-        assert beyond(figure, texts) == []
+    for figure in (compare_figure(results, scale=scale), loss_figure(results[1], scale=scale)):
+        check_texts(figure)
+
+
+@pytest.mark.parametrize("scale", ["paper", "slides"])
+def test_nor_does_it_with_other_numbers_of_panels(scale: Any) -> None:
+    results = compare("diabetes", epochs=10, lr=[0.01, 0.3])
+    long = replace(results[2].series, name="a run with a name of its own, a long one")
+    four = [*results, replace(results[2], series=long)]
+    for shown in (four, four[:2], four[:1], [*four, *four]):
+        check_texts(compare_figure(shown, scale=scale))
+    check_texts(compare_figure(results, panel="sgd", scale=scale))
+    check_texts(compare_figure(results, panel="seconds", scale=scale))
+    check_texts(curves_figure(results, "samples", scale=scale))
+
+
+def check_texts(figure: Figure) -> None:
+    texts = texts_of(figure)
+    assert collisions(texts) == []
+    assert beyond(figure, texts) == []
