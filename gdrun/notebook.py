@@ -52,104 +52,140 @@ class SavedResults(Protocol):
 Runs = RunResult | Sequence[RunResult] | SavedResults
 
 
-def loss_figure(result: RunResult | SavedResults) -> "Figure":
+def loss_figure(
+    result: RunResult | SavedResults, *, panel: str | None = None, scale: schema.Scale = "paper"
+) -> "Figure":
     """The loss of every update; beside it, train and validation loss at the ends of epochs.
 
     Args:
         result: of one run.
+        panel: the only panel to draw: `batch` or `train`.
+        scale: `slides` makes the text large enough to project.
 
     Raises:
-        ConfigError: it isn't that of one run.
+        ConfigError: it isn't that of one run, or there is no such panel or scale.
     """
     runs = _runs(result)
     if len(runs) > 1:
         raise ConfigError("loss_figure draws one run", "compare_figure draws several")
     from gdrun.plots import figures
 
-    return _drawn(lambda: figures.loss_figure(runs[0]))
+    return _drawn(lambda: figures.loss_figure(runs[0], panel=panel, scale=_scale(scale)))
 
 
-def compare_figure(results: Runs, *, note: str = "", mixed: bool = False) -> "Figure":
+def compare_figure(
+    results: Runs,
+    *,
+    note: str = "",
+    mixed: bool = False,
+    panel: str | None = None,
+    scale: schema.Scale = "paper",
+) -> "Figure":
     """The loss of every update, one panel per run; below, the train loss of all against each cost.
 
     Args:
         results: of one or several runs; of more than four, none has a panel of its own.
         note: an addition to the notes in the head.
         mixed: whether the results may be of different problems.
+        panel: the only panel to draw: the name of a run, `epoch`, `updates`, `samples`, `seconds`
+            or `validation`.
+        scale: `slides` makes the text large enough to project.
 
     Raises:
-        ConfigError: there are no results, or they are of different problems.
+        ConfigError: there are no results, they are of different problems, or there is no such panel
+            or scale.
     """
     runs = _runs(results)
     from gdrun.plots import figures
 
-    return _drawn(lambda: figures.compare_figure(runs, note=str(note), mixed=bool(mixed)))
+    options: Any = {"panel": panel, "scale": _scale(scale)}
+    return _drawn(
+        lambda: figures.compare_figure(runs, note=str(note), mixed=bool(mixed), **options)
+    )
 
 
-def fit_figure(results: Runs) -> "Figure":
+def fit_figure(results: Runs, *, scale: schema.Scale = "paper") -> "Figure":
     """The data of one feature and the functions fitted to it, in the units of the data.
 
     Args:
         results: of one or several runs that were trained here; saved ones keep no fit.
+        scale: `slides` makes the text large enough to project.
 
     Raises:
-        ConfigError: the data has several features, or the results are of different problems.
+        ConfigError: the data has several features, the results are of different problems, or there
+            is no such scale.
     """
     runs = _runs(results)
     from gdrun.plots import figures
 
-    return _drawn(lambda: figures.fit_figure(runs))
+    return _drawn(lambda: figures.fit_figure(runs, scale=_scale(scale)))
 
 
-def curves_figure(results: Runs, x: Cost = "updates", log_x: bool | None = None) -> "Figure":
+def curves_figure(
+    results: Runs,
+    x: Cost = "updates",
+    log_x: bool | None = None,
+    *,
+    scale: schema.Scale = "paper",
+) -> "Figure":
     """The train loss of all runs, and their validation loss if there is one, against one cost.
 
     Args:
         results: of one or several runs.
         x: `epoch`, `updates`, `samples` or `seconds`.
         log_x: whether that axis is logarithmic; if not given, every axis but that of epochs is.
+        scale: `slides` makes the text large enough to project.
 
     Raises:
-        ConfigError: there are no results, or there is no such cost.
+        ConfigError: there are no results, or there is no such cost or scale.
     """
     runs = _runs(results)
     if not isinstance(x, str) or x not in COSTS:
         raise ConfigError(f"x: must be one of {', '.join(COSTS)}, got {x!r}")
-    from gdrun.plots.figures import curves_figure as draw
+    from gdrun.plots import figures
 
-    return _drawn(lambda: draw(runs, x, None if log_x is None else bool(log_x)))
+    log_x = None if log_x is None else bool(log_x)
+    return _drawn(lambda: figures.curves_figure(runs, x, log_x, scale=_scale(scale)))
 
 
-def heatmap_figure(sweep: SweepResult | SavedResults) -> "Figure":
+def heatmap_figure(
+    sweep: SweepResult | SavedResults, *, panel: str | None = None, scale: schema.Scale = "paper"
+) -> "Figure":
     """The final loss of each pair, median over seeds: train and, where there is one, validation.
 
     Args:
         sweep: what `gdrun.sweep` returns, or a saved sweep.
+        panel: the only panel to draw: `train` or `validation`.
+        scale: `slides` makes the text large enough to project.
 
     Raises:
-        ConfigError: it isn't a sweep.
+        ConfigError: it isn't a sweep, or there is no such panel or scale.
     """
     answer = _sweep(sweep)
     from gdrun.plots.heatmap import heatmap_figure as draw
 
-    return _drawn(lambda: draw(answer))
+    return _drawn(lambda: draw(answer, panel=panel, scale=_scale(scale)))
 
 
-def scaling_figure(sweep: SweepResult | SavedResults) -> "Figure":
+def scaling_figure(
+    sweep: SweepResult | SavedResults, *, panel: str | None = None, scale: schema.Scale = "paper"
+) -> "Figure":
     """Updates, samples and time to the target against the batch size, each at its best rate.
 
     Args:
         sweep: what `gdrun.sweep` returns, or a saved sweep.
+        panel: the only panel to draw: `updates`, `samples` or `seconds`.
+        scale: `slides` makes the text large enough to project.
 
     Raises:
-        ConfigError: it isn't a sweep, or has no target.
+        ConfigError: it isn't a sweep, has no target, or there is no such panel or scale.
     """
     answer = _sweep(sweep)
     if answer.target is None:
         raise ConfigError("the sweep has no target, so there is no scaling to draw")
     from gdrun.plots.scaling import scaling_figure as draw
 
-    return _drawn(lambda: draw(answer))
+    return _drawn(lambda: draw(answer, panel=panel, scale=_scale(scale)))
 
 
 def compare_results(results: Runs, target: float | None = None) -> Comparison:
@@ -236,6 +272,18 @@ def _drawn(draw: Callable[[], "Figure"]) -> "Figure":
         return draw()
     except ValueError as error:  # what can't be drawn
         raise ConfigError(str(error)) from None
+
+
+def _scale(scale: object) -> schema.Scale:
+    """The scale of a figure.
+
+    Raises:
+        ConfigError: there is none of that name.
+    """
+    found = next((known for known in schema.SCALES if known == scale), None)
+    if found is None:
+        raise ConfigError(f"scale: must be one of {', '.join(schema.SCALES)}, got {scale!r}")
+    return found
 
 
 def _runs(results: object) -> list[RunResult]:

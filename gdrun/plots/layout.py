@@ -241,7 +241,7 @@ def chosen(panels: Mapping[str, Part], name: str) -> Part:
     Raises:
         ValueError: there is none.
     """
-    if name not in panels:
+    if name not in list(panels):  # anything may be asked for, also what has no hash
         raise ValueError(f"panel must be one of {', '.join(panels)}, got {name!r}")
     return panels[name]
 

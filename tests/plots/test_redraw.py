@@ -2,11 +2,14 @@
 
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+import gdrun
 from gdrun.cli.saved.plot import _complete_panels
 from gdrun.config.schema import Scale
+from gdrun.errors import ConfigError
 from gdrun.loading import load
 from gdrun.plots.figures import compare_figure
 from gdrun.storage.run_dir import locked
@@ -175,3 +178,18 @@ def test_plot_says_what_is_wrong(
     assert part in outcome.err
     (outputs / "one/loss.png").mkdir()
     assert invoke("plot", "one").code == 1
+
+
+def test_panels_and_scales_are_there_in_python(outputs: Path) -> None:
+    run = load(outputs / "both")
+    (axes,) = gdrun.compare_figure(run, panel="sgd", scale="slides").axes
+    assert axes.get_xlabel() == "update"
+    odd: list[dict[str, Any]] = [
+        {"panel": "sdg"},
+        {"panel": ["sgd"]},
+        {"scale": "huge"},
+        {"scale": []},
+    ]
+    for wrong in odd:
+        with pytest.raises(ConfigError, match="must be one of"):
+            gdrun.compare_figure(run, **wrong)
