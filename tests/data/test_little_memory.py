@@ -16,7 +16,7 @@ from tests.marks import slow
 MEBIBYTE = 2**20
 
 
-LARGE = (9 * 2**15, 1024)
+LARGE = (10 * 2**15, 1024)
 
 
 LIMITED = """
@@ -36,7 +36,7 @@ print(result.lanes[0].updates)
 
 @pytest.fixture(scope="module")
 def large(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Two files of which x is a sparse one of 1.1 GiB; most rows are zero."""
+    """Two files of which x is a sparse one of 1.25 GiB; most rows are zero."""
     place = tmp_path_factory.mktemp("large")
     rows, columns = LARGE
     x = np.lib.format.open_memmap(
@@ -100,7 +100,7 @@ def test_an_epoch_on_a_file_four_times_larger_than_the_memory_allowed(
 ) -> None:
     size = (large / "x.npy").stat().st_size
     limit = size // 4  # for everything that is allocated, PyTorch itself included
-    assert limit < 290 * MEBIBYTE
+    assert limit <= 320 * MEBIBYTE
     data = {
         "source": "npy",
         "x": str(large / "x.npy"),

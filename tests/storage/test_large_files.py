@@ -16,18 +16,21 @@ MOST_MEMORY = 10**9  # of which PyTorch takes a quarter
 UNIT = 1 if sys.platform == "darwin" else 1024  # of what the system says that a process took
 
 
+# A process counts what the one that started it takes: so it is started by a small one.
+MEASURED = """
+import resource, subprocess, sys
+code = subprocess.call(sys.argv[1:], stderr=subprocess.STDOUT)
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss, file=sys.stderr)
+sys.exit(code)
+"""
+
+
 def run_within(args: Sequence[str]) -> tuple[int, str]:
     """The exit code and the output of a command that takes little memory."""
-    process = subprocess.Popen(
-        [*GDRUN, *args], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
-    assert process.stdout
-    said = process.stdout.read()
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    process.stdout.close()
-    assert usage.ru_maxrss * UNIT < MOST_MEMORY
-    return process.returncode, said
+    command = [sys.executable, "-c", MEASURED, *GDRUN, *args]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert int(done.stderr) * UNIT < MOST_MEMORY
+    return done.returncode, done.stdout
 
 
 def enlarge(path: Path) -> None:
