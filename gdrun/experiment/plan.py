@@ -192,9 +192,9 @@ def plan_experiment(
         case _:
             (method,) = (method for method in METHODS if method == command)
             wanted = [(command, method, with_method(config, command))]
+    for _, _, own in wanted:  # before there are as many lanes in memory
+        refuse_too_many_numbers(problem.with_hidden(own.hidden_size), own)
     runs = tuple(_plan_run(name, method, own, problem) for name, method, own in wanted)
-    for run in runs:
-        refuse_too_many_numbers(run.problem, run.config)
     notes = tuple(_notes(asked, config, problem, runs))
     return ExperimentPlan(command, config, _described(runs), runs, notes=notes)
 
