@@ -14,8 +14,7 @@ Cost = Literal["epoch", "updates", "samples", "seconds"]  # columns of `epochs.c
 COSTS: tuple[Cost, ...] = get_args(Cost)
 # The names of other panels: of batch losses, and of train and validation loss.
 BATCH, TRAIN, VALIDATION = "batch", "train", "validation"
-# Curves end above this multiple of the untrained network's loss: their training diverges.
-DIVERGENCE_FACTOR = 100
+CEILING_FACTOR = 100  # of the untrained network's loss: what is above it is drawn there
 
 
 @dataclass(frozen=True)
@@ -57,12 +56,12 @@ AXES: dict[Cost, Axis] = {
 
 
 def ceiling_of(results: Sequence[RunResult]) -> float:
-    """The loss above which a curve counts as diverging and ends, lest it flatten all others.
+    """The highest loss that is drawn, lest one curve flatten all others.
 
-    Infinite where no lane ends below it: then the divergence is all there is to see.
+    Infinite where no lane ends below it: then what is above is all there is to see.
     """
     lanes = [history for result in results for history in result.histories]
-    ceiling = DIVERGENCE_FACTOR * max(lane.epochs["train_loss"][0] for lane in lanes)
+    ceiling = CEILING_FACTOR * max(lane.epochs["train_loss"][0] for lane in lanes)
     lowest = min(lane.latest.evaluated[0] for lane in lanes)
     return ceiling if lowest < ceiling else math.inf
 
@@ -72,7 +71,8 @@ def median_curve(
 ) -> tuple[list[float], list[float]]:
     """The median train loss of a run's lanes of one learning rate, against what it cost.
 
-    Only of epochs that were evaluated; infinite once half of the lanes have diverged.
+    Only of epochs that were evaluated, and no higher than a ceiling; infinite once half of the lanes
+    have diverged.
     """
     tables = [result.histories[k].epochs for k in lanes_by_rate(result.lanes)[lr]]
     longest = max(tables, key=lambda table: len(table["epoch"]))
@@ -85,5 +85,5 @@ def median_curve(
         ]
         loss = median(math.inf if math.isnan(loss) else loss for loss in losses)
         x.append(longest[cost][row])
-        y.append(loss if loss <= ceiling else math.inf)
+        y.append(min(loss, ceiling) if loss < math.inf else math.inf)
     return x, y
