@@ -71,8 +71,8 @@ def median_curve(
 ) -> tuple[list[float], list[float]]:
     """The median train loss of a run's lanes of one learning rate, against what it cost.
 
-    Only of epochs that were evaluated, and no higher than a ceiling; infinite once half of the lanes
-    have diverged.
+    Only of epochs that were evaluated, and no higher than a ceiling; infinite once half of the
+    lanes have diverged.
     """
     tables = [result.histories[k].epochs for k in lanes_by_rate(result.lanes)[lr]]
     longest = max(tables, key=lambda table: len(table["epoch"]))

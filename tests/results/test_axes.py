@@ -10,7 +10,11 @@ from gdrun.results.axes import CEILING_FACTOR, ceiling_of, median_curve
 from gdrun.results.run import RunResult
 
 # Of which the distance to the mean grows by a factor of lr − 1 with each update, above 2.
-MEAN: dict[str, Any] = {"data": {"source": "mean_estimation"}, "hidden_size": [], "loss": "half_mse"}
+MEAN: dict[str, Any] = {
+    "data": {"source": "mean_estimation"},
+    "hidden_size": [],
+    "loss": "half_mse",
+}
 
 
 def trained(lr: float, epochs: int) -> RunResult:
