@@ -15,6 +15,7 @@ BATCH_SIZES: dict[str, int | Literal["full"]] = {"full": "full", "sgd": 1}
 HALF_DECADES = range(-3, 4)
 # Its batch sizes if none are given: the powers of this below the number of rows, and all rows.
 BATCH_FACTOR = 4
+SWEPT_ROWS = 8  # of `steps.csv` for each epoch of a sweep, at most, unless `log_every` says more
 
 
 def with_method(config: RunConfig, command: str) -> RunConfig:
@@ -76,7 +77,9 @@ def compare_configs(config: RunConfig, rows: int) -> list[tuple[str, Method, Run
     return found
 
 
-SWEPT_ROWS = 8  # of `steps.csv` for each epoch of a sweep, at most, unless `log_every` says more
+def updates_per_epoch(rows: int, batch_size: int, *, drop_last: bool) -> int:
+    """Updates in one pass over N rows: ⌈N/B⌉, or ⌊N/B⌋ with `drop_last`."""
+    return rows // batch_size if drop_last else -(-rows // batch_size)
 
 
 def sweep_configs(config: RunConfig, rows: int) -> list[tuple[str, Method, RunConfig]]:
@@ -96,7 +99,7 @@ def sweep_configs(config: RunConfig, rows: int) -> list[tuple[str, Method, RunCo
     found = []
     for size in sorted({rows if size == "full" else size for size in sizes}):
         method = method_of(size, rows)
-        updates = max(1, rows // size if config.drop_last else -(-rows // size))
+        updates = updates_per_epoch(rows, size, drop_last=config.drop_last)
         every = config.log_every or -(-updates // SWEPT_ROWS)
         update = {"lr": lrs, "batch_size": size, "log_every": every, "sweep": SweepConfig()}
         own = config.model_copy(update=update)

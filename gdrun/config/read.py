@@ -38,8 +38,9 @@ def load_config(
     overlays = [
         assign((f"--set {excerpt(text)}", *_split_setting(text)) for text in settings),
         assign(
-            (excerpt(flag), tuple(key.split(".")), _flag_value(tuple(key.split(".")), text))
+            (excerpt(flag), path, _flag_value(path, text))
             for key, (flag, text) in (flags or {}).items()
+            for path in [tuple(key.split("."))]
         ),
     ]
     if config is not None:

@@ -123,6 +123,11 @@ class CsvData(Data):
     comment: CommentOrAuto = None
     standardize: StrictBool = True
 
+    @property
+    def named_categories(self) -> tuple[str, ...]:
+        """The columns that `categorical` names."""
+        return () if self.categorical == "all" else self.categorical
+
 
 class NpyData(Data):
     """Two .npy files, x (N, D) or (N,) and y (N,) or (N, 1), read while they are needed."""

@@ -20,6 +20,7 @@ from pydantic import (
 
 # PyTorch takes 64 bits, and a product of counts must fit into a float.
 MAX_COUNT = 10**15
+DELIMITERS = {"comma": ",", "semicolon": ";", "tab": "\t", "pipe": "|", "space": " "}
 MAX_NUMBERS = 1000  # in a range
 EXPECTED = "a range such as log:0.001:1:7 or lin:0.1:0.5:5 (from, to, how many)"
 
@@ -151,13 +152,12 @@ def _categorical(value: Any) -> Any:
 
 def _delimiter(value: Any) -> Any:
     """Read `auto` as None, and a delimiter by its name."""
-    names = {"tab": "\t", "space": " ", "comma": ",", "semicolon": ";", "pipe": "|"}
     value = _unless_auto(value)
     if value is None:
         return None
-    value = names.get(value, value) if isinstance(value, str) else value
+    value = DELIMITERS.get(value, value) if isinstance(value, str) else value
     if not isinstance(value, str) or len(value) != 1 or value in '"\r\n\0':
-        raise ValueError(f"Input should be auto, {', '.join(names)} or another character")
+        raise ValueError(f"Input should be auto, {', '.join(DELIMITERS)} or another character")
     return value
 
 

@@ -28,43 +28,70 @@ def load_data(config: DataConfig, on_progress: Callable[[str], None] = lambda _:
     Raises:
         DataError: the file can't be read or used.
     """
-    if isinstance(config, NpyData):
-        return load_npy(config, on_progress)
-    features: tuple[str, ...]
-    notes: tuple[str, ...] = ()
     match config:
+        case NpyData():
+            return load_npy(config, on_progress)
+        case CsvData():
+            return _load_csv(config, on_progress)
         case QuadraticData():
             x, y = quadratic(config.rows, config.noise, config.seed)
-            features, target = ("x",), "y"
+            features: tuple[str, ...] = ("x",)
+            target = "y"
             title = f"y = x² + {config.noise:g}·U[0, 1)" if config.noise else "y = x²"
         case MeanEstimationData():
             y = numbers(config.rows, config.mean, config.variance, config.seed)
             x, features, target = y[:, :0], (), "x"
             title = f"random numbers of mean {config.mean:g} and variance {config.variance:g}"
-        case CsvData():
-            # Only those who read CSV files pay for that.
-            from gdrun.data.encode import encode
-            from gdrun.tables.table import read_table
-
-            on_progress(f"reading {visible(config.path.name)}")
-            table = read_table(config)
-            y = torch.from_numpy(table.target.values).unsqueeze(1)
-            rows = split(len(y), config.val_fraction, config.seed)
-            x, features, notes = encode(table, *(part.numpy() for part in rows))
-            notes = (*table.notes, *notes)
-            target, title = table.target.name, config.path.name
         case _:
             assert_never(config)
-    train, held_out = split(len(x), config.val_fraction, config.seed)
-    x_scaling = y_scaling = None
+    rows = split(len(y), config.val_fraction, config.seed)
+    return _dataset(config, x, y, rows, features, target, title)
+
+
+def _load_csv(config: CsvData, on_progress: Callable[[str], None]) -> Dataset:
+    """Read a CSV file. A target that never varies keeps its unit, and a note says so.
+
+    Raises:
+        DataError: the file can't be read or used.
+    """
+    # Only those who read CSV files pay for that.
+    from gdrun.data.encode import encode
+    from gdrun.tables.table import read_table
+
+    on_progress(f"reading {visible(config.path.name)}")
+    table = read_table(config)
+    name, y = table.target.name, torch.from_numpy(table.target.values).unsqueeze(1)
+    train, held_out = split(len(y), config.val_fraction, config.seed)
+    x, features, notes = encode(table, train.numpy(), held_out.numpy())
+    notes = (*table.notes, *notes)
+    scaling = None
+    if config.standardize and (y[train] == y[train][0]).all():
+        scaling = Scaling(y[train][0], torch.ones_like(y[0]))
+        constant = f"is {y[train][0].item():g} in all {count(len(train), 'training row')}"
+        notes = (*notes, f"the target {excerpt(name)} {constant}: there is nothing to learn")
+    rows, title = (train, held_out), config.path.name
+    return _dataset(config, x, y, rows, features, name, title, notes, scaling)
+
+
+def _dataset(
+    config: DataConfig,
+    x: Tensor,
+    y: Tensor,
+    rows: tuple[Tensor, Tensor],
+    features: tuple[str, ...],
+    target: str,
+    title: str,
+    notes: tuple[str, ...] = (),
+    y_scaling: Scaling | None = None,
+) -> Dataset:
+    """Rows in memory, split into training and validation rows, and scaled if they are to be."""
+    train, held_out = rows
+    x_scaling = None
     if config.standardize:
         if features:
             x_scaling = fit_scaling([x[train]], features)
             x = x_scaling.apply(x)
-        is_constant = isinstance(config, CsvData) and bool((y[train] == y[train][0]).all())
-        if is_constant:
-            notes = (*notes, _nothing_to_learn(target, y[train]))
-        y_scaling = _centered(y[train]) if is_constant else fit_scaling([y[train]], (target,))
+        y_scaling = y_scaling or fit_scaling([y[train]], (target,))
         y = y_scaling.apply(y)
     x, y = x.float(), y.float()
     for columns, names in ((x, features), (y, (target,))):
@@ -80,18 +107,6 @@ def load_data(config: DataConfig, on_progress: Callable[[str], None] = lambda _:
         y_scaling=y_scaling,
         title=title,
         notes=notes,
-    )
-
-
-def _centered(constant: Tensor) -> Scaling:
-    """A scaling that leaves the unit of a constant column as it is."""
-    return Scaling(constant[0], torch.ones_like(constant[0]))
-
-
-def _nothing_to_learn(target: str, y: Tensor) -> str:
-    return (
-        f"the target {excerpt(target)} is {y[0].item():g} in all {count(len(y), 'training row')}: "
-        "there is nothing to learn"
     )
 
 

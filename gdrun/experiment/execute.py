@@ -14,7 +14,7 @@ from gdrun.analysis.sweep_result import SweepResult
 from gdrun.config.timing import DEFAULT, Timing
 from gdrun.errors import DataError
 from gdrun.experiment.memory import memory_errors
-from gdrun.experiment.plan import ExperimentPlan
+from gdrun.experiment.plan import ExperimentPlan, RunPlan
 from gdrun.experiment.train_run import failures_as_events, train_run
 from gdrun.experiment.workers import train_side_by_side
 from gdrun.results.compare import compare_results
@@ -70,10 +70,9 @@ def execute(
             events: Generator[RunProgress | RunResult | Failure] = train_side_by_side(
                 experiment, directory, facts, stop, keep_rows, timing, jobs
             )
-        elif timing.watch:
-            events = _watched(experiment, directory, facts, stop, keep_rows, timing)
         else:
-            events = _in_turn(experiment, directory, facts, stop, keep_rows, timing)
+            train = _watched if timing.watch else _in_turn
+            events = train(experiment, directory, facts, stop, keep_rows, timing)
         with closing(events):
             for event in events:
                 if isinstance(event, RunResult):
@@ -100,9 +99,7 @@ def _in_turn(
     timing: Timing,
 ) -> Generator[RunProgress | RunResult | Failure]:
     for run in experiment.runs:
-        place = experiment.directory_of(run, directory) if directory else None
-        events = train_run(experiment, run, place, facts, stop, keep_rows, timing)
-        yield from failures_as_events(run.name, events) if experiment.is_group else events
+        yield from _run_events(experiment, run, directory, facts, stop, keep_rows, timing)
         if stop():
             break
 
@@ -120,9 +117,8 @@ def _watched(
     with ExitStack() as stack:
         left: list[Generator[RunProgress | RunResult | Failure]] = []
         for run in experiment.runs:
-            place = experiment.directory_of(run, directory) if directory else None
-            training = train_run(experiment, run, place, facts, stop, keep_rows, every_update)
-            left.append(stack.enter_context(closing(failures_as_events(run.name, training))))
+            events = _run_events(experiment, run, directory, facts, stop, keep_rows, every_update)
+            left.append(stack.enter_context(closing(events)))
         epochs, began = experiment.config.epochs, time.monotonic()
         due = 0
         while left:
@@ -138,6 +134,21 @@ def _watched(
                 wait := began + timing.watch * due / epochs - time.monotonic()
             ) > 0 and not stop():
                 time.sleep(min(wait, STOP_SECONDS))
+
+
+def _run_events(
+    experiment: ExperimentPlan,
+    run: RunPlan,
+    directory: Path | None,
+    facts: Mapping[str, Any],
+    stop: Callable[[], bool],
+    keep_rows: int | None,
+    timing: Timing,
+) -> Generator[RunProgress | RunResult | Failure]:
+    """What one of the runs reports; in a group, its failure doesn't stop the others."""
+    place = experiment.directory_of(run, directory) if directory else None
+    events = train_run(experiment, run, place, facts, stop, keep_rows, timing)
+    yield from failures_as_events(run.name, events) if experiment.is_group else events
 
 
 def _facts(

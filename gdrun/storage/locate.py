@@ -21,6 +21,7 @@ from gdrun.text import unseen
 OUTPUTS = Path("outputs")
 LATEST = "latest"
 BEGIN = "gdrun compare makes some"  # runs, where there are none yet
+ELSEWHERE = "name the directory that holds your runs: --output-dir DIR"
 CLOCK_SECONDS = 2.0  # by which the time of a file may be wrong: some systems count in twos
 
 
@@ -40,8 +41,7 @@ def run_directories(output_dir: Path) -> list[Path]:
         if output_dir == OUTPUTS and not os.path.lexists(output_dir):
             return []  # nothing was trained here yet
         what = "is not a directory" if output_dir.exists() else "no such directory"
-        hint = "name the directory that holds your runs: --output-dir DIR"
-        raise ConfigError(f"{output_dir}: {what}", hint) from None
+        raise ConfigError(f"{output_dir}: {what}", ELSEWHERE) from None
     except OSError as error:
         raise OutputError(f"{output_dir}: can't be read: {error.strerror}") from None
     return [output_dir / name for name in names if is_saved(output_dir / name)]
@@ -111,11 +111,10 @@ def find_run(name: str, output_dir: Path, *, trained: bool = False) -> Path:
 def _no_runs(name: str, output_dir: Path) -> ConfigError:
     """The error that a run is named where there is none at all; it may lie elsewhere."""
     if not _is_directory(output_dir) and output_dir != OUTPUTS:
-        hint = "name the directory that holds your runs: --output-dir DIR"
-        return ConfigError(f"{name or repr(name)}: {output_dir}: no such directory", hint)
+        return ConfigError(f"{name or repr(name)}: {output_dir}: no such directory", ELSEWHERE)
     return ConfigError(
         f"{name or repr(name)}: there are no runs in {output_dir} yet",
-        f"{BEGIN}; or name the directory that holds your runs: --output-dir DIR",
+        f"{BEGIN}; or {ELSEWHERE}",
     )
 
 

@@ -7,19 +7,17 @@ from numpy.typing import NDArray
 
 from gdrun.config.schema import CsvData
 from gdrun.errors import DataError, did_you_mean, excerpt, first_of
-from gdrun.tables.columns import Column
+from gdrun.tables.columns import MAX_MISTAKES, Column
 from gdrun.tables.header import QUOTES
 from gdrun.text import count
 
 OTHER_DELIMITER = "if another sign stands between the cells, name it in data.delimiter"
-MAX_MISTAKES = 5  # of a kind that are listed; the rest are counted
 MAX_NAMES = 20  # of columns that are listed
 
 
 def named_in(config: CsvData) -> list[str]:
     """The columns that a config names, also those to leave out."""
-    categorical = () if config.categorical == "all" else config.categorical
-    return [config.target, *(config.features or ()), *categorical, *config.exclude]
+    return [config.target, *(config.features or ()), *config.named_categories, *config.exclude]
 
 
 def with_names(config: CsvData, names: Collection[str]) -> CsvData:
@@ -47,13 +45,11 @@ def refuse_unknown(config: CsvData, names: Sequence[str]) -> None:
     known = set(names)
     missing = [name for name in dict.fromkeys(named_in(config)) if name not in known]
     if missing:
-        listed = ", ".join(excerpt(name) for name in names[:MAX_NAMES])
-        more = f" and {len(names) - MAX_NAMES:,} more" if len(names) > MAX_NAMES else ""
         problems = [f"{config.path}: has no column {_quoted(name)}" for name in missing]
         raise DataError(
             first_of(problems[:MAX_MISTAKES], len(missing), "name"),
             *(hint for name in missing[:MAX_MISTAKES] for hint in did_you_mean(name, names[:1000])),
-            f"its columns: {listed}{more}",
+            f"its columns: {_first([excerpt(name) for name in names], MAX_NAMES)}",
             *([OTHER_DELIMITER] if len(names) == 1 else []),
         )
     features = config.features or ()
@@ -62,11 +58,11 @@ def refuse_unknown(config: CsvData, names: Sequence[str]) -> None:
             "data.features: a column is named twice, or is the target",
             f"the target is {_quoted(config.target)}",
         )
-    for key, others in (("exclude", config.exclude), ("categorical", config.categorical)):
-        if config.target in others and others != "all":
+    for key, others in (("exclude", config.exclude), ("categorical", config.named_categories)):
+        if config.target in others:
             raise DataError(f"data.{key}: {_quoted(config.target)} is the target")
     for name in config.exclude:
-        if name in features or (name in config.categorical and config.categorical != "all"):
+        if name in features or name in config.named_categories:
             raise DataError(f"data.exclude: {_quoted(name)} is also named as a feature")
 
 
@@ -125,16 +121,21 @@ def rows_kept(
     if not dropped:
         return keep, []
     worst = sorted(by_column, key=lambda name: -by_column[name])
-    shown = ", ".join(f"{excerpt(name)} ({by_column[name]:,})" for name in worst[:MAX_MISTAKES])
-    more = f" and {len(worst) - MAX_MISTAKES:,} more" if len(worst) > MAX_MISTAKES else ""
+    shown = _first([f"{excerpt(name)} ({by_column[name]:,})" for name in worst], MAX_MISTAKES)
     lost = f"{dropped:,} of {count(int(rows.sum()), 'row')}"
     if 2 * dropped > rows.sum():
         raise DataError(
-            f"{config.path}: {lost} have missing cells, most of them in {shown}{more}",
+            f"{config.path}: {lost} have missing cells, most of them in {shown}",
             "leave these columns out: data.exclude",
             "or fill their cells with the mean of the others: data.missing: mean",
         )
-    return keep, [f"{lost} left out, as cells are missing: {shown}{more}"]
+    return keep, [f"{lost} left out, as cells are missing: {shown}"]
+
+
+def _first(texts: Sequence[str], most: int) -> str:
+    """The first few of some texts, and how many more there are."""
+    more = f" and {len(texts) - most:,} more" if len(texts) > most else ""
+    return ", ".join(texts[:most]) + more
 
 
 def _quoted(name: str) -> str:

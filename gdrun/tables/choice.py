@@ -50,7 +50,7 @@ def choose(config: CsvData, columns: Mapping[str, Column], nameless: Collection[
         notes.append(f"{_of(without, rows)} left out, as the target {target} is missing")
     if not rows.any():
         raise DataError(f"{config.path}: column {excerpt(config.target)!r} is empty")
-    named = () if config.categorical == "all" else config.categorical
+    named = config.named_categories
     if config.features is not None:
         features = tuple(dict.fromkeys((*config.features, *named)))
         texts = [name for name in features if not columns[name].is_numeric()]
@@ -88,7 +88,7 @@ def _candidates(
     config: CsvData, columns: Mapping[str, Column], nameless: Collection[str]
 ) -> tuple[list[str], set[str], dict[str, list[str]]]:
     """The columns that can be features, the categories among them, and the others by reason."""
-    named = () if config.categorical == "all" else config.categorical
+    named = config.named_categories
     found, categorical, left_out = [], set(named), dict[str, list[str]]()
     for name, column in columns.items():
         is_nameless = name in nameless
@@ -117,8 +117,8 @@ def _unusable(column: Column, *, is_nameless: bool) -> str | None:
         return "numbers with a decimal comma: data.decimal" if commas else TEXT
     if column.filled and column.is_constant():
         return "the same in all rows"
-    if column.repeated_word():
-        return f"words such as {column.repeated_word()!r} among the numbers"
+    if word := column.repeated_word():
+        return f"words such as {word!r} among the numbers"
     return None
 
 

@@ -16,7 +16,7 @@ from gdrun.errors import excerpt
 from gdrun.tables.cells import Decimal, is_date, is_missing, number
 from gdrun.tables.rows import Row
 
-MAX_MISTAKES = 5  # of a column that are kept
+MAX_MISTAKES = 5  # of a kind that are listed, and so many of a column kept; the rest are counted
 MAX_WORDS = 1000  # of a column that are counted
 MAX_CATEGORIES = 1000  # of a column
 CHUNK_CELLS = 10_000  # that are looked at together

@@ -7,11 +7,12 @@ from dataclasses import replace
 from io import StringIO
 from typing import TextIO
 
+from gdrun.config.values import DELIMITERS
 from gdrun.errors import DataError
 from gdrun.tables.cells import is_number
 from gdrun.tables.rows import MAX_ROW_LENGTH, Dialect, Row, rows_of
 
-NAMES = {",": "comma", ";": "semicolon", "\t": "tab", "|": "pipe", " ": "space"}
+NAMES = {mark: name for name, mark in DELIMITERS.items()}
 COMMENTS = ("#", "%")
 _SEPARATOR = re.compile(r'"?sep=(?P<mark>[^\w"])"?')  # what Excel reads in a first line
 # The time to judge a word rises with the square of its length.

@@ -34,6 +34,7 @@ class Header:
 
 def find_header(
     lines: Sequence[str],
+    rows: Sequence[Row],
     dialect: Dialect,
     decimal: Decimal,
     has_header: bool | None,
@@ -46,15 +47,15 @@ def find_header(
 
     Args:
         lines: the first lines of the text.
+        rows: those in them.
         dialect: how they are written.
         decimal: how numbers are.
         has_header: what the user says; None looks.
         wanted: names of columns that the user expects.
     """
-    rows = list(rows_in(lines, dialect))
     width = _without_trailing(rows)
     skipped = _titles(rows, width, wanted)
-    below = [cells for _, cells in rows[skipped:]]
+    below = [list(cells) for _, cells in rows[skipped:]]
     for cells in below:
         fit_width(cells, width)
     notes = [f"{count(skipped, 'line')} above the table skipped"] if skipped else []

@@ -12,7 +12,6 @@ from gdrun.config.schema import CsvData
 from gdrun.errors import DataError, first_of
 from gdrun.tables.cells import Decimal, decimal_of, is_grouped
 from gdrun.tables.checks import (
-    MAX_MISTAKES,
     named_in,
     refuse_mistakes,
     refuse_unknown,
@@ -20,7 +19,7 @@ from gdrun.tables.checks import (
     with_names,
 )
 from gdrun.tables.choice import choose
-from gdrun.tables.columns import Column, fill_columns
+from gdrun.tables.columns import MAX_MISTAKES, Column, fill_columns
 from gdrun.tables.dialect import NAMES, find_dialect, rows_in, sample_of
 from gdrun.tables.header import MAX_TITLES, Header, find_header, fit_width, is_words
 from gdrun.tables.rows import Dialect, Row, rows_of
@@ -81,8 +80,9 @@ def read_table(config: CsvData) -> Table:
     if not lines:
         raise DataError(f"{config.path}: is empty; expected a header line and rows")
     dialect = find_dialect(lines, config.delimiter, config.comment)
-    decimal, notes = _decimal(config, lines, dialect)
-    header = find_header(lines, dialect, decimal, config.header, named_in(config))
+    first = list(rows_in(lines, dialect))
+    decimal, notes = _decimal(config, first, dialect)
+    header = find_header(lines, first, dialect, decimal, config.header, named_in(config))
     names = _names(config, header)
     config = with_names(config, names)
     refuse_unknown(config, names)
@@ -110,9 +110,9 @@ def read_table(config: CsvData) -> Table:
     )
 
 
-def _decimal(config: CsvData, lines: Sequence[str], dialect: Dialect) -> tuple[Decimal, list[str]]:
-    """The decimal mark of the first lines, and what was assumed."""
-    cells = [cell for _, row in rows_in(lines, dialect) for cell in row]
+def _decimal(config: CsvData, rows: Sequence[Row], dialect: Dialect) -> tuple[Decimal, list[str]]:
+    """The decimal mark of the first rows, and what was assumed."""
+    cells = [cell for _, row in rows for cell in row]
     decimal = config.decimal or decimal_of(cells)
     if decimal is None:
         if dialect.delimiter != ",":
@@ -156,7 +156,7 @@ def _columns(config: CsvData, names: Sequence[str]) -> Mapping[int, Column]:
     wanted = named - set(config.exclude)
     columns = {k: Column(name) for k, name in enumerate(names) if name in wanted}
     for column in columns.values():
-        if config.categorical == "all" or column.name in config.categorical:
+        if config.categorical == "all" or column.name in config.named_categories:
             column.collect_categories()
     return columns
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from gdrun.config.methods import updates_per_epoch
 from gdrun.config.schema import Sampling
 from gdrun.results.events import Lane
 from gdrun.training.models import Params, Problem
@@ -46,7 +47,7 @@ class Plan:
 
     def updates_per_epoch(self, rows: int) -> int:
         """Updates in one pass over N rows: ⌈N/B⌉, or ⌊N/B⌋ with `drop_last`."""
-        return rows // self.batch_size if self.drop_last else -(-rows // self.batch_size)
+        return updates_per_epoch(rows, self.batch_size, drop_last=self.drop_last)
 
     def last_batch(self, rows: int) -> int:
         """Rows of an epoch's last update: B, or what is left."""

@@ -75,12 +75,17 @@ def test_a_thousand_or_little_more_than_one_is_asked(tmp_path: Path) -> None:
     assert numbers_of(table_of(quoted, "y"))["x"] == [1234, 2345]  # no mark for two uses
 
 
+def archive_of(**files: str) -> bytes:
+    """A zip archive of files by name."""
+    content = BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        for name, text in files.items():
+            archive.writestr(name, text)
+    return content.getvalue()
+
+
 def zipped(content: bytes) -> bytes:
-    file = BytesIO()
-    with zipfile.ZipFile(file, "w") as archive:
-        archive.writestr("deep/a.csv", content)
-        archive.writestr("__MACOSX/._a.csv", b"x")
-    return file.getvalue()
+    return archive_of(**{"deep/a.csv": content.decode(), "__MACOSX/._a.csv": "x"})
 
 
 PACKERS: dict[str, Callable[[bytes], bytes]] = {
@@ -108,12 +113,9 @@ def test_damaged_packed_files_are_refused(packer: str, tmp_path: Path) -> None:
 
 
 def test_an_archive_of_several_tables_is_refused(tmp_path: Path) -> None:
-    file = BytesIO()
-    with zipfile.ZipFile(file, "w") as archive:
-        archive.writestr("a.csv", "x,y\n1,2\n")
-        archive.writestr("b.csv", "x,y\n1,2\n")
+    content = archive_of(**{"a.csv": "x,y\n1,2\n", "b.csv": "x,y\n1,2\n"})
     with pytest.raises(DataError, match=r"holds 2 files, expected one table: a\.csv, b\.csv"):
-        table_of(csv(tmp_path, file.getvalue()), "y")
+        table_of(csv(tmp_path, content), "y")
 
 
 @pytest.mark.parametrize(
@@ -163,11 +165,8 @@ def test_what_is_no_text_is_named(content: bytes, what: str, tmp_path: Path) -> 
 
 
 def test_a_workbook_is_named(tmp_path: Path) -> None:
-    file = BytesIO()
-    with zipfile.ZipFile(file, "w") as archive:
-        archive.writestr("[Content_Types].xml", "<x/>")
     with pytest.raises(DataError, match="is a workbook"):
-        table_of(csv(tmp_path, file.getvalue()), "y")
+        table_of(csv(tmp_path, archive_of(**{"[Content_Types].xml": "<x/>"})), "y")
 
 
 SAME = {"x": [0.0, 1.0, 2.0], "y": [1.0, 3.0, 5.0]}

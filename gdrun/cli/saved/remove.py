@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.text import Text
 
 from gdrun.cli.options import complete_run_names
+from gdrun.cli.saved.parameters import OutputDir, say
 from gdrun.errors import ConfigError, GdrunError
 from gdrun.storage.atomic import output_errors
 from gdrun.storage.locate import OUTPUTS, find_run
@@ -26,22 +26,17 @@ def remove_runs(
             show_default=False,
         ),
     ],
-    output_dir: Annotated[
-        Path,
-        typer.Option(
-            "--output-dir", "-o", metavar="DIR", help="Where the runs have their directories."
-        ),
-    ] = OUTPUTS,
+    output_dir: OutputDir = OUTPUTS,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Remove without asking.")] = False,
 ) -> None:
     """Remove runs with all their files, after asking; files that gdrun didn't write are kept."""
     found = _find(runs, output_dir)
     if not yes:
-        _say("to be removed:")
+        say("to be removed:")
         for path in found:
-            _say(f"  {path}: {_extent(path)}")
+            say(f"  {path}: {_extent(path)}")
         if not _is_wanted():
-            _say("nothing was removed")
+            say("nothing was removed")
             return
     for path in found:
         with output_errors(path, "removed"):
@@ -49,7 +44,7 @@ def remove_runs(
         write(visible(f"removed {path}") + "\n")
         for place in kept:
             others = listed([entry.name for entry in sorted(place.iterdir())])
-            _say(f"note: {place} is kept, since gdrun didn't write {others}", "yellow")
+            say(f"note: {place} is kept, since gdrun didn't write {others}", "yellow")
 
 
 def check_runs(runs: list[str], output_dir: Path, **_: Any) -> None:
@@ -103,7 +98,3 @@ def _is_wanted() -> bool:
         )
     console(stderr=True).print("remove? [y/N] ", end="", markup=False)
     return sys.stdin.readline().strip().lower() in ("y", "yes")
-
-
-def _say(line: str, style: str = "") -> None:
-    console(stderr=True).print(Text(visible(line), style), soft_wrap=True)
