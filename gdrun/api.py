@@ -43,7 +43,7 @@ def train(
         settings: keys of the config that win over it, such as `lr=0.1` or `data={"rows": 50}`: lr,
             hidden_size, batch_size, epochs, device, seed, seeds, sampling, drop_last, momentum,
             nesterov, weight_decay, activation, loss, data, chunk_rows, engine, eval_every,
-            log_every, checkpoint_every, compare, sweep and plot.
+            eval_growth, log_every, checkpoint_every, compare, sweep and plot.
 
     Raises:
         GdrunError: the request or the data is wrong, or the results can't be written.
@@ -78,7 +78,7 @@ def compare(
         settings: keys of the config that win over it, such as `lr=0.1` or `data={"rows": 50}`: lr,
             hidden_size, batch_size, epochs, device, seed, seeds, sampling, drop_last, momentum,
             nesterov, weight_decay, activation, loss, data, chunk_rows, engine, eval_every,
-            log_every, checkpoint_every, compare, sweep and plot.
+            eval_growth, log_every, checkpoint_every, compare, sweep and plot.
 
     Raises:
         GdrunError: the request or the data is wrong, or the results can't be written.
@@ -116,7 +116,7 @@ def sweep(
         settings: keys of the config that win over it, such as `lr=0.1` or `data={"rows": 50}`: lr,
             hidden_size, batch_size, epochs, device, seed, seeds, sampling, drop_last, momentum,
             nesterov, weight_decay, activation, loss, data, chunk_rows, engine, eval_every,
-            log_every, checkpoint_every, compare, sweep and plot.
+            eval_growth, log_every, checkpoint_every, compare, sweep and plot.
 
     Raises:
         GdrunError: the request or the data is wrong, or the results can't be written.

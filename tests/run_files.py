@@ -13,8 +13,9 @@ def logs(place: Path) -> dict[str, list[list[str]]]:
     found = {}
     for path in sorted(place.rglob("*.csv")):
         rows = [line.split(",") for line in path.read_text().splitlines(keepends=True)]
-        if path.name == "epochs.csv":
-            seconds = [float(row.pop(7)) for row in rows[1:]]
+        if "seconds" in rows[0] and path.name != "sweep.csv":
+            at = rows[0].index("seconds")
+            seconds = [float(row.pop(at)) for row in rows[1:]]
             # They go on accumulating: lanes share an epoch's, and no epoch takes less than none.
             assert seconds == sorted(seconds)
         found[str(path.relative_to(place))] = rows

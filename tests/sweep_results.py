@@ -34,8 +34,10 @@ def trial(
     epochs: int = 5,
     samples: int | None = None,
     target: float | None = 0.11,
+    before: int | None = None,
 ) -> Trial:
-    """One training; it diverged where its loss is None."""
+    """One training; it diverged where its loss is None. Its loss is evaluated at each update."""
+    last = before if reached is None or before is not None else max(0, reached - 1)
     status = "diverged" if loss is None else status
     return Trial(
         method="full" if size == 100 else "sgd" if size == 1 else "minibatch",
@@ -54,6 +56,7 @@ def trial(
         updates_to_target=reached,
         samples_to_target=None if reached is None else reached * size,
         seconds_to_target=None if reached is None else reached * 0.01,
+        updates_before_target=last,
     )
 
 

@@ -4,6 +4,7 @@ import math
 import shlex
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Literal
 
 from gdrun.analysis.larger_batches import larger_batches
 from gdrun.analysis.recommend import recommended, training_time
@@ -12,7 +13,7 @@ from gdrun.analysis.trials import Cell
 from gdrun.results.compare import TARGET_FACTOR
 from gdrun.results.file_names import CONFIG
 from gdrun.results.run import INFINITE_AT_START, or_inf
-from gdrun.text import batches, count, duration, exact, number, percent
+from gdrun.text import batches, count, duration, exact, listed, number, percent
 
 NOTABLE_EXCESS = 1.02  # times the lowest validation loss, from which on it is spoken of
 OUTLIER_FACTOR = 2  # times its median loss: seeds that end above are counted as failing
@@ -77,14 +78,22 @@ def _fastest(sweep: SweepResult) -> Iterable[str]:
     time = sweep.fastest("seconds")
     found = []
     if updates:
-        found.append(f"Fewest updates: {updates.to_target('updates'):,.0f} ({updates.pair})")
+        least = f"{updates.to_target('updates'):,.0f} ({updates.pair}{_tied(sweep, 'updates')})"
+        found.append(f"Fewest updates: {least}")
     if samples:
-        found.append(f"fewest samples: {samples.to_target('samples'):,.0f} ({samples.pair})")
+        least = f"{samples.to_target('samples'):,.0f} ({samples.pair}{_tied(sweep, 'samples')})"
+        found.append(f"fewest samples: {least}")
     if time:
         seconds = duration(sweep.seconds_alone(time))
         found.append(f"least time: {seconds} for one training alone ({time.pair})")
     if found:
         yield "; ".join(found) + "."
+
+
+def _tied(sweep: SweepResult, cost: Literal["updates", "samples"]) -> str:
+    """Which other batch sizes may need as few, as far as the evaluations of the loss tell."""
+    ties = [cell.pair for cell in sweep.ties(cost)]
+    return f"; perhaps as few: {listed(ties)}" if ties else ""
 
 
 def _by_target(sweep: SweepResult) -> Iterable[str]:

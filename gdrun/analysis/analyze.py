@@ -1,7 +1,8 @@
 """The results of runs → the result of a sweep, and its table.
 
-A training has reached the target once its train loss is at or below it at the end of an epoch. One
-that diverges afterwards has not reached it. Plain Python, without torch.
+A training has reached the target once its train loss, evaluated at the ends of epochs and within
+them, is at or below it. One that diverges afterwards has not reached it. Plain Python, without
+torch.
 """
 
 import math
@@ -138,6 +139,7 @@ def _trial(
         updates_to_target=reached.updates if reached else None,
         samples_to_target=reached.samples if reached else None,
         seconds_to_target=reached.seconds if reached else None,
+        updates_before_target=reached.before if reached else None,
     )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from gdrun.analysis.recommend import MIN_TEST_SEEDS, recommended
-from gdrun.analysis.sweep_result import COARSE_EPOCHS, SweepResult
+from gdrun.analysis.sweep_result import SweepResult
 from gdrun.analysis.trials import Cell
 from gdrun.results.file_names import CONFIG
 from gdrun.results.lanes import MIN_BAND_SEEDS
@@ -27,8 +27,9 @@ def cautions(sweep: SweepResult, directory: Path) -> Iterable[str]:
     yield from _rows_dropped(sweep)
     if sweep.coarsely_measured:
         yield (
-            f"{batches(sweep.coarsely_measured)} reached the target within {COARSE_EPOCHS} epochs, "
-            "and the loss is known only at the ends of epochs: a lower --target tells more"
+            f"{batches(sweep.coarsely_measured)} reached the target between two evaluations of the "
+            "train loss that are far apart: --set eval_growth=0.05 evaluates it within epochs, "
+            "and a lower --target is reached later"
         )
     yield from _too_few_data(sweep)
     if sweep.jobs > 1:

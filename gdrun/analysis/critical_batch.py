@@ -15,7 +15,7 @@ Shapes: B batch sizes, L learning rates, S seeds, Q resamples.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -40,7 +40,9 @@ class CriticalBatch:
         updates_min: K_min, the updates that even the largest batches need; 0 where updates fall in
             proportion to the batch size as far as was measured.
         batch_crit: B_crit; then infinite, and 0 where larger batches save nothing.
-        interval: of B_crit, 95 % of the bootstrap; None with fewer than three seeds.
+        interval: of B_crit, 95 % of the bootstrap, and the estimate; open where that is a bound, so
+            from 0 if it is at most that, to infinity if it is at least that. None with fewer than
+            three seeds.
         batches: the batch sizes that reached the target and were fitted, ascending.
         samples_min: K_min · B_crit, the samples that even the smallest batches need.
         active_censored: the batch sizes that never reached the target and yet raise the curve,
@@ -88,7 +90,9 @@ def fit_critical_batch(
 
     The interval is that of the percentile bootstrap (Efron & Tibshirani 1993, ch. 13). It resamples
     the seeds, the same ones for all batch sizes and rates, which share their starts; each resample
-    chooses the best rates anew. The result doesn't depend on the order of batch sizes and seeds.
+    chooses the best rates anew. Medians of few seeds may leave the estimate outside it; it is then
+    extended to the estimate, which covers no less. The result doesn't depend on the order of batch
+    sizes and seeds.
 
     Args:
         batches: B different batch sizes.
@@ -108,16 +112,21 @@ def fit_critical_batch(
     if usable.sum() < MIN_BATCH_SIZES:
         return None
     a, b, active = _fit_censored(sizes, best, floors)
-    interval, left_out = _interval(sizes, table, floors)
-    return CriticalBatch(
+    ends, left_out = _interval(sizes, table, floors)
+    fit = CriticalBatch(
         updates_min=float(a[0]),
         batch_crit=float(_ratio(a, b)[0]),
-        interval=interval,
+        interval=None,
         batches=tuple(int(size) for size in sizes[usable]),
         samples_min=float(b[0]),
         active_censored=tuple(int(size) for size in sizes[active[0]]),
         left_out=left_out,
     )
+    if ends is None:
+        return fit
+    low = 0.0 if fit.sign == "≤" else min(ends[0], fit.batch_crit)
+    high = math.inf if fit.sign == "≥" else max(ends[1], fit.batch_crit)
+    return replace(fit, interval=(low, high))
 
 
 def _checked(

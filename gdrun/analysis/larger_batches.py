@@ -28,8 +28,8 @@ def larger_batches(sweep: SweepResult) -> Iterable[str]:
     fit = sweep.sound_fit
     if fit is None:
         yield (
-            "Small batches reach the target within so few epochs that the updates saved by larger "
-            "ones can't be measured: the train loss is known only at the ends of epochs."
+            "When small batches reach the target is known too coarsely to measure the updates that "
+            "larger ones save."
         )
     elif fit.batch_crit == 0:
         yield "Larger batches saved no updates: all beyond the smallest one were wasted."
@@ -47,7 +47,7 @@ def _unbounded(sweep: SweepResult, fit: "CriticalBatch") -> str:
         sentence = f"Up to all {largest:,} rows, {saved}"
     else:
         sentence = f"Up to batch {largest:,}, {saved}, and even larger ones may pay off"
-    if fit.interval and math.isfinite(fit.interval[0]):
+    if fit.interval and 0 < fit.interval[0] < math.inf:
         least = rounded(fit.interval[0])
         sentence += f": the critical batch size is {least} or more (95 %{_left_out(fit)})"
     return f"{sentence}."
@@ -85,8 +85,13 @@ def interval_in_words(fit: "CriticalBatch") -> str:
     """The interval of the critical batch size in brackets; empty if there is none."""
     if not fit.interval:
         return ""
-    low, high = map(rounded, fit.interval)
-    return f" (95 %: {low} to {high}{_left_out(fit)})"
+    low, high = fit.interval
+    words = f"{rounded(low)} to {rounded(high)}"
+    if fit.sign == "≤":
+        words = f"at most {rounded(high)}"
+    elif fit.sign == "≥":
+        words = f"at least {rounded(low)}"
+    return f" (95 %: {words}{_left_out(fit)})"
 
 
 def _left_out(fit: "CriticalBatch") -> str:

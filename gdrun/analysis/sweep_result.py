@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from gdrun.analysis.trials import Cell, TargetCost
 from gdrun.errors import excerpt
@@ -17,9 +17,6 @@ from gdrun.text import count, number, visible
 
 if TYPE_CHECKING:
     from gdrun.analysis.critical_batch import CriticalBatch
-
-# The train loss is known at the ends of epochs: so few epochs to the target are a coarse measure.
-COARSE_EPOCHS = 2
 
 
 @dataclass(frozen=True)
@@ -129,13 +126,8 @@ class SweepResult:
 
     @cached_property
     def coarsely_measured(self) -> list[int]:
-        """Batch sizes that reach the target within so few epochs that it is measured coarsely."""
-        return [
-            cell.batch_size
-            for cell in self.best_of_batch
-            if 0 < cell.to_target("samples") <= COARSE_EPOCHS * self.rows
-            and cell.batch_size < self.rows
-        ]
+        """Batch sizes that reach the target between evaluations of the loss that are far apart."""
+        return [cell.batch_size for cell in self.best_of_batch if cell.is_coarse]
 
     @property
     def sound_fit(self) -> "CriticalBatch | None":
@@ -155,6 +147,21 @@ class SweepResult:
         if cost == "seconds":
             return _least(self.cells, self.seconds_alone) if self.pace else None
         return _least(self.cells, lambda cell: cell.to_target(cost))
+
+    def ties(self, cost: Literal["updates", "samples"]) -> list[Cell]:
+        """The best pairs of other batch sizes that may reach the target at no more than the least.
+
+        The target is reached somewhere between two evaluations of the train loss.
+        """
+        fastest = self.fastest(cost)
+        if fastest is None:
+            return []
+        least = fastest.to_target(cost)
+        return [
+            cell
+            for cell in self.best_of_batch
+            if cell.batch_size != fastest.batch_size and cell.least_to_target(cost) <= least
+        ]
 
     def seconds_alone(self, cell: Cell) -> float:
         """The time to the target of one training alone: updates times its pace."""

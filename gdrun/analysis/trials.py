@@ -13,6 +13,7 @@ from gdrun.results.events import Status
 from gdrun.results.lanes import MIN_BAND_SEEDS, band_positions
 from gdrun.results.run import or_inf
 
+COARSE = 1 / 3  # of the updates to the target: so far apart are the evaluations around it
 TargetCost = Literal["updates", "samples", "seconds"]  # what it takes to reach the target
 
 
@@ -21,7 +22,8 @@ class Trial:
     """One training of a sweep, which is one row of `sweep.csv`.
 
     What wasn't reached or isn't known is None. The `seconds` are the training time of all lanes of
-    the run, which are trained together.
+    the run, which are trained together. After `updates_before_target` the train loss was evaluated
+    last before it was at the target.
     """
 
     method: str
@@ -40,6 +42,7 @@ class Trial:
     updates_to_target: int | None
     samples_to_target: int | None
     seconds_to_target: float | None
+    updates_before_target: int | None = None
 
 
 @dataclass(frozen=True)
@@ -93,6 +96,17 @@ class Cell:
     def to_target(self, cost: TargetCost) -> float:
         """What it takes to reach the target."""
         return median(self.costs(cost))
+
+    def least_to_target(self, cost: Literal["updates", "samples"]) -> float:
+        """What it takes at least to reach the target: more than at the evaluation before."""
+        rows = {"updates": 1, "samples": self.batch_size}[cost]
+        return rows * median(or_inf(trial.updates_before_target) + 1 for trial in self.trials)
+
+    @property
+    def is_coarse(self) -> bool:
+        """Whether when the target was reached is known to no better than a third of the updates."""
+        updates = self.to_target("updates")
+        return 0 < COARSE * updates < updates - self.least_to_target("updates")
 
     @property
     def reaches_target(self) -> bool:

@@ -1,6 +1,7 @@
 """What a command is about to do, in words: its plan, how long it will take, notes on its data."""
 
 import math
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,7 +21,7 @@ from gdrun.terminal.as_json import plan_as_json
 from gdrun.terminal.console import console, write_json
 from gdrun.terminal.progress_table import headline
 from gdrun.terminal.tables import plan_lines
-from gdrun.text import count, duration, rates_in_words, size, visible
+from gdrun.text import count, duration, percent, rates_in_words, size, visible
 
 if TYPE_CHECKING:
     from gdrun.experiment.plan import ExperimentPlan
@@ -64,6 +65,8 @@ def preview(command: str, options: TrainingOptions) -> None:
         out.print(note)
     out.print(*(Text(visible(line)) for line in plan_lines(request.directory, runs)), sep="\n")
     out.print(Text(f"logs: about {size(sum(_bytes_to_log(experiment)))}"))
+    for line in _evaluations_within(experiment):
+        out.print(line)
     if prepared.estimated_seconds is not None:
         out.print(extent(experiment, prepared.estimated_seconds, jobs))
 
@@ -138,8 +141,8 @@ def _log_notes(prepared: "PreparedCommand", directory: Path, jobs: int) -> list[
     from gdrun.experiment.estimate import estimate_seconds
 
     experiment = prepared.experiment
-    of_epochs, of_steps = _bytes_to_log(experiment)
-    total, free = of_epochs + of_steps, free_bytes(directory)
+    of_losses, of_steps = _bytes_to_log(experiment)
+    total, free = of_losses + of_steps, free_bytes(directory)
     if total < LARGE_LOGS and (free is None or total <= free):
         return []
     seconds = max(1e-3, prepared.estimated_seconds or estimate_seconds(experiment, jobs))
@@ -149,23 +152,45 @@ def _log_notes(prepared: "PreparedCommand", directory: Path, jobs: int) -> list[
     every = max(run.config.logged_every for run in experiment.runs)
     fewer = every * 10 ** math.ceil(math.log10(max(10.0, of_steps / LARGE_LOGS)))
     remedy = f"--set log_every={fewer} logs every {fewer:,}th update"
-    if of_epochs > of_steps:
+    if of_losses > of_steps:
         remedy = "most of that is a row for each lane and epoch: fewer epochs take less"
     return [Text(f"note: {words}; {remedy}", style="yellow")]
 
 
 def _bytes_to_log(experiment: "ExperimentPlan") -> tuple[int, int]:
-    """About how much is left to add to all `epochs.csv` and to all `steps.csv`."""
-    validation = experiment.description.val_rows > 0
-    every = {run.name: run.config.logged_every for run in experiment.runs}
-    found = [
-        bytes_to_log(
-            run.series,
-            range(run.epoch, run.epochs),
-            run.updates_per_epoch,
-            every[run.series.name],
-            validation=validation,
+    """About how much is left to add to all files of losses, and to all `steps.csv`."""
+    rows, validation = experiment.problem.data.rows, experiment.description.val_rows > 0
+    runs = {run.name: run for run in experiment.runs}
+    found = []
+    for progress in _progress_of_runs_left(experiment):
+        run = runs[progress.series.name]
+        found.append(
+            bytes_to_log(
+                progress.series,
+                range(progress.epoch, progress.epochs),
+                progress.updates_per_epoch,
+                run.config.logged_every,
+                within=run.plan.count_within(rows, progress.updates),
+                validation=validation,
+            )
         )
-        for run in _progress_of_runs_left(experiment)
-    ]
-    return sum(epochs for epochs, _ in found), sum(steps for _, steps in found)
+    return sum(losses for losses, _ in found), sum(steps for _, steps in found)
+
+
+def _evaluations_within(experiment: "ExperimentPlan") -> Iterator[Text]:
+    """How often the train loss is evaluated within epochs, and how long that takes."""
+    from gdrun.experiment.estimate import machine_pace, seconds_within
+
+    rows, pace = experiment.problem.data.rows, machine_pace()
+    times, seconds, growths = 0, 0.0, set()
+    for run in experiment.left:
+        after = run.resumed.state.updates if run.resumed else 0
+        if number := run.plan.count_within(rows, after):
+            times += number
+            seconds += pace * seconds_within(run.problem, run.plan, after)
+            growths.add(percent(run.plan.eval_growth))
+    if times:
+        yield Text(
+            f"train loss within epochs: evaluated {count(times, 'time')}, as updates grow by "
+            f"{' or '.join(sorted(growths))}: about {duration(seconds)}"
+        )

@@ -4,6 +4,7 @@ Shapes: E epochs, R lanes, N rows, D features, O outputs.
 """
 
 from dataclasses import dataclass
+from itertools import islice
 
 import torch
 from torch import Tensor
@@ -24,6 +25,8 @@ class EpochBlock:
         updates: U.
         rows: visits in an epoch, or in the part of one: those of all U updates.
         last_batch: rows of the last of U updates.
+        ends: after how many updates of the block, ascending, weights are to be returned: where a
+            loss within an epoch is due, and at the end of each epoch and of the block.
     """
 
     first_epoch: int
@@ -32,6 +35,7 @@ class EpochBlock:
     updates: int
     rows: int
     last_batch: int
+    ends: tuple[int, ...]
 
 
 class EpochBlocks:
@@ -43,14 +47,24 @@ class EpochBlocks:
         self._order: tuple[int, Order | None] = 0, None  # of which epoch, and the order
         self._read: tuple[slice, Tensor, Tensor] | None = None
 
-    def after(self, done: int, updates: int) -> EpochBlock:
-        """At most `updates` after those that are done: whole epochs, or part of one."""
+    def after(self, done: int, updates: int, most_ends: int) -> EpochBlock:
+        """At most `updates` after those that are done: whole epochs, or part of one.
+
+        It has at most `most_ends` ends.
+        """
         plan, rows = self.plan, self.data.rows
         per_epoch, size = plan.updates_per_epoch(rows), plan.batch_size
         finished, skip = divmod(done, per_epoch)
         epochs, taken = 1, min(updates, per_epoch - skip)
         if taken == per_epoch and rows <= SORTED_ROWS:
-            epochs = min(updates // per_epoch, plan.epochs - finished)
+            epochs = min(updates // per_epoch, plan.epochs - finished, most_ends)
+        due = islice(plan.evaluated_within(rows, after=done), most_ends)
+        within = [update - done for update in due if update < done + epochs * taken]
+        ends = sorted([*within, *range(taken, epochs * taken + 1, taken)])[:most_ends]
+        if ends[-1] < epochs * taken:
+            epochs = ends[-1] // taken or 1
+            taken = min(taken, ends[-1])
+            ends = [end for end in ends if end <= epochs * taken]
         stop = min(rows, (skip + taken) * size)
         return EpochBlock(
             first_epoch=finished + 1,
@@ -59,6 +73,7 @@ class EpochBlocks:
             updates=taken,
             rows=stop - skip * size,
             last_batch=stop - (skip + taken - 1) * size,
+            ends=tuple(ends),
         )
 
     def rows(self, block: EpochBlock) -> tuple[Tensor, Tensor, Tensor | None]:

@@ -83,7 +83,7 @@ def _execute(
     calls = _Calls(_program(spec_for(problem, plan)), problem, plan, state)
     done, updates = state.updates, calls.first if report_seconds else 1
     while done < plan.epochs * plan.updates_per_epoch(problem.data.rows):
-        block = calls.blocks.after(done, updates)
+        block = calls.blocks.after(done, updates, calls.most_ends)
         threads = calls.threads(block)
         with threads_for(1):  # PyTorch's own would keep waiting for work, in the program's way
             executed = calls.execute(block, threads)
@@ -130,10 +130,14 @@ class _Calls:
     def most(self) -> int:
         """The most updates of a call, by the memory that it takes and the losses to be logged."""
         data, plan, lanes = self.blocks.data, self._plan, self._layout.padded_lanes
-        epochs = MAX_WEIGHTS // self._weights.numel()
-        by_weights = max(1, epochs * plan.updates_per_epoch(data.rows))
+        by_weights = self.most_ends * plan.updates_per_epoch(data.rows)
         by_rows = MAX_FEATURES // (lanes * plan.batch_size * max(1, data.x.shape[1]))
         return max(1, min(by_weights, by_rows, MAX_LOSSES // lanes))
+
+    @property
+    def most_ends(self) -> int:
+        """How often a call may return weights, by the memory that these take."""
+        return max(1, MAX_WEIGHTS // self._weights.numel())
 
     @property
     def first(self) -> int:
@@ -150,14 +154,16 @@ class _Calls:
         start = time.perf_counter()
         x, y, indices = self.blocks.rows(block)
         losses = self._buffer("losses", block.epochs, block.updates, self._layout.padded_lanes)
-        weights = self._buffer("weights", block.epochs, *self._weights.shape)
+        ends = torch.tensor(block.ends)
+        weights = self._buffer("weights", len(ends), *self._weights.shape)
         velocity = None
         if self._velocity is not None:
-            velocity = self._buffer("velocity", block.epochs, *self._velocity.shape)
+            velocity = self._buffer("velocity", len(ends), *self._velocity.shape)
         self._program.execute(
             UpdateArguments(
                 epochs=block.epochs,
                 updates=block.updates,
+                ends=_pointer(ends),
                 batch=self._plan.batch_size,
                 last_batch=block.last_batch,
                 padded_lanes=self._layout.padded_lanes,
@@ -170,8 +176,8 @@ class _Calls:
                 velocity=_pointer(self._velocity),
                 lr=_pointer(self._lr),
                 losses=_pointer(losses),
-                epoch_weights=_pointer(weights),
-                epoch_velocity=_pointer(velocity),
+                end_weights=_pointer(weights),
+                end_velocity=_pointer(velocity),
             )
         )
         seconds = time.perf_counter() - start
@@ -180,6 +186,7 @@ class _Calls:
             seconds,
             tuple(self._layout.unpack(weights)),
             () if velocity is None else tuple(self._layout.unpack(velocity)),
+            block.ends,
         )
 
     def threads(self, block: EpochBlock) -> int:

@@ -37,10 +37,12 @@ class UpdateArguments(ctypes.Structure):
     """The `struct update_arguments` of updates.c, which says what each is."""
 
     _fields_ = (
-        *((name, ctypes.c_int64) for name in ("epochs", "updates", "batch", "last_batch")),
+        *((name, ctypes.c_int64) for name in ("epochs", "updates")),
+        ("ends", ctypes.c_void_p),
+        *((name, ctypes.c_int64) for name in ("batch", "last_batch")),
         *((name, ctypes.c_int64) for name in ("padded_lanes", "index_lanes", "threads")),
         *((name, ctypes.c_void_p) for name in ("x", "y", "indices", "weights", "velocity", "lr")),
-        *((name, ctypes.c_void_p) for name in ("losses", "epoch_weights", "epoch_velocity")),
+        *((name, ctypes.c_void_p) for name in ("losses", "end_weights", "end_velocity")),
     )
 
 

@@ -20,6 +20,8 @@
  * to C groups of LANES, and are the innermost axis of all arrays but the data. */
 struct update_arguments {
     int64_t epochs, updates;                /* updates in each of the epochs */
+    const int64_t *ends;                    /* after how many updates of the block weights are
+                                             * returned, ascending; the last is after all */
     int64_t batch, last_batch;              /* rows of an update, and of the last in an epoch */
     int64_t padded_lanes, index_lanes;      /* C * LANES, and lanes that have indices of rows */
     int64_t threads;                        /* at most; the result is the same for any number */
@@ -29,7 +31,7 @@ struct update_arguments {
     float *weights, *velocity;              /* (C, PARAMETERS, LANES), updated; velocity: or NULL */
     const float *lr;                        /* (C, LANES) */
     float *losses;                          /* (epochs, updates, C, LANES), before each update */
-    float *epoch_weights, *epoch_velocity;  /* (epochs, C, PARAMETERS, LANES), after each epoch */
+    float *end_weights, *end_velocity;      /* (ends, C, PARAMETERS, LANES) */
 };
 
 /* A batch of many chunks is cut into slices, whose gradients threads can compute in parallel. The
@@ -163,6 +165,7 @@ static void train_group(
         s->sum = s->g + PADDED(PARAMETERS);
         s->work = s->sum + PADDED(PARAMETERS);
     }
+    int64_t done = 0, end = 0;
     for (int64_t epoch = 0; epoch < args->epochs; epoch++) {
         for (int64_t k = 0; k < args->updates; k++) {
             struct slice *s = slices;
@@ -176,13 +179,14 @@ static void train_group(
             else
                 sliced_gradient(s);
             descend(w, v, lr, s->sum, s->work);
-            float *losses = args->losses + (epoch * args->updates + k) * args->padded_lanes;
-            memcpy(losses + s->lane, &s->loss, sizeof s->loss);
+            memcpy(args->losses + done * args->padded_lanes + s->lane, &s->loss, sizeof s->loss);
+            if (++done < args->ends[end])
+                continue;
+            int64_t place = (end++ * (args->padded_lanes / LANES) + group) * PARAMETERS;
+            memcpy((real *)args->end_weights + place, w, PARAMETERS * sizeof(real));
+            if (v)
+                memcpy((real *)args->end_velocity + place, v, PARAMETERS * sizeof(real));
         }
-        int64_t place = (epoch * (args->padded_lanes / LANES) + group) * PARAMETERS;
-        memcpy((real *)args->epoch_weights + place, w, PARAMETERS * sizeof(real));
-        if (v)
-            memcpy((real *)args->epoch_velocity + place, v, PARAMETERS * sizeof(real));
     }
 }
 

@@ -23,6 +23,7 @@ LATER: Mapping[str, Any] = {
     "data.encoding": "auto",
     "data.comment": "auto",
     "plot.scale": "paper",
+    "eval_growth": "auto",
 }
 
 OF_GROUPS = ("compare", "sweep")  # what says which runs a group has

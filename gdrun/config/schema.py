@@ -31,6 +31,7 @@ from gdrun.config.values import (
     EncodingOrAuto,
     FilePath,
     FlagOrAuto,
+    GrowthOrAuto,
     HiddenSize,
     Integer,
     NetworksOrAuto,
@@ -213,6 +214,10 @@ class RunConfig(Schema):
     as many as is fastest. `engine` executes updates one by one (`eager`) or many at a time in one
     compiled program (`compiled`); `auto` is whichever is expected to finish first. `log_every` is 1
     if it is `auto`, and in a sweep what leaves a few rows of each epoch.
+
+    The train loss is evaluated at the end of every `eval_every`-th epoch, and within epochs each
+    time that the updates have grown by the share `eval_growth`. That is 0, which is never, if it is
+    `auto`, and in a comparison or sweep what tells the updates to a target well at little cost.
     """
 
     lr: Rates = (0.2,)
@@ -233,6 +238,7 @@ class RunConfig(Schema):
     chunk_rows: CountOrAuto = None
     engine: Engine = "auto"
     eval_every: Count = 1
+    eval_growth: GrowthOrAuto = None
     log_every: CountOrAuto = None
     checkpoint_every: Count | None = None
     compare: CompareConfig = CompareConfig()

@@ -22,6 +22,7 @@ from pydantic import (
 MAX_COUNT = 10**15
 DELIMITERS = {"comma": ",", "semicolon": ";", "tab": "\t", "pipe": "|", "space": " "}
 MAX_NUMBERS = 1000  # in a range
+MIN_GROWTH = 1e-3  # of updates, from one evaluation to the next
 EXPECTED = "a range such as log:0.001:1:7 or lin:0.1:0.5:5 (from, to, how many)"
 
 
@@ -195,6 +196,12 @@ def _auto(value: Any) -> Any:
     return value
 
 
+def _no_tiny_growth(value: float) -> float:
+    if 0 < value < MIN_GROWTH:
+        raise ValueError(f"Input should be auto, 0, or a share from {MIN_GROWTH} to 1")
+    return value
+
+
 def _one_or_several(values: tuple[Any, ...] | None) -> Any:
     if values is None:
         return "auto"
@@ -242,6 +249,11 @@ BatchSizesOrAuto = Annotated[
     PlainSerializer(_one_or_several),
 ]
 PositiveOrAuto = Annotated[Positive | None, BeforeValidator(_unless_auto), _Auto]
+GrowthOrAuto = Annotated[
+    Annotated[Number, Field(ge=0, le=1), AfterValidator(_no_tiny_growth)] | None,
+    BeforeValidator(_unless_auto),
+    _Auto,
+]
 CountOrAuto = Annotated[Count | None, BeforeValidator(_auto), _Auto]
 FlagOrAuto = Annotated[StrictBool | None, BeforeValidator(_unless_auto), _Auto]
 

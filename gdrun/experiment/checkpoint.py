@@ -36,10 +36,12 @@ from gdrun.results.file_names import CHECKPOINT, PREVIOUS_CHECKPOINT
 from gdrun.storage.atomic import flush_to_disk, read_plain, replacing
 from gdrun.storage.manifest import Digests
 from gdrun.storage.row_file import FileDigest
+from gdrun.text import listed
 from gdrun.training.state import TrainState
 
-VERSION = 3
-READABLE = (2, 3)  # a version 2 also holds sums that are worked out now
+VERSION = 4
+# A version 2 also holds sums that are worked out now, and a 3 knows no evaluations within epochs.
+READABLE = (2, 3, 4)
 SEAL = b"\ngdrun checkpoint, sha256 "
 # Beside its tensors, what a checkpoint takes at most: by itself, and for each lane.
 MAX_FRAME_BYTES, MAX_LANE_BYTES = 2**20, 64
@@ -151,7 +153,7 @@ def load_checkpoint(path: Path, most: int) -> Checkpoint:
         if type(version) is int and version not in READABLE:
             raise _OtherVersionError(
                 f"{path}: is a checkpoint of version {brief(version)}, this gdrun reads "
-                + " and ".join(map(str, READABLE)),
+                + listed(list(map(str, READABLE))),
                 "resume it with the version of gdrun that wrote it",
             )
         found = _Content.model_validate(content)
@@ -209,12 +211,13 @@ class _State(Facts):
     seconds: Seconds
     loss_sum: PlainTensor
     diverged_at: Annotated[list[Natural | None], Field(strict=True)]
+    evaluated: Natural = 0
 
 
 class _Content(Facts):
     """What a checkpoint holds."""
 
-    version: Literal[2, 3]
+    version: Literal[2, 3, 4]
     config: Sha256
     data: Fingerprint
     marks: Annotated[Digests, Field(min_length=2)]

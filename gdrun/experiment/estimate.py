@@ -30,6 +30,12 @@ from gdrun.training.threads import SPLIT_WORK
 UPDATE, LAYER, WEIGHT, ROW_LAYER, ACTIVATION, PRODUCT = 13.0, 15.6, 2.8e-4, 0.03, 4.9e-4, 5.7e-5
 # And for evaluating, booking and logging an epoch, which a program's epochs share.
 EPOCH = 70.0
+# And for each evaluation within an epoch, and each lane of it.
+WITHIN, WITHIN_LANE = 50.0, 1.5
+# The shares by which updates may grow from one such evaluation to the next, the finest first; what
+# all of them may take of the time of the updates, and seconds that they may take in any case.
+GROWTHS = (0.05, 0.1, 0.2, 0.5)
+EVALUATED_SHARE, EVALUATED_SECONDS = 0.5, 1.0
 SHARED_WORK = 0.8  # n threads do the work of n to this power
 # Microseconds that a program takes for each row in each layer; and for each weight, and each weight
 # that a row is multiplied by, in networks of up to so many weights: they are in one cache or the
@@ -58,6 +64,30 @@ def eager_seconds(problem: Problem, plan: Plan) -> float:
         work /= _threads()
     update = UPDATE + LAYER * layers + ROW_LAYER * rows * layers + work
     return 1e-6 * (update * _updates(problem, plan) + EPOCH * plan.epochs)
+
+
+def seconds_within(problem: Problem, plan: Plan, after: int = 0) -> float:
+    """About how long evaluating the losses within epochs takes, by the formula: a third of updates.
+
+    Those after some update count.
+    """
+    sizes, rows = problem.network.sizes, len(plan.lanes) * problem.data.rows
+    row = ROW_LAYER * (len(sizes) - 1) + ACTIVATION * sum(sizes)
+    row += PRODUCT * problem.network.parameters
+    each = WITHIN + WITHIN_LANE * len(plan.lanes) + rows * row / 3
+    return 1e-6 * each * plan.count_within(problem.data.rows, after)
+
+
+def affordable_growth(problem: Problem, plan: Plan) -> float:
+    """The finest `eval_growth` whose evaluations take little of the time of a training; or 0.
+
+    It is 0, too, where an epoch is an update, so that there is nothing within.
+    """
+    if plan.updates_per_epoch(problem.data.rows) == 1:
+        return 0.0
+    most = max(EVALUATED_SECONDS, EVALUATED_SHARE * eager_seconds(problem, plan))
+    costs = ((each, seconds_within(problem, replace(plan, eval_growth=each))) for each in GROWTHS)
+    return next((growth for growth, seconds in costs if seconds <= most), 0.0)
 
 
 def compiled_seconds(problem: Problem, plan: Plan, spec: ProgramSpec) -> float:
@@ -107,19 +137,21 @@ def estimate_seconds(experiment: ExperimentPlan, jobs: int = 1) -> float:
 
     With several processes, each takes the next run when it has finished one.
     """
-    busy_until = [0.0] * jobs
+    busy_until, pace = [0.0] * jobs, machine_pace()
     for run in experiment.left:
         state = run.resumed.state.clone() if run.resumed else initial_state(run.problem, run.plan)
         total = run.plan.epochs * run.plan.updates_per_epoch(run.problem.data.rows)
         left = total - state.updates
         first = busy_until.index(min(busy_until))
-        busy_until[first] += left * _seconds_per_update(run, state) if left else 0.0
+        if left:
+            within = pace * seconds_within(run.problem, run.plan, state.updates)
+            busy_until[first] += within + left * _seconds_per_update(run, state)
     return max(busy_until)
 
 
 def _seconds_per_update(run: RunPlan, state: TrainState) -> float:
-    """Seconds of an update of all lanes with its share of evaluations and logs."""
-    segments = train(run.problem, run.plan, state, _backend(run))
+    """Seconds of an update of all lanes with its share of logs and of evaluations of epochs."""
+    segments = train(run.problem, replace(run.plan, eval_growth=0.0), state, _backend(run))
     at, start, began = 0, math.inf, time.perf_counter()
     for segment in segments:
         step_lines(run.series, segment, run.config.logged_every)
@@ -159,7 +191,7 @@ def measure_updates(experiment: ExperimentPlan) -> dict[int, float]:
 def _alone(problem: Problem, plan: Plan) -> float:
     """The fastest of several windows, since other work on the machine only ever slows one down."""
     unmoved = replace(plan.lanes[0], lr=0.0)  # it won't diverge and end
-    plan = replace(plan, lanes=(unmoved,), epochs=ENDLESS, eval_every=ENDLESS)
+    plan = replace(plan, lanes=(unmoved,), epochs=ENDLESS, eval_every=ENDLESS, eval_growth=0.0)
     state = initial_state(problem, plan)
     found: list[float] = []
     at, start = 0, 0.0

@@ -98,11 +98,13 @@ def _record_bytes(problem: Problem, plan: Plan, log_every: int, keep_rows: int |
     """The memory of a run's records at their largest."""
     lanes = len(plan.lanes)
     updates = plan.epochs * plan.updates_per_epoch(problem.data.rows)
-    counts = {"epochs": plan.epochs + 1, "steps": updates // log_every}
     most = kept_per_lane(lanes, keep_rows) if keep_rows else math.inf
-    return lanes * sum(
-        int(min(counts[table], most)) * size for table, size in KEPT_ROW_BYTES.items()
-    )
+    counts = {
+        "epochs": min(plan.epochs + 1, most),
+        "evaluations": plan.count_within(problem.data.rows),
+        "steps": min(updates // log_every, most),
+    }
+    return lanes * sum(int(counts[table]) * size for table, size in KEPT_ROW_BYTES.items())
 
 
 def _refuse(needed: int, keys: str, hint: str) -> None:

@@ -85,6 +85,11 @@ class RunPlan:
         """What it is called among the runs of its experiment."""
         return self.series.name
 
+    def with_evaluations(self, growth: float | None) -> "RunPlan":
+        """The same with losses within epochs evaluated at this `eval_growth`."""
+        config = self.config.model_copy(update={"eval_growth": growth})
+        return replace(self, config=config, plan=replace(self.plan, eval_growth=growth or 0.0))
+
     @property
     def is_complete(self) -> bool:
         """Whether an earlier process has trained it to its end."""
@@ -257,6 +262,7 @@ def _plan_run(name: str, method: Method, config: RunConfig, problem: Problem) ->
         drop_last=config.drop_last,
         optimizer=SGD(config.momentum, config.nesterov, config.weight_decay),
         eval_every=config.eval_every,
+        eval_growth=config.eval_growth or 0.0,
     )
     return RunPlan(Series(method, plan.batch_size, lanes, name), problem, plan, config)
 

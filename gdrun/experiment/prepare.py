@@ -10,7 +10,12 @@ from pathlib import Path
 
 from gdrun.config.schema import RunConfig
 from gdrun.experiment.engines import build_programs, choose_engine, engine_changes
-from gdrun.experiment.estimate import build_seconds, estimate_seconds, measure_updates
+from gdrun.experiment.estimate import (
+    affordable_growth,
+    build_seconds,
+    estimate_seconds,
+    measure_updates,
+)
 from gdrun.experiment.memory import refuse_too_many_records
 from gdrun.experiment.plan import ExperimentPlan, plan_experiment
 from gdrun.experiment.resume import resume_experiment
@@ -74,6 +79,7 @@ def prepare_command(
     if resume:
         on_progress("reading what was logged")
         experiment = resume_experiment(experiment, resume, keep_rows)
+    experiment = _with_evaluations(experiment)
     choice = choose_engine(experiment)
     unbuilt = choice.unbuilt if preview else ()
     if not preview:
@@ -94,3 +100,17 @@ def prepare_command(
     if unbuilt:  # they were timed eagerly: programs save some of that, and take their time
         seconds = max(0.0, seconds + build_seconds(unbuilt) - choice.saves)
     return PreparedCommand(experiment, line, seconds)
+
+
+def _with_evaluations(experiment: ExperimentPlan) -> ExperimentPlan:
+    """The same with losses within epochs evaluated by the runs of a group, if that is `auto`.
+
+    A run that was begun goes on as it was begun.
+    """
+    if not experiment.is_group or experiment.config.eval_growth is not None:
+        return experiment
+    runs = tuple(
+        run if run.resumed else run.with_evaluations(affordable_growth(run.problem, run.plan))
+        for run in experiment.runs
+    )
+    return replace(experiment, runs=runs)

@@ -21,7 +21,7 @@ from gdrun.logs.rows import RowParser
 from gdrun.results.events import COMPLETE
 from gdrun.results.file_names import CHECKPOINT, EPOCHS, MANIFEST, PREVIOUS_CHECKPOINT, STEPS
 from gdrun.results.history import Recorder
-from gdrun.results.log_rows import EPOCH_COLUMNS, STEP_COLUMNS
+from gdrun.results.log_rows import COLUMNS
 from gdrun.results.run import Fit
 from gdrun.storage.atomic import output_errors
 from gdrun.storage.manifest import Manifest, RunManifest, current_status, read_manifest
@@ -89,6 +89,7 @@ def load(run: RunPlan, directory: Path, keep_rows: int | None = None) -> RunPlan
     manifest = read_manifest(directory)
     if not isinstance(manifest, RunManifest):
         raise DataError(f"{directory / MANIFEST}: is damaged: is that of a group, not of a run")
+    run = _evaluated_as_begun(run, manifest)
     problem = run.problem
     new = initial_state(problem, run.plan)
     checkpoint, complaints = last_checkpoint(directory, most_bytes(new))
@@ -105,6 +106,14 @@ def load(run: RunPlan, directory: Path, keep_rows: int | None = None) -> RunPlan
         return replace(run, resumed=state)
     config = run.config.model_copy(update={"engine": engine})
     return replace(run, config=config, resumed=state)
+
+
+def _evaluated_as_begun(run: RunPlan, manifest: RunManifest) -> RunPlan:
+    """A run of a group whose losses within epochs are evaluated as it was begun, if `auto`."""
+    begun_with = manifest.settings
+    if run.config.eval_growth is not None or begun_with is None:
+        return run
+    return run.with_evaluations(begun_with.eval_growth)
 
 
 def fit_of(saved: SavedRun) -> Fit | None:
@@ -165,15 +174,17 @@ def _from_checkpoint(
             f"{directory}: has trained for more than the {plan.epochs} epochs requested",
             f"request at least as many: --epochs {-(-state.updates // per_epoch)}",
         )
-    for name, digest in checkpoint.digests.items():
+    digests = checkpoint.digests
+    for name, digest in digests.items():
         verify(directory / name, digest)
     recorder = Recorder(run.series, run.config.logged_every, keep_rows)
-    epochs, steps = (
-        RowParser(run.series, columns).columns(kept_lines(directory / n, checkpoint.digests[n]))
-        for n, columns in ((EPOCHS, EPOCH_COLUMNS), (STEPS, STEP_COLUMNS))
-    )
+    logged = {
+        name: RowParser(run.series, columns).columns(kept_lines(directory / name, digests[name]))
+        for name, columns in COLUMNS.items()
+        if name in digests
+    }
     try:
-        recorder.read(epochs, steps)
+        recorder.read(*(logged.get(name, ()) for name in COLUMNS))
     except BadRowError:
         raise DataError(f"{directory}: its CSV files are not those of this run") from None
     status = current_status(manifest, at_work=False)  # the lock is ours
@@ -199,7 +210,7 @@ def _from_checkpoint(
     return RunStart(
         state=_on_device(state, problem.data.x.device),
         recorder=recorder,
-        digests=checkpoint.digests,
+        digests=digests,
         manifest=manifest,
         is_complete=is_complete,
         fell_back=bool(complaints),

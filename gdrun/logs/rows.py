@@ -1,8 +1,8 @@
-"""Lines of `epochs.csv` and `steps.csv` → columns; each row is checked to be one of the run.
+"""Lines of a run's CSV files → columns; each row is checked to be one of the run.
 
-Every row has its place: epoch after epoch (in `steps.csv` update after update), one of each lane
-that is left, in their order. So most rows are checked many at a time, by comparing columns. What
-differs from what is expected, as where a lane diverged, is looked at row by row.
+Every row has its place: epoch after epoch (in other files than `epochs.csv` update after update),
+one of each lane that is left, in their order. So most rows are checked many at a time, by comparing
+columns. What differs from what is expected, as where a lane diverged, is looked at row by row.
 """
 
 import math
@@ -15,6 +15,7 @@ from gdrun.logs.columns import KEY, MANY_LANES, columns_of_one_epoch, columns_of
 from gdrun.logs.lines import BadRowError
 from gdrun.results.events import Lane, Series
 from gdrun.results.log_rows import (
+    COLUMNS,
     COUNTS,
     EPOCH_COLUMNS,
     LOSSES,
@@ -68,23 +69,24 @@ class RowParser:
         series: Series,
         columns: tuple[str, ...],
         first_epoch: int = 0,
-        needed: Container[str] = (*EPOCH_COLUMNS, *STEP_COLUMNS),
+        needed: Container[str] = frozenset(chain.from_iterable(COLUMNS.values())),
     ) -> None:
         """Begin below the header of a run's file with such columns, or at a later epoch.
 
         Of columns that aren't `needed`, numbers are read when they are asked for.
         """
         of_epochs = columns == EPOCH_COLUMNS
-        self._losses = [name for name in columns if name in LOSSES or name == "loss"]
+        counter = "epoch" if of_epochs else "update" if columns == STEP_COLUMNS else "updates"
+        self._losses = [name for name in columns if name in LOSSES]
         self._shared = [name for name in columns[KEY:] if name not in self._losses]
         self._needed = needed
         self._width = len(columns)
-        self._counter = columns.index("epoch" if of_epochs else "update")
+        self._counter = columns.index(counter)
         self._keys = [key_of(series, lane) for lane in series.lanes]
         self._positions = {key: lane for lane, key in enumerate(self._keys)}
         self._letters = NUMBERS + series.method.encode()
         self._check: Callable[[Columns], None]
-        self._check = _EpochCheck(first_epoch) if of_epochs else _StepCheck()
+        self._check = _EpochCheck(first_epoch) if of_epochs else _UpdateCheck(counter)
         self._line = 2  # the number of the next row's
         self._go_on_with(range(len(self._keys)))
 
@@ -317,11 +319,12 @@ class _EpochCheck:
         self._steps = steps
 
 
-class _StepCheck:
-    """Checks that updates follow each other, and so do their epochs."""
+class _UpdateCheck:
+    """Checks that updates follow each other, and so do their epochs, samples and seconds."""
 
-    def __init__(self) -> None:
-        self._last, self._epoch = 0, 1.0
+    def __init__(self, counter: str) -> None:
+        self._counter = counter  # the column of their numbers
+        self._last: dict[str, float] = {counter: 0.0, "epoch": 1.0}
 
     def __call__(self, columns: Columns) -> None:
         """Check the next logged updates.
@@ -329,10 +332,15 @@ class _StepCheck:
         Raises:
             ValueError: they are no such ones.
         """
-        updates, epochs = columns["update"], columns["epoch"]
-        is_sound = self._last < updates[0] and all(map(lt, updates, updates[1:]))
-        is_sound &= self._epoch <= epochs[0] and epochs == sorted(epochs)
-        is_sound &= epochs[-1] <= updates[-1] < LIMIT and not any(map(math.isnan, columns["loss"]))
+        updates, epochs = columns[self._counter], columns["epoch"]
+        is_sound = self._last[self._counter] < updates[0] and all(map(lt, updates, updates[1:]))
+        is_sound &= epochs[-1] <= updates[-1]
+        losses = [column for name, column in columns.items() if name in LOSSES]
+        others = {name: column for name, column in columns.items() if name not in LOSSES}
+        is_sound &= not any(math.isnan(loss) for column in losses for loss in column)
+        for name, column in others.items():
+            is_sound &= self._last.get(name, 0.0) <= column[0] and column == sorted(column)
+            is_sound &= column[-1] < LIMIT
         if not is_sound:
             raise ValueError("not the next updates")
-        self._last, self._epoch = int(updates[-1]), epochs[-1]
+        self._last = {name: column[-1] for name, column in others.items()}

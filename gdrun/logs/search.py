@@ -37,6 +37,7 @@ def first_at_most(
     coming = deque(sorted(between, key=lambda lane: between[lane][0]))
     sought: list[Lane] = []
     found: dict[Lane, Reached] = {}
+    above: dict[Lane, int] = {}  # after which update the loss was last seen above the target
     for first, last in _joined(between):
         file.seek(_offset_of(file, first))
         for epoch, lines in _epochs(file, len(series.lanes)):
@@ -50,9 +51,14 @@ def first_at_most(
                 near = lines[places[lane] : places[lane] + 1]
                 near = near if near and near[0].startswith(start) else lines
                 cells = next((own.split(b",") for own in near if own.startswith(start)), [])
-                if cells and cells[TRAIN_LOSS] and float(cells[TRAIN_LOSS]) <= target:
-                    counts = int(cells[UPDATES]), int(cells[SAMPLES])
-                    found[lane] = Reached(*counts, float(cells[SECONDS]))
+                if not cells or not cells[TRAIN_LOSS]:
+                    continue
+                updates = int(cells[UPDATES])
+                if float(cells[TRAIN_LOSS]) > target:
+                    above[lane] = updates
+                else:
+                    counts = updates, int(cells[SAMPLES]), float(cells[SECONDS])
+                    found[lane] = Reached(*counts, above.get(lane, 0))
             sought = [lane for lane in sought if lane not in found and between[lane][1] > epoch]
     return found
 

@@ -4,7 +4,9 @@ The types of fields that `compared.json` has, too, say what it may hold there.
 """
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from array import array
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import median
 from typing import Annotated
@@ -14,6 +16,7 @@ from pydantic import Field
 from gdrun.config.foreign import Natural, PositiveSize, Rate, Real, Seconds, Size, Text
 from gdrun.config.schema import METHODS
 from gdrun.results.events import Lane
+from gdrun.results.history import History
 from gdrun.results.lanes import lanes_by_rate, medians
 from gdrun.results.run import ENGINES_IN_TURN, Reached, RunResult, finite, or_inf
 from gdrun.text import differences
@@ -172,29 +175,57 @@ def engine_notes(results: Sequence[RunResult]) -> Iterator[str]:
 def reach(result: RunResult, target: float | None) -> list[Reached | None]:
     """When the train loss of each lane was first at or below the target; None if it never was.
 
-    A lane that diverged has not reached the target, even if it was below it for a while. What
-    isn't in memory is looked up in the log of the run.
+    It is known at the ends of epochs and, in some runs, within them. A lane that diverged has not
+    reached the target, even if it was below it for a while. What isn't in memory is looked up in
+    the log of the run.
 
     Raises:
         DataError, OutputError: it can't be.
     """
     if target is None:
         return [None] * len(result.lanes)
-    found: list[Reached | None] = []
+    found: dict[Lane, Reached] = {}
     between: dict[Lane, tuple[int, int]] = {}
     for history, lane in zip(result.histories, result.lanes, strict=True):
-        crossing = None if lane.status == "diverged" else history.crossing(target)
-        if crossing is None:
-            found.append(None)
+        if lane.status == "diverged":
             continue
-        columns = [history.epochs[name][crossing.row] for name in ("updates", "samples", "seconds")]
-        found.append(Reached(int(columns[0]), int(columns[1]), columns[2]))
-        if crossing.between:
-            between[history.lane] = crossing.between
-    if not between or not result.log:
-        return found
-    exact = result.log.first_at_most(target, between)
-    return [exact.get(h.lane, each) for h, each in zip(result.histories, found, strict=True)]
+        first = _first_within(history, target)
+        if crossing := history.crossing(target):
+            at_end = _reached(history.epochs, crossing.row)
+            if first is None or at_end.updates < first.updates:
+                first = at_end
+                between |= {history.lane: crossing.between} if crossing.between else {}
+        if first:
+            found[history.lane] = first
+    if between and result.log:
+        found |= result.log.first_at_most(target, between)
+    return [
+        (at := found.get(history.lane)) and replace(at, before=_before(history, at))
+        for history in result.histories
+    ]
+
+
+def _first_within(history: History, target: float) -> Reached | None:
+    """When the train loss was first at or below a target within an epoch."""
+    losses = enumerate(history.evaluations["train_loss"])
+    row = next((k for k, loss in losses if loss <= target), None)
+    return None if row is None else _reached(history.evaluations, row)
+
+
+def _reached(table: Mapping[str, "array[float]"], row: int) -> Reached:
+    updates, samples, seconds = (table[name][row] for name in ("updates", "samples", "seconds"))
+    return Reached(int(updates), int(samples), seconds)
+
+
+def _before(history: History, at: Reached) -> int:
+    """The updates when the train loss was evaluated last before it reached the target."""
+    latest = at.before
+    for table in (history.epochs, history.evaluations):
+        row = bisect_left(table["updates"], at.updates) - 1
+        while row >= 0 and math.isnan(table["train_loss"][row]):
+            row -= 1
+        latest = max(latest, int(table["updates"][row])) if row >= 0 else latest
+    return latest
 
 
 def _row(

@@ -4,14 +4,15 @@ A lane is one training among those that run in lockstep: a pair of learning rate
 """
 
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal, TypeVar
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+T = TypeVar("T")
 Status = Literal["running", "done", "diverged", "interrupted", "failed"]
 COMPLETE: Final = ("done", "diverged")  # the statuses of what has nothing left to train
 
@@ -88,6 +89,8 @@ class Segment:
         losses: per lane, the batch loss before each update of this segment; empty if it has none.
         diverged_at: per lane, the update that first saw a non-finite loss, or None.
         ends: the epochs that end in this segment, if any do.
+        train_loss: per lane, the loss over all training rows after the last of the updates, where
+            that was evaluated within an epoch; else empty.
     """
 
     epoch: int
@@ -97,6 +100,16 @@ class Segment:
     losses: Sequence["array[float]"]
     diverged_at: tuple[int | None, ...]
     ends: EpochEnds | None = None
+    train_loss: Sequence[float] = ()
+
+    def evaluated(self, lanes: Sequence[T]) -> Iterator[tuple[T, float]]:
+        """Those of the lanes that haven't diverged, with their train losses within an epoch."""
+        if self.train_loss:
+            for lane, diverged_at, loss in zip(
+                lanes, self.diverged_at, self.train_loss, strict=True
+            ):
+                if diverged_at is None:
+                    yield lane, loss
 
     def logged(self, every: int) -> tuple[range, Sequence["array[float]"]]:
         """The updates whose number is a multiple of `every`, and for each lane their losses."""

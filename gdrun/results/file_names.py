@@ -4,7 +4,7 @@ from gdrun.config.schema import FORMATS, METHODS
 
 MANIFEST = "run.json"
 CONFIG = "config.yaml"
-EPOCHS, STEPS = "epochs.csv", "steps.csv"
+EPOCHS, EVALUATIONS, STEPS = "epochs.csv", "evaluations.csv", "steps.csv"
 SWEEP = "sweep.csv"
 CHECKPOINT, PREVIOUS_CHECKPOINT = "checkpoint.pt", "checkpoint.previous.pt"
 COMPARED = "compared.json"
@@ -18,7 +18,8 @@ PICTURES = (
     *("compare-epoch", "compare-updates", "compare-samples", "compare-seconds"),
     *(f"compare-{method}" for method in METHODS),
 )
-FILES = (MANIFEST, CONFIG, EPOCHS, STEPS, SWEEP, CHECKPOINT, PREVIOUS_CHECKPOINT, COMPARED)
+LOGS = (EPOCHS, EVALUATIONS, STEPS)
+FILES = (MANIFEST, CONFIG, *LOGS, SWEEP, CHECKPOINT, PREVIOUS_CHECKPOINT, COMPARED)
 
 
 def picture_names() -> set[str]:

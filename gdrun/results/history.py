@@ -12,8 +12,9 @@ from gdrun.results.events import EpochEnds, Lane, Segment, Series, as_column, ra
 from gdrun.results.log_rows import (
     COUNTS,
     EPOCH_COLUMNS,
+    EPOCH_LOSSES,
+    EVALUATION_COLUMNS,
     LANE_COLUMNS,
-    LOSSES,
     STEP_COLUMNS,
     LoggedRows,
     as_logged,
@@ -27,10 +28,8 @@ from gdrun.results.log_rows import (
 KEPT_ROWS = 2**20
 MOST_PER_LANE, FEWEST_PER_LANE = 2**16, 2**9
 OWN_ROWS = 7  # of a lane: its last, and of each loss the lowest and the last that is known
-KEPT_ROW_BYTES = {
-    "epochs": 8 * 9,
-    "steps": 3 * 9,
-}  # an eighth more than the numbers: arrays grow ahead
+# An eighth more than the numbers: arrays grow ahead.
+KEPT_ROW_BYTES = {"epochs": 8 * 9, "evaluations": 5 * 9, "steps": 3 * 9}
 
 
 def kept_per_lane(lanes: int, keep: int) -> int:
@@ -103,7 +102,9 @@ class Crossing:
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """The records of one lane as columns: `epochs[name]` as in `EPOCH_COLUMNS`, `steps[name]` too.
+    """The records of one lane as columns: `epochs[name]` as in `EPOCH_COLUMNS`.
+
+    Likewise `evaluations[name]`, the train losses within epochs, and `steps[name]`.
 
     Losses that weren't evaluated are NaN, losses that are no longer numbers infinite. A long
     history may have been downsampled: rows are then missing, but those with the lowest and highest
@@ -113,6 +114,7 @@ class History:
     series: Series
     lane: Lane
     epochs: Mapping[str, "array[float]"]
+    evaluations: Mapping[str, "array[float]"]
     steps: Mapping[str, "array[float]"]
     dropped: Dropped = field(default_factory=Dropped)
 
@@ -182,6 +184,13 @@ class Recorder:
         numbers, losses = segment.logged(self.log_every)
         if numbers:
             self._add_steps(segment, numbers, losses)
+        for history, loss in segment.evaluated(self.histories):
+            table = history.evaluations
+            table["epoch"].append(segment.epoch)
+            table["updates"].append(segment.updates)
+            table["samples"].append(segment.samples)
+            table["seconds"].append(segment.seconds)
+            table["train_loss"].append(as_logged(loss))
         if segment.ends:
             self._add_epochs(segment.ends)
 
@@ -208,16 +217,24 @@ class Recorder:
                 table["updates"].extend(ends.updates)
                 table["samples"].extend(ends.samples)
                 table["seconds"].extend(ends.seconds)
-                for name, column in zip(LOSSES, losses, strict=True):
+                for name, column in zip(EPOCH_LOSSES, losses, strict=True):
                     table[name].extend(map(as_logged, column))
         self._downsample_epochs()
 
-    def read(self, epochs: Iterable[LoggedRows], steps: Iterable[LoggedRows]) -> None:
+    def read(
+        self,
+        epochs: Iterable[LoggedRows] = (),
+        evaluations: Iterable[LoggedRows] = (),
+        steps: Iterable[LoggedRows] = (),
+    ) -> None:
         """Append what the CSV files of the run hold, those of its whole lanes."""
         for rows in epochs:
             for place, lane in enumerate(rows.lanes):
                 _extend(self.histories[lane].epochs, rows.of_lane(place))
             self._downsample_epochs()
+        for rows in evaluations:
+            for place, lane in enumerate(rows.lanes):
+                _extend(self.histories[lane].evaluations, rows.of_lane(place))
         for rows in steps:
             for place, lane in enumerate(rows.lanes):
                 _extend(self.histories[lane].steps, rows.of_lane(place))
@@ -233,7 +250,7 @@ class Recorder:
             for history in self.histories:
                 history.forget()
             tables = [{**history.epochs, "low": history.dropped.lows} for history in self.histories]
-            self._downsample(tables, "epoch", LOSSES)
+            self._downsample(tables, "epoch", EPOCH_LOSSES)
 
     def _downsample_steps(self, *, at_end: bool = False) -> None:
         if self._has_too_many("update", (h.steps for h in self.histories), at_end):
@@ -262,7 +279,10 @@ class Recorder:
 
 def empty_history(series: Series, lane: Lane) -> History:
     """The history of a lane without a row yet."""
-    return History(series, lane, _empty_table(EPOCH_COLUMNS), _empty_table(STEP_COLUMNS))
+    epochs, evaluations, steps = map(
+        _empty_table, (EPOCH_COLUMNS, EVALUATION_COLUMNS, STEP_COLUMNS)
+    )
+    return History(series, lane, epochs, evaluations, steps)
 
 
 def epoch_table(histories: Iterable[History]) -> dict[str, list[float | str]]:

@@ -1,4 +1,4 @@
-"""The rows of `epochs.csv` and `steps.csv`: segments as text, and what is read back of it."""
+"""The rows of a run's CSV files: segments as text, and what is read back of it."""
 
 import math
 from bisect import bisect_right
@@ -7,16 +7,25 @@ from dataclasses import dataclass
 from itertools import chain
 
 from gdrun.results.events import Segment, Series
+from gdrun.results.file_names import EPOCHS, EVALUATIONS, STEPS
 
-# The columns of the two files: the first four are constant within a lane.
+# The columns of the files: the first four are constant within a lane. In `evaluations.csv` are the
+# train losses within epochs.
 LANE_COLUMNS = ("method", "batch_size", "lr", "seed")
 EPOCH_COLUMNS = (
     *LANE_COLUMNS,
     *("epoch", "updates", "samples", "seconds", "batch_loss", "train_loss", "val_loss"),
 )
+EVALUATION_COLUMNS = (*LANE_COLUMNS, "epoch", "updates", "samples", "seconds", "train_loss")
 STEP_COLUMNS = (*LANE_COLUMNS, "epoch", "update", "loss")
+COLUMNS: Mapping[str, tuple[str, ...]] = {  # by file
+    EPOCHS: EPOCH_COLUMNS,
+    EVALUATIONS: EVALUATION_COLUMNS,
+    STEPS: STEP_COLUMNS,
+}
 COUNTS = frozenset({"epoch", "update", "updates", "samples"})  # whole numbers
-LOSSES = ("batch_loss", "train_loss", "val_loss")
+EPOCH_LOSSES = ("batch_loss", "train_loss", "val_loss")
+LOSSES = frozenset({*EPOCH_LOSSES, "loss"})
 TYPICAL_LOSS, TYPICAL_SECONDS = 0.0123456789, "123.456789"
 MAX_ROWS_AT_ONCE = 2**12  # formatted together: more would take memory and gain nothing
 
@@ -70,6 +79,15 @@ def epoch_lines(series: Series, segment: Segment) -> str:
     return "".join(chain.from_iterable(zip(*lines, strict=True)))
 
 
+def evaluation_lines(series: Series, segment: Segment) -> str:
+    """The rows of `evaluations.csv` for a train loss within an epoch: one per active lane."""
+    counts = f"{segment.epoch},{segment.updates},{segment.samples},{segment.seconds:.6f}"
+    return "".join(
+        f"{series.method},{series.batch_size},{lane.lr!r},{lane.seed},{counts},{loss:.9g}\n"
+        for lane, loss in segment.evaluated(series.lanes)
+    )
+
+
 def step_lines(series: Series, segment: Segment, every: int) -> str:
     """The rows of `steps.csv` for a segment: update by update, lane by lane.
 
@@ -102,27 +120,35 @@ def step_lines(series: Series, segment: Segment, every: int) -> str:
 
 
 def bytes_to_log(
-    series: Series, epochs: range, updates_per_epoch: int, every: int, *, validation: bool
+    series: Series,
+    epochs: range,
+    updates_per_epoch: int,
+    every: int,
+    *,
+    within: int,
+    validation: bool,
 ) -> tuple[int, int]:
-    """About how much epochs that are left will add to `epochs.csv` and to `steps.csv`, in bytes.
+    """About how much epochs that are left will add to the losses and to `steps.csv`, in bytes.
 
     Args:
         series: the run.
         epochs: the numbers of the epochs.
         updates_per_epoch: of each.
         every: updates between two rows of `steps.csv`.
+        within: how often the train loss is evaluated within them.
         validation: whether there is a validation loss.
     """
     updates = epochs.stop * updates_per_epoch
     losses = f",{TYPICAL_LOSS}" * (3 if validation else 2)
     counts = f",{epochs.stop},{updates},{updates * series.batch_size},{TYPICAL_SECONDS}"
-    of_epochs = of_steps = 0
+    of_losses = of_steps = 0
     for lane in series.lanes:
         start = len(f"{series.method},{series.batch_size},{lane.lr!r},{lane.seed}\n")
-        of_epochs += len(epochs) * (start + len(counts + losses))
+        of_losses += len(epochs) * (start + len(counts + losses))
+        of_losses += within * (start + len(f"{counts},{TYPICAL_LOSS}"))
         step = start + len(f",{epochs.stop},{updates},{TYPICAL_LOSS}")
         of_steps += len(epochs) * updates_per_epoch * step // every
-    return of_epochs, of_steps
+    return of_losses, of_steps
 
 
 def count_until_divergence(numbers: range, diverged_at: int | None) -> int:

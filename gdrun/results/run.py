@@ -109,11 +109,17 @@ class LaneResult:
 
 @dataclass(frozen=True, slots=True)
 class Reached:
-    """What a lane had taken at the end of the epoch in which it reached a target."""
+    """What a lane had taken when its train loss was first seen at or below a target.
+
+    Attributes:
+        updates, samples, seconds: so far.
+        before: the updates when the train loss was evaluated last, and was above the target.
+    """
 
     updates: int
     samples: int
     seconds: float
+    before: int = 0
 
 
 class EpochLog(Protocol):

@@ -51,7 +51,7 @@ class ResumedFacts(Facts):
 
 
 # What the CSV files of a run held, by name.
-Digests = dict[Literal["epochs.csv", "steps.csv"], FileDigest]
+Digests = dict[Literal["epochs.csv", "evaluations.csv", "steps.csv"], FileDigest]
 
 
 class _Manifest(Facts):

@@ -17,14 +17,15 @@ from gdrun.analysis.analyze import analyze
 from gdrun.analysis.sweep_result import SweepResult
 from gdrun.errors import DataError
 from gdrun.logs.ends import first_lanes, last_rows
+from gdrun.logs.lazy import LazyTable
 from gdrun.logs.lines import BLOCK_BYTES, BadRowError, read_header, whole_lines
 from gdrun.logs.overview import OVERVIEW_COLUMNS, read_overview
 from gdrun.logs.rows import RowParser
 from gdrun.logs.search import first_at_most, last_update
 from gdrun.results.events import COMPLETE, Lane, Series, Status
-from gdrun.results.file_names import EPOCHS, STEPS
+from gdrun.results.file_names import EPOCHS, EVALUATIONS, STEPS
 from gdrun.results.history import History, Recorder, kept_per_lane
-from gdrun.results.log_rows import EPOCH_COLUMNS, STEP_COLUMNS, LoggedRows, header
+from gdrun.results.log_rows import COLUMNS, EPOCH_COLUMNS, STEP_COLUMNS, LoggedRows, header
 from gdrun.results.run import LaneResult, Reached, RunResult, lane_result
 from gdrun.storage.atomic import open_plain, output_errors
 from gdrun.storage.saved_run import AnySaved, SavedComparison, SavedRun, named_runs
@@ -66,8 +67,8 @@ def read_results(saved: AnySaved, how: HowToRead = ALL) -> list[RunResult]:
 def read_result(run: SavedRun, how: HowToRead = ALL, name: str | None = None) -> RunResult | None:
     """The result of a run as far as its files go; None if they hold no row yet.
 
-    `steps.csv` is read when its columns are first needed. Of a run without a final `run.json` it
-    says at which update a lane diverged.
+    `evaluations.csv` and `steps.csv` are read when their columns are first needed. Of a run without
+    a final `run.json`, `steps.csv` says at which update a lane diverged.
 
     Args:
         run: the run.
@@ -91,9 +92,18 @@ def read_result(run: SavedRun, how: HowToRead = ALL, name: str | None = None) ->
         series = Series(manifest.method, manifest.batch_size, tuple(keys), name or run.name)
         histories = _read_epochs(file, path, series, how)
         _refuse_without_start(path, histories)
-        read = cache(partial(_read_steps, run.path / STEPS, series, how))
+        evaluations, steps = (
+            cache(partial(_read_table, run.path / name, series, how))
+            for name in (EVALUATIONS, STEPS)
+        )
+        within = run.settings.eval_growth
         histories = tuple(
-            replace(history, steps=LazySteps(read, k)) for k, history in enumerate(histories)
+            replace(
+                history,
+                evaluations=LazyTable(evaluations, k) if within else history.evaluations,
+                steps=LazyTable(steps, k),
+            )
+            for k, history in enumerate(histories)
         )
         if not lanes:
             seconds = max(history.latest.seconds for history in histories)  # of them all
@@ -288,7 +298,7 @@ def _read_epochs(file: BinaryIO, path: Path, series: Series, how: HowToRead) -> 
                 rows = _rows(file, path, series, EPOCH_COLUMNS, how.on_read, OVERVIEW_COLUMNS)
                 return read_overview(series, rows, epochs, how.keep)
         recorder = Recorder(series, 1, how.keep)
-        recorder.read(_rows(file, path, series, EPOCH_COLUMNS, how.on_read), ())
+        recorder.read(_rows(file, path, series, EPOCH_COLUMNS, how.on_read))
     recorder.settle()
     return recorder.histories
 
@@ -301,18 +311,20 @@ def _last_epoch(file: BinaryIO, series: Series) -> int:
     return os.fstat(file.fileno()).st_size
 
 
-def _read_steps(path: Path, series: Series, how: HowToRead) -> tuple[History, ...]:
-    """The lanes of `steps.csv`.
+def _read_table(
+    path: Path, series: Series, how: HowToRead
+) -> Sequence[Mapping[str, "array[float]"]]:
+    """The columns of the lanes of an `evaluations.csv` or `steps.csv`.
 
     Raises:
         DataError: the file is damaged.
         OutputError: it can't be read.
     """
-    recorder = Recorder(series, 1, how.keep)
-    with _reading(path, STEP_COLUMNS) as file:
-        recorder.read((), _rows(file, path, series, STEP_COLUMNS, how.on_read))
+    recorder, columns = Recorder(series, 1, how.keep), COLUMNS[path.name]
+    with _reading(path, columns) as file:
+        recorder.read(**{path.stem: _rows(file, path, series, columns, how.on_read)})
     recorder.settle()
-    return recorder.histories
+    return [getattr(history, path.stem) for history in recorder.histories]
 
 
 @dataclass(frozen=True, slots=True)
@@ -331,20 +343,3 @@ class SavedEpochs:
         if len(found) < len(between):
             raise DataError(f"{self.path}: is damaged: it was changed while it was read", PUT_BACK)
         return found
-
-
-class LazySteps(Mapping[str, "array[float]"]):
-    """The columns of one lane of `steps.csv`, which is read when one of them is first needed."""
-
-    def __init__(self, read: Callable[[], Sequence[History]], lane: int) -> None:
-        self._read = read
-        self._lane = lane
-
-    def __getitem__(self, name: str) -> "array[float]":
-        return self._read()[self._lane].steps[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._read()[self._lane].steps)
-
-    def __len__(self) -> int:
-        return len(self._read()[self._lane].steps)

@@ -16,8 +16,14 @@ from gdrun._version import __version__
 from gdrun.config.read import dump_config
 from gdrun.config.schema import RunConfig
 from gdrun.results.events import Segment, Series, Status
-from gdrun.results.file_names import CONFIG, EPOCHS, MANIFEST, STEPS
-from gdrun.results.log_rows import EPOCH_COLUMNS, STEP_COLUMNS, epoch_lines, header, step_lines
+from gdrun.results.file_names import CONFIG, EPOCHS, EVALUATIONS, MANIFEST, STEPS
+from gdrun.results.log_rows import (
+    COLUMNS,
+    epoch_lines,
+    evaluation_lines,
+    header,
+    step_lines,
+)
 from gdrun.results.run import SCHEMA_VERSION, Description, LaneResult
 from gdrun.storage.atomic import replacing
 from gdrun.storage.manifest import Manifest, now, to_json
@@ -81,7 +87,7 @@ class ManifestWriter:
 
 
 class RunLog:
-    """`run.json`, `config.yaml`, `epochs.csv` and `steps.csv`; `with` closes them in any case.
+    """`run.json`, `config.yaml` and the CSV files; `with` closes them in any case.
 
     Rows are appended with every segment and flushed once in `flush_seconds`, so that
     `tail -f epochs.csv` follows a run and logging costs next to nothing.
@@ -106,14 +112,18 @@ class RunLog:
         self._config = config
         self._manifest = manifest
         self._kept = digests
+        self._files: dict[str, RowFile] = {}
+        self._names = [name for name in COLUMNS if name != EVALUATIONS or config.eval_growth]
 
     def __enter__(self) -> "RunLog":
         with ExitStack() as stack:
             # Before run.json, so that any directory with a run.json can be resumed.
             write_config(self.directory, self._series.method, self._config)
             stack.enter_context(self._manifest)
-            self._epochs = stack.enter_context(closing(self._open(EPOCHS, header(EPOCH_COLUMNS))))
-            self._steps = stack.enter_context(closing(self._open(STEPS, header(STEP_COLUMNS))))
+            for name in self._names:
+                first_line = header(COLUMNS[name])
+                file = RowFile(self.directory / name, first_line, self._kept.get(name))
+                self._files[name] = stack.enter_context(closing(file))
             self._flushed = time.monotonic()
             self._exit = stack.pop_all().__exit__
         return self
@@ -126,22 +136,21 @@ class RunLog:
     ) -> None:
         self._exit(kind, error, trace)
 
-    def _open(self, name: str, first_line: str) -> RowFile:
-        return RowFile(self.directory / name, first_line, self._kept.get(name))
-
     def add(self, segment: Segment) -> None:
         """Append the rows of a segment."""
-        self._steps.add(step_lines(self._series, segment, self._config.logged_every))
+        self._files[STEPS].add(step_lines(self._series, segment, self._config.logged_every))
+        if segment.train_loss:
+            self._files[EVALUATIONS].add(evaluation_lines(self._series, segment))
         if segment.ends:
-            self._epochs.add(epoch_lines(self._series, segment))
+            self._files[EPOCHS].add(epoch_lines(self._series, segment))
         if time.monotonic() - self._flushed > self._flush_seconds:
-            self._steps.flush()
-            self._epochs.flush()
+            for file in self._files.values():
+                file.flush()
             self._flushed = time.monotonic()
 
     def digests(self) -> dict[str, FileDigest]:
         """Wait until the disk has all rows so far, and return what the CSV files hold."""
-        return {EPOCHS: self._epochs.digest(), STEPS: self._steps.digest()}
+        return {name: file.digest() for name, file in self._files.items()}
 
     def finish(self, status: Status, lanes: Sequence[LaneResult] = ()) -> None:
         """Record how the run and its lanes ended."""

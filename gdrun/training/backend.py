@@ -1,6 +1,6 @@
 """The interface between the loop and the ways of executing updates, its backends."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -16,15 +16,18 @@ class Updates:
     Attributes:
         losses: (E, U, R) the batch loss before each update, on the processor; U may be 0.
         seconds: training time.
-        params: weights after each of the E epochs, or after the last update if that is within an
-            epoch: (E, R, …) each. Empty where the weights of the state were moved in place.
+        params: weights at each of the ends: (ends, R, …) each. Empty where the weights of the state
+            were moved in place.
         velocity: the momentum buffers, likewise; empty without momentum, too.
+        ends: after how many of the updates that is: at the end of each epoch, where a loss within
+            one is due, and after the last. Empty if `params` are: the only end is after the last.
     """
 
     losses: Tensor
     seconds: float
     params: Params = ()
     velocity: Params = ()
+    ends: Sequence[int] = ()
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,8 @@ class Backend:
 
     Attributes:
         execute: executes the updates that follow a state, epoch after epoch, for as long as more
-            are requested; in portions of about so many seconds.
+            are requested; in portions of about so many seconds. Each update after which a loss is
+            due within an epoch is an end of a portion, or one of its ends.
         stacks_epochs: whether a portion may hold several epochs. The weights at their ends are then
             evaluated together, as if all were lanes.
     """

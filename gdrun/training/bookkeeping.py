@@ -6,13 +6,14 @@ Shapes: R lanes, E epochs that are counted at once, U updates of each.
 import math
 from array import array
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gdrun.results.events import EpochEnds, Segment
-from gdrun.training.evaluate import Losses, evaluate_all
+from gdrun.training.evaluate import Losses, evaluate, evaluate_all
 from gdrun.training.models import Problem
 from gdrun.training.state import Plan, TrainState
 
@@ -120,6 +121,45 @@ def end_epochs(
     state.epoch, state.begun, state.diverged_at = last, True, diverged_at
     state.loss_sum.zero_()
     yield report(state, last, losses, ends)
+
+
+def evaluate_within(
+    problem: Problem,
+    state: TrainState,
+    epoch: int,
+    counted: Counted,
+    known: Losses | None,
+    report_seconds: float,
+) -> Iterator[Segment]:
+    """Evaluate the train loss within an epoch, and report it with the updates before it.
+
+    Whether a lane has diverged is judged by batch losses, and at the ends of epochs: this changes
+    nothing but what is known.
+
+    Args:
+        problem: what is minimised.
+        state: of the training; it notes that the loss was evaluated.
+        epoch: which.
+        counted: the updates before, as far as they are not reported yet.
+        known: the losses, if they were evaluated already.
+        report_seconds: between two empty segments in the middle of a long evaluation.
+    """
+    losses = counted.losses
+
+    def pulse() -> Segment:
+        nonlocal losses
+        now, losses = report(state, epoch, losses), []
+        return now
+
+    if known:
+        train_loss = known.train
+    else:
+        data = problem.data
+        train_loss = yield from evaluate(
+            problem, state.params, data.x, data.y, pulse, report_seconds
+        )
+    state.evaluated = state.updates
+    yield replace(report(state, epoch, losses), train_loss=train_loss)
 
 
 def _ends(

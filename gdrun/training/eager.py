@@ -1,5 +1,6 @@
 """The eager backend: updates one by one, as PyTorch executes them."""
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from itertools import count
@@ -26,13 +27,15 @@ def _execute(
     step = _step(problem, plan, state)
     clock = make_clock(problem)
     work = problem.work(len(plan.lanes), plan.batch_size)
-    skip = state.updates - state.epoch * plan.updates_per_epoch(problem.data.rows)
+    done, rows = state.updates, problem.data.rows
+    skip = done - state.epoch * plan.updates_per_epoch(rows)
     for epoch in count(state.epoch + 1):
         epoch_chunks = chunks(problem, plan, epoch, skip)
         skip, left = 0, True
         while left:
             losses: list[Tensor] = []
             left = False
+            due = next(plan.evaluated_within(rows, after=done), math.inf) - done
             with threads_for(work):
                 start = clock()
                 deadline = time.perf_counter() + report_seconds
@@ -40,10 +43,11 @@ def _execute(
                     loss = step(*chunk)
                     if loss is not None:
                         losses.append(loss)
-                    if time.perf_counter() > deadline:
+                    if len(losses) == due or time.perf_counter() > deadline:
                         left = True
                         break
                 seconds = clock() - start
+            done += len(losses)
             if losses:
                 yield Updates(torch.stack(losses).cpu().unsqueeze(0), seconds)
             elif left:

@@ -1,4 +1,4 @@
-"""The loss over all rows: at the end of one epoch, or of several together where they are short."""
+"""The loss over all rows: at one time, or at several together where epochs are short."""
 
 import time
 from collections.abc import Callable, Generator, Sequence
@@ -66,19 +66,19 @@ def evaluate_all(
 
 
 def evaluate_stacked(
-    problem: Problem, params: Sequence[Tensor], due: Sequence[bool]
+    problem: Problem, params: Sequence[Tensor], due: Sequence[bool], *, validation: bool = True
 ) -> list[Losses | None]:
-    """The losses of all lanes at those of E epochs that are due; weights (E, R, …).
+    """The losses of all lanes at those of E times that are due; weights (E, R, …).
 
-    All None where not even one epoch's rows go through the network at once.
+    All None where not even one time's rows go through the network at once.
     """
     found: list[Losses | None] = [None] * len(due)
-    together = _epochs_together(problem, lanes=params[0].shape[1])
+    together = _times_together(problem, lanes=params[0].shape[1])
     if together > 1:
-        for epochs in _groups(list(compress(range(len(due)), due)), together):
-            losses = _evaluate_together(problem, [tensor[epochs] for tensor in params])
-            for epoch, each in zip(epochs, losses, strict=True):
-                found[epoch] = each
+        for times in _groups(list(compress(range(len(due)), due)), together):
+            losses = _evaluate_together(problem, [tensor[times] for tensor in params], validation)
+            for time_, each in zip(times, losses, strict=True):
+                found[time_] = each
     return found
 
 
@@ -86,8 +86,8 @@ def _groups(numbers: list[int], size: int) -> list[list[int]]:
     return [numbers[start : start + size] for start in range(0, len(numbers), size)]
 
 
-def _epochs_together(problem: Problem, lanes: int) -> int:
-    """At the ends of how many epochs the losses of so many lanes are evaluated together."""
+def _times_together(problem: Problem, lanes: int) -> int:
+    """At how many times the losses of so many lanes are evaluated together."""
     rows = max(len(problem.data.x), len(problem.data.x_val))
     if rows > problem.rows_at_once(lanes):
         return 1
@@ -95,22 +95,24 @@ def _epochs_together(problem: Problem, lanes: int) -> int:
 
 
 @torch.no_grad()
-def _evaluate_together(problem: Problem, ends: Sequence[Tensor]) -> list[Losses]:
-    """The losses of all lanes at E ends of epochs, as if all were lanes; weights (E, R, …)."""
-    epochs, lanes = ends[0].shape[:2]
+def _evaluate_together(
+    problem: Problem, weights: Sequence[Tensor], validation: bool
+) -> list[Losses]:
+    """The losses of all lanes at E times, as if all were lanes; weights (E, R, …)."""
+    times, lanes = weights[0].shape[:2]
     # Of one lane alone the mean is taken in another order, which moves last digits.
-    copies = 1 if epochs * lanes > 1 else 2
-    params = tuple(torch.cat([tensor.flatten(0, 1)] * copies) for tensor in ends)
+    copies = 1 if times * lanes > 1 else 2
+    params = tuple(torch.cat([tensor.flatten(0, 1)] * copies) for tensor in weights)
     data, every = problem.data, len(params[0])
 
     def losses(x: Rows, y: Rows) -> list[list[float]]:
         with threads_for(every * len(x) * problem.network.parameters):
             found = problem.losses(params, *(t[:].expand(every, -1, -1) for t in (x, y)))
-        return found.view(-1, lanes)[:epochs].tolist()
+        return found.view(-1, lanes)[:times].tolist()
 
     train = losses(data.x, data.y)
     no_val: list[None] = [None] * lanes
-    val: Sequence[list[float] | list[None]] = [no_val] * epochs
-    if len(data.x_val):
+    val: Sequence[list[float] | list[None]] = [no_val] * times
+    if validation and len(data.x_val):
         val = losses(data.x_val, data.y_val)
     return [Losses(*each) for each in zip(train, val, strict=True)]

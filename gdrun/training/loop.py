@@ -16,12 +16,17 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 
 from gdrun.config.timing import DEFAULT, Timing
 from gdrun.results.events import Segment
 from gdrun.training.backend import Backend, Updates
-from gdrun.training.bookkeeping import count_updates, end_epochs, no_updates, report
+from gdrun.training.bookkeeping import (
+    count_updates,
+    end_epochs,
+    evaluate_within,
+    no_updates,
+    report,
+)
 from gdrun.training.eager import EAGER
 from gdrun.training.evaluate import Losses, evaluate_stacked
 from gdrun.training.models import Problem
@@ -50,9 +55,15 @@ def train(
         backend: how updates are executed.
         timing: how often to report.
     """
-    per_epoch = plan.updates_per_epoch(problem.data.rows)
+    rows = problem.data.rows
+    per_epoch = plan.updates_per_epoch(rows)
     if not state.begun or state.updates == (state.epoch + 1) * per_epoch:
         yield from _end_pending_epoch(problem, plan, state, backend, timing.segment)
+    elif state.is_due(plan, rows):
+        known = _pending_losses(problem, state, backend, [True], validation=False)
+        yield from evaluate_within(
+            problem, state, state.epoch + 1, no_updates(state), known, timing.segment
+        )
     portions = backend.execute(problem, plan, state, timing.segment)
     while not state.is_over(plan, per_epoch):
         yield from _book(problem, plan, state, next(portions), timing.segment)
@@ -64,71 +75,113 @@ def _end_pending_epoch(
     """End epoch 0, or one that an earlier process left between its updates and its evaluation."""
     number = state.epoch + 1 if state.begun else 0
     epoch = range(number, number + 1)
-    known: Sequence[Losses | None] = [None]
-    if state.begun and backend.stacks_epochs:
-        stacked = [weights.unsqueeze(0) for weights in state.params]
-        known = _evaluate_ends(problem, plan, epoch, stacked)
-    yield from end_epochs(problem, plan, state, epoch, no_updates(state), known, report_seconds)
+    known = None
+    if state.begun:
+        known = _pending_losses(problem, state, backend, [plan.is_evaluated(number)])
+    yield from end_epochs(problem, plan, state, epoch, no_updates(state), [known], report_seconds)
+
+
+def _pending_losses(
+    problem: Problem,
+    state: TrainState,
+    backend: Backend,
+    due: Sequence[bool],
+    *,
+    validation: bool = True,
+) -> Losses | None:
+    """The losses of a state as the backend's portions have them; None if one by one."""
+    if not backend.stacks_epochs:
+        return None
+    stacked = [weights.unsqueeze(0) for weights in state.params]
+    (known,) = evaluate_stacked(problem, stacked, due, validation=validation)
+    return known
 
 
 def _book(
     problem: Problem, plan: Plan, state: TrainState, executed: Updates, report_seconds: float
 ) -> Iterator[Segment]:
-    """Count updates in the state and end their epochs: several at once where nothing happens."""
-    losses = executed.losses.numpy()  # at so few numbers faster than PyTorch
-    count, updates, _ = losses.shape
-    rows = problem.data.rows
-    epochs = range(state.epoch + 1, state.epoch + 1 + count)
-    ends_epoch = state.updates + updates == epochs[0] * plan.updates_per_epoch(rows)
-    known: Sequence[Losses | None] = [None] * count
-    if ends_epoch and executed.params:
-        known = _evaluate_ends(problem, plan, epochs, executed.params)
-    for part in _parts(plan, state, epochs, losses, known):
-        seconds = executed.seconds / count * (part.stop - part.start)
-        counted = count_updates(plan, state, rows, losses[part], seconds)
+    """Count updates in the state, end their epochs, and evaluate what is due within epochs."""
+    rows, lanes = problem.data.rows, len(plan.lanes)
+    per_epoch = plan.updates_per_epoch(rows)
+    losses = executed.losses.numpy().reshape(-1, lanes)  # at so few numbers faster than PyTorch
+    ends = executed.ends or [len(losses)]
+    known: Sequence[Losses | None] = [None]
+    if executed.params:
+        known = _evaluate_ends(problem, plan, state, executed)
+    taken = 0
+    for part in _parts(plan, state, per_epoch, ends, losses, known):
+        count, stop = part.stop - part.start, ends[part.stop - 1]
+        seconds = executed.seconds * ((stop - taken) / len(losses) if stop else 1)
+        by_epoch = losses[taken:stop].reshape(count, (stop - taken) // count, lanes)
+        counted = count_updates(plan, state, rows, by_epoch, seconds)
         if executed.params:
             state.params = tuple(weights[part.stop - 1] for weights in executed.params)
             state.velocity = tuple(buffer[part.stop - 1] for buffer in executed.velocity)
-        if not ends_epoch:
-            yield report(state, epochs[0], counted.losses)
+        epoch = state.epoch + count
+        if state.updates == epoch * per_epoch:
+            epochs = range(state.epoch + 1, epoch + 1)
+            yield from end_epochs(
+                problem, plan, state, epochs, counted, known[part], report_seconds
+            )
+        elif state.is_due(plan, rows):
+            at_end = known[part.stop - 1]
+            yield from evaluate_within(problem, state, epoch, counted, at_end, report_seconds)
+        else:
+            yield report(state, epoch, counted.losses)
+        if state.is_over(plan, per_epoch):
             return
-        yield from end_epochs(
-            problem, plan, state, epochs[part], counted, known[part], report_seconds
-        )
-        if state.is_over(plan, plan.updates_per_epoch(rows)):
-            return
+        taken = stop
 
 
 def _evaluate_ends(
-    problem: Problem, plan: Plan, epochs: range, params: Sequence[Tensor]
+    problem: Problem, plan: Plan, state: TrainState, executed: Updates
 ) -> list[Losses | None]:
-    """The losses at the ends of epochs, where they are due; weights (E, R, …)."""
-    return evaluate_stacked(problem, params, [plan.is_evaluated(epoch) for epoch in epochs])
+    """The losses at the ends of a portion where they are due: within epochs, and at their ends."""
+    rows = problem.data.rows
+    per_epoch = plan.updates_per_epoch(rows)
+    updates = [state.updates + end for end in executed.ends]
+    epochs = [update // per_epoch if update % per_epoch == 0 else None for update in updates]
+    due = [epoch is not None and plan.is_evaluated(epoch) for epoch in epochs]
+    known = evaluate_stacked(problem, executed.params, due)
+    if None in epochs:
+        due = [
+            epoch is None and plan.is_evaluated_after(update, rows)
+            for epoch, update in zip(epochs, updates, strict=True)
+        ]
+        within = evaluate_stacked(problem, executed.params, due, validation=False)
+        known = [one or other for one, other in zip(known, within, strict=True)]
+    return known
 
 
 def _parts(
     plan: Plan,
     state: TrainState,
-    epochs: range,
+    per_epoch: int,
+    ends: Sequence[int],
     losses: NDArray[np.float32],
     known: Sequence[Losses | None],
 ) -> Iterator[slice]:
-    """Which of the epochs are ended together, by their positions; the losses are (E, U, R).
+    """Which ends are booked together, by their positions; the losses are (updates, R).
 
-    The plan's last epoch ends alone, and so does one that still has to be evaluated or has a loss
-    that isn't finite in a lane that hasn't diverged before.
+    These are the ends of whole epochs. The plan's last epoch ends alone, and so does one that still
+    has to be evaluated or has a loss that isn't finite in a lane that hasn't diverged before.
     """
-    start = 0
-    if len(epochs) > 1:
-        active = [lane for lane, diverged_at in enumerate(state.diverged_at) if diverged_at is None]
-        finite = [bool(np.isfinite(epoch[:, active]).all()) for epoch in losses]
-        for k, (epoch, is_finite, at_end) in enumerate(zip(epochs, finite, known, strict=True)):
-            is_known = at_end is not None or not plan.is_evaluated(epoch)
-            is_sound = at_end is None or all(math.isfinite(at_end.train[lane]) for lane in active)
-            if epoch == plan.epochs or not (is_finite and is_known and is_sound):
-                if k > start:
-                    yield slice(start, k)
-                yield slice(k, k + 1)
-                start = k + 1
-    if start < len(epochs):
-        yield slice(start, len(epochs))
+    active = [lane for lane, diverged_at in enumerate(state.diverged_at) if diverged_at is None]
+    before = state.updates  # it moves meanwhile
+    start = taken = 0
+    for k, end in enumerate(ends):
+        epoch, rest = divmod(before + end, per_epoch)
+        is_quiet = rest == 0 and end - taken == per_epoch and epoch != plan.epochs
+        if is_quiet and len(ends) > 1:
+            at_end = known[k]
+            is_quiet = at_end is not None or not plan.is_evaluated(epoch)
+            is_quiet &= bool(np.isfinite(losses[taken:end, active]).all())
+            is_quiet &= at_end is None or all(math.isfinite(at_end.train[lane]) for lane in active)
+        taken = end
+        if not is_quiet:
+            if k > start:
+                yield slice(start, k)
+            yield slice(k, k + 1)
+            start = k + 1
+    if start < len(ends):
+        yield slice(start, len(ends))

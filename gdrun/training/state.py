@@ -3,7 +3,9 @@
 Shapes: R lanes, N training rows, B batch rows.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import count, takewhile
 
 import torch
 from torch import Tensor
@@ -27,6 +29,8 @@ class Plan:
         drop_last: whether an epoch's incomplete last batch is left out.
         optimizer: how a gradient moves the weights.
         eval_every: epochs between evaluations of the loss over all rows.
+        eval_growth: the share by which updates grow from one evaluation of the train loss within
+            epochs to the next; 0 for none.
     """
 
     lanes: tuple[Lane, ...]
@@ -36,10 +40,43 @@ class Plan:
     drop_last: bool = False
     optimizer: SGD = SGD()  # noqa: RUF009 (immutable)
     eval_every: int = 1
+    eval_growth: float = 0.0
 
     def is_evaluated(self, epoch: int) -> bool:
         """Whether the loss over all rows is due at the end of an epoch."""
         return epoch % self.eval_every == 0 or epoch == self.epochs
+
+    def evaluated_within(self, rows: int, after: int = 0) -> Iterator[int]:
+        """The updates within epochs, later than some, after which the train loss is evaluated.
+
+        From one evaluation to the next, updates grow by one, or by the share `eval_growth`. Each
+        evaluated end of an epoch is a beginning, so that fewer and fewer are between two of them,
+        and in the end none. What a plan's last epoch is makes no difference.
+        """
+        per_epoch = self.updates_per_epoch(rows)
+        span = per_epoch * self.eval_every
+        if not self.eval_growth or per_epoch == 1:
+            return
+        for start in count(after // span * span, span):
+            if start * self.eval_growth >= span:
+                return
+            update = start
+            while True:
+                update += max(1, int(update * self.eval_growth))
+                update += update % per_epoch == 0  # the end of an epoch that isn't evaluated
+                if update >= start + span:
+                    break
+                if update > after:
+                    yield update
+
+    def count_within(self, rows: int, after: int = 0) -> int:
+        """How often the train loss is evaluated within epochs, later than after some update."""
+        total = self.epochs * self.updates_per_epoch(rows)
+        return sum(1 for _ in takewhile(total.__gt__, self.evaluated_within(rows, after)))
+
+    def is_evaluated_after(self, update: int, rows: int) -> bool:
+        """Whether the train loss is evaluated after an update within an epoch."""
+        return next(self.evaluated_within(rows, update - 1), None) == update
 
     def learning_rates(self, device: torch.device) -> Tensor:
         """The learning rates of the lanes, (R,)."""
@@ -74,6 +111,7 @@ class TrainState:
         seconds: training time so far.
         loss_sum: (R,) batch losses times rows, summed over the unfinished epoch so far.
         diverged_at: per lane, the update that first saw a non-finite loss, or None.
+        evaluated: after which update within an epoch the train loss was evaluated last.
     """
 
     params: Params
@@ -85,6 +123,11 @@ class TrainState:
     seconds: float
     loss_sum: Tensor
     diverged_at: list[int | None]
+    evaluated: int = 0
+
+    def is_due(self, plan: Plan, rows: int) -> bool:
+        """Whether the train loss within an epoch is due, and wasn't evaluated yet."""
+        return self.evaluated < self.updates and plan.is_evaluated_after(self.updates, rows)
 
     def is_over(self, plan: Plan, updates_per_epoch: int) -> bool:
         """Whether nothing is left to do: all epochs are done, or one in which every lane diverged.
@@ -105,6 +148,7 @@ class TrainState:
             and self.begun >= (self.updates > 0)
             and 0 <= self.updates - self.epoch * per_epoch <= per_epoch
             and self.samples == plan.samples_after(self.updates, rows)
+            and self.evaluated <= self.updates
         )
 
     def _shapes(self) -> list[list[tuple[torch.Size, torch.dtype]]]:

@@ -10,6 +10,7 @@ import pytest
 from gdrun.analysis.advice import advice, command
 from gdrun.analysis.analyze import analyze
 from gdrun.analysis.cautions import cautions
+from gdrun.analysis.larger_batches import interval_in_words
 from gdrun.analysis.recommend import recommended
 from gdrun.config.read import load_config
 from gdrun.experiment.execute import execute
@@ -140,6 +141,32 @@ def test_a_batch_size_that_never_came_to_the_target_bounds_the_critical_one() ->
     dead = answer_of([*trials, *fast(64, 0.1, None, spent=9000, loss=None)])
     assert dead.critical
     assert not dead.critical.active_censored
+
+
+def test_a_bound_of_the_critical_batch_size_has_a_bound_as_its_interval() -> None:
+    trials = [t for size in (1, 4, 16) for t in fast(size, 0.1, 159_000 // size, epochs=900)]
+    at_most = answer_of([*trials, *fast(64, 0.1, None, spent=9000)]).critical
+    assert at_most
+    fit = replace(at_most, interval=(0.0, 120.4))
+    assert (fit.sign, interval_in_words(fit)) == ("≤", " (95 %: at most 120)")
+    at_least = replace(fit, active_censored=(0,), interval=(57.0, math.inf))
+    assert (at_least.sign, interval_in_words(at_least)) == ("≥", " (95 %: at least 57)")
+    plain = replace(fit, active_censored=(), interval=(57.0, 120.4))
+    assert (plain.sign, interval_in_words(plain)) == ("=", " (95 %: 57 to 120)")
+
+
+@pytest.mark.parametrize(
+    ("before", "said"),
+    [
+        (562, "fewest samples: 9,000 (batch 4, lr 0.1)"),
+        (561, "fewest samples: 9,000 (batch 4, lr 0.1; perhaps as few: batch 16, lr 0.1)"),
+    ],
+)
+def test_batch_sizes_that_evaluations_do_not_tell_apart_are_said(before: int, said: str) -> None:
+    """Batch 16 reached the target at one of the updates after `before`, of 16 rows each."""
+    sizes = ((1, 30_000, 29_000), (4, 2250, 2249), (16, 600, before))
+    trials = [t for size, at, last in sizes for t in fast(size, 0.1, at, before=last)]
+    assert said in advice(answer_of(trials))
 
 
 def test_a_target_that_holds_before_training_tells_nothing_of_batch_sizes() -> None:

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from gdrun.analysis import critical_batch
 from gdrun.analysis.critical_batch import CriticalBatch, fit_critical_batch
 
 Array = NDArray[np.float64]
@@ -174,6 +175,36 @@ def test_the_interval_heeds_what_was_trained() -> None:
     assert bounded.interval
     assert math.isinf(high)
     assert bounded.interval[0] < min(32, low)
+
+
+@given(
+    updates=st.lists(st.lists(st.floats(1, 1e4), min_size=5, max_size=5), min_size=6, max_size=6),
+    missed=st.sets(st.integers(0, 5), max_size=3),
+    trained=st.floats(1, 1e4),
+)
+@settings(deadline=None, max_examples=60)
+def test_no_interval_excludes_its_own_estimate(
+    updates: list[list[float]], missed: set[int], trained: float
+) -> None:
+    """Of few seeds that scatter widely, the percentiles of medians may; a bound has one end."""
+    table = np.array(updates)[:, None, :]
+    table[list(missed)] = math.inf
+    found = fit_critical_batch(BATCHES, table, [trained] * 6)
+    assert found
+    assert found.interval
+    low, high = found.interval
+    assert low <= found.batch_crit <= high
+    assert (low == 0) >= (found.sign == "≤")
+    assert math.isinf(high) >= (found.sign == "≥")
+
+
+def test_percentiles_that_exclude_the_estimate_are_extended_to_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    table = [[[100 * (1 + 10 / batch)] * 3] for batch in BATCHES]
+    for ends, extended in (((20.0, 30.0), (10, 30)), ((2.0, 5.0), (2, 10))):
+        monkeypatch.setattr(critical_batch, "_interval", lambda *_, ends=ends: (ends, 0))
+        assert fitted(BATCHES, table).interval == pytest.approx(extended)
 
 
 def test_order_changes_nothing() -> None:

@@ -28,7 +28,7 @@ def test_blocks_visit_the_rows_that_updates_one_by_one_do(
     an_epoch = plan.updates_per_epoch(rows)
     done = min(done, 9 * an_epoch - 1)
     blocks = EpochBlocks(problem.data, plan)
-    block = blocks.after(done, number)
+    block = blocks.after(done, number, most_ends=100)
     assert 0 < block.epochs * block.updates <= number
     x, _, indices = blocks.rows(block)
     for k in range(block.epochs):

@@ -163,14 +163,14 @@ def test_several_epochs_at_once_are_logged_as_one_by_one(
     at_once, _ = descend_compiled(problem, plan)
     assert max(len(s.ends.epochs) for s in at_once if s.ends) > 5
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(loop, "_parts", lambda _plan, _state, epochs, *_: one_each(epochs))
+        patch.setattr(loop, "_parts", lambda _plan, _state, _updates, ends, *_: one_each(ends))
         one_by_one, _ = descend_compiled(problem, plan)
     assert all(len(segment.ends.epochs) == 1 for segment in one_by_one if segment.ends)
     assert logged(at_once) == logged(one_by_one)
 
 
-def one_each(epochs: range) -> list[slice]:
-    return [slice(k, k + 1) for k in range(len(epochs))]
+def one_each(ends: Sequence[int]) -> list[slice]:
+    return [slice(k, k + 1) for k in range(len(ends))]
 
 
 @pytest.mark.usefixtures("cache")

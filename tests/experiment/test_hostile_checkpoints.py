@@ -158,7 +158,7 @@ def test_digests_lead_to_no_other_file(place: Path) -> None:
     digest = content["marks"].pop("steps.csv")
     content["marks"]["../../secret"] = digest
     write(place, content)
-    with pytest.raises(DataError, match=r"marks\.\.\./\.\./secret: must be 'epochs.csv' or"):
+    with pytest.raises(DataError, match=r"marks\.\.\./\.\./secret: must be 'epochs.csv', 'ev"):
         resume(place)
 
 

@@ -26,9 +26,12 @@ from tests.run_files import manifest
 
 
 @pytest.mark.usefixtures("_many_segments")
+@pytest.mark.parametrize("growth", ["auto", 0.05])
 @pytest.mark.parametrize("stop", [1, 2, 20, 27, 28, 29, 33, 45, 46, 60])
-def test_a_stopped_sweep_goes_on_to_the_same_files(stop: int, tmp_path: Path) -> None:
-    config = sweep_config(momentum=0.5)
+def test_a_stopped_sweep_goes_on_to_the_same_files(
+    stop: int, growth: str | float, tmp_path: Path
+) -> None:
+    config = sweep_config(momentum=0.5, eval_growth=growth)
     run_sweep(config, tmp_path / "whole")
     expected = tables(tmp_path / "whole")
     run_sweep(config, tmp_path / "a", nth(stop))

@@ -21,7 +21,7 @@ RUNS = {
 
 def whole(made: Logs) -> tuple[History, ...]:
     recorder = Recorder(made.series, 1)
-    recorder.read(parsed(made.series, made.epochs), ())
+    recorder.read(parsed(made.series, made.epochs))
     return recorder.histories
 
 

@@ -12,8 +12,11 @@ from gdrun.results.run import Reached, overall_status
 from tests.training_runs import small_config
 
 
-def test_comparison_counts_what_it_takes_to_come_near_the_best() -> None:
-    results = compare(RunConfig(epochs=30, seeds=3))
+@pytest.mark.parametrize("growth", [0.0, 0.05, "auto"])
+def test_comparison_counts_what_it_takes_to_come_near_the_best(growth: float | str) -> None:
+    results = compare(RunConfig.model_validate({"epochs": 30, "seeds": 3, "eval_growth": growth}))
+    within = [len(history.evaluations["updates"]) for r in results for history in r.histories]
+    assert (sum(within) > 0) == (growth != 0)
     comparison = compare_results(results)
     finals = [row.train_loss for row in comparison.rows if row.train_loss is not None]
     assert comparison.target == pytest.approx(1.1 * min(finals))
@@ -24,14 +27,20 @@ def test_comparison_counts_what_it_takes_to_come_near_the_best() -> None:
         gone = [replace(lane, status="diverged") for lane in result.lanes]
         assert reach(replace(result, lanes=tuple(gone)), comparison.target) == [None] * 3
         for history, at in zip(result.histories, reached, strict=True):
-            losses = list(history.epochs["train_loss"])
-            hits = [k for k, loss in enumerate(losses) if loss <= comparison.target]
-            first = {name: column[hits[0]] for name, column in history.epochs.items() if hits}
-            assert at == (
-                Reached(int(first["updates"]), int(first["samples"]), first["seconds"])
-                if hits
-                else None
+            names = ("updates", "samples", "seconds", "train_loss")
+            known = sorted(
+                row
+                for table in (history.epochs, history.evaluations)
+                for row in zip(*(table[name] for name in names), strict=True)
             )
+            hits = [k for k, (*_, loss) in enumerate(known) if loss <= comparison.target]
+            if not hits:
+                assert at is None
+            else:
+                updates, samples, seconds, _ = known[hits[0]]
+                assert at == Reached(
+                    int(updates), int(samples), seconds, int(known[hits[0] - 1][0])
+                )
             costs.append(at.updates if at else math.inf)
         assert (row.updates_to_target or math.inf) == sorted(costs)[1]
 

@@ -137,7 +137,7 @@ def test_files_read_back_are_what_was_recorded() -> None:
     steps = "".join(step_lines(series, segment, 1) for segment in found)
     for keep in (None, 600):
         recorder = Recorder(series, 1, keep)
-        recorder.read(epoch_rows(series, epochs), step_rows(series, steps))
+        recorder.read(epoch_rows(series, epochs), steps=step_rows(series, steps))
         for one, other in zip(recorder.histories, record(found, keep), strict=True):
             for table, expected in ((one.epochs, other.epochs), (one.steps, other.steps)):
                 if keep:  # thinned at other times, but as true
@@ -163,7 +163,8 @@ def test_reading_keeps_no_more_than_it_may() -> None:
     epochs = "".join(epoch_lines(series, segment) for segment in found)
     steps = "".join(step_lines(series, segment, 1) for segment in found)
     blocks = epoch_rows(series, epochs, 9000), step_rows(series, steps, 9000)
-    recorder.read(*map(watched, blocks))
+    read_epochs, read_steps = map(watched, blocks)
+    recorder.read(read_epochs, steps=read_steps)
     assert most < 2 * (600 + 100)
 
 
@@ -251,7 +252,7 @@ def test_infinite_losses_displace_no_finite_one() -> None:
 def test_lines_that_are_not_the_runs_are_noticed(line: str) -> None:
     series = Series("full", 100, LANES)
     with pytest.raises(BadRowError):
-        Recorder(series, 1).read(epoch_rows(series, line), [])
+        Recorder(series, 1).read(epoch_rows(series, line))
 
 
 def test_results_do_not_depend_on_what_is_kept() -> None:

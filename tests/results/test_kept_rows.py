@@ -34,7 +34,8 @@ def test_what_is_kept_in_the_end_does_not_depend_on_the_pieces_it_came_in(
 ) -> None:
     made = logs(lanes, 900, seed=block_bytes, eval_every=eval_every, falling=0.002)
     trained, read = recorded(made, 1), Recorder(made.series, 1, 1)
-    read.read(*(parsed(made.series, text, block_bytes) for text in (made.epochs, made.steps)))
+    epochs, steps = (parsed(made.series, each, block_bytes) for each in (made.epochs, made.steps))
+    read.read(epochs, steps=steps)
     for recorder in (trained, read):
         recorder.settle()
     for one, other in zip(trained.histories, read.histories, strict=True):

@@ -47,7 +47,7 @@ def test_whatever_a_sweep_came_to_it_is_told(answer: SweepResult, width: int) ->
         assert not re.search(r"\b(nan|inf|None)\b", text)
     best = recommended(answer)
     if best:
-        assert math.isfinite(best.val_loss if answer.has_validation else best.train_loss) or (
+        assert math.isfinite(best.val_loss if answer.best_validated else best.train_loss) or (
             best == answer.fastest("seconds") or best == answer.fastest("updates")
         )
     summary = answer.summary()
