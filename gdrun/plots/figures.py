@@ -17,7 +17,7 @@ from gdrun.plots.looks import Looks, for_validation, has_bands, looks_of
 from gdrun.plots.style import StyledFigure, styled
 from gdrun.plots.updates import draw_updates, measured, window_of
 from gdrun.results.axes import AXES, BATCH, COSTS, TRAIN, VALIDATION, Cost
-from gdrun.results.colors import kind_of, run_colors
+from gdrun.results.colors import kind_of, run_colors, says_size
 from gdrun.results.events import Series
 from gdrun.results.run import RunResult
 from gdrun.text import METHOD_NAMES
@@ -271,6 +271,10 @@ def _titles(series: Series) -> list[str]:
         name = METHOD_NAMES[series.method]
         return [f"{name}, batch size {size}", f"{name}, B = {size}", f"{series.name}, B = {size}"]
     names = [literal(excerpt(series.name, length)) for length in (30, 20, 12)]
+    if series.name == f"batch-{series.batch_size}":
+        return [f"batch size {size}", f"B = {size}"]
+    if says_size(series):
+        return names
     return [f"{names[0]}, batch size {size}", *(f"{name}, B = {size}" for name in names)]
 
 

@@ -18,7 +18,7 @@ from gdrun.plots.looks import has_bands, looks_of, styles_of, tells_rates_by_col
 from gdrun.plots.placement import EdgeMark, leaves_at, mark_edge
 from gdrun.plots.scales import edge_of, fitting, frame, label_axes, log_scale, points_across, widen
 from gdrun.plots.style import StyledFigure
-from gdrun.results.colors import run_colors
+from gdrun.results.colors import run_colors, says_size
 from gdrun.results.lanes import BAND, lanes_by_rate
 from gdrun.results.run import RunResult
 from gdrun.text import count, listed, number, span
@@ -182,8 +182,10 @@ def _legend(results: Sequence[RunResult], *, of_one: bool) -> list[Artist]:
 
 def _run_label(result: RunResult, *, with_rate: bool) -> str:
     series = result.series
-    rate = f", lr {series.lrs[0]:g}" if with_rate else ""
-    return f"{literal(excerpt(series.name))} (B = {series.batch_size:,}{rate})"
+    facts = [] if says_size(series) else [f"B = {series.batch_size:,}"]
+    facts += [f"lr {series.lrs[0]:g}"] if with_rate else []
+    name = literal(excerpt(series.name))
+    return f"{name} ({', '.join(facts)})" if facts else name
 
 
 def _columns(texts: Sequence[str], width: float) -> int:

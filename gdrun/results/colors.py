@@ -39,6 +39,11 @@ def kind_of(runs: Iterable[Series]) -> str:
     return "method" if all(run.name == run.method for run in runs) else "run"
 
 
+def says_size(run: Series) -> bool:
+    """Whether the name of a run holds its batch size, as those that gdrun gives do."""
+    return f"batch-{run.batch_size}" == "-".join(run.name.split("-")[:2])
+
+
 def color_at(ramp: Sequence[str], position: float) -> str:
     """The colour at a position from 0 to 1 on a ramp of evenly spaced colours."""
     at = position * (len(ramp) - 1)

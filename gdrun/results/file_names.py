@@ -1,5 +1,7 @@
 """The names of the files in a run's or a group's directory, for whoever writes or mentions them."""
 
+from collections.abc import Iterable
+
 from gdrun.config.schema import FORMATS, METHODS
 
 MANIFEST = "run.json"
@@ -16,18 +18,18 @@ PICTURES = (
     *("loss-batch", "loss-train", "heatmap-train", "heatmap-validation"),
     *("scaling-updates", "scaling-samples", "scaling-seconds", "compare-validation"),
     *("compare-epoch", "compare-updates", "compare-samples", "compare-seconds"),
-    *(f"compare-{method}" for method in METHODS),
 )
 LOGS = (EPOCHS, EVALUATIONS, STEPS)
 FILES = (MANIFEST, CONFIG, *LOGS, SWEEP, CHECKPOINT, PREVIOUS_CHECKPOINT, COMPARED)
 
 
-def picture_names() -> set[str]:
-    """The names of all pictures that gdrun draws into a directory of its own."""
-    return {f"{name}.{kind}" for name in PICTURES for kind in FORMATS}
+def picture_names(runs: Iterable[str] = ()) -> set[str]:
+    """The names of all pictures that gdrun draws into a directory of its own, that of some runs."""
+    panels = (f"compare-{run.replace('/', '-')}" for run in (*METHODS, *runs))
+    return {f"{name}.{kind}" for name in (*PICTURES, *panels) for kind in FORMATS}
 
 
-def is_own(name: str) -> bool:
-    """Whether gdrun writes a file of that name into the directory of a run."""
+def is_own(name: str, runs: Iterable[str] = ()) -> bool:
+    """Whether gdrun writes a file of that name into the directory of a run, or of some runs."""
     whole = name.removesuffix(".partial")
-    return name == LOCK or whole in FILES or whole in picture_names()
+    return name == LOCK or whole in FILES or whole in picture_names(runs)

@@ -14,11 +14,17 @@ from contextlib import contextmanager, nullcontext, suppress
 from datetime import datetime
 from pathlib import Path
 
-from gdrun.errors import ConfigError, GdrunError, OutputError
+from gdrun.errors import ConfigError, DataError, GdrunError, OutputError
 from gdrun.results.file_names import COMPARED, CONFIG, LOCK, MANIFEST, is_own, picture_names
 from gdrun.storage.atomic import open_plain
 from gdrun.storage.locate import LATEST
-from gdrun.storage.manifest import GroupManifest, is_comparison, is_saved, read_manifest
+from gdrun.storage.manifest import (
+    GroupManifest,
+    is_comparison,
+    is_saved,
+    read_comparison,
+    read_manifest,
+)
 
 # A reader holds the lock for a moment to find out whether it is free.
 LOCK_SECONDS = 0.5
@@ -224,11 +230,12 @@ def remove_run(directory: Path) -> list[Path]:
         OSError: a file can't be removed.
     """
     with nullcontext() if is_comparison(directory) else locked(directory):
+        runs = _names_of_runs(directory)
         members = filter(_is_of_gdrun, members_of(directory))
         kept = [place for member in members for place in remove_run(member)]
         with os.scandir(directory) as entries:
             files = [entry.name for entry in entries if not entry.is_dir(follow_symlinks=False)]
-        own = filter(is_own, files)
+        own = [name for name in files if is_own(name, runs)]
         for name in sorted(own, key=lambda name: (name in (MANIFEST, COMPARED), name)):
             if name != LOCK:
                 (directory / name).unlink()
@@ -242,11 +249,20 @@ def remove_run(directory: Path) -> list[Path]:
     return kept
 
 
+def _names_of_runs(directory: Path) -> list[str]:
+    """What the runs of a group or comparison are called in its pictures, as far as is known."""
+    if is_comparison(directory):
+        with suppress(DataError, OSError):
+            return [run.name for run in read_comparison(directory).runs]
+        return []
+    return [member.name for member in members_of(directory)]
+
+
 def remove_pictures(directories: Iterable[Path]) -> list[Path]:
     """Remove the pictures in directories of runs, which are about to be trained further."""
     removed = []
     for place in directories:
-        for path in sorted(place / name for name in picture_names()):
+        for path in sorted(place / name for name in picture_names(_names_of_runs(place))):
             with suppress(OSError):
                 path.unlink()
                 removed.append(path)
