@@ -12,7 +12,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
@@ -39,10 +39,15 @@ STOP_SECONDS = 0.4  # for which a process that has reported nothing of its run i
 
 @dataclass(frozen=True)
 class _WorkerTask:
-    """What a process has to know: the experiment, and where its runs go."""
+    """What a process has to know: the experiment, and where its runs go.
+
+    Attributes:
+        growths: the `eval_growth` of each run.
+    """
 
     command: str
     config: RunConfig
+    growths: tuple[float | None, ...]
     directory: Path
     facts: Mapping[str, Any]
     keep_rows: int | None
@@ -52,7 +57,9 @@ class _WorkerTask:
     @cached_property
     def experiment(self) -> ExperimentPlan:
         """The experiment, planned once per process."""
-        return plan_experiment(self.command, self.config)
+        planned = plan_experiment(self.command, self.config)
+        runs = zip(planned.runs, self.growths, strict=True)
+        return replace(planned, runs=tuple(run.with_evaluations(each) for run, each in runs))
 
 
 def train_side_by_side(
@@ -75,6 +82,7 @@ def train_side_by_side(
     task = _WorkerTask(
         command=experiment.command,
         config=experiment.config,
+        growths=tuple(run.config.eval_growth for run in experiment.runs),
         directory=directory,
         facts=facts,
         keep_rows=keep_rows,

@@ -43,13 +43,13 @@ def test_the_panels_of_runs_with_names_of_their_own_are_removed(
 ) -> None:
     sizes = ("--batch-size", "4,full", "--epochs", "2", "--set", "plot.dpi=30")
     assert invoke("compare", *sizes, "--name", "sizes").code == 0
-    assert invoke("compare", "sizes/batch-4", "one", "--name", "two").code == 0
+    assert invoke("compare", "sizes/batch-4", "one", "--force", "--name", "two").code == 0
     for name, panel in (("sizes", "batch-4"), ("two", "sizes/batch-4")):
         assert invoke("plot", name, "--panel", panel).code == 0
     (outputs / "two/compare-mine.png").touch()
     assert invoke("rm", "sizes", "two", "--yes").code == 0
     assert not (outputs / "sizes").exists()
-    assert os.listdir(outputs / "two") == ["compare-mine.png"]
+    assert [path.name for path in (outputs / "two").iterdir()] == ["compare-mine.png"]
 
 
 def test_foreign_files_are_kept_with_their_directory(outputs: Path, invoke: Invoke) -> None:

@@ -84,6 +84,21 @@ def test_another_growth_is_refused(tmp_path: Path) -> None:
         trained(tmp_path / "a", CONFIG.model_copy(update={"epochs": 4, "eval_growth": 0.2}))
 
 
+def test_runs_side_by_side_evaluate_the_same(tmp_path: Path) -> None:
+    grid = {"batch_size": [1, 4, 16], "lr": [0.1]}
+    config = small_config(data={"rows": 40}, sweep=grid, seeds=2)
+    for jobs in (1, 2):
+        place = tmp_path / str(jobs)
+        place.mkdir()
+        list(execute(prepare.prepare_command("sweep", config).experiment, place, jobs=jobs))
+    assert {path.parent.name for path in tmp_path.glob("1/*/evaluations.csv")} == {
+        "batch-1", "batch-4", "batch-16",
+    }  # fmt: skip
+    for path in tmp_path.glob("1/*/evaluations.csv"):
+        other = tmp_path / "2" / path.relative_to(tmp_path / "1")
+        assert without_seconds(path) == without_seconds(other)
+
+
 def compared(place: Path, epochs: int) -> None:
     """Compare in a directory, from where it was left if it was, as a command does."""
     place.mkdir(exist_ok=True)
