@@ -47,12 +47,12 @@ class _WorkerTask:
 
     command: str
     config: RunConfig
-    growths: tuple[float | None, ...]
     directory: Path
     facts: Mapping[str, Any]
     keep_rows: int | None
     timing: Timing
     threads: int
+    growths: tuple[float | None, ...]
 
     @cached_property
     def experiment(self) -> ExperimentPlan:
@@ -82,12 +82,12 @@ def train_side_by_side(
     task = _WorkerTask(
         command=experiment.command,
         config=experiment.config,
-        growths=tuple(run.config.eval_growth for run in experiment.runs),
         directory=directory,
         facts=facts,
         keep_rows=keep_rows,
         timing=timing,
         threads=max(1, torch.get_num_threads() // jobs),
+        growths=tuple(run.config.eval_growth for run in experiment.runs),
     )
     pool = _Pool(task, [run.name for run in experiment.runs])
     try:

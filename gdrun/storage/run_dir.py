@@ -251,11 +251,11 @@ def remove_run(directory: Path) -> list[Path]:
 
 def _names_of_runs(directory: Path) -> list[str]:
     """What the runs of a group or comparison are called in its pictures, as far as is known."""
-    if is_comparison(directory):
-        with suppress(DataError, OSError):
+    with suppress(DataError, OSError):
+        if is_comparison(directory):
             return [run.name for run in read_comparison(directory).runs]
-        return []
-    return [member.name for member in members_of(directory)]
+        return [member.name for member in members_of(directory)]
+    return []
 
 
 def remove_pictures(directories: Iterable[Path]) -> list[Path]:

@@ -118,7 +118,9 @@ def test_a_process_that_is_killed_is_a_failure_and_the_others_finish(
 
 
 def test_a_process_that_is_given_a_run_after_its_parent_died_begins_nothing(tmp_path: Path) -> None:
-    task = workers._WorkerTask("sweep", sweep_config(), tmp_path, {}, None, Timing(), 1)
+    task = workers._WorkerTask(
+        "sweep", sweep_config(), tmp_path, {}, None, Timing(), 1, (None,) * 3
+    )
     assert not list(workers._train(task, "batch-4", lambda: True))
     assert not list(tmp_path.glob("*/run.json"))
     assert not is_locked(tmp_path / "batch-4")
@@ -139,7 +141,9 @@ def test_a_process_that_dies_while_it_is_told_what_to_train_is_a_failure(
 
     monkeypatch.setattr(workers, "wait", late)
     found = list(
-        workers.train_side_by_side(experiment, tmp_path, {}, lambda: False, None, Timing(), 1)
+        workers.train_side_by_side(
+            experiment, tmp_path, {}, lambda: False, None, Timing(), 1, (None,) * 3
+        )
     )
     assert found == [
         Failure(name, ("its process ended with code 0",)) for name in ("batch-4", "batch-16")
@@ -173,7 +177,9 @@ def test_processes_that_have_nothing_to_save_are_not_waited_for(
 
 def test_a_process_trains_on_no_other_data_than_its_parent_read(tmp_path: Path) -> None:
     facts = {"data_fingerprint": "0" * 64}
-    task = workers._WorkerTask("sweep", sweep_config(), tmp_path, facts, None, Timing(), 1)
+    task = workers._WorkerTask(
+        "sweep", sweep_config(), tmp_path, facts, None, Timing(), 1, (None,) * 3
+    )
     with pytest.raises(DataError, match="the data was changed since the command began"):
         list(workers._train(task, "batch-4", lambda: False))
     assert not list(tmp_path.iterdir())
