@@ -141,9 +141,7 @@ def test_a_process_that_dies_while_it_is_told_what_to_train_is_a_failure(
 
     monkeypatch.setattr(workers, "wait", late)
     found = list(
-        workers.train_side_by_side(
-            experiment, tmp_path, {}, lambda: False, None, Timing(), 1, (None,) * 3
-        )
+        workers.train_side_by_side(experiment, tmp_path, {}, lambda: False, None, Timing(), 1)
     )
     assert found == [
         Failure(name, ("its process ended with code 0",)) for name in ("batch-4", "batch-16")
