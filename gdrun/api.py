@@ -150,7 +150,7 @@ def _run(
         raise ConfigError(f"name {name!r}: needs an output_dir to make that directory in")
     place = None if output_dir is None else a_path("output_dir", output_dir)
     requested = with_method(configure(config, settings), command)
-    experiment = prepare_command(command, requested, estimate=False).experiment
+    experiment = prepare_command(command, requested, estimates=False).experiment
     arguments = f"{command!r}, …" if command in METHODS else "…"
     called = f"gdrun.{'train' if command in METHODS else command}({arguments})"
     with ExitStack() as stack:

@@ -1,6 +1,7 @@
 """What a command is about to do, in words: its plan, how long it will take, notes on its data."""
 
 import math
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from gdrun.experiment.prepare import PreparedCommand
 
 LARGE_LOGS = 10**8  # bytes that are spoken of before they are written
+START_SECONDS = 0.3  # of a process, before a command begins
 
 
 def preview(command: str, options: TrainingOptions) -> None:
@@ -36,6 +38,7 @@ def preview(command: str, options: TrainingOptions) -> None:
     Raises:
         GdrunError: the request or the data is wrong.
     """
+    began = time.monotonic()
     request = make_request(command, options)
     if request.resumes and is_locked(root_of(request.directory)):
         raise ConfigError(f"{request.directory}: another process is training it")
@@ -54,8 +57,8 @@ def preview(command: str, options: TrainingOptions) -> None:
     config = request.config.model_copy(update={"batch_size": experiment.config.batch_size})
     runs = progress_of_runs(experiment)
     if options.json:
-        seconds, logs = prepared.estimated_seconds, sum(_bytes_to_log(experiment))
-        plan = plan_as_json(request.directory, config, runs, seconds, logs)
+        logs, parts = sum(_bytes_to_log(experiment)), _seconds_of(prepared, began)
+        plan = plan_as_json(request.directory, config, runs, parts, logs)
         write_json(plan)
         return
     out = console(soft_wrap=True)
@@ -67,8 +70,8 @@ def preview(command: str, options: TrainingOptions) -> None:
     out.print(Text(f"logs: about {size(sum(_bytes_to_log(experiment)))}"))
     for line in _evaluations_within(experiment):
         out.print(line)
-    if prepared.estimated_seconds is not None:
-        out.print(extent(experiment, prepared.estimated_seconds, jobs))
+    for line in extent(prepared, began, jobs):
+        out.print(line)
 
 
 def jobs_of(options: TrainingOptions) -> int:
@@ -76,21 +79,55 @@ def jobs_of(options: TrainingOptions) -> int:
     return options.jobs if isinstance(options, SweepOptions) else 1
 
 
-def extent(experiment: "ExperimentPlan", seconds: float, jobs: int) -> Text:
-    """How much there is to train, and how long that will take."""
+def extent(prepared: "PreparedCommand", began: float, jobs: int) -> Iterator[Text]:
+    """How much a sweep has to train and how long that takes; nothing of what isn't estimated.
+
+    Args:
+        prepared: the sweep.
+        began: when the command began, as `time.monotonic` says it.
+        jobs: how many runs are trained side by side.
+    """
+    estimate, experiment = prepared.estimate, prepared.experiment
+    if estimate is None:
+        return
     runs = _progress_of_runs_left(experiment)
     left = sum(progress.total - progress.updates for progress in runs)
     if not left:
-        return Text("nothing is left to train")
+        yield Text("nothing is left to train")
+        return
     series = experiment.runs[0].series
     lanes, lrs = len(series.lanes), len(series.lrs)
     at_a_time = min(jobs, len(runs))
     side_by_side = f", {at_a_time} at a time" if at_a_time > 1 else ""
-    return Text(
+    parts = _seconds_of(prepared, began)
+    total = sum(parts.values())
+    words = [f"{name} {duration(part)}" for name, part in parts.items() if part >= 0.05 * total]
+    yield Text(
         f"{count(len(runs), 'run')} of {count(lanes, 'lane')} "
         f"({count(lrs, 'learning rate')} × {count(lanes // lrs, 'seed')}), "
-        f"{count(left, 'update')}{side_by_side}: about {duration(seconds)}"
+        f"{count(left, 'update')}{side_by_side}: about {duration(total)}"
+        + (f" ({', '.join(words)})" if len(words) > 1 else "")
     )
+    if at_a_time > 1 and estimate.train >= estimate.in_turn:
+        yield Text(
+            f"note: -j {jobs} doesn't pay: training takes about {duration(estimate.train)}, and "
+            f"{duration(estimate.in_turn)} one run at a time: processes take time to start, and "
+            "share the processors",
+            style="yellow",
+        )
+
+
+def _seconds_of(prepared: "PreparedCommand", began: float) -> dict[str, float]:
+    """About how many seconds the parts of a sweep take, from its start to its end."""
+    estimate = prepared.estimate
+    if estimate is None:
+        return {}
+    return {
+        "start": START_SECONDS + time.monotonic() - began,
+        "prepare": estimate.prepare,
+        "train": estimate.train,
+        "draw": estimate.draw,
+    }
 
 
 def progress_of_runs(experiment: "ExperimentPlan") -> list[RunProgress]:
@@ -138,14 +175,14 @@ def _data_notes(experiment: "ExperimentPlan") -> list[Text]:
 
 def _log_notes(prepared: "PreparedCommand", directory: Path, jobs: int) -> list[Text]:
     """What the user should know about logs that will be large, or larger than the disk."""
-    from gdrun.experiment.estimate import estimate_seconds
+    from gdrun.experiment.estimate import estimate
 
     experiment = prepared.experiment
     of_losses, of_steps = _bytes_to_log(experiment)
     total, free = of_losses + of_steps, free_bytes(directory)
     if total < LARGE_LOGS and (free is None or total <= free):
         return []
-    seconds = max(1e-3, prepared.estimated_seconds or estimate_seconds(experiment, jobs))
+    seconds = max(1e-3, (prepared.estimate or estimate(experiment, jobs)).train)
     words = f"the logs will take about {size(total)}, {size(total / seconds)} a second or more"
     if free is not None:
         words += f", and the disk has {size(free)} left"

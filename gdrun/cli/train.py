@@ -68,6 +68,7 @@ def train_and_report(command: str, options: TrainingOptions, command_line: str) 
     Raises:
         GdrunError: nothing was begun, or what was begun couldn't be written.
     """
+    began = time.monotonic()
     require_current_directory()
     messages = console(stderr=True)
     # The same console otherwise, so that a live view makes room for what is printed meanwhile.
@@ -82,7 +83,7 @@ def train_and_report(command: str, options: TrainingOptions, command_line: str) 
             with make_view(progress) as view:
                 request, prepared = _prepare(command, options, view, stop, locks)
                 experiment = prepared.experiment
-                remarks = _notes(prepared, request.directory, jobs_of(options))
+                remarks = _notes(prepared, request.directory, jobs_of(options), began)
                 runs = progress_of_runs(experiment)
                 view.begin(experiment.description, how(experiment), runs, remarks)
                 if not request.resumes:
@@ -156,12 +157,10 @@ def _redrawn(request: Request, prepared: "PreparedCommand") -> list[Path]:
     return list(dict.fromkeys([request.directory, *places]))
 
 
-def _notes(prepared: "PreparedCommand", directory: Path, jobs: int) -> list[Text]:
+def _notes(prepared: "PreparedCommand", directory: Path, jobs: int, began: float) -> list[Text]:
     """What is printed before the training begins."""
     notes = notes_of(prepared, directory, jobs)
-    if prepared.estimated_seconds is not None:
-        notes.append(extent(prepared.experiment, prepared.estimated_seconds, jobs))
-    return notes
+    return [*notes, *extent(prepared, began, jobs)]
 
 
 def _train(

@@ -9,7 +9,7 @@ import math
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import repeat
 
 import torch
@@ -48,6 +48,11 @@ SLICED_CHUNKS = 64  # from this many chunks in a batch on, threads share it
 BUILD_FIRST, BUILD, BUILD_LAYER = 0.25, 0.04, 0.03
 # The operation whose time says how fast a machine is, and what it takes on that of the formulas.
 PACE_SHAPE, PACE_MICROSECONDS, PACE_CALLS = (16, 16), 1.15, 64
+
+# Seconds that a process takes to start, which loads PyTorch and the data; to load what draws
+# pictures; to draw one; and for its pixels at so many of them.
+WORKER, LOAD_PLOTS, PICTURE, PIXELS, DPI = 1.6, 0.65, 0.05, 0.05, 150
+LEAST_LEFT = 0.05  # of what updates take one by one, where programs save nearly all of it
 
 ENDLESS = 10**9  # epochs
 WINDOWS = 3
@@ -132,21 +137,110 @@ def machine_pace() -> float:
     return 1e6 * fastest / PACE_CALLS / PACE_MICROSECONDS
 
 
-def estimate_seconds(experiment: ExperimentPlan, jobs: int = 1) -> float:
-    """About how long the training of what is left will take, logs and evaluations included.
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """About how many seconds a command still takes, part by part.
 
-    With several processes, each takes the next run when it has finished one.
+    Attributes:
+        prepare: building programs, and measuring how long updates take.
+        train: training, with logs and evaluations.
+        draw: drawing the pictures, with loading what draws them.
+        in_turn: `train` if one run were trained after the other.
     """
-    busy_until, pace = [0.0] * jobs, machine_pace()
+
+    prepare: float
+    train: float
+    draw: float
+    in_turn: float
+
+    @property
+    def total(self) -> float:
+        """All of it."""
+        return self.prepare + self.train + self.draw
+
+
+def estimate(
+    experiment: ExperimentPlan, jobs: int = 1, unbuilt: Sequence[ProgramSpec] = (), saves: float = 0
+) -> Estimate:
+    """About how long what is left of an experiment takes.
+
+    Args:
+        experiment: what is left of it is timed for a moment, eagerly where a program isn't built.
+        jobs: how many processes train.
+        unbuilt: the programs that are built before.
+        saves: the seconds that these save.
+    """
+    pace = machine_pace()
+    needs = training_seconds(experiment, pace)
+    if unbuilt and sum(needs):
+        left = max(LEAST_LEFT, 1 - saves / sum(needs))
+        needs = [left * seconds for seconds in needs]
+    in_turn = train = sum(needs)
+    if jobs > 1:
+        slower = [
+            seconds * _slowdown(run, min(jobs, len(needs)))
+            for run, seconds in zip(experiment.left, needs, strict=True)
+        ]
+        train = side_by_side(slower, jobs, pace * WORKER)
+    draw = pace * _drawing_seconds(experiment)
+    prepare = pace * build_seconds(unbuilt)
+    if not experiment.seconds_per_update and experiment.left:  # not measured yet
+        prepare += MOMENT_SECONDS * (1 + 1 / WINDOWS) * len(experiment.runs)
+    return Estimate(prepare, train, draw, in_turn)
+
+
+def training_seconds(experiment: ExperimentPlan, pace: float) -> list[float]:
+    """About how long each run that is left takes, logs and evaluations included.
+
+    `pace` is that of the machine.
+    """
+    found = []
     for run in experiment.left:
         state = run.resumed.state.clone() if run.resumed else initial_state(run.problem, run.plan)
         total = run.plan.epochs * run.plan.updates_per_epoch(run.problem.data.rows)
         left = total - state.updates
-        first = busy_until.index(min(busy_until))
-        if left:
-            within = pace * seconds_within(run.problem, run.plan, state.updates)
-            busy_until[first] += within + left * _seconds_per_update(run, state)
-    return max(busy_until)
+        within = pace * seconds_within(run.problem, run.plan, state.updates)
+        found.append(within + left * _seconds_per_update(run, state) if left else 0.0)
+    return found
+
+
+def side_by_side(needs: Sequence[float], jobs: int, worker: float) -> float:
+    """About how long runs take that are trained by some processes at a time.
+
+    Each takes the next run when it has finished one. They share the processors.
+
+    Args:
+        needs: what each run takes by itself.
+        jobs: how many processes.
+        worker: what a process takes to start.
+    """
+    if not sum(needs):
+        return 0.0
+    jobs = min(jobs, len(needs))
+    share = max(1.0, jobs / (os.cpu_count() or 1))
+    busy_until = [worker] * jobs
+    for seconds in needs:
+        busy_until[busy_until.index(min(busy_until))] += seconds
+    return share * max(busy_until)
+
+
+def _slowdown(run: RunPlan, jobs: int) -> float:
+    """How many times as long a run takes with its share of the threads as with all of them."""
+    plan, threads = run.plan, torch.get_num_threads()
+    shares = run.problem.work(len(plan.lanes), plan.batch_size) >= SPLIT_WORK
+    if run.config.engine == "compiled":
+        shares |= len(plan.lanes) > spec_for(run.problem, plan).lanes
+    return math.pow(threads / max(1, threads // jobs), SHARED_WORK) if shares else 1.0
+
+
+def _drawing_seconds(experiment: ExperimentPlan) -> float:
+    """About how long drawing takes: loss and, of one feature, fit of each run, two of all."""
+    config, left = experiment.config.plot, experiment.left
+    if not config.enabled or not (left or experiment.command == "sweep"):
+        return 0.0
+    each = 1 + (len(experiment.description.features) == 1)
+    pictures = each * len(left) + 2 * experiment.is_group
+    return LOAD_PLOTS + pictures * (PICTURE + PIXELS * (config.dpi / DPI) ** 2)
 
 
 def _seconds_per_update(run: RunPlan, state: TrainState) -> float:

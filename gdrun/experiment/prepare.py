@@ -11,9 +11,9 @@ from pathlib import Path
 from gdrun.config.schema import RunConfig
 from gdrun.experiment.engines import build_programs, choose_engine, engine_changes
 from gdrun.experiment.estimate import (
+    Estimate,
     affordable_growth,
-    build_seconds,
-    estimate_seconds,
+    estimate,
     measure_updates,
 )
 from gdrun.experiment.memory import refuse_too_many_records
@@ -28,12 +28,12 @@ class PreparedCommand:
     Attributes:
         experiment: what is to be trained.
         engine: how its updates are executed and why, in words; nothing if none are left.
-        estimated_seconds: of a sweep; None of what isn't one, or wasn't estimated.
+        estimate: how long a sweep takes; None of what isn't one, or wasn't estimated.
     """
 
     experiment: ExperimentPlan
     engine: str
-    estimated_seconds: float | None = None
+    estimate: Estimate | None = None
 
 
 def prepare_command(
@@ -44,7 +44,7 @@ def prepare_command(
     keep_rows: int | None = None,
     jobs: int = 1,
     preview: bool = False,
-    estimate: bool = True,
+    estimates: bool = True,
     on_progress: Callable[[str], None] = lambda _: None,
     stop: Callable[[], bool] = lambda: False,
     meanwhile: Callable[[], None] = lambda: None,
@@ -58,7 +58,7 @@ def prepare_command(
         keep_rows: how many rows of each table of a run are kept in memory; None keeps all.
         jobs: how many processes will train the runs of a group side by side.
         preview: build no program and measure no pace of updates; only say what would be done.
-        estimate: whether to estimate how long a sweep takes.
+        estimates: whether to estimate how long a sweep takes.
         on_progress: called with what is being done.
         stop: asked while programs are built.
         meanwhile: called once while compilers are at work, if they are.
@@ -94,12 +94,9 @@ def prepare_command(
     on_progress("timing a moment of each run")
     if not preview:
         experiment = replace(experiment, seconds_per_update=measure_updates(experiment))
-    if not estimate:
+    if not estimates:
         return PreparedCommand(experiment, line)
-    seconds = estimate_seconds(experiment, jobs)
-    if unbuilt:  # they were timed eagerly: programs save some of that, and take their time
-        seconds = max(0.0, seconds + build_seconds(unbuilt) - choice.saves)
-    return PreparedCommand(experiment, line, seconds)
+    return PreparedCommand(experiment, line, estimate(experiment, jobs, unbuilt, choice.saves))
 
 
 def _with_evaluations(experiment: ExperimentPlan) -> ExperimentPlan:

@@ -15,7 +15,7 @@ from datetime import datetime
 from pathlib import Path
 
 from gdrun.errors import ConfigError, DataError, GdrunError, OutputError
-from gdrun.results.file_names import COMPARED, CONFIG, LOCK, MANIFEST, is_own, picture_names
+from gdrun.results.file_names import COMPARED, CONFIG, LOCK, LOGS, MANIFEST, is_own, picture_names
 from gdrun.storage.atomic import open_plain
 from gdrun.storage.locate import LATEST
 from gdrun.storage.manifest import (
@@ -84,6 +84,15 @@ def make_directory(planned: Path, *, exact: bool) -> Path:
             ) from None
         else:
             return candidate
+
+
+def log_sizes(directory: Path) -> dict[str, int]:
+    """The logs in the directory of a run, by name, and how many bytes each takes."""
+    found = {}
+    for name in LOGS:
+        with suppress(OSError):
+            found[name] = (directory / name).stat().st_size
+    return found
 
 
 def free_bytes(directory: Path) -> int | None:

@@ -13,6 +13,7 @@ from gdrun.results.compare import Comparison, compare_results
 from gdrun.results.events import Status
 from gdrun.results.progress import RunProgress
 from gdrun.results.run import SCHEMA_VERSION, RunResult
+from gdrun.storage.run_dir import log_sizes
 from gdrun.storage.saved_run import AnySaved, SavedComparison
 from gdrun.terminal.run_facts import files_of
 from gdrun.terminal.tables import end_notes
@@ -22,15 +23,19 @@ def plan_as_json(
     directory: Path,
     config: RunConfig,
     planned: Sequence[RunProgress],
-    seconds: float | None,
+    seconds: Mapping[str, float],
     log_bytes: int,
 ) -> Mapping[str, Any]:
-    """What a dry run would train and log, and how long that may take if it is known."""
+    """What a dry run would train and log, and how long its parts may take if that is known."""
+    estimated = {
+        "estimated_seconds": round(sum(seconds.values()), 3),
+        "estimated_parts": {name: round(each, 3) for name, each in seconds.items()},
+    }
     return {
         "schema": SCHEMA_VERSION,
         "config": config.model_dump(mode="json"),
         "directory": str(directory),
-        **({} if seconds is None else {"estimated_seconds": round(seconds, 3)}),
+        **(estimated if seconds else {}),
         "estimated_log_bytes": log_bytes,
         "runs": [
             {
@@ -68,6 +73,9 @@ def results_as_json(
         "comparison": asdict(comparison),
         "runs": [_run_as_json(result) for result in results],
         "pictures": [str(path) for path in drawn],
+        "log_bytes": sum(
+            sum(log_sizes(result.directory).values()) for result in results if result.directory
+        ),
     }
 
 

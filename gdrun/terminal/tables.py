@@ -11,11 +11,11 @@ from gdrun.errors import first_of
 from gdrun.results.colors import kind_of, run_colors
 from gdrun.results.compare import TARGET_FACTOR, BadEnd, Comparison, Row, bad_ends, target_of
 from gdrun.results.events import Series
-from gdrun.results.file_names import EPOCHS, STEPS
 from gdrun.results.progress import RunProgress
 from gdrun.results.run import INFINITE_AT_START, RunResult
+from gdrun.storage.run_dir import log_sizes
 from gdrun.terminal.fitting import fitting_table
-from gdrun.text import count, duration, number, span
+from gdrun.text import count, duration, number, size, span
 
 # A narrow terminal drops these columns, the first one first.
 EXPENDABLE = (
@@ -133,12 +133,15 @@ def written(
     drawn: Sequence[Path],
     tables: Sequence[str] = (),
 ) -> Iterable[str]:
-    """The files that were written, one line per directory."""
-    yield f"written to {directory}"
+    """The files that were written, one line per directory, and what the logs take."""
     files: dict[Path, list[str]] = {directory: [*tables]}
+    logs = 0
     for result in results:
         if result.directory:
-            files.setdefault(result.directory, []).extend([EPOCHS, STEPS])
+            found = log_sizes(result.directory)
+            files.setdefault(result.directory, []).extend(found)
+            logs += sum(found.values())
+    yield f"written to {directory}" + (f" ({size(logs)} of logs)" if logs else "")
     for path in drawn:
         files[path.parent].append(path.name)
     places = {place: "" if place == directory else f"{place.name}/" for place in files}

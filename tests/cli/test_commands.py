@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from gdrun.storage.run_dir import free_bytes
+from gdrun.text import size
 from tests.command_line import COMMANDS, NO_PICTURES, SHORT, Invoke
 
 
@@ -22,6 +23,16 @@ def test_every_command_trains_writes_and_reports(command: str, invoke: Invoke) -
         assert re.search(rf"^{method} .*epoch 0/3", outcome.err, re.MULTILINE)
         assert re.search(rf"^{method} .*epoch 3/3", outcome.err, re.MULTILINE)
         assert re.search(rf"^{method} ", outcome.out, re.MULTILINE)
+
+
+@pytest.mark.parametrize("command", ["sgd", "compare"])
+def test_what_the_logs_take_is_reported(command: str, invoke: Invoke) -> None:
+    outcome = invoke(command, *SHORT, *NO_PICTURES)
+    taken = sum(path.stat().st_size for path in Path("out/run").rglob("*.csv"))
+    assert f"written to out/run ({size(taken)} of logs)\n" in outcome.out
+    found = json.loads(invoke(command, "--resume", "out/run", "--epochs", "5", "--json").out)
+    longer = sum(path.stat().st_size for path in Path("out/run").rglob("*.csv"))
+    assert found["log_bytes"] == longer > taken
 
 
 def test_pictures_are_drawn_and_named(invoke: Invoke) -> None:
@@ -176,10 +187,12 @@ def test_large_logs_are_announced(args: tuple[str, ...], remedy: str, invoke: In
     found = re.search(words, outcome.out)
     assert bool(found) == bool(remedy)
     assert remedy in outcome.out
-    size = json.loads(invoke(*args, "-n", "--json").out)["estimated_log_bytes"]
-    assert (size > 10**8) == bool(remedy)
+    expected = json.loads(invoke(*args, "-n", "--json").out)["estimated_log_bytes"]
+    assert (expected > 10**8) == bool(remedy)
     if found:
-        assert float(found[1]) * {"M": 1e6, "G": 1e9}[found[2][0]] == pytest.approx(size, rel=0.01)
+        assert float(found[1]) * {"M": 1e6, "G": 1e9}[found[2][0]] == pytest.approx(
+            expected, rel=0.01
+        )
 
 
 def test_logs_larger_than_the_disk_are_announced_before_they_are_written(

@@ -16,7 +16,7 @@ from gdrun.config.read import configure
 from gdrun.data.npy_file import NpyFile
 from gdrun.data.rows import FileRows
 from gdrun.errors import OutputError
-from gdrun.experiment import engines, prepare
+from gdrun.experiment import engines, estimate, prepare
 from gdrun.experiment.execute import execute
 from gdrun.experiment.plan import plan_experiment
 from gdrun.experiment.signals import StopRequest
@@ -110,16 +110,21 @@ def test_the_engine_depends_on_neither_the_cache_nor_the_pace_of_the_machine(
 @pytest.mark.usefixtures("_compiler")
 def test_a_forecast_counts_what_is_still_to_be_built(monkeypatch: pytest.MonkeyPatch) -> None:
     config = configure(None, {"epochs": 10**5, "sweep": {"batch_size": 1, "lr": 0.2}})
-    monkeypatch.setattr(prepare, "estimate_seconds", lambda *_: 1000.0)
-    monkeypatch.setattr(prepare, "build_seconds", lambda _: 7.0)
+    monkeypatch.setattr(estimate, "training_seconds", lambda *_: [1000.0])
+    monkeypatch.setattr(estimate, "build_seconds", lambda specs: 7.0 * len(specs))
+    monkeypatch.setattr(estimate, "machine_pace", lambda: 1.0)
     choice = engines.Choice("compiled", "", ("a program",), saves=500.0)  # type: ignore[arg-type]
     monkeypatch.setattr(prepare, "choose_engine", lambda _: choice)
     prepared = prepare.prepare_command("sweep", config, preview=True)
-    assert prepared.estimated_seconds == 1000 + 7 - 500
+    assert prepared.estimate
+    assert prepared.estimate.train == 1000 - 500
+    before = prepared.estimate.prepare
     monkeypatch.setattr(program_cache, "is_built", lambda _: True)
     prepared = prepare.prepare_command("sweep", config, preview=True)
     assert [run.config.engine for run in prepared.experiment.runs] == ["compiled"]
-    assert prepared.estimated_seconds == 1000
+    assert prepared.estimate
+    assert prepared.estimate.train == 1000
+    assert before - prepared.estimate.prepare == pytest.approx(7)
 
 
 @pytest.mark.parametrize(

@@ -4,12 +4,13 @@ import json
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from gdrun.compiler import program_cache
 from gdrun.config.read import configure
-from gdrun.experiment.estimate import estimate_seconds, measure_updates
+from gdrun.experiment.estimate import estimate, measure_updates, side_by_side
 from gdrun.experiment.execute import execute
 from gdrun.experiment.plan import plan_experiment
 from gdrun.experiment.resume import resume_experiment
@@ -19,27 +20,69 @@ from tests.experiment.sweeps import FLAGS, GRID_FLAGS, SHUFFLED, run_sweep, swee
 
 def test_nothing_left_takes_no_time(tmp_path: Path) -> None:
     config = sweep_config()
-    assert estimate_seconds(plan_experiment("sweep", config)) > 0
+    assert estimate(plan_experiment("sweep", config)).train > 0
     run_sweep(config, tmp_path)
     taken_up = resume_experiment(plan_experiment("sweep", config), tmp_path)
-    assert estimate_seconds(taken_up) == 0
-    assert estimate_seconds(taken_up, jobs=2) == 0
-    assert (
-        estimate_seconds(
-            resume_experiment(plan_experiment("sweep", sweep_config(epochs=9)), tmp_path)
-        )
-        > 0
-    )
+    assert estimate(taken_up).train == 0
+    assert estimate(taken_up, jobs=2).train == 0
+    longer = plan_experiment("sweep", sweep_config(epochs=9))
+    assert estimate(resume_experiment(longer, tmp_path)).train > 0
 
 
-def test_several_processes_share_what_is_to_be_done(monkeypatch: pytest.MonkeyPatch) -> None:
-    seconds = {4: 5.0, 16: 2.0, 24: 1.0}
+@pytest.mark.parametrize(
+    ("jobs", "processors", "expected"),
+    [
+        (1, 4, 2 + 30 + 4 + 1),
+        (2, 4, 2 + 30),
+        (3, 4, 2 + 30),
+        (9, 4, 2 + 30),
+        (3, 2, (2 + 30) * 1.5),
+    ],
+)
+def test_several_processes_share_what_is_to_be_done(
+    jobs: int, processors: int, expected: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.cpu_count", lambda: processors)
+    assert side_by_side([30.0, 4.0, 1.0], jobs, worker=2.0) == expected
+
+
+@pytest.mark.parametrize(
+    ("seconds", "note"),
+    [({4: 5.0, 16: 40.0, 24: 30.0}, False), ({4: 1e-3, 16: 1e-3, 24: 1e-3}, True)],
+)
+def test_jobs_that_do_not_pay_are_said(
+    seconds: dict[int, float], note: bool, invoke: Invoke, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(
         "gdrun.experiment.estimate._seconds_per_update",
         lambda run, _state: seconds[run.plan.batch_size],
     )
-    experiment = plan_experiment("sweep", sweep_config(epochs=1))
-    assert [estimate_seconds(experiment, n) for n in (1, 2, 3, 9)] == [30 + 4 + 1, 30, 30, 30]
+    args = ("sweep", *FLAGS, *GRID_FLAGS, "--name", "a", "--dry-run")
+    assert ("-j 2 doesn't pay" in invoke(*args, "-j", "2").out) == note
+    assert "doesn't pay" not in invoke(*args).out
+
+
+def test_what_uses_all_threads_gains_nothing_side_by_side(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    monkeypatch.setattr("torch.get_num_threads", lambda: 2)
+    monkeypatch.setattr("gdrun.experiment.estimate._seconds_per_update", lambda *_: 1.0)
+    experiment = plan_experiment("sweep", sweep_config())
+    assert estimate(experiment, jobs=2).train < 0.9 * estimate(experiment, jobs=2).in_turn
+    monkeypatch.setattr("gdrun.experiment.estimate.SPLIT_WORK", 1)  # an update is shared
+    assert estimate(experiment, jobs=2).train > estimate(experiment, jobs=2).in_turn
+
+
+@pytest.mark.parametrize(
+    ("settings", "more"),
+    [({}, False), ({"plot": {"dpi": 600}}, True), ({"sweep": {"batch_size": [1, 2, 3, 4]}}, True)],
+)
+def test_drawing_is_counted(settings: dict[str, Any], more: bool) -> None:
+    found, usual = (
+        estimate(plan_experiment("sweep", sweep_config(**each))).draw for each in (settings, {})
+    )
+    assert (found > 1.05 * usual) == more
+    none = sweep_config(**settings | {"plot": {"enabled": False}})
+    assert estimate(plan_experiment("sweep", none)).draw == 0
 
 
 def test_the_pace_of_one_training_is_measured_once(tmp_path: Path) -> None:
@@ -64,7 +107,10 @@ def test_a_dry_run_says_what_there_is_to_do_and_writes_nothing(invoke: Invoke) -
     )
     assert "batch-16: batch size 16, 4 lanes, 2 updates per epoch, 6 in all" in outcome.out
     found = json.loads(invoke(*args, "--dry-run", "--json").out)
-    assert found["estimated_seconds"] >= 0
+    assert set(found["estimated_parts"]) == {"start", "prepare", "train", "draw"}
+    assert found["estimated_seconds"] == pytest.approx(
+        sum(found["estimated_parts"].values()), abs=0.01
+    )
     assert [(r["name"], r["lanes"], r["updates"]) for r in found["runs"]] == [
         ("batch-4", 4, 18), ("batch-16", 4, 6), ("batch-24", 4, 3),
     ]  # fmt: skip
@@ -78,11 +124,11 @@ def test_a_run_that_ended_early_is_not_what_is_left(invoke: Invoke) -> None:
     outcome = invoke("sweep", "--resume", "outputs/a", "--dry-run", "-j", "2")
     assert "nothing is left to train" in outcome.out
     found = json.loads(invoke("sweep", "--resume", "outputs/a", "--dry-run", "--json").out)
-    assert found["estimated_seconds"] == 0
+    assert found["estimated_parts"]["train"] == 0
 
 
 def test_nothing_is_built_to_find_out_how_long_it_takes(monkeypatch: pytest.MonkeyPatch) -> None:
     config = configure(None, {"engine": "compiled"})
     experiment = plan_experiment("compare", config).with_engine("compiled")
     monkeypatch.setattr(program_cache, "build", lambda *_: pytest.fail("it was built"))
-    assert estimate_seconds(experiment) > 0
+    assert estimate(experiment).train > 0

@@ -70,7 +70,7 @@ def test_rows_that_are_kept_have_to_fit_too(
 
     def prepare(jobs: int = 1) -> None:
         prepare_command(
-            "full", config, keep_rows=keep_rows, jobs=jobs, preview=True, estimate=False
+            "full", config, keep_rows=keep_rows, jobs=jobs, preview=True, estimates=False
         )
 
     if fits:

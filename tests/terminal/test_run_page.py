@@ -115,7 +115,7 @@ def test_what_is_to_be_copied_is_printed_in_one_piece(invoke: Invoke) -> None:
     for outcome in (swept, shown):
         assert f"  {answer['command']}\n" in outcome.out
         assert f"\n{wider}\n" in outcome.out
-    assert f"\nwritten to outputs/{name}\n" in swept.out
+    assert f"\nwritten to outputs/{name} (" in swept.out
     assert shown.out.startswith(f"outputs/{name}  sweep  done\n")
     assert f"command  gdrun sweep {shlex.join([*flags, '--lr', '1e-05,0.1'])}" in shown.out
     manifest = Path("outputs", name, "run.json")
