@@ -34,14 +34,17 @@ class Layer:
     origins: Mapping[KeyPath, str] = field(default_factory=dict)
 
 
-def merge_layers(base: Layer, overlay: Layer) -> Layer:
-    """The values of both, key by key; the overlay overrides, and another data source replaces."""
+def merge_layers(base: Layer, overlay: Layer, *, replace: bool = True) -> Layer:
+    """The values of both, key by key; the overlay overrides.
+
+    Another source of data replaces all of `data`, unless both layers are of one command line.
+    """
 
     def merge(below: Any, above: Any) -> Any:
         if not (isinstance(below, dict) and isinstance(above, dict)):
             return above
         source = above.get("source")
-        if isinstance(source, str) and source != below.get("source", "quadratic"):
+        if replace and isinstance(source, str) and source != below.get("source", "quadratic"):
             return above
         return {**below, **{key: merge(below.get(key), above[key]) for key in above}}
 

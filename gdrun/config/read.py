@@ -35,21 +35,18 @@ def load_config(
     Raises:
         ConfigError: with every mistake, each with its key and where it was written.
     """
-    overlays = [
-        assign((f"--set {excerpt(text)}", *_split_setting(text)) for text in settings),
-        assign(
-            (excerpt(flag), path, _flag_value(path, text))
-            for key, (flag, text) in (flags or {}).items()
-            for path in [tuple(key.split("."))]
-        ),
-    ]
+    set_ = assign((f"--set {excerpt(text)}", *_split_setting(text)) for text in settings)
+    typed = assign(
+        (excerpt(flag), path, _flag_value(path, text))
+        for key, (flag, text) in (flags or {}).items()
+        for path in [tuple(key.split("."))]
+    )
+    overlay = merge_layers(set_, typed, replace=False)
     if config is not None:
         base = read_layer(find_config(config))
     elif base is None:
-        base = _default_layer(overlays)
-    for overlay in overlays:
-        base = merge_layers(base, overlay)
-    return validate(base)
+        base = _default_layer(overlay)
+    return validate(merge_layers(base, overlay))
 
 
 def configure(
@@ -69,7 +66,7 @@ def configure(
     elif isinstance(config, RunConfig):
         base = Layer(config.model_dump())
     elif config is None:
-        base = _default_layer([Layer(settings)])
+        base = _default_layer(Layer(settings))
     else:
         base = read_layer(find_config(str(config)))
     origins = {path: f"argument {path[0]}" for path in _key_paths(settings)}
@@ -87,18 +84,17 @@ def a_path(name: str, value: object) -> Path:
     return Path(value)
 
 
-def _default_layer(overlays: Iterable[Layer]) -> Layer:
+def _default_layer(overlay: Layer) -> Layer:
     """The preset `article`; or nothing, if the data is of another source.
 
     That preset visits the rows in order and leaves the last ones out, as the article does: nobody's
     own data should be treated so by surprise. Its batch size, the default one, isn't counted as
     asked for, so that it can be lowered for few rows.
     """
-    for overlay in overlays:
-        data = overlay.values.get("data")
-        named = data.get("source") if isinstance(data, Mapping) else getattr(data, "source", None)
-        if isinstance(named, str) and named != "quadratic":
-            return Layer({})
+    data = overlay.values.get("data")
+    named = data.get("source") if isinstance(data, Mapping) else getattr(data, "source", None)
+    if isinstance(named, str) and named != "quadratic":
+        return Layer({})
     article = read_layer(find_config(DEFAULT_PRESET))
     values = {key: value for key, value in article.values.items() if key != "batch_size"}
     return Layer(values, article.origins)

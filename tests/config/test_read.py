@@ -185,3 +185,22 @@ def test_a_batch_size_is_a_number_of_rows_or_full(tmp_path: Path) -> None:
     for command in ("minibatch", "compare"):
         with pytest.raises(ConfigError, match="minibatch needs a number of rows, got full"):
             plan_experiment(command, config)
+
+
+def test_what_is_set_of_data_holds_beside_a_file_that_a_flag_names(tmp_path: Path) -> None:
+    """Whichever names the source: both are of one command line."""
+    (tmp_path / "a.csv").write_text("x,y\n1,2\n")
+    flags = {
+        "data.source": ("--data a.csv", "csv"),
+        "data.path": ("--data a.csv", str(tmp_path / "a.csv")),
+        "data.target": ("--target y", "y"),
+    }
+    found = load_config(None, ["data.val_fraction=0.2", "data.categorical=all"], flags)
+    assert isinstance(found.data, CsvData)
+    assert (found.data.val_fraction, found.data.categorical) == (0.2, "all")
+    assert found.sampling == "reshuffle"
+    with pytest.raises(ConfigError, match=r"data\.rows belongs to another source"):
+        load_config(None, ["data.rows=50"], flags)
+    # Of a file below, another source is all that counts.
+    (tmp_path / "c.yaml").write_text("data: {rows: 50, noise: 0.1}\n")
+    assert load_config(str(tmp_path / "c.yaml"), ["data.seed=3"], flags).data.seed == 3
