@@ -44,6 +44,7 @@ def test_dependencies_are_those_agreed() -> None:
         "typer",
         "rich",
         "matplotlib",
+        "pillow",
         "pyyaml",
         "pydantic",
         "numpy",

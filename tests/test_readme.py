@@ -30,7 +30,7 @@ DOCUMENTS = [README, *GUIDE]
 LINKED = [*DOCUMENTS, *sorted((ROOT / "tests" / "benchmarks").rglob("*.md"))]
 COMMANDS = (
     *("compare", "full", "sgd", "minibatch", "sweep"),
-    *("list", "show", "plot", "rm", "init", "guide"),
+    *("list", "show", "plot", "animate", "rm", "init", "guide"),
 )
 LANGUAGES = {"", "sh", "python", "yaml"}
 

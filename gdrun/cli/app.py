@@ -1,6 +1,5 @@
 """The commands of gdrun, and what becomes an exit code: the only place that knows these."""
 
-import atexit
 import gc
 import os
 import shlex
@@ -21,7 +20,7 @@ from gdrun.cli.help import HELP, TRAIN, Command, Group
 from gdrun.cli.options import MethodOptions, TrainingOptions
 from gdrun.cli.request import make_request, with_run_found
 from gdrun.cli.saved.commands import add_commands
-from gdrun.cli.startup import use_sensible_width
+from gdrun.cli.startup import end_without_cleanup, use_sensible_width
 from gdrun.config.presets import starter
 from gdrun.errors import ConfigError, GdrunError, OutputError, in_words
 from gdrun.experiment.signals import die_quietly_on_ctrl_c
@@ -84,9 +83,7 @@ def _add_training_command(
         except KeyboardInterrupt:  # Typer would call it a failure
             status = "interrupted"
         if status == "interrupted":
-            # Python may crash when it takes down what an interrupt has left of an import, or it may
-            # end itself by the signal once more.
-            atexit.register(os._exit, EXIT_CODES[status])
+            end_without_cleanup(EXIT_CODES[status])
         # Collecting garbage would take a third of a second, and the process ends anyway.
         gc.freeze()
         raise typer.Exit(EXIT_CODES[status])

@@ -150,7 +150,7 @@ def _with_fits(
     if len(saved.description.features) != 1:
         return results
     with loading():
-        from gdrun.experiment.resume import fit_of
+        from gdrun.experiment.replay.fits import fit_of
     runs = {run.path: run for run in saved.runs}
     found = []
     try:
@@ -238,13 +238,13 @@ def plot_config(
     return own.model_copy(update={key: value for key, value in given.items() if value is not None})
 
 
-def place_of(path: Path, kind: str | None) -> Path:
-    """The path of one picture, whose name has to say its format.
+def place_of(path: Path, kind: str | None, known: Sequence[str] = FORMATS) -> Path:
+    """The path of one picture, whose name has to say its format, one of those that are known.
 
     Raises:
         ConfigError: it says none, or not the requested one.
     """
-    kinds = (kind,) if kind else FORMATS
+    kinds = (kind,) if kind else known
     if path.suffix[1:] not in kinds:
         ends = " or ".join(f".{kind}" for kind in kinds)
         raise ConfigError(f"--output {path}: expected the name of a file that ends in {ends}")

@@ -1,5 +1,6 @@
-"""What is seen to before a command begins: the width of its output, the loading of libraries."""
+"""What is seen to around a command: the width of its output, the loading of libraries, its end."""
 
+import atexit
 import gc
 import os
 import shutil
@@ -50,3 +51,12 @@ def loading() -> Iterator[None]:
     finally:
         gc.freeze()
         gc.enable()
+
+
+def end_without_cleanup(code: int) -> None:
+    """Let the process end with an exit code as soon as its own work is done.
+
+    Python may crash when it takes down what an interrupt has left of an import, or it may end
+    itself by the signal once more.
+    """
+    atexit.register(os._exit, code)

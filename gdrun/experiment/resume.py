@@ -15,22 +15,19 @@ from gdrun.config.schema import Engine
 from gdrun.errors import ConfigError, DataError, OutputError
 from gdrun.experiment.checkpoint import Checkpoint, last_checkpoint, most_bytes
 from gdrun.experiment.memory import memory_errors
-from gdrun.experiment.plan import ExperimentPlan, RunPlan, RunStart, plan_experiment
+from gdrun.experiment.plan import ExperimentPlan, RunPlan, RunStart
 from gdrun.logs.lines import BadRowError
 from gdrun.logs.rows import RowParser
 from gdrun.results.events import COMPLETE
 from gdrun.results.file_names import CHECKPOINT, EPOCHS, MANIFEST, PREVIOUS_CHECKPOINT, STEPS
 from gdrun.results.history import Recorder
 from gdrun.results.log_rows import COLUMNS
-from gdrun.results.run import Fit
 from gdrun.storage.atomic import output_errors
 from gdrun.storage.manifest import Manifest, RunManifest, current_status, read_manifest
 from gdrun.storage.row_file import kept_lines, verify
 from gdrun.storage.run_dir import refuse_locked, root_of
 from gdrun.storage.run_log import machine_facts
-from gdrun.storage.saved_run import SavedRun
 from gdrun.training.models import Problem
-from gdrun.training.outcome import fit
 from gdrun.training.state import TrainState, initial_state
 
 
@@ -100,7 +97,7 @@ def load(run: RunPlan, directory: Path, keep_rows: int | None = None) -> RunPlan
         state = _from_checkpoint(
             checkpoint, complaints, problem, run, directory, manifest, keep_rows
         )
-    engine = _engine_of(manifest)
+    engine = engine_of(manifest)
     state = replace(state, engine=engine, program=manifest.program)
     if run.config.engine != "auto":
         return replace(run, resumed=state)
@@ -114,29 +111,6 @@ def _evaluated_as_begun(run: RunPlan, manifest: RunManifest) -> RunPlan:
     if run.config.eval_growth is not None or begun_with is None:
         return run
     return run.with_evaluations(begun_with.eval_growth)
-
-
-def fit_of(saved: SavedRun) -> Fit | None:
-    """The functions that a saved run has learned, by its last checkpoint; None of several features.
-
-    Raises:
-        GdrunError: it has no checkpoint, this is damaged, or the data is not what it was.
-        OSError: a file can't be read.
-    """
-    if len(saved.description.features) != 1:
-        return None
-    config = saved.settings.model_copy(update={"device": "cpu"})
-    with memory_errors():
-        (run,) = plan_experiment(saved.experiment, config).runs
-        problem, new = run.problem, initial_state(run.problem, run.plan)
-        checkpoint, _ = last_checkpoint(saved.path, most_bytes(new))
-        if checkpoint is None:
-            raise DataError(f"{saved.path / CHECKPOINT}: is missing")
-        if not problem.data.is_as(checkpoint.data):
-            raise DataError(f"{problem.data.title}: the data is not what the run was begun with")
-        if not checkpoint.state.fits(new, run.plan, problem.data.rows):
-            raise DataError(f"{saved.path / CHECKPOINT}: is of another network, or of another plan")
-        return fit(problem, checkpoint.state)
 
 
 def _without_checkpoint(
@@ -260,7 +234,7 @@ def _on_device(state: TrainState, device: torch.device) -> TrainState:
     )
 
 
-def _engine_of(manifest: RunManifest) -> Engine:
+def engine_of(manifest: RunManifest) -> Engine:
     """The engine of a run; an older gdrun had but one."""
     begun_with = manifest.settings
     return "compiled" if begun_with and begun_with.engine == "compiled" else "eager"

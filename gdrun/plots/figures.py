@@ -19,7 +19,7 @@ from gdrun.plots.updates import draw_updates, measured, window_of
 from gdrun.results.axes import AXES, BATCH, COSTS, TRAIN, VALIDATION, Cost
 from gdrun.results.colors import kind_of, run_colors, says_size
 from gdrun.results.events import Series
-from gdrun.results.run import RunResult
+from gdrun.results.run import Fit, RunResult
 from gdrun.text import METHOD_NAMES
 
 MAX_RUN_PANELS = 4  # with more runs, none has a panel of its own
@@ -153,9 +153,9 @@ def curves_figure(
     if x not in COSTS:
         raise ValueError(f"x must be one of {', '.join(COSTS)}, got {x!r}")
     log_x = x != "epoch" if log_x is None else log_x
-    panels = [_cost_panel(results, "train_loss", x, "train loss", log_x)]
+    panels = [cost_panel(results, "train_loss", x, "train loss", log_x)]
     if _have_validation(results):
-        panels.append(_cost_panel(results, "val_loss", x, "validation loss", log_x))
+        panels.append(cost_panel(results, "val_loss", x, "validation loss", log_x))
     width, height = SINGLE if len(panels) == 1 else (9.6, SINGLE[1])
     return rows_figure(results, [panels], width=width, height=height, scale=scale)
 
@@ -182,17 +182,17 @@ def _run_panels(results: Sequence[RunResult]) -> list[Panel]:
 def _cost_panels(results: Sequence[RunResult]) -> list[Panel]:
     """The train loss of all runs against each cost, and their validation loss if there is one."""
     panels = [
-        _cost_panel(results, "train_loss", cost, f"… against {axis.quantity}", cost != "epoch")
+        cost_panel(results, "train_loss", cost, f"… against {axis.quantity}", cost != "epoch")
         for cost, axis in AXES.items()
     ]
-    panels[0] = _cost_panel(results, "train_loss", "epoch", "train loss against epochs", False)
+    panels[0] = cost_panel(results, "train_loss", "epoch", "train loss against epochs", False)
     if _have_validation(results):
-        validation = _cost_panel(results, "val_loss", "epoch", "validation loss", False)
+        validation = cost_panel(results, "val_loss", "epoch", "validation loss", False)
         panels.append(replace(validation, name=VALIDATION))
     return panels
 
 
-def _cost_panel(
+def cost_panel(
     results: Sequence[RunResult], loss: str, cost: Cost, title: str, log_x: bool
 ) -> Panel:
     """The losses of all runs at the ends of epochs against one cost."""
@@ -230,14 +230,7 @@ def fit_figure(results: RunResult | Sequence[RunResult], *, scale: Scale = "pape
     fits = [(result, result.fit) for result in results if result.fit]
     if not fits:
         raise ValueError("only runs on data with one feature have a fit to draw")
-    _, fit = fits[0]
-    dots: Any = {"linestyle": "none", "marker": "o", "markersize": 3.5, "color": "0.55"}
-    dots["rasterized"] = len(fit.x) > MAX_VECTOR_POINTS
-    rows = [Line2D(fit.x, fit.y, **dots, markeredgewidth=0, label="training data")]
-    if fit.x_val:
-        rows.append(
-            Line2D(fit.x_val, fit.y_val, **dots, markerfacecolor="white", label="validation data")
-        )
+    rows = rows_of(fits[0][1])
     figure, top, bottom = framed_figure(
         results, width=6.4, height=3.7, scale=scale, more=rows, gap=0.25, curves_end=False
     )
@@ -254,14 +247,31 @@ def fit_figure(results: RunResult | Sequence[RunResult], *, scale: Scale = "pape
             curves[~np.isfinite(curves)] = np.inf
             # The bands of several learning rates would cover each other and the data.
             draw_band(axes, np.asarray(fit.grid), curves, look, band=len(groups) == 1)
-    description = results[0].description
+    frame_rows(axes, *fits[0])
+    return figure
+
+
+def rows_of(fit: Fit) -> list[Line2D]:
+    """The rows of one feature, for training and for validation, as points."""
+    dots: Any = {"linestyle": "none", "marker": "o", "markersize": 3.5, "color": "0.55"}
+    dots["rasterized"] = len(fit.x) > MAX_VECTOR_POINTS
+    rows = [Line2D(fit.x, fit.y, **dots, markeredgewidth=0, label="training data")]
+    if fit.x_val:
+        rows.append(
+            Line2D(fit.x_val, fit.y_val, **dots, markerfacecolor="white", label="validation data")
+        )
+    return rows
+
+
+def frame_rows(axes: Axes, result: RunResult, fit: Fit) -> None:
+    """Name the axes of a fit, and let them show what the rows need: a function may go beyond."""
+    description = result.description
     axes.set_xlabel(literal(excerpt(description.features[0])))
     axes.set_ylabel(literal(excerpt(description.target)))
     axes.ticklabel_format(scilimits=(-4, 5))
-    targets = np.concatenate([fits[0][1].y, fits[0][1].y_val])
+    targets = np.concatenate([fit.y, fit.y_val])
     margin = 0.15 * float(np.ptp(targets)) or 1.0
     axes.set_ylim(targets.min() - margin, targets.max() + margin)
-    return figure
 
 
 def _titles(series: Series) -> list[str]:

@@ -50,8 +50,8 @@ def framed_figure(
     `curves_end` says whether curves end where they diverge, `of_one` whether all are of one run,
     which the title names; the rest is as in `headed_figure`.
     """
-    title, notes = _caption(results, note, curves_end=curves_end)
-    handles = [*_legend(results, of_one=of_one), *more]
+    title, notes = caption(results, note, curves_end=curves_end)
+    handles = [*legend_of(results, of_one=of_one), *more]
     return headed_figure(title, notes, handles, width=width, height=height, scale=scale, gap=gap)
 
 
@@ -101,7 +101,7 @@ def headed_figure(
     return figure, y(head), BELOW / (height + head)
 
 
-def _caption(results: Sequence[RunResult], note: str, *, curves_end: bool) -> tuple[str, list[str]]:
+def caption(results: Sequence[RunResult], note: str, *, curves_end: bool) -> tuple[str, list[str]]:
     """The title, and notes on how to read the curves."""
     descriptions = [result.description for result in results]
     networks = _each_once([description.network for description in descriptions], "networks")
@@ -151,7 +151,7 @@ def _each_once(texts: Sequence[str], noun: str, shown: int = 3) -> str:
     return " / ".join(found) if len(found) <= shown else f"{len(found)} {noun}"
 
 
-def _legend(results: Sequence[RunResult], *, of_one: bool) -> list[Artist]:
+def legend_of(results: Sequence[RunResult], *, of_one: bool) -> list[Artist]:
     """One entry per run, unless all is of one, and one per learning rate if there are several."""
     if tells_rates_by_color(results):
         return [
@@ -293,14 +293,14 @@ def rows_figure(
         cells = [grid[column] for column in range(len(row))]
         edge = edge_of(results)
         if shared:
-            _draw_row(figure, cells, row, edge)
+            draw_row(figure, cells, row, edge)
         else:
             for cell, panel in zip(cells, row, strict=True):
-                _draw_row(figure, [cell], [panel], edge)
+                draw_row(figure, [cell], [panel], edge)
     return figure
 
 
-def _draw_row(
+def draw_row(
     figure: Figure, cells: Sequence[SubplotSpec], panels: Sequence[Panel], edge: float
 ) -> None:
     """Draw panels side by side, with one y axis; a curve above its upper edge leaves the frame."""

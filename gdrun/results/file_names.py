@@ -1,6 +1,7 @@
 """The names of the files in a run's or a group's directory, for whoever writes or mentions them."""
 
 from collections.abc import Iterable
+from typing import Final
 
 from gdrun.config.schema import FORMATS, METHODS
 
@@ -20,13 +21,19 @@ PICTURES = (
     *("compare-epoch", "compare-updates", "compare-samples", "compare-seconds"),
 )
 LOGS = (EPOCHS, EVALUATIONS, STEPS)
+ANIMATION = "animation"
+FILMS: Final = ("gif", "mp4")  # formats of an animation
 FILES = (MANIFEST, CONFIG, *LOGS, SWEEP, CHECKPOINT, PREVIOUS_CHECKPOINT, COMPARED)
 
 
 def picture_names(runs: Iterable[str] = ()) -> set[str]:
-    """The names of all pictures that gdrun draws into a directory of its own, that of some runs."""
+    """The names of all pictures that gdrun draws into a directory of its own, that of some runs.
+
+    Moving ones, too.
+    """
     panels = (f"compare-{run.replace('/', '-')}" for run in (*METHODS, *runs))
-    return {f"{name}.{kind}" for name in (*PICTURES, *panels) for kind in FORMATS}
+    pictures = {f"{name}.{kind}" for name in (*PICTURES, *panels) for kind in FORMATS}
+    return pictures | {f"{ANIMATION}.{kind}" for kind in FILMS}
 
 
 def is_own(name: str, runs: Iterable[str] = ()) -> bool:

@@ -13,6 +13,7 @@ from typing import Protocol
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TimeRemainingColumn
 from rich.text import Text
 
 from gdrun.results.colors import run_colors
@@ -33,6 +34,7 @@ MIN_CHART_LINES = 5  # of the curves
 CHART_FRAME = 3  # lines below them: the axis, its numbers and an empty line
 LINE_SECONDS = 1.0  # between two lines of a run, at least
 READING_SECONDS = 1.0  # after which it is said what is read
+CALM_SECONDS = 5.0  # between two lines on how much of something long is done
 
 
 class View(Protocol):
@@ -222,3 +224,49 @@ def reading(console: Console) -> Iterator[Callable[[Path, float], None]]:
     finally:
         if live:
             live.stop()
+
+
+@contextmanager
+def stages(console: Console) -> Iterator[Callable[[str, float], None]]:
+    """A function to call with what is being done, and how much of it is, again and again.
+
+    A bar on a terminal, which is gone in the end; elsewhere calm lines.
+    """
+    show = _bar(console) if _is_watched(console) else _lines(console)
+    with show as on_progress:
+        yield on_progress
+
+
+@contextmanager
+def _bar(console: Console) -> Iterator[Callable[[str, float], None]]:
+    columns = ("{task.description}", BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    bar = Progress(*columns, console=console, transient=True, auto_refresh=False)
+    task, drawn = bar.add_task("", total=1.0, visible=False), 0.0
+
+    def show(what: str, part: float) -> None:
+        nonlocal drawn
+        is_new = bar.tasks[0].description != what
+        if is_new:
+            bar.reset(task, description=what, visible=True)
+        now = time.monotonic()
+        if is_new or now - drawn >= 1 / REFRESHES:
+            bar.update(task, completed=part, refresh=True)
+            drawn = now
+
+    with bar:
+        yield show
+
+
+@contextmanager
+def _lines(console: Console) -> Iterator[Callable[[str, float], None]]:
+    said, when = "", -math.inf
+
+    def show(what: str, part: float) -> None:
+        nonlocal said, when
+        now = time.monotonic()
+        if what != said or now - when >= CALM_SECONDS:
+            line = f"{what} …" if what != said else f"{what}: {part:.0%}"
+            console.print(Text(visible(line), "dim"), soft_wrap=True)
+            said, when = what, now
+
+    yield show

@@ -16,7 +16,7 @@ from gdrun.results.history import History
 from gdrun.results.run import Description, Fit, RunResult, lane_result, overall_status
 from gdrun.text import visible
 from gdrun.training.evaluate import evaluate
-from gdrun.training.models import Problem
+from gdrun.training.models import Params, Problem
 from gdrun.training.state import Plan, TrainState
 
 GRID_POINTS = 200
@@ -76,7 +76,7 @@ def run_result(
         description=description,
         histories=tuple(histories),
         lanes=tuple(lanes),
-        fit=fit(problem, state) if len(problem.data.features) == 1 else None,
+        fit=fit(problem, state.params) if len(problem.data.features) == 1 else None,
         directory=directory,
         engines=engines,
     )
@@ -111,28 +111,43 @@ def _current_losses(
     return list(zip(train_losses, val_losses or [math.nan] * len(train_losses), strict=True))
 
 
-@torch.no_grad()
-def fit(problem: Problem, state: TrainState) -> Fit:
+def fit(problem: Problem, params: Params) -> Fit:
     """The functions that the lanes have learned of their one feature, in original units.
 
     Of many rows an even sample is shown.
     """
-    data = problem.data
-    x, x_val = (take(rows, spread(len(rows), FIT_ROWS)) for rows in (data.x, data.x_val))
-    y, y_val = (take(rows, spread(len(rows), FIT_ROWS)) for rows in (data.y, data.y_val))
-    both = torch.cat([x, x_val])
-    grid = torch.linspace(both.min().item(), both.max().item(), GRID_POINTS).to(both).unsqueeze(1)
-    outputs = problem.network(state.params, grid.expand(len(state.diverged_at), -1, -1))
-
-    def original(values: Tensor, scaling: Scaling | None) -> Any:
-        values = values.cpu().double()
-        return (scaling.invert(values) if scaling else values).squeeze(-1).tolist()
-
+    data, grid = problem.data, fit_grid(problem)
+    x, x_val, y, y_val = map(_shown, (data.x, data.x_val, data.y, data.y_val))
     return Fit(
-        x=original(x, data.x_scaling),
-        y=original(y, data.y_scaling),
-        x_val=original(x_val, data.x_scaling),
-        y_val=original(y_val, data.y_scaling),
-        grid=original(grid, data.x_scaling),
-        curves=original(outputs, data.y_scaling),
+        x=_original(x, data.x_scaling),
+        y=_original(y, data.y_scaling),
+        x_val=_original(x_val, data.x_scaling),
+        y_val=_original(y_val, data.y_scaling),
+        grid=_original(grid, data.x_scaling),
+        curves=fitted(problem, params, grid),
     )
+
+
+def fit_grid(problem: Problem) -> Tensor:
+    """Values of the one feature, (G, 1), from the lowest to the highest of the rows shown."""
+    both = torch.cat([_shown(problem.data.x), _shown(problem.data.x_val)])
+    return torch.linspace(both.min().item(), both.max().item(), GRID_POINTS).to(both).unsqueeze(1)
+
+
+@torch.no_grad()
+def fitted(problem: Problem, params: Params, grid: Tensor) -> list[list[float]]:
+    """The outputs of the lanes at some values of the feature, (G, 1), in original units."""
+    outputs = problem.network(params, grid.expand(len(params[0]), -1, -1))
+    curves: list[list[float]] = _original(outputs, problem.data.y_scaling)
+    return curves
+
+
+def _shown(rows: Rows) -> Tensor:
+    """An even sample of rows."""
+    return take(rows, spread(len(rows), FIT_ROWS))
+
+
+def _original(values: Tensor, scaling: Scaling | None) -> Any:
+    """Scaled numbers, (…, 1), as lists in original units."""
+    values = values.cpu().double()
+    return (scaling.invert(values) if scaling else values).squeeze(-1).tolist()

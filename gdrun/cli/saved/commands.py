@@ -1,4 +1,4 @@
-"""The commands for saved runs: `list`, `show` and `plot`, which change no run; and `rm`."""
+"""The commands for saved runs: `list`, `show`, `plot`, `animate`, which change none; and `rm`."""
 
 from collections.abc import Callable, Mapping
 from functools import wraps
@@ -8,9 +8,11 @@ from typing import Annotated, Any
 import typer
 
 from gdrun.cli.help import SAVED_RUNS, Command
+from gdrun.cli.saved.animate import animate_run
 from gdrun.cli.saved.parameters import OutputDir, Run, choice, one_of, read_any, say
 from gdrun.cli.saved.plot import plot_run
 from gdrun.cli.saved.remove import check_runs, remove_runs
+from gdrun.cli.startup import end_without_cleanup
 from gdrun.results.axes import COSTS
 from gdrun.results.run import SCHEMA_VERSION
 from gdrun.storage.atomic import output_errors
@@ -39,6 +41,12 @@ def add_commands(app: typer.Typer) -> None:
             "plot",
             ["gdrun plot latest --format pdf", "gdrun plot latest --panel sgd --scale slides"],
         ),
+        (
+            animate_run,
+            _check_run,
+            "animate",
+            ["gdrun animate latest", "gdrun animate latest --x epoch --output film.mp4"],
+        ),
         (remove_runs, check_runs, "rm", ["gdrun rm first two", "gdrun rm latest --yes"]),
     ):
         epilog = "\n\n".join(["[bold]Examples[/bold]", *examples])
@@ -57,7 +65,7 @@ def _check_list(where: str | None, sort: str | None, **_: Any) -> None:
 
 
 def _check_run(run: str, output_dir: Path, x: str | None, **_: Any) -> None:
-    """What `show` and `plot` refuse, of a command line that is wrong otherwise."""
+    """What `show`, `plot` and `animate` refuse, of a command line that is wrong otherwise."""
     one_of("--x", x, COSTS)
     find_run(run, output_dir)
 
@@ -72,6 +80,7 @@ def _interruptible(
         try:
             function(*args, **options)
         except KeyboardInterrupt:  # Typer would call it a failure
+            end_without_cleanup(INTERRUPTED)
             raise typer.Exit(INTERRUPTED) from None
 
     run.check = check  # type: ignore[attr-defined]

@@ -1,0 +1,55 @@
+"""The functions that a saved run has learned, by its last checkpoint; and its plan, made again."""
+
+from gdrun.errors import DataError
+from gdrun.experiment.checkpoint import last_checkpoint, most_bytes
+from gdrun.experiment.memory import memory_errors
+from gdrun.experiment.plan import RunPlan, plan_experiment
+from gdrun.results.file_names import CHECKPOINT
+from gdrun.results.run import Fit
+from gdrun.storage.saved_run import SavedRun
+from gdrun.training.models import Problem
+from gdrun.training.outcome import fit
+from gdrun.training.state import initial_state
+
+
+def fit_of(saved: SavedRun) -> Fit | None:
+    """The functions that a saved run has learned, by its last checkpoint; None of several features.
+
+    Raises:
+        GdrunError: it has no checkpoint, this is damaged, or the data is not what it was.
+        OSError: a file can't be read.
+    """
+    if len(saved.description.features) != 1:
+        return None
+    with memory_errors():
+        run = plan_of(saved)
+        problem, new = run.problem, initial_state(run.problem, run.plan)
+        checkpoint, _ = last_checkpoint(saved.path, most_bytes(new))
+        if checkpoint is None:
+            raise DataError(f"{saved.path / CHECKPOINT}: is missing")
+        refuse_other_data(problem, checkpoint.data)
+        if not checkpoint.state.fits(new, run.plan, problem.data.rows):
+            raise DataError(f"{saved.path / CHECKPOINT}: is of another network, or of another plan")
+        return fit(problem, checkpoint.state.params)
+
+
+def plan_of(saved: SavedRun) -> RunPlan:
+    """The plan of a saved run by itself, on the processor, with the data as it is today.
+
+    Raises:
+        GdrunError: its config is damaged, or the data can't be read or used.
+        OSError: a file can't be read.
+    """
+    config = saved.settings.model_copy(update={"device": "cpu"})
+    (run,) = plan_experiment(saved.experiment, config).runs
+    return run
+
+
+def refuse_other_data(problem: Problem, fingerprint: str) -> None:
+    """Refuse data that has another fingerprint.
+
+    Raises:
+        DataError: it has.
+    """
+    if not problem.data.is_as(fingerprint):
+        raise DataError(f"{problem.data.title}: the data is not what the run was begun with")
