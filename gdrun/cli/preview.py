@@ -52,6 +52,7 @@ def preview(command: str, options: TrainingOptions) -> None:
         keep_rows=KEPT_ROWS,
         jobs=jobs,
         preview=True,
+        watch=watched_for(options),
     )
     experiment = prepared.experiment
     config = request.config.model_copy(update={"batch_size": experiment.config.batch_size})
@@ -79,11 +80,16 @@ def jobs_of(options: TrainingOptions) -> int:
     return options.jobs if isinstance(options, SweepOptions) else 1
 
 
+def watched_for(options: TrainingOptions) -> float:
+    """The seconds that training is to take for those who watch it; 0 without such."""
+    return getattr(options, "watch", None) or 0.0
+
+
 def extent(prepared: "PreparedCommand", began: float, jobs: int) -> Iterator[Text]:
-    """How much a sweep has to train and how long that takes; nothing of what isn't estimated.
+    """How much there is to train and how long it takes; nothing of what isn't estimated.
 
     Args:
-        prepared: the sweep.
+        prepared: the command.
         began: when the command began, as `time.monotonic` says it.
         jobs: how many runs are trained side by side.
     """
@@ -118,7 +124,7 @@ def extent(prepared: "PreparedCommand", began: float, jobs: int) -> Iterator[Tex
 
 
 def _seconds_of(prepared: "PreparedCommand", began: float) -> dict[str, float]:
-    """About how many seconds the parts of a sweep take, from its start to its end."""
+    """About how many seconds the parts of a command take, from its start to its end."""
     estimate = prepared.estimate
     if estimate is None:
         return {}

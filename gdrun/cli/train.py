@@ -12,7 +12,7 @@ from rich.text import Text
 from gdrun.analysis.sweep_result import SweepResult
 from gdrun.cli.drawing import draw, load_plots
 from gdrun.cli.options import TrainingOptions
-from gdrun.cli.preview import extent, how, jobs_of, notes_of, preview, progress_of_runs
+from gdrun.cli.preview import extent, how, jobs_of, notes_of, preview, progress_of_runs, watched_for
 from gdrun.cli.request import Request, make_request, with_run_found
 from gdrun.cli.startup import loading, require_current_directory
 from gdrun.config import timing
@@ -177,8 +177,7 @@ def _train(
 
     experiment = prepared.experiment
     began = time.monotonic()
-    jobs, watch = jobs_of(options), getattr(options, "watch", None) or 0.0
-    pace = replace(timing.DEFAULT, watch=watch)
+    jobs, pace = jobs_of(options), replace(timing.DEFAULT, watch=watched_for(options))
     events = execute(experiment, request.directory, command_line, stop, KEPT_ROWS, jobs, pace)
     with closing(events):
         for event in events:

@@ -55,6 +55,8 @@ WORKER, LOAD_PLOTS, PICTURE, PIXELS, DPI = 1.6, 0.65, 0.05, 0.05, 150
 LEAST_LEFT = 0.05  # of what updates take one by one, where programs save nearly all of it
 
 ENDLESS = 10**9  # epochs
+# Of one pass over all rows, from which on a training isn't tried: the formula has to do.
+LONG_SECONDS = 1.0
 WINDOWS = 3
 MOMENT_SECONDS = 0.05  # of each run, after as much again to get going
 
@@ -160,7 +162,11 @@ class Estimate:
 
 
 def estimate(
-    experiment: ExperimentPlan, jobs: int = 1, unbuilt: Sequence[ProgramSpec] = (), saves: float = 0
+    experiment: ExperimentPlan,
+    jobs: int = 1,
+    unbuilt: Sequence[ProgramSpec] = (),
+    saves: float = 0,
+    watch: float = 0.0,
 ) -> Estimate:
     """About how long what is left of an experiment takes.
 
@@ -169,6 +175,7 @@ def estimate(
         jobs: how many processes train.
         unbuilt: the programs that are built before.
         saves: the seconds that these save.
+        watch: the seconds that training is to take at least, for those who watch it.
     """
     pace = machine_pace()
     needs = training_seconds(experiment, pace)
@@ -184,9 +191,10 @@ def estimate(
         train = side_by_side(slower, jobs, pace * WORKER)
     draw = pace * _drawing_seconds(experiment)
     prepare = pace * build_seconds(unbuilt)
-    if not experiment.seconds_per_update and experiment.left:  # not measured yet
+    # Not measured yet:
+    if experiment.command == "sweep" and experiment.left and not experiment.seconds_per_update:
         prepare += MOMENT_SECONDS * (1 + 1 / WINDOWS) * len(experiment.runs)
-    return Estimate(prepare, train, draw, in_turn)
+    return Estimate(prepare, max(train, watch) if train else 0.0, draw, in_turn)
 
 
 def training_seconds(experiment: ExperimentPlan, pace: float) -> list[float]:
@@ -200,8 +208,24 @@ def training_seconds(experiment: ExperimentPlan, pace: float) -> list[float]:
         total = run.plan.epochs * run.plan.updates_per_epoch(run.problem.data.rows)
         left = total - state.updates
         within = pace * seconds_within(run.problem, run.plan, state.updates)
-        found.append(within + left * _seconds_per_update(run, state) if left else 0.0)
+        if not left:
+            found.append(0.0)
+        elif pace * _epoch_seconds(run.problem, run.plan) > LONG_SECONDS:
+            found.append(within + left / total * pace * _seconds_by_formula(run))
+        else:
+            found.append(within + left * _seconds_per_update(run, state))
     return found
+
+
+def _seconds_by_formula(run: RunPlan) -> float:
+    if _is_built(run):
+        return compiled_seconds(run.problem, run.plan, spec_for(run.problem, run.plan))
+    return eager_seconds(run.problem, run.plan)
+
+
+def _epoch_seconds(problem: Problem, plan: Plan) -> float:
+    """What an epoch of one update takes, one evaluation of all rows included, by the formula."""
+    return eager_seconds(problem, replace(plan, batch_size=problem.data.rows, epochs=1))
 
 
 def side_by_side(needs: Sequence[float], jobs: int, worker: float) -> float:
@@ -262,9 +286,13 @@ def _seconds_per_update(run: RunPlan, state: TrainState) -> float:
 
 def _backend(run: RunPlan) -> Backend:
     """That of a run; the eager one where its program isn't built, which would take a while."""
+    return BACKENDS["compiled" if _is_built(run) else "eager"]
+
+
+def _is_built(run: RunPlan) -> bool:
+    """Whether a run has a program, and it is there."""
     compiled = run.config.engine == "compiled"
-    is_there = compiled and program_cache.is_built(spec_for(run.problem, run.plan))
-    return BACKENDS["compiled" if is_there else "eager"]
+    return compiled and program_cache.is_built(spec_for(run.problem, run.plan))
 
 
 def measure_updates(experiment: ExperimentPlan) -> dict[int, float]:

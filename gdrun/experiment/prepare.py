@@ -28,7 +28,7 @@ class PreparedCommand:
     Attributes:
         experiment: what is to be trained.
         engine: how its updates are executed and why, in words; nothing if none are left.
-        estimate: how long a sweep takes; None of what isn't one, or wasn't estimated.
+        estimate: how long a sweep takes, or what is previewed; None where it wasn't estimated.
     """
 
     experiment: ExperimentPlan
@@ -45,6 +45,7 @@ def prepare_command(
     jobs: int = 1,
     preview: bool = False,
     estimates: bool = True,
+    watch: float = 0.0,
     on_progress: Callable[[str], None] = lambda _: None,
     stop: Callable[[], bool] = lambda: False,
     meanwhile: Callable[[], None] = lambda: None,
@@ -58,7 +59,8 @@ def prepare_command(
         keep_rows: how many rows of each table of a run are kept in memory; None keeps all.
         jobs: how many processes will train the runs of a group side by side.
         preview: build no program and measure no pace of updates; only say what would be done.
-        estimates: whether to estimate how long a sweep takes.
+        estimates: whether to estimate how long a sweep, or a command that is previewed, takes.
+        watch: the seconds that the training is to take at least, for those who watch it.
         on_progress: called with what is being done.
         stop: asked while programs are built.
         meanwhile: called once while compilers are at work, if they are.
@@ -89,14 +91,14 @@ def prepare_command(
     experiment = experiment.with_engine(engine)
     changes = tuple(engine_changes(experiment))
     experiment = replace(experiment, notes=(*experiment.notes, *changes))
-    if command != "sweep":
-        return PreparedCommand(experiment, line)
-    on_progress("timing a moment of each run")
-    if not preview:
+    if command == "sweep":
+        on_progress("timing a moment of each run")
+    if command == "sweep" and not preview:
         experiment = replace(experiment, seconds_per_update=measure_updates(experiment))
-    if not estimates:
+    if not estimates or not (command == "sweep" or preview):
         return PreparedCommand(experiment, line)
-    return PreparedCommand(experiment, line, estimate(experiment, jobs, unbuilt, choice.saves))
+    found = estimate(experiment, jobs, unbuilt, choice.saves, watch)
+    return PreparedCommand(experiment, line, found)
 
 
 def _with_evaluations(experiment: ExperimentPlan) -> ExperimentPlan:

@@ -4,7 +4,7 @@ import json
 import re
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -131,4 +131,35 @@ def test_nothing_is_built_to_find_out_how_long_it_takes(monkeypatch: pytest.Monk
     config = configure(None, {"engine": "compiled"})
     experiment = plan_experiment("compare", config).with_engine("compiled")
     monkeypatch.setattr(program_cache, "build", lambda *_: pytest.fail("it was built"))
+    assert estimate(experiment).train > 0
+
+
+@pytest.mark.parametrize("command", ["full", "sgd", "minibatch", "compare"])
+def test_every_dry_run_says_how_long_the_command_takes(command: str, invoke: Invoke) -> None:
+    args = (command, *FLAGS, "--dry-run")
+    assert re.search(r"updates?: about \d", invoke(*args).out)
+    found = json.loads(invoke(*args, "--json").out)
+    assert min(found["estimated_parts"][part] for part in ("start", "train")) > 0
+    assert found["estimated_seconds"] > found["estimated_parts"]["train"]
+
+
+def test_only_a_sweep_is_measured_before_it_is_trained() -> None:
+    plans = [plan_experiment(command, sweep_config()) for command in ("sweep", "compare")]
+    assert [estimate(plan).prepare > 0 for plan in plans] == [True, False]
+
+
+def test_who_watches_waits(invoke: Invoke) -> None:
+    found = json.loads(invoke("compare", *FLAGS, "--watch", "9", "--dry-run", "--json").out)
+    assert found["estimated_parts"]["train"] == 9
+
+
+@pytest.mark.parametrize(("engine", "is_built"), [("eager", False), ("compiled", True)])
+def test_what_takes_long_is_not_tried(
+    engine: Literal["eager", "compiled"], is_built: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not even one pass over all rows, for which a formula does."""
+    experiment = plan_experiment("full", sweep_config()).with_engine(engine)
+    monkeypatch.setattr(program_cache, "is_built", lambda _: is_built)
+    monkeypatch.setattr("gdrun.experiment.estimate.LONG_SECONDS", 1e-9)
+    monkeypatch.setattr("gdrun.experiment.estimate.train", lambda *_: pytest.fail("it was tried"))
     assert estimate(experiment).train > 0
