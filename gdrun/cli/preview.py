@@ -1,6 +1,7 @@
 """What a command is about to do, in words: its plan, how long it will take, notes on its data."""
 
 import math
+import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -114,6 +115,8 @@ def extent(prepared: "PreparedCommand", began: float, jobs: int) -> Iterator[Tex
         f"{count(left, 'update')}{side_by_side}: about {duration(total)}"
         + (f" ({', '.join(words)})" if len(words) > 1 else "")
     )
+    for note in jobs_notes(jobs, len(runs), os.cpu_count() or 1):
+        yield Text(f"note: {note}", style="yellow")
     if at_a_time > 1 and estimate.train >= estimate.in_turn:
         yield Text(
             f"note: -j {jobs} doesn't pay: training takes about {duration(estimate.train)}, and "
@@ -121,6 +124,19 @@ def extent(prepared: "PreparedCommand", began: float, jobs: int) -> Iterator[Tex
             "share the processors",
             style="yellow",
         )
+
+
+def jobs_notes(jobs: int, runs: int, cores: int) -> Iterator[str]:
+    """What to know of more processes than there are runs to train, or cores to train them on."""
+    if jobs > runs:
+        yield f"-j {jobs}: there {_are(runs, 'run')} to train, so that -j {runs} does the same"
+    processes = min(jobs, runs)
+    if processes > max(1, cores):
+        yield f"-j {jobs}: there {_are(cores, 'core')}, which {processes} processes share"
+
+
+def _are(number: int, noun: str) -> str:
+    return f"{'is' if number == 1 else 'are'} {count(number, noun)}"
 
 
 def _seconds_of(prepared: "PreparedCommand", began: float) -> dict[str, float]:

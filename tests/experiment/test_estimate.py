@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import pytest
 
+from gdrun.cli.preview import jobs_notes
 from gdrun.compiler import program_cache
 from gdrun.config.read import configure
 from gdrun.experiment.estimate import estimate, measure_updates, side_by_side
@@ -163,3 +164,37 @@ def test_what_takes_long_is_not_tried(
     monkeypatch.setattr("gdrun.experiment.estimate.LONG_SECONDS", 1e-9)
     monkeypatch.setattr("gdrun.experiment.estimate.train", lambda *_: pytest.fail("it was tried"))
     assert estimate(experiment).train > 0
+
+
+@pytest.mark.parametrize(
+    ("jobs", "runs", "cores", "expected"),
+    [
+        (1, 3, 1, []),
+        (2, 3, 2, []),
+        (3, 3, 4, []),
+        (4, 3, 4, ["-j 4: there are 3 runs to train, so that -j 3 does the same"]),
+        (2, 1, 1, ["-j 2: there is 1 run to train, so that -j 1 does the same"]),
+        (2, 3, 1, ["-j 2: there is 1 core, which 2 processes share"]),
+        (
+            9,
+            3,
+            2,
+            [
+                "-j 9: there are 3 runs to train, so that -j 3 does the same",
+                "-j 9: there are 2 cores, which 3 processes share",
+            ],
+        ),
+    ],
+)
+def test_more_jobs_than_runs_or_cores_are_said(
+    jobs: int, runs: int, cores: int, expected: list[str]
+) -> None:
+    assert [*jobs_notes(jobs, runs, cores)] == expected
+
+
+def test_notes_on_jobs_come_before_a_training_and_in_its_dry_run(invoke: Invoke) -> None:
+    args = ("sweep", *FLAGS, *GRID_FLAGS, "-j", "7")
+    for more in ((), ("--dry-run",)):
+        outcome = invoke(*args, *more)
+        said = " ".join((outcome.out + outcome.err).split())
+        assert "-j 7: there are 3 runs to train, so that -j 3 does the same" in said
