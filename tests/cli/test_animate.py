@@ -48,6 +48,7 @@ def test_films_have_a_frame_an_epoch_and_the_time_that_is_asked_for(
     assert not list(outputs.rglob("*.partial"))
 
 
+@pytest.mark.slow
 def test_a_long_run_has_150_frames_and_is_small(invoke: Invoke) -> None:
     given = ("--set", "plot.enabled=false", "--set", "data.rows=20")
     invoke("full", "--epochs", "400", "--name", "a", *given)
@@ -263,6 +264,7 @@ def test_a_run_without_a_row_has_nothing_to_show(outputs: Path, invoke: Invoke) 
 
 
 @pytest.mark.usefixtures("outputs")
+@pytest.mark.slow
 def test_it_needs_no_display() -> None:
     environment = {key: value for key, value in os.environ.items() if key != "DISPLAY"}
     environment |= {"MPLBACKEND": "TkAgg", "COLUMNS": "80"}

@@ -26,8 +26,13 @@ from tests.run_files import manifest
 
 
 @pytest.mark.usefixtures("_many_segments")
-@pytest.mark.parametrize("growth", ["auto", 0.05])
-@pytest.mark.parametrize("stop", [1, 2, 20, 27, 28, 29, 33, 45, 46, 60])
+@pytest.mark.parametrize(
+    ("stop", "growth"),
+    [
+        *((stop, "auto") for stop in (1, 2, 20, 27, 28, 29, 33, 45, 46, 60)),
+        *((stop, 0.05) for stop in (2, 28, 45, 60)),
+    ],
+)
 def test_a_stopped_sweep_goes_on_to_the_same_files(
     stop: int, growth: str | float, tmp_path: Path
 ) -> None:

@@ -84,6 +84,7 @@ def test_another_growth_is_refused(tmp_path: Path) -> None:
         trained(tmp_path / "a", CONFIG.model_copy(update={"epochs": 4, "eval_growth": 0.2}))
 
 
+@pytest.mark.slow
 def test_runs_side_by_side_evaluate_the_same(tmp_path: Path) -> None:
     grid = {"batch_size": [1, 4, 16], "lr": [0.1]}
     config = small_config(data={"rows": 40}, sweep=grid, seeds=2)
