@@ -15,7 +15,7 @@ from gdrun.results.progress import RunProgress
 from gdrun.results.run import SCHEMA_VERSION, RunResult
 from gdrun.storage.run_dir import log_sizes
 from gdrun.storage.saved_run import AnySaved, SavedComparison
-from gdrun.terminal.run_facts import files_of
+from gdrun.terminal.run_facts import bytes_logged, files_of
 from gdrun.terminal.tables import end_notes
 
 
@@ -118,6 +118,7 @@ def saved_as_json(
         "runs": [_run_as_json(result) for result in results],
         **({} if sweep else {"cautions": list(end_notes(results))}),
         "files": [str(path) for path in files_of(saved)],
+        "log_bytes": bytes_logged(saved),
     }
 
 

@@ -11,8 +11,9 @@ from gdrun.results.events import COMPLETE
 from gdrun.results.run import RunResult
 from gdrun.storage.listing import local_time
 from gdrun.storage.manifest import Manifest
+from gdrun.storage.run_dir import log_sizes
 from gdrun.storage.saved_run import AnySaved, Saved, SavedGroup
-from gdrun.text import count, duration, visible
+from gdrun.text import count, duration, size, visible
 
 
 def origin(saved: Saved) -> Iterator[tuple[str, str]]:
@@ -126,11 +127,19 @@ def files_of(saved: AnySaved) -> Iterator[Path]:
         yield from (place / name for name in names if not name.startswith("."))
 
 
+def bytes_logged(saved: AnySaved) -> int:
+    """What the logs of a run, or of all runs of a group, take on the disk."""
+    places = dict.fromkeys(path.parent for path in files_of(saved))
+    return sum(sum(log_sizes(place).values()) for place in places)
+
+
 def file_lines(saved: AnySaved) -> Iterable[str]:
-    """The files, one line per directory."""
+    """The files, one line per directory; and in the first what the logs among them take."""
     by_place: dict[Path, list[str]] = {}
     for path in files_of(saved):
         by_place.setdefault(path.parent, []).append(path.name)
+    if logs := bytes_logged(saved):
+        by_place.setdefault(saved.path, []).append(f"({size(logs)} of logs)")
     width = max((len(place.name) + 3 for place in by_place if place != saved.path), default=2)
     for place, names in by_place.items():
         start = "" if place == saved.path else f"  {place.name}/"

@@ -33,6 +33,16 @@ def test_what_the_logs_take_is_reported(command: str, invoke: Invoke) -> None:
     found = json.loads(invoke(command, "--resume", "out/run", "--epochs", "5", "--json").out)
     longer = sum(path.stat().st_size for path in Path("out/run").rglob("*.csv"))
     assert found["log_bytes"] == longer > taken
+    assert f"  ({size(longer)} of logs)\n" in invoke("show", "out/run").out
+    assert json.loads(invoke("show", "out/run", "--json").out)["log_bytes"] == longer
+
+
+def test_a_comparison_of_saved_runs_has_no_logs(invoke: Invoke) -> None:
+    for method in ("full", "sgd"):
+        invoke(method, "--epochs", "2", "-o", "out", "--name", method, *NO_PICTURES)
+    compared = invoke("compare", "out/full", "out/sgd", "-o", "out", "--name", "both")
+    assert "written to out/both\n" in compared.out
+    assert "of logs" not in invoke("show", "out/both").out
 
 
 def test_pictures_are_drawn_and_named(invoke: Invoke) -> None:
