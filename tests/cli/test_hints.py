@@ -59,7 +59,7 @@ def test_all_mistakes_are_said_together(command: str, invoke: Invoke) -> None:
 
 def test_unknown_flags_and_unknown_runs_are_said_together(invoke: Invoke) -> None:
     invoke("sgd", *SHORT, *NO_PICTURES)
-    for command in ("show", "plot", "compare", "sgd --resume"):
+    for command in ("show", "plot", "animate", "compare", "sgd --resume"):
         outcome = invoke(*command.split(), "nope", "--foo")
         assert outcome.code == 2
         assert "error: --foo: unknown option" in outcome.err

@@ -86,6 +86,7 @@ def test_names_of_directories_are_shown_as_text(outputs: Path, invoke: Invoke) -
         ("show", RED),
         ("plot", RED),
         ("plot", RED, "--x", "updates"),
+        ("animate", RED),
         ("compare", "worst", RED, "--force", "-n"),
         ("compare", "worst", RED, "--force", "--name", "both-of-them"),
     ):
