@@ -13,7 +13,13 @@ from typing import Protocol
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    Progress,
+    TaskProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
 from rich.text import Text
 
 from gdrun.results.colors import run_colors
@@ -239,12 +245,14 @@ def stages(console: Console) -> Iterator[Callable[[str, float], None]]:
 
 @contextmanager
 def _bar(console: Console) -> Iterator[Callable[[str, float], None]]:
-    columns = ("{task.description}", BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    what_column = TextColumn("{task.description}", markup=False)
+    columns = (what_column, BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
     bar = Progress(*columns, console=console, transient=True, auto_refresh=False)
     task, drawn = bar.add_task("", total=1.0, visible=False), 0.0
 
     def show(what: str, part: float) -> None:
         nonlocal drawn
+        what = visible(what)
         is_new = bar.tasks[0].description != what
         if is_new:
             bar.reset(task, description=what, visible=True)

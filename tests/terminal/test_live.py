@@ -2,6 +2,7 @@
 
 import io
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from rich.text import Text
 from gdrun.results.events import Lane, Segment, Series
 from gdrun.results.progress import RunProgress
 from gdrun.results.run import Description
-from gdrun.terminal.live import LiveView, PlainView, make_view, reading
+from gdrun.terminal.live import LiveView, PlainView, make_view, reading, stages
 from gdrun.terminal.progress_table import progress_table
 from tests.segments import advanced, epoch_end, segment, series
 from tests.terminal.consoles import console, text
@@ -321,3 +322,31 @@ def test_what_fails_while_it_is_read_leaves_nothing_on_the_screen(
         fail()
     assert isinstance(out.file, io.StringIO)
     assert out.file.getvalue().endswith("\x1b[?25h\r\x1b[1A\x1b[2K")
+
+
+def passed_slowly(clock: Clock, screen: io.StringIO, **options: Any) -> str:
+    """What is on the screen after a stage that takes 25 seconds, and one that takes none."""
+    with stages(Console(file=screen, width=80, **options)) as show:
+        for part in range(100):
+            show("training [red]a\x1b[2J again", part / 100)
+            clock.now += 0.25
+        show("drawing 3 frames", 0.0)
+    return screen.getvalue()
+
+
+def test_stages_are_a_bar_on_a_terminal_and_calm_lines_elsewhere(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    clock = Clock(monkeypatch)
+    shown = passed_slowly(clock, Terminal())
+    assert "50%" in shown
+    assert r"training [red]a\x1b[2J again" in shown
+    assert "drawing 3 frames" in shown
+    assert "\x1b[2J" not in shown
+    assert shown.endswith("\x1b[2K")  # it is gone in the end
+    lines = passed_slowly(clock, io.StringIO()).splitlines()
+    assert lines[0] == r"training [red]a\x1b[2J again …"
+    assert lines[-1] == "drawing 3 frames …"
+    assert [re.sub(r".*: ", "", line) for line in lines[1:-1]] == ["20%", "40%", "60%", "80%"]
+    assert passed_slowly(clock, Terminal(), quiet=True) == ""

@@ -176,7 +176,9 @@ class Scene:
                 histories = [result.histories[lane] for lane in lanes]
                 shown: Any = {"color": whole.get_color(), "zorder": 3, "scalex": False}
                 (line,) = axes.plot([], [], linestyle=whole.get_linestyle(), **shown, scaley=False)
-                (head,) = axes.plot([], [], "o", markersize=6, **shown, scaley=False)
+                shown["zorder"] = 4
+                dot: Any = {"marker": "o", "markersize": 7, "markeredgecolor": "white"}
+                (head,) = axes.plot([], [], **dot, **shown, scaley=False)
                 at, losses = (np.asarray(part, dtype=float) for part in whole.get_data())
                 reached = costs_at(histories, self._epochs, x)
                 self._moving.append(GrowingCurve(line, head, at, losses, reached))
