@@ -103,7 +103,7 @@ def test_curves_end_at_the_losses_of_their_epoch(x: Any) -> None:
 def test_a_median_that_is_infinite_is_not_drawn() -> None:
     (result,) = gdrun.compare(batch_sizes=[4], lr=[0.1, 1e6], seeds=3, **COMMON)
     assert result.fit
-    curves = [[1.0, 2.0], [3.0, math.nan], [2.0, math.inf], *[[math.nan, 0.0]] * 3]
+    curves = [[1.0, 2.0], [9.0, math.nan], [2.0, math.inf], *[[math.nan, 0.0]] * 3]
     low, high = median_functions(result, replace(result.fit, curves=curves))
     np.testing.assert_array_equal(low, [2.0, np.nan])
     np.testing.assert_array_equal(high, [np.nan, 0.0])

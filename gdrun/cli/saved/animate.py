@@ -18,7 +18,6 @@ from gdrun.results.run import SCHEMA_VERSION
 from gdrun.storage.atomic import replacing
 from gdrun.storage.locate import OUTPUTS
 from gdrun.terminal.console import console, write, write_json
-from gdrun.terminal.live import reading, stages
 from gdrun.text import count, visible
 
 SECONDS = 10.0
@@ -86,6 +85,8 @@ def _animate(
     stop: StopRequest,
 ) -> dict[str, Any]:
     """Make the film; what it is."""
+    from gdrun.terminal.live import reading, stages
+
     with reading(messages) as on_read:
         saved, results, _ = read_any(run, output_dir, on_read)
     if not results:
