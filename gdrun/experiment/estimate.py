@@ -18,8 +18,7 @@ from gdrun.compiler import program_cache
 from gdrun.compiler.executor import BACKENDS
 from gdrun.compiler.spec import ProgramSpec, spec_for
 from gdrun.experiment.plan import ExperimentPlan, RunPlan
-from gdrun.results.log_rows import epoch_lines, step_lines
-from gdrun.training.backend import Backend
+from gdrun.results.log_rows import bytes_to_log, epoch_lines, step_lines
 from gdrun.training.loop import train
 from gdrun.training.models import Problem
 from gdrun.training.state import Plan, TrainState, initial_state
@@ -52,7 +51,8 @@ PACE_SHAPE, PACE_MICROSECONDS, PACE_CALLS = (16, 16), 1.15, 64
 # Seconds that a process takes to start, which loads PyTorch and the data; to load what draws
 # pictures; to draw one; and for its pixels at so many of them.
 WORKER, LOAD_PLOTS, PICTURE, PIXELS, DPI = 1.6, 0.65, 0.05, 0.05, 150
-LEAST_LEFT = 0.05  # of what updates take one by one, where programs save nearly all of it
+# Microseconds to log a byte of losses and one of `steps.csv`, where a program's aren't timed.
+LOSSES_BYTE, STEPS_BYTE = 0.06, 0.012
 
 ENDLESS = 10**9  # epochs
 # Of one pass over all rows, from which on a training isn't tried: the formula has to do.
@@ -78,11 +78,16 @@ def seconds_within(problem: Problem, plan: Plan, after: int = 0) -> float:
 
     Those after some update count.
     """
-    sizes, rows = problem.network.sizes, len(plan.lanes) * problem.data.rows
-    row = ROW_LAYER * (len(sizes) - 1) + ACTIVATION * sum(sizes)
-    row += PRODUCT * problem.network.parameters
-    each = WITHIN + WITHIN_LANE * len(plan.lanes) + rows * row / 3
+    rows = len(plan.lanes) * problem.data.rows
+    each = WITHIN + WITHIN_LANE * len(plan.lanes) + rows * _forward(problem)
     return 1e-6 * each * plan.count_within(problem.data.rows, after)
+
+
+def _forward(problem: Problem) -> float:
+    """Microseconds to evaluate a lane's loss of a row."""
+    sizes = problem.network.sizes
+    row = ROW_LAYER * (len(sizes) - 1) + ACTIVATION * sum(sizes)
+    return (row + PRODUCT * problem.network.parameters) / 3
 
 
 def affordable_growth(problem: Problem, plan: Plan) -> float:
@@ -165,23 +170,19 @@ def estimate(
     experiment: ExperimentPlan,
     jobs: int = 1,
     unbuilt: Sequence[ProgramSpec] = (),
-    saves: float = 0,
     watch: float = 0.0,
 ) -> Estimate:
     """About how long what is left of an experiment takes.
 
     Args:
-        experiment: what is left of it is timed for a moment, eagerly where a program isn't built.
+        experiment: what is left of it is timed for a moment; formulas do where that takes long, or
+            a program isn't built.
         jobs: how many processes train.
         unbuilt: the programs that are built before.
-        saves: the seconds that these save.
         watch: the seconds that training is to take at least, for those who watch it.
     """
     pace = machine_pace()
     needs = training_seconds(experiment, pace)
-    if unbuilt and sum(needs):
-        left = max(LEAST_LEFT, 1 - saves / sum(needs))
-        needs = [left * seconds for seconds in needs]
     in_turn = train = sum(needs)
     if jobs > 1:
         slower = [
@@ -210,7 +211,7 @@ def training_seconds(experiment: ExperimentPlan, pace: float) -> list[float]:
         within = pace * seconds_within(run.problem, run.plan, state.updates)
         if not left:
             found.append(0.0)
-        elif pace * _epoch_seconds(run.problem, run.plan) > LONG_SECONDS:
+        elif not _is_there(run) or pace * _epoch_seconds(run.problem, run.plan) > LONG_SECONDS:
             found.append(within + left / total * pace * _seconds_by_formula(run))
         else:
             found.append(within + left * _seconds_per_update(run, state))
@@ -218,9 +219,25 @@ def training_seconds(experiment: ExperimentPlan, pace: float) -> list[float]:
 
 
 def _seconds_by_formula(run: RunPlan) -> float:
-    if _is_built(run):
-        return compiled_seconds(run.problem, run.plan, spec_for(run.problem, run.plan))
-    return eager_seconds(run.problem, run.plan)
+    """About how long all of a run takes by the formulas, logs and evaluations included."""
+    problem, plan = run.problem, run.plan
+    if run.config.engine != "compiled":
+        return eager_seconds(problem, plan)
+    rows, updates = (
+        problem.data.rows + len(problem.data.x_val),
+        plan.updates_per_epoch(problem.data.rows),
+    )
+    evaluations = len(plan.lanes) * plan.epochs / plan.eval_every * rows
+    of_losses, of_steps = bytes_to_log(
+        run.series,
+        range(plan.epochs),
+        updates,
+        run.config.logged_every,
+        within=plan.count_within(problem.data.rows),
+        validation=len(problem.data.x_val) > 0,
+    )
+    shared = evaluations * _forward(problem) + LOSSES_BYTE * of_losses + STEPS_BYTE * of_steps
+    return compiled_seconds(problem, plan, spec_for(problem, plan)) + 1e-6 * shared
 
 
 def _epoch_seconds(problem: Problem, plan: Plan) -> float:
@@ -269,7 +286,9 @@ def _drawing_seconds(experiment: ExperimentPlan) -> float:
 
 def _seconds_per_update(run: RunPlan, state: TrainState) -> float:
     """Seconds of an update of all lanes with its share of logs and of evaluations of epochs."""
-    segments = train(run.problem, replace(run.plan, eval_growth=0.0), state, _backend(run))
+    segments = train(
+        run.problem, replace(run.plan, eval_growth=0.0), state, BACKENDS[run.config.engine]
+    )
     at, start, began = 0, math.inf, time.perf_counter()
     for segment in segments:
         step_lines(run.series, segment, run.config.logged_every)
@@ -284,15 +303,10 @@ def _seconds_per_update(run: RunPlan, state: TrainState) -> float:
     return (now - began) / max(1, at)  # there was no more than one long update, or none
 
 
-def _backend(run: RunPlan) -> Backend:
-    """That of a run; the eager one where its program isn't built, which would take a while."""
-    return BACKENDS["compiled" if _is_built(run) else "eager"]
-
-
-def _is_built(run: RunPlan) -> bool:
-    """Whether a run has a program, and it is there."""
+def _is_there(run: RunPlan) -> bool:
+    """Whether what executes a run is: its program may still have to be built."""
     compiled = run.config.engine == "compiled"
-    return compiled and program_cache.is_built(spec_for(run.problem, run.plan))
+    return not compiled or program_cache.is_built(spec_for(run.problem, run.plan))
 
 
 def measure_updates(experiment: ExperimentPlan) -> dict[int, float]:

@@ -97,7 +97,7 @@ def prepare_command(
         experiment = replace(experiment, seconds_per_update=measure_updates(experiment))
     if not estimates or not (command == "sweep" or preview):
         return PreparedCommand(experiment, line)
-    found = estimate(experiment, jobs, unbuilt, choice.saves, watch)
+    found = estimate(experiment, jobs, unbuilt, watch)
     return PreparedCommand(experiment, line, found)
 
 

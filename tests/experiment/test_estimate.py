@@ -11,7 +11,12 @@ import pytest
 from gdrun.cli.preview import jobs_notes
 from gdrun.compiler import program_cache
 from gdrun.config.read import configure
-from gdrun.experiment.estimate import estimate, measure_updates, side_by_side
+from gdrun.experiment.estimate import (
+    eager_seconds,
+    estimate,
+    measure_updates,
+    side_by_side,
+)
 from gdrun.experiment.execute import execute
 from gdrun.experiment.plan import plan_experiment
 from gdrun.experiment.resume import resume_experiment
@@ -147,6 +152,20 @@ def test_every_dry_run_says_how_long_the_command_takes(command: str, invoke: Inv
 def test_only_a_sweep_is_measured_before_it_is_trained() -> None:
     plans = [plan_experiment(command, sweep_config()) for command in ("sweep", "compare")]
     assert [estimate(plan).prepare > 0 for plan in plans] == [True, False]
+
+
+@pytest.mark.parametrize(("command", "epochs"), [("sgd", 10_000), ("full", 10_000)])
+def test_a_program_that_is_not_built_is_not_taken_for_updates_one_by_one(
+    command: str, epochs: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However slow those are just now: they aren't timed."""
+    config = configure(None, {"engine": "compiled", "epochs": epochs})
+    experiment = plan_experiment(command, config).with_engine("compiled")
+    monkeypatch.setattr(program_cache, "is_built", lambda _: False)
+    monkeypatch.setattr("gdrun.experiment.estimate.train", lambda *_: pytest.fail("it was tried"))
+    monkeypatch.setattr("gdrun.experiment.estimate.machine_pace", lambda: 1.0)
+    plan = experiment.runs[0]
+    assert 0 < estimate(experiment).train < eager_seconds(plan.problem, plan.plan) / 5
 
 
 def test_who_watches_waits(invoke: Invoke) -> None:
