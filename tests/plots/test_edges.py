@@ -144,7 +144,7 @@ def test_a_fit_has_no_cross() -> None:
     "settings",
     [{}, {"lr": [0.05, 0.2, 1.5, 5.0], "seeds": 3}, {"lr": [0.2, 1.2], "epochs": 60},
      {"config": "diabetes", "lr": [0.01, 0.3]}, {"epochs": 100}, {"lr": 1e6},
-     slow({"epochs": 12_000, "eval_every": 400, "log_every": 100})],
+     slow({"epochs": 3_000, "eval_every": 100, "log_every": 25})],
     ids=str,
 )  # fmt: skip
 def test_no_text_covers_another_or_leaves_the_picture(settings: dict[str, Any], scale: Any) -> None:
