@@ -21,6 +21,7 @@ from gdrun.terminal.console import console, write, write_json
 from gdrun.text import count, visible
 
 SECONDS = 10.0
+LEAST_SECONDS, MOST_SECONDS = 1, 60
 
 
 def animate_run(
@@ -44,7 +45,13 @@ def animate_run(
     ] = None,
     seconds: Annotated[
         float,
-        typer.Option("--seconds", min=1, max=60, metavar="SECONDS", help="How long it is."),
+        typer.Option(
+            "--seconds",
+            min=LEAST_SECONDS,
+            max=MOST_SECONDS,
+            metavar="SECONDS",
+            help="How long it is.",
+        ),
     ] = SECONDS,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print what was made as JSON.")] = False,
@@ -53,6 +60,12 @@ def animate_run(
 
     Weights aren't kept on the way, so the run is trained again, which gives the same ones.
     """
+    if (
+        not LEAST_SECONDS <= seconds <= MOST_SECONDS
+    ):  # as nan, which some versions of Typer let pass
+        raise ConfigError(
+            f"--seconds {seconds}: must be from {LEAST_SECONDS} to {MOST_SECONDS} seconds"
+        )
     against, kind = one_of("--x", x, COSTS), one_of("--format", format_, FILMS)
     assert against is not None
     if output is not None:
