@@ -82,6 +82,8 @@ Time = Annotated[datetime, PlainValidator(_time)]  # in local time
 SizeAsKey = Annotated[int, PlainValidator(_size_as_key)]
 Sha256 = Annotated[str, PlainValidator(_sha256)]
 Fingerprint = Annotated[str, PlainValidator(_fingerprint)]  # of data
+# Where one of these has a default, it is written `= Field(default=0)`: with `= 0`, pydantic 2.10
+# would give it to all fields of the type.
 Natural = Annotated[int, Field(strict=True, ge=0, le=MAX_INTEGER)]
 Size = Annotated[int, Field(strict=True, ge=0, le=MAX_COUNT)]
 PositiveSize = Annotated[int, Field(strict=True, ge=1, le=MAX_COUNT)]

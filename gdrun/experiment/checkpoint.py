@@ -211,7 +211,6 @@ class _State(Facts):
     seconds: Seconds
     loss_sum: PlainTensor
     diverged_at: Annotated[list[Natural | None], Field(strict=True)]
-    # A default of its own: pydantic 2.10 would give that of `= 0` to all natural numbers.
     evaluated: Natural = Field(default=0)
 
 

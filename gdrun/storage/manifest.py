@@ -74,7 +74,7 @@ class _Manifest(Facts):
     finished: Time | None = None
     resumed: tuple[ResumedFacts, ...] = ()
     config: SavedConfig | None = None
-    jobs: PositiveSize = 1
+    jobs: PositiveSize = Field(default=1)
     seconds_an_update_alone: dict[SizeAsKey, Seconds] | None = None
     batch_sizes: tuple[PositiveSize, ...] = ()
     content: SkipValidation[Mapping[str, Any]]  # all that the file holds, as it is written there
