@@ -16,7 +16,6 @@ from gdrun.config.read import dump_config
 from gdrun.config.schema import RunConfig
 from gdrun.errors import ConfigError
 from gdrun.results.history import KEPT_ROWS
-from gdrun.results.log_rows import bytes_to_log
 from gdrun.results.progress import RunProgress
 from gdrun.storage.run_dir import free_bytes, is_locked, root_of
 from gdrun.terminal.as_json import plan_as_json
@@ -218,21 +217,13 @@ def _log_notes(prepared: "PreparedCommand", directory: Path, jobs: int) -> list[
 
 def _bytes_to_log(experiment: "ExperimentPlan") -> tuple[int, int]:
     """About how much is left to add to all files of losses, and to all `steps.csv`."""
-    rows, validation = experiment.problem.data.rows, experiment.description.val_rows > 0
+    from gdrun.experiment.estimate import log_bytes_after
+
     runs = {run.name: run for run in experiment.runs}
-    found = []
-    for progress in _progress_of_runs_left(experiment):
-        run = runs[progress.series.name]
-        found.append(
-            bytes_to_log(
-                progress.series,
-                range(progress.epoch, progress.epochs),
-                progress.updates_per_epoch,
-                run.config.logged_every,
-                within=run.plan.count_within(rows, progress.updates),
-                validation=validation,
-            )
-        )
+    found = [
+        log_bytes_after(runs[progress.series.name], progress.epoch, progress.updates)
+        for progress in _progress_of_runs_left(experiment)
+    ]
     return sum(losses for losses, _ in found), sum(steps for _, steps in found)
 
 

@@ -38,13 +38,11 @@ class Choice:
         engine: which; None where nothing is left to train.
         why: in words.
         programs: those of the runs that are left, if they are compiled.
-        saves: the seconds that programs save, where that was weighed.
     """
 
     engine: Literal["eager", "compiled"] | None
     why: str = ""
     programs: tuple[ProgramSpec, ...] = ()
-    saves: float = 0.0
 
     @property
     def unbuilt(self) -> tuple[ProgramSpec, ...]:
@@ -95,7 +93,7 @@ def _faster(experiment: ExperimentPlan, specs: tuple[ProgramSpec, ...]) -> Choic
     if len(specs) > 1:
         takes += f" for {count(len(specs), 'program')}"
     if (compiled + build) / eager < eager / compiled:
-        choice = Choice("compiled", "", specs, saves)
+        choice = Choice("compiled", "", specs)
         there = "the program is" if len(specs) == 1 else "the programs are"
         cost = takes if choice.unbuilt else f"{there} there already"
         return replace(choice, why=f"compiling saves about {duration(saves)}, and {cost}")

@@ -160,11 +160,6 @@ class Estimate:
     draw: float
     in_turn: float
 
-    @property
-    def total(self) -> float:
-        """All of it."""
-        return self.prepare + self.train + self.draw
-
 
 def estimate(
     experiment: ExperimentPlan,
@@ -223,21 +218,27 @@ def _seconds_by_formula(run: RunPlan) -> float:
     problem, plan = run.problem, run.plan
     if run.config.engine != "compiled":
         return eager_seconds(problem, plan)
-    rows, updates = (
-        problem.data.rows + len(problem.data.x_val),
-        plan.updates_per_epoch(problem.data.rows),
-    )
+    rows = problem.data.rows + len(problem.data.x_val)
     evaluations = len(plan.lanes) * plan.epochs / plan.eval_every * rows
-    of_losses, of_steps = bytes_to_log(
-        run.series,
-        range(plan.epochs),
-        updates,
-        run.config.logged_every,
-        within=plan.count_within(problem.data.rows),
-        validation=len(problem.data.x_val) > 0,
-    )
+    of_losses, of_steps = log_bytes_after(run, 0, 0)
     shared = evaluations * _forward(problem) + LOSSES_BYTE * of_losses + STEPS_BYTE * of_steps
     return compiled_seconds(problem, plan, spec_for(problem, plan)) + 1e-6 * shared
+
+
+def log_bytes_after(run: RunPlan, epoch: int, updates: int) -> tuple[int, int]:
+    """About how much a run adds to its files of losses and to `steps.csv` after an epoch.
+
+    `updates` are those taken by then, some of the next epoch perhaps.
+    """
+    plan, data = run.plan, run.problem.data
+    return bytes_to_log(
+        run.series,
+        range(epoch, plan.epochs),
+        plan.updates_per_epoch(data.rows),
+        run.config.logged_every,
+        within=plan.count_within(data.rows, updates),
+        validation=len(data.x_val) > 0,
+    )
 
 
 def _epoch_seconds(problem: Problem, plan: Plan) -> float:

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import ExitStack, closing, nullcontext, suppress
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ STOP_SECONDS = 0.05  # between two questions whether to stop
 # What an experiment reports: for each run its progress after every segment, then its result or
 # failure; at the end of a sweep, its result.
 Event = RunProgress | RunResult | Failure | SweepResult
+Events = Generator[RunProgress | RunResult | Failure]
 
 
 def execute(
@@ -67,12 +69,13 @@ def execute(
         _group_manifest(experiment, directory, facts) or nullcontext() as manifest,
     ):
         if jobs > 1 and directory and experiment.is_group:
-            events: Generator[RunProgress | RunResult | Failure] = train_side_by_side(
+            events: Events = train_side_by_side(
                 experiment, directory, facts, stop, keep_rows, timing, jobs
             )
         else:
+            begin = partial(_run_events, experiment, directory, facts, stop, keep_rows)
             train = _watched if timing.watch else _in_turn
-            events = train(experiment, directory, facts, stop, keep_rows, timing)
+            events = train(experiment, begin, stop, timing)
         with closing(events):
             for event in events:
                 if isinstance(event, RunResult):
@@ -92,33 +95,26 @@ def execute(
 
 def _in_turn(
     experiment: ExperimentPlan,
-    directory: Path | None,
-    facts: Mapping[str, Any],
+    begin: Callable[[Timing, RunPlan], Events],
     stop: Callable[[], bool],
-    keep_rows: int | None,
     timing: Timing,
-) -> Generator[RunProgress | RunResult | Failure]:
+) -> Events:
     for run in experiment.runs:
-        yield from _run_events(experiment, run, directory, facts, stop, keep_rows, timing)
+        yield from begin(timing, run)
         if stop():
             break
 
 
 def _watched(
     experiment: ExperimentPlan,
-    directory: Path | None,
-    facts: Mapping[str, Any],
+    begin: Callable[[Timing, RunPlan], Events],
     stop: Callable[[], bool],
-    keep_rows: int | None,
     timing: Timing,
-) -> Generator[RunProgress | RunResult | Failure]:
+) -> Events:
     """All runs beside each other: each waits at the end of an epoch until the next one is due."""
     every_update = replace(timing, segment=0.0)
     with ExitStack() as stack:
-        left: list[Generator[RunProgress | RunResult | Failure]] = []
-        for run in experiment.runs:
-            events = _run_events(experiment, run, directory, facts, stop, keep_rows, every_update)
-            left.append(stack.enter_context(closing(events)))
+        left = [stack.enter_context(closing(begin(every_update, run))) for run in experiment.runs]
         epochs, began = experiment.config.epochs, time.monotonic()
         due = 0
         while left:
@@ -138,13 +134,13 @@ def _watched(
 
 def _run_events(
     experiment: ExperimentPlan,
-    run: RunPlan,
     directory: Path | None,
     facts: Mapping[str, Any],
     stop: Callable[[], bool],
     keep_rows: int | None,
     timing: Timing,
-) -> Generator[RunProgress | RunResult | Failure]:
+    run: RunPlan,
+) -> Events:
     """What one of the runs reports; in a group, its failure doesn't stop the others."""
     place = experiment.directory_of(run, directory) if directory else None
     events = train_run(experiment, run, place, facts, stop, keep_rows, timing)

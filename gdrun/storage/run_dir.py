@@ -95,6 +95,11 @@ def log_sizes(directory: Path) -> dict[str, int]:
     return found
 
 
+def log_bytes(directories: Iterable[Path]) -> int:
+    """How many bytes the logs in directories of runs take."""
+    return sum(sum(log_sizes(directory).values()) for directory in directories)
+
+
 def free_bytes(directory: Path) -> int | None:
     """What the disk of a directory, which need not exist yet, has room for; None if unknown."""
     with suppress(OSError):

@@ -13,7 +13,7 @@ from gdrun.results.compare import Comparison, compare_results
 from gdrun.results.events import Status
 from gdrun.results.progress import RunProgress
 from gdrun.results.run import SCHEMA_VERSION, RunResult
-from gdrun.storage.run_dir import log_sizes
+from gdrun.storage.run_dir import log_bytes
 from gdrun.storage.saved_run import AnySaved, SavedComparison
 from gdrun.terminal.run_facts import bytes_logged, files_of
 from gdrun.terminal.tables import end_notes
@@ -24,7 +24,7 @@ def plan_as_json(
     config: RunConfig,
     planned: Sequence[RunProgress],
     seconds: Mapping[str, float],
-    log_bytes: int,
+    log_size: int,
 ) -> Mapping[str, Any]:
     """What a dry run would train and log, and how long its parts may take if that is known."""
     estimated = {
@@ -36,7 +36,7 @@ def plan_as_json(
         "config": config.model_dump(mode="json"),
         "directory": str(directory),
         **(estimated if seconds else {}),
-        "estimated_log_bytes": log_bytes,
+        "estimated_log_bytes": log_size,
         "runs": [
             {
                 "name": run.series.name,
@@ -73,9 +73,7 @@ def results_as_json(
         "comparison": asdict(comparison),
         "runs": [_run_as_json(result) for result in results],
         "pictures": [str(path) for path in drawn],
-        "log_bytes": sum(
-            sum(log_sizes(result.directory).values()) for result in results if result.directory
-        ),
+        "log_bytes": log_bytes(result.directory for result in results if result.directory),
     }
 
 

@@ -11,7 +11,7 @@ from gdrun.results.events import COMPLETE
 from gdrun.results.run import RunResult
 from gdrun.storage.listing import local_time
 from gdrun.storage.manifest import Manifest
-from gdrun.storage.run_dir import log_sizes
+from gdrun.storage.run_dir import log_bytes
 from gdrun.storage.saved_run import AnySaved, Saved, SavedGroup
 from gdrun.text import count, duration, size, visible
 
@@ -129,8 +129,7 @@ def files_of(saved: AnySaved) -> Iterator[Path]:
 
 def bytes_logged(saved: AnySaved) -> int:
     """What the logs of a run, or of all runs of a group, take on the disk."""
-    places = dict.fromkeys(path.parent for path in files_of(saved))
-    return sum(sum(log_sizes(place).values()) for place in places)
+    return log_bytes(dict.fromkeys(path.parent for path in files_of(saved)))
 
 
 def file_lines(saved: AnySaved) -> Iterable[str]:

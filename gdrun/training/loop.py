@@ -60,7 +60,7 @@ def train(
     if not state.begun or state.updates == (state.epoch + 1) * per_epoch:
         yield from _end_pending_epoch(problem, plan, state, backend, timing.segment)
     elif state.is_due(plan, rows):
-        known = _pending_losses(problem, state, backend, [True], validation=False)
+        known = _pending_losses(problem, state, backend, validation=False)
         yield from evaluate_within(
             problem, state, state.epoch + 1, no_updates(state), known, timing.segment
         )
@@ -76,8 +76,8 @@ def _end_pending_epoch(
     number = state.epoch + 1 if state.begun else 0
     epoch = range(number, number + 1)
     known = None
-    if state.begun:
-        known = _pending_losses(problem, state, backend, [plan.is_evaluated(number)])
+    if state.begun and plan.is_evaluated(number):
+        known = _pending_losses(problem, state, backend, validation=True)
     yield from end_epochs(problem, plan, state, epoch, no_updates(state), [known], report_seconds)
 
 
@@ -85,15 +85,14 @@ def _pending_losses(
     problem: Problem,
     state: TrainState,
     backend: Backend,
-    due: Sequence[bool],
     *,
-    validation: bool = True,
+    validation: bool,
 ) -> Losses | None:
     """The losses of a state as the backend's portions have them; None if one by one."""
     if not backend.stacks_epochs:
         return None
     stacked = [weights.unsqueeze(0) for weights in state.params]
-    (known,) = evaluate_stacked(problem, stacked, due, validation=validation)
+    (known,) = evaluate_stacked(problem, stacked, [True], validation=validation)
     return known
 
 
