@@ -7,8 +7,10 @@ from gdrun.config.timing import DEFAULT, Timing
 from gdrun.data.dataset import Dataset
 from gdrun.results.events import Lane, Segment
 from gdrun.training.loop import train
-from gdrun.training.models import Network, Problem
-from gdrun.training.sgd import SGD
+from gdrun.training.losses.regression import Regression
+from gdrun.training.models.perceptron import Perceptron
+from gdrun.training.optimizers.sgd import SGD
+from gdrun.training.problem import Problem
 from gdrun.training.state import Plan, TrainState, initial_state
 from tests.segments import ends_of_lane
 
@@ -37,7 +39,19 @@ def make_problem(
         y_scaling=None,
         title="random",
     )
-    return Problem(data, Network((features, *hidden, 1), activation), loss)
+    return Problem(data, Perceptron((features, *hidden, 1), activation), Regression(loss))
+
+
+def perceptron_of(problem: Problem) -> Perceptron:
+    """Its network."""
+    assert isinstance(problem.model, Perceptron)
+    return problem.model
+
+
+def sgd_of(plan: Plan) -> SGD:
+    """Its optimizer."""
+    assert isinstance(plan.optimizer, SGD)
+    return plan.optimizer
 
 
 def make_plan(batch_size: int, epochs: int = 3, lr: float = 0.05, **more: object) -> Plan:

@@ -20,6 +20,7 @@ class EpochBlock:
 
     Attributes:
         first_epoch: the number of the first epoch, from 1.
+        first_update: the number of the first update, from 1.
         start: where in the visits of an epoch the block begins; 0 for whole epochs.
         epochs: E.
         updates: U.
@@ -30,6 +31,7 @@ class EpochBlock:
     """
 
     first_epoch: int
+    first_update: int
     start: int
     epochs: int
     updates: int
@@ -68,6 +70,7 @@ class EpochBlocks:
         stop = min(rows, (skip + taken) * size)
         return EpochBlock(
             first_epoch=finished + 1,
+            first_update=done + 1,
             start=skip * size,
             epochs=epochs,
             updates=taken,

@@ -5,7 +5,7 @@ to C groups of G that are computed together; P weights and biases of a lane.
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -19,7 +19,8 @@ from gdrun.config.schema import Engine
 from gdrun.errors import OutputError
 from gdrun.training.backend import Backend, Updates
 from gdrun.training.eager import EAGER
-from gdrun.training.models import Params, Problem
+from gdrun.training.models.model import Params
+from gdrun.training.problem import Problem
 from gdrun.training.state import Plan, TrainState
 from gdrun.training.threads import SPLIT_WORK, threads_for
 
@@ -60,6 +61,12 @@ class _Layout:
         """(R, …) each → (C, P, G)."""
         rows = self.pad(torch.cat([tensor.flatten(1) for tensor in tensors], dim=1))
         return rows.view(-1, self.group, rows.shape[1]).transpose(1, 2).contiguous()
+
+    def pack_all(self, buffers: Sequence[Params]) -> Tensor:
+        """K times (R, …) each → (C, K, P, G)."""
+        if not buffers:
+            return torch.empty(self.padded_lanes // self.group, 0, 0, self.group)
+        return torch.stack([self.pack(buffer) for buffer in buffers], dim=1)
 
     def unpack(self, packed: Tensor) -> list[Tensor]:
         """(E, C, P, G) → (E, R, …) each, copies."""
@@ -122,7 +129,7 @@ class _Calls:
         shapes = tuple(tensor.shape[1:] for tensor in state.params)
         self._layout = _Layout(len(plan.lanes), program.spec.lanes, shapes)
         self._weights = self._layout.pack(state.params)
-        self._velocity = self._layout.pack(state.velocity) if state.velocity else None
+        self._optimizer_buffers = self._layout.pack_all(state.buffers)
         self._lr = self._layout.pad(plan.learning_rates(torch.device("cpu")))
         self._buffers: dict[str, Tensor] = {}
 
@@ -156,9 +163,11 @@ class _Calls:
         losses = self._buffer("losses", block.epochs, block.updates, self._layout.padded_lanes)
         ends = torch.tensor(block.ends)
         weights = self._buffer("weights", len(ends), *self._weights.shape)
-        velocity = None
-        if self._velocity is not None:
-            velocity = self._buffer("velocity", len(ends), *self._velocity.shape)
+        buffers = self._buffer("buffers", len(ends), *self._optimizer_buffers.shape)
+        first = block.first_update
+        factors = self._plan.factors(
+            range(first, first + block.epochs * block.updates), self.blocks.data.rows
+        )
         self._program.execute(
             UpdateArguments(
                 epochs=block.epochs,
@@ -173,11 +182,12 @@ class _Calls:
                 y=_pointer(y),
                 indices=_pointer(indices),
                 weights=_pointer(self._weights),
-                velocity=_pointer(self._velocity),
+                buffers=_pointer(self._optimizer_buffers),
                 lr=_pointer(self._lr),
+                factors=_pointer(factors),
                 losses=_pointer(losses),
                 end_weights=_pointer(weights),
-                end_velocity=_pointer(velocity),
+                end_buffers=_pointer(buffers),
             )
         )
         seconds = time.perf_counter() - start
@@ -185,7 +195,7 @@ class _Calls:
             losses[..., : self._layout.lanes].clone(),
             seconds,
             tuple(self._layout.unpack(weights)),
-            () if velocity is None else tuple(self._layout.unpack(velocity)),
+            tuple(tuple(self._layout.unpack(each)) for each in buffers.unbind(2)),
             block.ends,
         )
 

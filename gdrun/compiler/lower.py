@@ -1,27 +1,30 @@
 """The update of a program as C functions, which updates.c calls.
 
-What an update does is written in `gdrun.training.sgd` and `gdrun.training.models` alone. Here it is
-traced for one lane and turned into two functions: `gradient` of some rows, and `descend`.
+What an update does is written in `gdrun.training` alone: by a model, a loss and an optimizer. Here
+it is traced for one lane and turned into two functions: `gradient` of some rows, and `descend`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 
-from gdrun.compiler.arrays import Array, in_memory
+from gdrun.compiler.arrays import Array, Index, in_memory
 from gdrun.compiler.codegen import function
 from gdrun.compiler.spec import ProgramSpec
 from gdrun.compiler.trace import trace
 from gdrun.compiler.writer import Code
-from gdrun.training.models import mean_losses
-from gdrun.training.sgd import descend, lane_gradients
+from gdrun.training.problem import mean_losses
+from gdrun.training.step import lane_gradients
 
 GRADIENT = (
     "const real *restrict w, const real *restrict x, const real *restrict y, real share, "
     "real *restrict g, real *restrict loss, real *restrict work"
 )
-DESCEND = "real *restrict w, real *restrict v, real lr, const real *restrict g, real *restrict work"
+DESCEND = (
+    "real *restrict w, real *restrict v, real lr, const float *restrict factors, "
+    "const real *restrict g, real *restrict work"
+)
 
 
 def functions(spec: ProgramSpec) -> str:
@@ -37,11 +40,12 @@ def functions(spec: ProgramSpec) -> str:
         "        break;\n"
         for rows in spec.chunks
     )
-    sizes = spec.network.sizes
     constants = {
-        "PARAMETERS": spec.network.parameters,
-        "FEATURES": sizes[0],
-        "OUTPUTS": sizes[-1],
+        "PARAMETERS": spec.model.parameters,
+        "BUFFERS": spec.optimizer.buffers,
+        "FACTORS": spec.factors,
+        "FEATURES": spec.model.inputs,
+        "TARGETS": spec.targets,
         "ROWS": spec.rows,
         "WORK": max(work for _, work in (*gradients, descent)),
     }
@@ -60,17 +64,16 @@ def functions(spec: ProgramSpec) -> str:
 def _gradient(spec: ProgramSpec, rows: int) -> tuple[str, int]:
     """The mean loss over B rows of one lane, and its gradient times the rows' share of the batch.
 
-    Shapes: w and g (P,), x (B, D), y (B, O).
+    Shapes: w and g (P,), x (B, D), y (B, T).
     """
-    network = spec.network
-    params = network.init([0])
+    params = spec.model.init([0])
     shapes = [tensor.shape for tensor in params]
-    x, y = torch.zeros(1, rows, network.sizes[0]), torch.zeros(1, rows, network.sizes[-1])
+    x, y = torch.zeros(1, rows, spec.model.inputs), torch.zeros(1, rows, spec.targets)
 
     def gradient(*inputs: Tensor) -> Sequence[Tensor]:
         *params, x, y, share = inputs
         leaves = tuple(w.requires_grad_() for w in params)
-        losses = mean_losses(network, spec.loss_name, leaves, x, y)
+        losses = mean_losses(spec.model, spec.loss, leaves, x, y)
         return (losses.detach(), *lane_gradients(losses, leaves, share))
 
     share = Array((1,), lambda _: "share")
@@ -93,21 +96,36 @@ def _consecutive(pointer: str, shapes: Sequence[torch.Size]) -> list[Array]:
 
 
 def _descent(spec: ProgramSpec) -> tuple[str, int]:
-    """How the gradient moves the weights (and velocity) of one lane: w, v and g are (P,)."""
-    optimizer, shape = spec.optimizer, (1, 1, spec.network.parameters)
-    names = ["w", "v"] if optimizer.momentum else ["w"]
+    """How the gradient moves the weights and buffers of one lane: w and g are (P,), v (K, P)."""
+    optimizer, shape = spec.optimizer, (1, 1, spec.model.parameters)
+    own_factors = max(0, spec.factors - 1)  # the first is that of lr
 
     def move(*inputs: Tensor) -> Sequence[Tensor]:
-        weights, *velocity, lr, g = inputs
-        descend(optimizer, (weights,), tuple(velocity), lr, (g,))
-        return weights, *velocity
+        weights, *rest = inputs
+        buffers, (lr, g, *factors) = rest[: optimizer.buffers], rest[optimizer.buffers :]
+        optimizer.move((weights,), [(buffer,) for buffer in buffers], (lr,), (g,), factors)
+        return weights, *buffers
 
-    moved = [in_memory(name, shape) for name in names]
+    moved = [in_memory("w", shape), *_consecutive("v", [torch.Size(shape)] * optimizer.buffers)]
+    factors = [Array((1, 1, 1), _factor(k)) for k in range(own_factors)]
     return function(
         Code(spec.lanes, spec.width),
         f"descend({DESCEND})",
-        trace(move, [*(torch.zeros(shape) for _ in names), torch.ones(1, 1, 1), torch.ones(shape)]),
-        [*moved, Array((1, 1, 1), lambda _: "lr"), in_memory("g", shape)],
+        trace(
+            move,
+            [
+                *(torch.zeros(shape) for _ in moved),
+                torch.ones(1, 1, 1),
+                torch.ones(shape),
+                *(torch.ones(1, 1, 1) for _ in factors),
+            ],
+        ),
+        [*moved, Array((1, 1, 1), lambda _: "lr"), in_memory("g", shape), *factors],
         # Written in place: the trace has each new value after all uses of the old one.
         moved,
     )
+
+
+def _factor(number: int) -> Callable[[Index], str]:
+    """The expression of a factor, the same for all lanes."""
+    return lambda _: f"R(factors[{number}])"

@@ -41,8 +41,9 @@ class UpdateArguments(ctypes.Structure):
         ("ends", ctypes.c_void_p),
         *((name, ctypes.c_int64) for name in ("batch", "last_batch")),
         *((name, ctypes.c_int64) for name in ("padded_lanes", "index_lanes", "threads")),
-        *((name, ctypes.c_void_p) for name in ("x", "y", "indices", "weights", "velocity", "lr")),
-        *((name, ctypes.c_void_p) for name in ("losses", "end_weights", "end_velocity")),
+        *((name, ctypes.c_void_p) for name in ("x", "y", "indices", "weights", "buffers", "lr")),
+        ("factors", ctypes.c_void_p),
+        *((name, ctypes.c_void_p) for name in ("losses", "end_weights", "end_buffers")),
     )
 
 
@@ -201,7 +202,7 @@ def _environment() -> tuple[str, ...]:
     """What every program depends on: gdrun's code, PyTorch, compiler and processor."""
     sources = hashlib.sha256()
     for room in (SOURCES, SOURCES.with_name("training")):  # where an update is written
-        for path in sorted([*room.glob("*.py"), *room.glob("*.[ch]")]):
+        for path in sorted([*room.rglob("*.py"), *room.glob("*.[ch]")]):
             sources.update(path.read_bytes())
     features = [platform.machine(), platform.processor()]
     if found := shutil.which(compiler()[0]):  # an upgrade has another name or size

@@ -4,8 +4,10 @@ from dataclasses import dataclass
 
 import torch
 
-from gdrun.training.models import Network, Problem
-from gdrun.training.sgd import SGD
+from gdrun.training.losses.loss import Loss
+from gdrun.training.models.model import Model
+from gdrun.training.optimizers.optimizer import Optimizer
+from gdrun.training.problem import Problem
 from gdrun.training.state import Plan
 
 # Floats in a vector register, by PyTorch's name for the processor's capability.
@@ -25,17 +27,21 @@ class ProgramSpec:
     """Everything about an update that its program depends on.
 
     Attributes:
-        network, loss_name: what is minimised.
+        model, loss: what is minimised.
+        targets: columns of the target.
         optimizer: how a gradient moves the weights.
+        factors: numbers of each update that depend on the time alone.
         rows: rows of the largest chunk; a larger batch goes through the network in chunks.
         chunks: all sizes of chunks, in rows.
         lanes: lanes that are computed together, as one vector; 1: vectors are of units.
         width: floats in a vector register.
     """
 
-    network: Network
-    loss_name: str
-    optimizer: SGD
+    model: Model
+    loss: Loss
+    targets: int
+    optimizer: Optimizer
+    factors: int
     rows: int
     chunks: tuple[int, ...]
     lanes: int
@@ -44,18 +50,21 @@ class ProgramSpec:
 
 def spec_for(problem: Problem, plan: Plan) -> ProgramSpec:
     """The specification of the program that executes a plan's updates."""
-    network = problem.network
+    model = problem.model
     width = WIDTHS.get(torch.backends.cpu.get_cpu_capability(), OTHER_WIDTH)
     # A vector of lanes costs little more than one of them.
-    together = 2 * len(plan.lanes) > width and max(network.sizes) <= MAX_UNITS_FOR_LANES
+    together = 2 * len(plan.lanes) > width and model.widest <= MAX_UNITS_FOR_LANES
     lanes = width if together else 1
     rows = _chunk_rows(problem, plan.batch_size, lanes)
+    factors = plan.factors(range(1, 2), problem.data.rows)
     batches = {plan.batch_size, plan.last_batch(problem.data.rows)}
     chunks = {chunk for batch in batches for chunk in (min(batch, rows), batch % rows) if chunk}
     return ProgramSpec(
-        network=network,
-        loss_name=problem.loss_name,
+        model=model,
+        loss=problem.loss,
+        targets=problem.data.y.shape[1],
         optimizer=plan.optimizer,
+        factors=0 if factors is None else factors.shape[1],
         rows=rows,
         chunks=tuple(sorted(chunks)),
         lanes=lanes,
@@ -65,10 +74,10 @@ def spec_for(problem: Problem, plan: Plan) -> ProgramSpec:
 
 def _chunk_rows(problem: Problem, batch: int, lanes: int) -> int:
     """How many rows go through the network at a time: as the config says, or what is fastest."""
-    activations_per_row = lanes * sum(problem.network.sizes)
+    activations_per_row = lanes * problem.model.activations
     if problem.chunk_rows:
         return min(batch, problem.chunk_rows, max(1, MAX_ACTIVATIONS // activations_per_row))
-    activations = max(CHUNK_ACTIVATIONS, lanes * problem.network.parameters)
+    activations = max(CHUNK_ACTIVATIONS, lanes * problem.model.parameters)
     most = _ceil(activations, activations_per_row * ROUND) * ROUND
     equal = _ceil(batch, _ceil(batch, most))  # chunks of about the same size
     return min(batch, _ceil(equal, ROUND) * ROUND)

@@ -3,10 +3,11 @@
  * What an update computes is in functions.h, which is generated for each program:
  *
  *   gradient(rows, w, x, y, share, g, loss, work)   mean loss over rows; its gradient times share
- *   descend(w, v, lr, g, work)                      moves weights and velocity by the gradient
+ *   descend(w, v, lr, factors, g, work)             moves weights and buffers by the gradient
  *
- * and constants: the number of PARAMETERS, FEATURES and OUTPUTS of the network, the ROWS of the
- * largest chunk of a batch that goes through it at a time, and the `real` at `work` (WORK).
+ * and constants: the PARAMETERS and FEATURES of the network, the columns of TARGETS, the BUFFERS of
+ * the optimizer, the FACTORS of an update, the ROWS of the largest chunk of a batch that goes
+ * through the network at a time, and the `real` at `work` (WORK).
  * LANES, the number of lanes in a `real`, is defined on the compiler's command line.
  */
 
@@ -25,13 +26,16 @@ struct update_arguments {
     int64_t batch, last_batch;              /* rows of an update, and of the last in an epoch */
     int64_t padded_lanes, index_lanes;      /* C * LANES, and lanes that have indices of rows */
     int64_t threads;                        /* at most; the result is the same for any number */
-    const float *x, *y;                     /* (N, FEATURES), (N, OUTPUTS) */
+    const float *x, *y;                     /* (N, FEATURES), (N, TARGETS) */
     const int64_t *indices;                 /* (epochs, index_lanes, rows of an epoch), the rows
                                              * that are visited; NULL: 0, 1, … in each epoch */
-    float *weights, *velocity;              /* (C, PARAMETERS, LANES), updated; velocity: or NULL */
+    float *weights, *buffers;               /* (C, PARAMETERS, LANES) and
+                                             * (C, BUFFERS, PARAMETERS, LANES), updated */
     const float *lr;                        /* (C, LANES) */
+    const float *factors;                   /* (epochs, updates, FACTORS), of which the first is that
+                                             * of lr; NULL if FACTORS is 0 */
     float *losses;                          /* (epochs, updates, C, LANES), before each update */
-    float *end_weights, *end_velocity;      /* (ends, C, PARAMETERS, LANES) */
+    float *end_weights, *end_buffers;       /* as `weights` and `buffers`, of each end */
 };
 
 /* A batch of many chunks is cut into slices, whose gradients threads can compute in parallel. The
@@ -91,8 +95,8 @@ static inline void gather(const struct slice *s, int64_t visit, int64_t rows)
             int64_t row = indices ? indices[visit + k] : visit + k;
             for (int64_t d = 0; d < FEATURES; d++)
                 ((float *)s->x)[(k * FEATURES + d) * LANES + l] = args->x[row * FEATURES + d];
-            for (int64_t d = 0; d < OUTPUTS; d++)
-                ((float *)s->y)[(k * OUTPUTS + d) * LANES + l] = args->y[row * OUTPUTS + d];
+            for (int64_t d = 0; d < TARGETS; d++)
+                ((float *)s->y)[(k * TARGETS + d) * LANES + l] = args->y[row * TARGETS + d];
         }
     }
 }
@@ -145,7 +149,7 @@ static void sliced_gradient(struct slice *slices)
 /* The `real` from one buffer to the next, so that each begins with a cache line. */
 #define PADDED(count) (((int64_t)(count) + 15) / 16 * 16)
 #define SLICE_SIZE \
-    (PADDED(ROWS * FEATURES) + PADDED(ROWS * OUTPUTS) + 2 * PADDED(PARAMETERS) + PADDED(WORK))
+    (PADDED(ROWS * FEATURES) + PADDED(ROWS * TARGETS) + 2 * PADDED(PARAMETERS) + PADDED(WORK))
 
 /* All updates of a group's lanes; there is memory for as many slices as a batch has. */
 static void train_group(
@@ -153,7 +157,7 @@ static void train_group(
 {
     struct slice slices[SLICES];
     real *w = (real *)args->weights + group * PARAMETERS;
-    real *v = args->velocity ? (real *)args->velocity + group * PARAMETERS : NULL;
+    real *v = (real *)args->buffers + group * BUFFERS * PARAMETERS;
     real lr;
     memcpy(&lr, args->lr + group * LANES, sizeof lr);
     for (int64_t k = 0; k < slice_count; k++) {
@@ -161,7 +165,7 @@ static void train_group(
         s->args = args, s->lane = group * LANES, s->w = w;
         s->x = memory + k * SLICE_SIZE;
         s->y = s->x + PADDED(ROWS * FEATURES);
-        s->g = s->y + PADDED(ROWS * OUTPUTS);
+        s->g = s->y + PADDED(ROWS * TARGETS);
         s->sum = s->g + PADDED(PARAMETERS);
         s->work = s->sum + PADDED(PARAMETERS);
     }
@@ -178,14 +182,15 @@ static void train_group(
                 slice_gradient(s);
             else
                 sliced_gradient(s);
-            descend(w, v, lr, s->sum, s->work);
+            const float *factors = args->factors + done * FACTORS;
+            descend(w, v, FACTORS ? lr * R(factors[0]) : lr, factors + 1, s->sum, s->work);
             memcpy(args->losses + done * args->padded_lanes + s->lane, &s->loss, sizeof s->loss);
             if (++done < args->ends[end])
                 continue;
             int64_t place = (end++ * (args->padded_lanes / LANES) + group) * PARAMETERS;
             memcpy((real *)args->end_weights + place, w, PARAMETERS * sizeof(real));
-            if (v)
-                memcpy((real *)args->end_velocity + place, v, PARAMETERS * sizeof(real));
+            place *= BUFFERS;
+            memcpy((real *)args->end_buffers + place, v, BUFFERS * PARAMETERS * sizeof(real));
         }
     }
 }

@@ -11,11 +11,12 @@ import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import torch
-from pydantic import ConfigDict, Field, PlainValidator, ValidationError
+from pydantic import ConfigDict, Field, PlainValidator, ValidationError, model_validator
 from torch import Tensor
 
 from gdrun.config.explain import brief
@@ -39,9 +40,10 @@ from gdrun.storage.row_file import FileDigest
 from gdrun.text import listed
 from gdrun.training.state import TrainState
 
-VERSION = 4
-# A version 2 also holds sums that are worked out now, and a 3 knows no evaluations within epochs.
-READABLE = (2, 3, 4)
+VERSION = 5
+# A version 2 also holds sums that are worked out now, a 3 knows no evaluations within epochs, and a
+# 4 but one optimizer, whose buffers are its velocity.
+READABLE = (2, 3, 4, 5)
 SEAL = b"\ngdrun checkpoint, sha256 "
 # Beside its tensors, what a checkpoint takes at most: by itself, and for each lane.
 MAX_FRAME_BYTES, MAX_LANE_BYTES = 2**20, 64
@@ -99,7 +101,7 @@ def save_checkpoint(directory: Path, checkpoint: Checkpoint, *, keep_last: bool 
 
 def most_bytes(state: TrainState) -> int:
     """How large a checkpoint of a state with such tensors can be; older ones hold more sums."""
-    tensors = [*state.params, *state.velocity, state.loss_sum]
+    tensors = [*state.params, *chain.from_iterable(state.buffers), state.loss_sum]
     size = sum(tensor.numel() * tensor.element_size() for tensor in tensors)
     return 2 * size + MAX_LANE_BYTES * len(state.diverged_at) + MAX_FRAME_BYTES
 
@@ -203,7 +205,7 @@ class _State(Facts):
     model_config = ConfigDict(arbitrary_types_allowed=True)
 
     params: Tensors
-    velocity: Tensors
+    buffers: Annotated[tuple[Tensors, ...], Field(strict=True)]
     begun: YesNo
     epoch: Size
     updates: Natural
@@ -213,11 +215,20 @@ class _State(Facts):
     diverged_at: Annotated[list[Natural | None], Field(strict=True)]
     evaluated: Natural = Field(default=0)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _with_buffers(cls, value: Any) -> Any:
+        """The velocity of an older gdrun as the buffers that it is."""
+        if not isinstance(value, dict) or "velocity" not in value or "buffers" in value:
+            return value
+        velocity = value["velocity"]
+        return {**value, "buffers": () if velocity == () else (velocity,)}
+
 
 class _Content(Facts):
     """What a checkpoint holds."""
 
-    version: Literal[2, 3, 4]
+    version: Literal[2, 3, 4, 5]
     config: Sha256
     data: Fingerprint
     marks: Annotated[Digests, Field(min_length=2)]

@@ -21,7 +21,7 @@ from gdrun.experiment.estimate import (
 from gdrun.experiment.plan import ExperimentPlan, RunPlan
 from gdrun.text import count, duration
 from gdrun.training.batches import BLOCK_NUMBERS
-from gdrun.training.models import Problem
+from gdrun.training.problem import Problem
 from gdrun.training.state import Plan
 
 # What a process takes besides updates: mostly to load PyTorch, and to draw.
@@ -107,7 +107,7 @@ def _obstacles(runs: list[RunPlan]) -> Iterator[str]:
     for run in runs:
         problem, plan = run.problem, run.plan
         of_run = f"{run.name}: " if len(runs) > 1 else ""
-        if len(plan.lanes) * plan.batch_size * problem.network.parameters > LONG_WORK:
+        if len(plan.lanes) * plan.batch_size * problem.model.parameters > LONG_WORK:
             yield f"{of_run}an update takes many seconds, and a program can't be stopped"
         if not _rows_fit(problem, plan):
             yield f"{of_run}a program would read too much of the file at a time"

@@ -20,7 +20,7 @@ from gdrun.compiler.spec import ProgramSpec, spec_for
 from gdrun.experiment.plan import ExperimentPlan, RunPlan
 from gdrun.results.log_rows import bytes_to_log, epoch_lines, step_lines
 from gdrun.training.loop import train
-from gdrun.training.models import Problem
+from gdrun.training.problem import Problem
 from gdrun.training.state import Plan, TrainState, initial_state
 from gdrun.training.threads import SPLIT_WORK
 
@@ -63,10 +63,12 @@ MOMENT_SECONDS = 0.05  # of each run, after as much again to get going
 
 def eager_seconds(problem: Problem, plan: Plan) -> float:
     """About how long all updates of a plan take one by one, by the formula."""
-    sizes, weights = problem.network.sizes, problem.network.parameters
-    lanes, layers = len(plan.lanes), len(sizes) - 1
+    model = problem.model
+    weights, layers, lanes = model.parameters, model.layers, len(plan.lanes)
     rows = lanes * plan.batch_size
-    work = WEIGHT * lanes * weights + PRODUCT * rows * weights + ACTIVATION * rows * sum(sizes)
+    work = (
+        WEIGHT * lanes * weights + PRODUCT * rows * weights + ACTIVATION * rows * model.activations
+    )
     if problem.work(lanes, plan.batch_size) >= SPLIT_WORK:
         work /= _threads()
     update = UPDATE + LAYER * layers + ROW_LAYER * rows * layers + work
@@ -85,9 +87,9 @@ def seconds_within(problem: Problem, plan: Plan, after: int = 0) -> float:
 
 def _forward(problem: Problem) -> float:
     """Microseconds to evaluate a lane's loss of a row."""
-    sizes = problem.network.sizes
-    row = ROW_LAYER * (len(sizes) - 1) + ACTIVATION * sum(sizes)
-    return (row + PRODUCT * problem.network.parameters) / 3
+    model = problem.model
+    row = ROW_LAYER * model.layers + ACTIVATION * model.activations
+    return (row + PRODUCT * model.parameters) / 3
 
 
 def affordable_growth(problem: Problem, plan: Plan) -> float:
@@ -104,7 +106,7 @@ def affordable_growth(problem: Problem, plan: Plan) -> float:
 
 def compiled_seconds(problem: Problem, plan: Plan, spec: ProgramSpec) -> float:
     """About how long all updates of a plan take as a program, by the formula."""
-    weights, layers = problem.network.parameters, len(problem.network.sizes) - 1
+    weights, layers = problem.model.parameters, problem.model.layers
     groups = -(-len(plan.lanes) // spec.lanes)
     each, product = next(costs for most, *costs in PROGRAM_WEIGHTS if weights <= most)
     if spec.lanes > 1:
@@ -120,7 +122,7 @@ def build_seconds(specs: Sequence[ProgramSpec]) -> float:
     """About how long building programs takes, side by side, by the formula."""
     if not specs:
         return 0.0
-    each = [BUILD + BUILD_LAYER * len(s.chunks) * (len(s.network.sizes) - 1) for s in specs]
+    each = [BUILD + BUILD_LAYER * len(s.chunks) * s.model.layers for s in specs]
     return BUILD_FIRST + max(*each, sum(each) / (os.cpu_count() or 1))
 
 

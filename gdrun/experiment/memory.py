@@ -17,7 +17,7 @@ from gdrun.data.order import SORTED_ROWS
 from gdrun.errors import ConfigError
 from gdrun.results.history import KEPT_ROW_BYTES, kept_per_lane
 from gdrun.storage.manifest import MAX_LANES
-from gdrun.training.models import Problem
+from gdrun.training.problem import Problem
 from gdrun.training.state import Plan
 
 # A process's share of a container's memory, in the second and the first version of control groups.
@@ -39,7 +39,7 @@ def refuse_too_many_rows(config: DataConfig) -> None:
 def refuse_too_many_numbers(problem: Problem, config: RunConfig) -> None:
     """Refuse networks, lanes or batches that don't fit, and more lanes than a run may have.
 
-    Counts weights with their copies (gradient, velocity, backup), activations of a forward and
+    Counts weights with their copies (gradient, buffers, backup), activations of a forward and
     backward pass, and the visiting order.
 
     Raises:
@@ -61,8 +61,8 @@ def refuse_too_many_numbers(problem: Problem, config: RunConfig) -> None:
 def _number_bytes(problem: Problem, config: RunConfig) -> int:
     lanes = len(config.lr) * config.seeds
     rows = problem.data.rows
-    weights = 6 * problem.network.parameters
-    activations = 4 * min(rows, problem.rows_at_once(lanes)) * sum(problem.network.sizes)
+    weights = 6 * problem.model.parameters
+    activations = 4 * min(rows, problem.rows_at_once(lanes)) * problem.model.activations
     order = 8 * min(rows, SORTED_ROWS)
     return lanes * (4 * (weights + activations + order) + LANE_BYTES)
 

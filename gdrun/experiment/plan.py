@@ -27,9 +27,9 @@ from gdrun.results.run import Description, RunResult
 from gdrun.storage.manifest import Manifest
 from gdrun.storage.row_file import FileDigest
 from gdrun.text import count, listed
-from gdrun.training.models import Problem, build_problem
+from gdrun.training.optimizers.sgd import SGD
 from gdrun.training.outcome import describe
-from gdrun.training.sgd import SGD
+from gdrun.training.problem import Problem, build_problem
 from gdrun.training.state import Plan, TrainState
 
 
@@ -198,7 +198,7 @@ def plan_experiment(
             (method,) = (method for method in METHODS if method == command)
             wanted = [(command, method, with_method(config, command))]
     for _, _, own in wanted:  # before there are as many lanes in memory
-        refuse_too_many_numbers(problem.with_hidden(own.hidden_size), own)
+        refuse_too_many_numbers(problem.with_model(own), own)
     runs = tuple(_plan_run(name, method, own, problem) for name, method, own in wanted)
     notes = tuple(_notes(asked, config, problem, runs))
     return ExperimentPlan(command, config, _described(runs), runs, notes=notes)
@@ -243,14 +243,14 @@ def _notes(
 
 def _described(runs: Sequence[RunPlan]) -> Description:
     """What is minimised, in words; the last of several networks is the one that is counted."""
-    each = list({run.problem.network: describe(run.problem) for run in runs}.values())
+    each = list({run.problem.model: describe(run.problem) for run in runs}.values())
     *others, last = each
     counted = (f"{one.network} ({count(one.parameters, 'parameter')})" for one in others)
     return replace(last, network=", ".join([*counted, last.network]))
 
 
 def _plan_run(name: str, method: Method, config: RunConfig, problem: Problem) -> RunPlan:
-    problem, rows = problem.with_hidden(config.hidden_size), problem.data.rows
+    problem, rows = problem.with_model(config), problem.data.rows
     seeds = range(config.seed, config.seed + config.seeds)
     lanes = tuple(Lane(lr, seed) for lr, seed in product(config.lr, seeds))
     plan = Plan(

@@ -71,7 +71,7 @@ def prepare_command(
     """
     experiment = plan_experiment(command, config, on_progress)
     plans = [run.plan for run in experiment.runs]
-    largest = max(experiment.runs, key=lambda run: run.problem.network.parameters)
+    largest = max(experiment.runs, key=lambda run: run.problem.model.parameters)
     refuse_too_many_records(
         largest.problem, largest.config, plans, keep_rows, min(jobs, len(plans))
     )

@@ -27,7 +27,7 @@ from gdrun.storage.manifest import Manifest, RunManifest, current_status, read_m
 from gdrun.storage.row_file import kept_lines, verify
 from gdrun.storage.run_dir import refuse_locked, root_of
 from gdrun.storage.run_log import machine_facts
-from gdrun.training.models import Problem
+from gdrun.training.problem import Problem
 from gdrun.training.state import TrainState, initial_state
 
 
@@ -230,7 +230,7 @@ def _on_device(state: TrainState, device: torch.device) -> TrainState:
     return replace(
         copy,
         params=tuple(tensor.to(device) for tensor in copy.params),
-        velocity=tuple(tensor.to(device) for tensor in copy.velocity),
+        buffers=tuple(tuple(t.to(device) for t in buffer) for buffer in copy.buffers),
     )
 
 

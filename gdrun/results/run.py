@@ -21,7 +21,6 @@ from gdrun.config.foreign import (
     Text,
     YesNo,
 )
-from gdrun.config.schema import Loss
 from gdrun.errors import excerpt
 from gdrun.results.events import Lane, Series, Status
 from gdrun.results.history import History, epoch_table, step_table
@@ -39,7 +38,7 @@ ENGINES_IN_TURN = ", then "
 MAX_LINE = 100  # characters of a line of a result as text
 
 # Each loss in words: in the units of the data, and for a standardised target.
-LOSS_NAMES: Mapping[Loss, tuple[str, str]] = {
+LOSS_NAMES: Mapping[str, tuple[str, str]] = {
     "mse": ("MSE", "MSE ÷ variance of {target}; 1 = predicting the mean"),
     "half_mse": ("half MSE", "half MSE ÷ variance of {target}; 0.5 = predicting the mean"),
     "l1": ("mean absolute error", "mean absolute error ÷ deviation of {target}"),
@@ -58,14 +57,15 @@ class Description:
     val_rows: Size
     features: tuple[Text, ...]
     target: Text
-    loss: Loss
+    loss: ShortText
     standardized: YesNo
     device: ShortText
 
     @property
     def loss_name(self) -> str:
         """The loss in words, with its unit where the target was standardised."""
-        return LOSS_NAMES[self.loss][self.standardized].format(target=self.target)
+        names = LOSS_NAMES.get(self.loss, (self.loss, self.loss))
+        return names[self.standardized].format(target=self.target)
 
 
 @dataclass(frozen=True, slots=True)

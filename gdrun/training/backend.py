@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from gdrun.training.models import Params, Problem
+from gdrun.training.models.model import Params
+from gdrun.training.problem import Problem
 from gdrun.training.state import Plan, TrainState
 
 
@@ -18,7 +19,7 @@ class Updates:
         seconds: training time.
         params: weights at each of the ends: (ends, R, …) each. Empty where the weights of the state
             were moved in place.
-        velocity: the momentum buffers, likewise; empty without momentum, too.
+        buffers: those of the optimizer, each likewise.
         ends: after how many of the updates that is: at the end of each epoch, where a loss within
             one is due, and after the last. Empty if `params` are: the only end is after the last.
     """
@@ -26,7 +27,7 @@ class Updates:
     losses: Tensor
     seconds: float
     params: Params = ()
-    velocity: Params = ()
+    buffers: tuple[Params, ...] = ()
     ends: Sequence[int] = ()
 
 

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from gdrun.data.order import visiting_order
 from gdrun.data.rows import Rows, take
-from gdrun.training.models import Problem
+from gdrun.training.problem import Problem
 from gdrun.training.state import Plan
 
 # Small batches are gathered in blocks of about this many numbers (16 MB).

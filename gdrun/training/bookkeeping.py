@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from gdrun.results.events import EpochEnds, Segment
 from gdrun.training.evaluate import Losses, evaluate, evaluate_all
-from gdrun.training.models import Problem
+from gdrun.training.problem import Problem
 from gdrun.training.state import Plan, TrainState
 
 

@@ -10,9 +10,9 @@ from torch import Tensor
 
 from gdrun.training.backend import Backend, Updates
 from gdrun.training.batches import chunks
-from gdrun.training.models import Problem
-from gdrun.training.sgd import Step, make_step
+from gdrun.training.problem import Problem
 from gdrun.training.state import Plan, TrainState
+from gdrun.training.step import Step, make_step
 from gdrun.training.threads import threads_for
 
 
@@ -58,8 +58,10 @@ EAGER = Backend(_execute, stacks_epochs=False)
 
 
 def _step(problem: Problem, plan: Plan, state: TrainState) -> Step:
-    lr = plan.learning_rates(state.params[0].device)
-    return make_step(problem.losses, plan.optimizer, state.params, state.velocity, lr)
+    device = state.params[0].device
+    factors = plan.factors_after(state.updates, problem.data.rows, device)
+    lr = plan.learning_rates(device)
+    return make_step(problem.losses, plan.optimizer, state.params, state.buffers, lr, factors)
 
 
 def _warm_up(problem: Problem, plan: Plan, state: TrainState) -> None:

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from gdrun.data.rows import Rows, blocks
-from gdrun.training.models import Params, Problem
+from gdrun.training.models.model import Params
+from gdrun.training.problem import Problem
 from gdrun.training.threads import threads_for
 
 T = TypeVar("T")
@@ -91,7 +92,7 @@ def _times_together(problem: Problem, lanes: int) -> int:
     rows = max(len(problem.data.x), len(problem.data.x_val))
     if rows > problem.rows_at_once(lanes):
         return 1
-    return max(1, MAX_STACKED_NUMBERS // (lanes * rows * sum(problem.network.sizes)))
+    return max(1, MAX_STACKED_NUMBERS // (lanes * rows * problem.model.activations))
 
 
 @torch.no_grad()
@@ -106,7 +107,7 @@ def _evaluate_together(
     data, every = problem.data, len(params[0])
 
     def losses(x: Rows, y: Rows) -> list[list[float]]:
-        with threads_for(every * len(x) * problem.network.parameters):
+        with threads_for(every * len(x) * problem.model.parameters):
             found = problem.losses(params, *(t[:].expand(every, -1, -1) for t in (x, y)))
         return found.view(-1, lanes)[:times].tolist()
 

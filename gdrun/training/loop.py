@@ -29,7 +29,7 @@ from gdrun.training.bookkeeping import (
 )
 from gdrun.training.eager import EAGER
 from gdrun.training.evaluate import Losses, evaluate_stacked
-from gdrun.training.models import Problem
+from gdrun.training.problem import Problem
 from gdrun.training.state import Plan, TrainState
 
 
@@ -115,7 +115,9 @@ def _book(
         counted = count_updates(plan, state, rows, by_epoch, seconds)
         if executed.params:
             state.params = tuple(weights[part.stop - 1] for weights in executed.params)
-            state.velocity = tuple(buffer[part.stop - 1] for buffer in executed.velocity)
+            state.buffers = tuple(
+                tuple(tensor[part.stop - 1] for tensor in buffer) for buffer in executed.buffers
+            )
         epoch = state.epoch + count
         if state.updates == epoch * per_epoch:
             epochs = range(state.epoch + 1, epoch + 1)

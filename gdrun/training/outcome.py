@@ -16,7 +16,8 @@ from gdrun.results.history import History
 from gdrun.results.run import Description, Fit, RunResult, lane_result, overall_status
 from gdrun.text import visible
 from gdrun.training.evaluate import evaluate
-from gdrun.training.models import Params, Problem
+from gdrun.training.models.model import Params
+from gdrun.training.problem import Problem
 from gdrun.training.state import Plan, TrainState
 
 GRID_POINTS = 200
@@ -28,14 +29,14 @@ def describe(problem: Problem) -> Description:
     """What is trained on what, its names as a terminal or a picture can show them."""
     data, device = problem.data, problem.data.x.device
     return Description(
-        network=str(problem.network),
-        parameters=problem.network.parameters,
+        network=str(problem.model),
+        parameters=problem.model.parameters,
         data=visible(data.title),
         rows=data.rows,
         val_rows=len(data.x_val),
         features=tuple(visible(name) for name in data.features),
         target=visible(data.target),
-        loss=problem.loss_name,
+        loss=problem.loss.name,
         standardized=data.y_scaling is not None,
         device=torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
     )
@@ -137,7 +138,7 @@ def fit_grid(problem: Problem) -> Tensor:
 @torch.no_grad()
 def fitted(problem: Problem, params: Params, grid: Tensor) -> list[list[float]]:
     """The outputs of the lanes at some values of the feature, (G, 1), in original units."""
-    outputs = problem.network(params, grid.expand(len(params[0]), -1, -1))
+    outputs = problem.model(params, grid.expand(len(params[0]), -1, -1))
     curves: list[list[float]] = _original(outputs, problem.data.y_scaling)
     return curves
 

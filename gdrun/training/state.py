@@ -3,7 +3,7 @@
 Shapes: R lanes, N training rows, B batch rows.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import count, takewhile
 
@@ -13,8 +13,13 @@ from torch import Tensor
 from gdrun.config.methods import updates_per_epoch
 from gdrun.config.schema import Sampling
 from gdrun.results.events import Lane
-from gdrun.training.models import Params, Problem
-from gdrun.training.sgd import SGD
+from gdrun.training.models.model import Params
+from gdrun.training.optimizers.optimizer import Optimizer
+from gdrun.training.optimizers.schedule import CONSTANT, Schedule
+from gdrun.training.optimizers.sgd import SGD
+from gdrun.training.problem import Problem
+
+BLOCK = 2**10  # updates whose factors are computed together
 
 
 @dataclass(frozen=True)
@@ -28,9 +33,11 @@ class Plan:
         sampling: in which order rows are visited.
         drop_last: whether an epoch's incomplete last batch is left out.
         optimizer: how a gradient moves the weights.
+        schedule: how the learning rates change.
         eval_every: epochs between evaluations of the loss over all rows.
         eval_growth: the share by which updates grow from one evaluation of the train loss within
             epochs to the next; 0 for none.
+        scheduled_epochs: in how many the schedule is run through; 0 stands for `epochs`.
     """
 
     lanes: tuple[Lane, ...]
@@ -38,9 +45,15 @@ class Plan:
     epochs: int
     sampling: Sampling = "reshuffle"
     drop_last: bool = False
-    optimizer: SGD = SGD()  # noqa: RUF009 (immutable)
+    optimizer: Optimizer = SGD()  # noqa: RUF009 (immutable)
+    schedule: Schedule = CONSTANT
     eval_every: int = 1
     eval_growth: float = 0.0
+    scheduled_epochs: int = 0
+
+    def until(self, epoch: int) -> "Plan":
+        """The plan that ends earlier, and is the same up to there."""
+        return replace(self, epochs=epoch, scheduled_epochs=self.scheduled_epochs or self.epochs)
 
     def is_evaluated(self, epoch: int) -> bool:
         """Whether the loss over all rows is due at the end of an epoch."""
@@ -82,6 +95,30 @@ class Plan:
         """The learning rates of the lanes, (R,)."""
         return torch.tensor([lane.lr for lane in self.lanes], device=device)
 
+    def factors(self, updates: range, rows: int) -> Tensor | None:
+        """What depends on the time alone in updates with such numbers, from 1: (U, 1 + F).
+
+        That is by what the learning rates are multiplied, and the factors of the optimizer. None
+        where the first is always one, and there are no others.
+        """
+        numbers = torch.arange(updates.start, updates.stop, dtype=torch.float64)
+        own = self.optimizer.factors(numbers)
+        if not own and self.schedule == CONSTANT:
+            return None
+        total = (self.scheduled_epochs or self.epochs) * self.updates_per_epoch(rows)
+        return torch.stack([self.schedule.factors(numbers, total), *own], dim=1).float()
+
+    def factors_after(
+        self, update: int, rows: int, device: torch.device
+    ) -> Iterator[Sequence[Tensor]] | None:
+        """Those of one later update after the other, () each."""
+        if self.factors(range(1, 2), rows) is None:
+            return None
+        blocks = (
+            self.factors(range(start, start + BLOCK), rows) for start in count(update + 1, BLOCK)
+        )
+        return (row.unbind() for block in blocks if block is not None for row in block.to(device))
+
     def updates_per_epoch(self, rows: int) -> int:
         """Updates in one pass over N rows: ⌈N/B⌉, or ⌊N/B⌋ with `drop_last`."""
         return updates_per_epoch(rows, self.batch_size, drop_last=self.drop_last)
@@ -104,7 +141,7 @@ class TrainState:
 
     Attributes:
         params: stacked weights, (R, …) each.
-        velocity: momentum buffers, shaped like `params`; empty without momentum.
+        buffers: those of the optimizer, each like `params`.
         begun: whether the untrained losses have been reported.
         epoch: finished epochs: their updates are taken, and their ends reported.
         updates, samples: so far.
@@ -115,7 +152,7 @@ class TrainState:
     """
 
     params: Params
-    velocity: Params
+    buffers: tuple[Params, ...]
     begun: bool
     epoch: int
     updates: int
@@ -152,7 +189,7 @@ class TrainState:
         )
 
     def _shapes(self) -> list[list[tuple[torch.Size, torch.dtype]]]:
-        groups = (self.params, self.velocity, (self.loss_sum,))
+        groups = (self.params, *self.buffers, (self.loss_sum,))
         return [[(tensor.shape, tensor.dtype) for tensor in group] for group in groups]
 
     def clone(self) -> "TrainState":
@@ -160,7 +197,7 @@ class TrainState:
         return replace(
             self,
             params=tuple(p.clone() for p in self.params),
-            velocity=tuple(v.clone() for v in self.velocity),
+            buffers=tuple(tuple(t.clone() for t in buffer) for buffer in self.buffers),
             loss_sum=self.loss_sum.clone(),
             diverged_at=list(self.diverged_at),
         )
@@ -170,10 +207,14 @@ def initial_state(problem: Problem, plan: Plan) -> TrainState:
     """The state before the first update, on the device of the problem's data."""
     device = problem.data.x.device
     seeds = [lane.seed for lane in plan.lanes]
-    params = tuple(p.to(device) for p in problem.network.init(seeds))
+    params = tuple(p.to(device) for p in problem.model.init(seeds))
+    optimizer = plan.optimizer
     return TrainState(
         params=params,
-        velocity=tuple(torch.zeros_like(p) for p in params) if plan.optimizer.momentum else (),
+        buffers=tuple(
+            tuple(torch.full_like(p, optimizer.start) for p in params)
+            for _ in range(optimizer.buffers)
+        ),
         begun=False,
         epoch=0,
         updates=0,

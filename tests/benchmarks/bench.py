@@ -34,7 +34,9 @@ from gdrun.experiment.plan import plan_experiment
 from gdrun.results.events import Lane
 from gdrun.results.run import RunResult
 from gdrun.training.loop import train
-from gdrun.training.models import Network, Problem
+from gdrun.training.losses.regression import Regression
+from gdrun.training.models.perceptron import Perceptron
+from gdrun.training.problem import Problem
 from gdrun.training.state import Plan, initial_state
 from tests.benchmarks import article
 
@@ -70,7 +72,7 @@ def large_problem() -> Problem:
     y = x[:, :1].sin()
     names = tuple(f"x{k}" for k in range(32))
     data = Dataset(x, y, x[:0], y[:0], names, "y", None, None, "random")
-    return Problem(data, Network((32, 256, 1), "relu"), "mse")
+    return Problem(data, Perceptron((32, 256, 1), "relu"), Regression("mse"))
 
 
 def full_batch(chunk_rows: int | None, updates: int = 5) -> float:

@@ -22,7 +22,9 @@ from gdrun.compiler.spec import spec_for
 from gdrun.data.dataset import Dataset
 from gdrun.results.events import Lane
 from gdrun.training.loop import train
-from gdrun.training.models import Network, Problem
+from gdrun.training.losses.regression import Regression
+from gdrun.training.models.perceptron import Perceptron
+from gdrun.training.problem import Problem
 from gdrun.training.state import Plan, initial_state
 from tests.benchmarks import article
 from tests.benchmarks.bench import asked_for, no_programs, process, seconds
@@ -44,7 +46,7 @@ def posed(job: Job) -> tuple[Problem, Plan]:
     plan = Plan(
         lanes, job.batch_size, job.epochs, "sequential", drop_last=True, eval_every=job.epochs
     )
-    return Problem(data, Network((job.features, job.hidden, 1), "relu"), "mse"), plan
+    return Problem(data, Perceptron((job.features, job.hidden, 1), "relu"), Regression("mse")), plan
 
 
 def gdrun(job: Job) -> float:

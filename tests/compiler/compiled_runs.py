@@ -14,7 +14,7 @@ from gdrun.experiment.plan import ExperimentPlan, plan_experiment
 from gdrun.results.events import Lane, Segment
 from gdrun.training.backend import Backend
 from gdrun.training.loop import train
-from gdrun.training.models import Problem
+from gdrun.training.problem import Problem
 from gdrun.training.state import Plan, TrainState, initial_state
 from tests.segments import ends_of_lane
 

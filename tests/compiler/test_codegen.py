@@ -16,8 +16,10 @@ from gdrun.compiler.arrays import in_memory
 from gdrun.compiler.codegen import function
 from gdrun.compiler.trace import Trace, Value, trace
 from gdrun.compiler.writer import Code
-from gdrun.training.models import ACTIVATIONS, LOSSES, Network, mean_losses
-from gdrun.training.sgd import lane_gradients
+from gdrun.training.losses.regression import LOSSES, Regression
+from gdrun.training.models.perceptron import ACTIVATIONS, Perceptron
+from gdrun.training.problem import mean_losses
+from gdrun.training.step import lane_gradients
 
 Computation = Callable[..., Sequence[Tensor]]
 
@@ -179,11 +181,11 @@ def execute(traced: Trace, inputs: Sequence[Tensor]) -> list[Tensor]:
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize("loss", LOSSES)
 def test_the_trace_of_a_gradient_computes_it(loss: str, activation: str) -> None:
-    network = Network((3, 5, 4, 2), activation)
+    network = Perceptron((3, 5, 4, 2), activation)
 
     def gradient(x: Tensor, y: Tensor, share: Tensor, *params: Tensor) -> Sequence[Tensor]:
         leaves = tuple(tensor.requires_grad_() for tensor in params)
-        losses = mean_losses(network, loss, leaves, x, y)
+        losses = mean_losses(network, Regression(loss), leaves, x, y)
         return (losses.detach(), *lane_gradients(losses, leaves, share))
 
     def any_inputs() -> list[Tensor]:

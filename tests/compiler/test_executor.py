@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from gdrun.results.log_rows import epoch_lines, step_lines
 from gdrun.results.progress import RunProgress
 from gdrun.training import loop
 from gdrun.training.loop import train
-from gdrun.training.models import Network
+from gdrun.training.losses.regression import Regression
 from gdrun.training.state import Plan, initial_state
 from tests.compiler.compiled_runs import (
     MANY,
@@ -36,7 +36,7 @@ from tests.compiler.compiled_runs import (
     program_of,
     told,
 )
-from tests.problems import descend, make_plan, make_problem, step_losses
+from tests.problems import descend, make_plan, make_problem, perceptron_of, sgd_of, step_losses
 from tests.segments import ends_of_lane
 
 plans = st.builds(
@@ -71,9 +71,9 @@ def test_many_updates_at_a_time_are_the_same_as_one_by_one(
     loss: Loss,
 ) -> None:
     problem = replace(make_problem(rows=12, features=2, hidden=hidden), chunk_rows=chunk)
-    network = Network(problem.network.sizes, activation)
-    problem = replace(problem, network=network, loss_name=loss)
-    optimizer = replace(plan.optimizer, nesterov=nesterov and plan.optimizer.momentum > 0)
+    model = replace(perceptron_of(problem), activation=activation)
+    problem = replace(problem, model=model, loss=Regression(loss))
+    optimizer = replace(sgd_of(plan), nesterov=nesterov and sgd_of(plan).momentum > 0)
     plan = replace(plan, optimizer=optimizer)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GDRUN_CACHE", str(shared_cache))
@@ -81,7 +81,7 @@ def test_many_updates_at_a_time_are_the_same_as_one_by_one(
     expected, expected_state = descend(problem, plan)
     assert_alike(segments, expected)
     torch.testing.assert_close(state.params, expected_state.params, rtol=1e-4, atol=1e-5)
-    torch.testing.assert_close(state.velocity, expected_state.velocity, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(state.buffers, expected_state.buffers, rtol=1e-4, atol=1e-5)
 
 
 @given(plan=plans, stop=st.integers(0, 60), nesterov=st.booleans())
@@ -90,7 +90,7 @@ def test_a_state_goes_on_to_the_same_bits_wherever_it_was_left(
     shared_cache: Path, plan: Plan, stop: int, nesterov: bool
 ) -> None:
     problem = make_problem(rows=12)
-    optimizer = replace(plan.optimizer, nesterov=nesterov and plan.optimizer.momentum > 0)
+    optimizer = replace(sgd_of(plan), nesterov=nesterov and sgd_of(plan).momentum > 0)
     plan = replace(plan, optimizer=optimizer)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GDRUN_CACHE", str(shared_cache))
@@ -102,7 +102,7 @@ def test_a_state_goes_on_to_the_same_bits_wherever_it_was_left(
         state = state.clone()
         rest = list(train(problem, plan, state, backend, often))
     assert repr(told([*first, *rest])) == repr(told(whole))  # losses that are no numbers, too
-    for found, expected in ((state.params, end.params), (state.velocity, end.velocity)):
+    for found, expected in ((state.params, end.params), (state.buffers, end.buffers)):
         torch.testing.assert_close(found, expected, rtol=0, atol=0, equal_nan=True)
 
 
@@ -263,7 +263,7 @@ def test_what_was_handed_out_stays(
     handed_out = []
     for executed in program_of(problem, plan).execute(problem, plan, state, 0.1):
         assert executed.params
-        tensors = [executed.losses, *executed.params, *executed.velocity]
+        tensors = [executed.losses, *executed.params, *chain.from_iterable(executed.buffers)]
         handed_out.append((tensors, [tensor.clone() for tensor in tensors]))
     assert len(handed_out) > 5
     for tensors, copies in handed_out:

@@ -8,8 +8,9 @@ import pytest
 from gdrun.compiler.build import SOURCES
 from gdrun.compiler.lower import functions
 from gdrun.compiler.spec import ProgramSpec
-from gdrun.training.models import Network
-from gdrun.training.sgd import SGD
+from gdrun.training.losses.regression import Regression
+from gdrun.training.models.perceptron import Perceptron
+from gdrun.training.optimizers.sgd import SGD
 
 PAGE = (SOURCES / "README.md").read_text()
 
@@ -20,8 +21,10 @@ def one_line(text: str) -> str:
 
 @pytest.mark.parametrize("width", [4, 8, 16])
 def test_the_page_shows_the_c_of_the_articles_network(width: int) -> None:
-    network = Network((1, 10, 1), "relu")
-    spec = ProgramSpec(network, "mse", SGD(), rows=1, chunks=(1,), lanes=1, width=width)
+    network = Perceptron((1, 10, 1), "relu")
+    spec = ProgramSpec(
+        network, Regression("mse"), 1, SGD(), factors=0, rows=1, chunks=(1,), lanes=1, width=width
+    )
     (block,) = re.findall(r"```c\n(.*?)```", PAGE, re.DOTALL)
     generated = one_line(functions(spec))
     shown = [one_line(function) for function in block.split("\n\n")]

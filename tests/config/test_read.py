@@ -11,6 +11,7 @@ from gdrun.config.schema import CsvData, QuadraticData, RunConfig
 from gdrun.errors import ConfigError
 from gdrun.experiment.plan import plan_experiment
 from tests.config.config_files import write
+from tests.problems import perceptron_of
 
 
 @pytest.mark.parametrize("name", preset_names())
@@ -38,7 +39,10 @@ def test_hidden_units_need_features() -> None:
     (hint,) = caught.value.hints
     assert "hidden_size to []" in hint
     settings = ["data.source=mean_estimation", "hidden_size=[]"]
-    assert plan_experiment("full", load_config(settings=settings)).problem.network.sizes == (0, 1)
+    assert perceptron_of(plan_experiment("full", load_config(settings=settings)).problem).sizes == (
+        0,
+        1,
+    )
 
 
 def test_diabetes_is_the_data_of_efron_et_al() -> None:

@@ -170,7 +170,7 @@ def test_a_newer_checkpoint_is_not_passed_over(
 ) -> None:
     invoke("sgd", "--epochs", "2", "--name", "a", *NO_PICTURES)
     with monkeypatch.context() as patched:
-        patched.setattr(checkpoint, "VERSION", 5)
+        patched.setattr(checkpoint, "VERSION", 6)
         shutil.copy(Path("outputs/a", CHECKPOINT), "old")
         Path("outputs/a/checkpoint.pt").unlink()
         Path("outputs/a/run.json").write_text(
@@ -184,5 +184,5 @@ def test_a_newer_checkpoint_is_not_passed_over(
     before = contents(Path("outputs"))
     outcome = invoke("sgd", "--resume", "outputs/a", "--epochs", "4")
     assert outcome.code == 2
-    assert "is a checkpoint of version 5, this gdrun reads 2, 3 and 4" in outcome.err
+    assert "is a checkpoint of version 6, this gdrun reads 2, 3, 4 and 5" in outcome.err
     assert contents(Path("outputs")) == before

@@ -1,6 +1,7 @@
 """Checkpoints: whole, safe to read, and never lost with what follows them."""
 
 import hashlib
+import io
 import os
 from array import array
 from dataclasses import replace
@@ -76,6 +77,24 @@ def test_checkpoints_hold_what_is_needed_and_no_more(tmp_path: Path) -> None:
     run("sgd", small_config(lr=[0.1, 0.2]), tmp_path)
     state = load_checkpoint(tmp_path / CHECKPOINT, MOST).state
     assert state.loss_sum.untyped_storage().nbytes() == 2 * 8
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+def test_the_velocity_of_an_older_gdrun_is_the_buffer_that_it_was(
+    momentum: float, tmp_path: Path
+) -> None:
+    settings = {"momentum": momentum, "engine": "eager"}
+    run("sgd", small_config(epochs=6, **settings), tmp_path / "whole")
+    run("sgd", small_config(epochs=2, **settings), tmp_path / "older")
+    path = tmp_path / "older" / CHECKPOINT
+    content = torch.load(io.BytesIO(path.read_bytes().rpartition(SEAL)[0]), weights_only=True)
+    (content["state"]["velocity"],) = content["state"].pop("buffers") or ((),)
+    buffer = io.BytesIO()
+    torch.save({**content, "version": 4}, buffer)
+    payload = buffer.getvalue()
+    path.write_bytes(payload + SEAL + hashlib.sha256(payload).hexdigest().encode() + b"\n")
+    run("sgd", small_config(epochs=6, **settings), tmp_path / "older")
+    assert logs(tmp_path / "older") == logs(tmp_path / "whole")
 
 
 def test_rows_are_on_the_disk_before_a_checkpoint_takes_its_place(

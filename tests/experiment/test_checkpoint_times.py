@@ -11,7 +11,7 @@ from gdrun.experiment import train_run
 from gdrun.experiment.checkpoint import Checkpoint
 from gdrun.experiment.execute import execute
 from gdrun.experiment.plan import plan_experiment
-from gdrun.training.models import Problem
+from gdrun.training.problem import Problem
 from tests.run_files import read_csv
 from tests.training_runs import small_config
 

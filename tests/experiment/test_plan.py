@@ -7,8 +7,8 @@ from gdrun.config.schema import RunConfig
 from gdrun.errors import ConfigError
 from gdrun.experiment.plan import plan_experiment
 from gdrun.results.events import Lane
-from gdrun.training.models import Network
-from gdrun.training.sgd import SGD
+from gdrun.training.models.perceptron import Perceptron
+from gdrun.training.optimizers.sgd import SGD
 from gdrun.training.state import Plan
 from tests.training_runs import small_config
 
@@ -56,8 +56,8 @@ def test_every_key_reaches_the_engine() -> None:
         optimizer=SGD(momentum=0.8, nesterov=True, weight_decay=0.01),
         eval_every=3,
     )
-    assert experiment.problem.network == Network((1, 3, 2, 1), "tanh")
-    assert experiment.problem.loss_name == "huber"
+    assert experiment.problem.model == Perceptron((1, 3, 2, 1), "tanh")
+    assert experiment.problem.loss.name == "huber"
 
 
 @pytest.mark.parametrize("sampling", ["reshuffle", "replacement"])

@@ -96,5 +96,5 @@ def test_a_stopped_run_reports_the_loss_of_the_weights_that_stand(tmp_path: Path
         (lane.train_loss, data.x[:], data.y[:]),
         (lane.val_loss, data.x_val[:], data.y_val[:]),
     ):
-        outputs = problem.network(state.params, x.unsqueeze(0))[0]
+        outputs = problem.model(state.params, x.unsqueeze(0))[0]
         assert loss == pytest.approx(torch.nn.functional.mse_loss(outputs, y).item(), rel=1e-5)

@@ -18,7 +18,7 @@ from gdrun.results.progress import RunProgress
 from gdrun.results.run import RunResult
 from gdrun.training.backend import Backend
 from gdrun.training.loop import train
-from gdrun.training.models import Problem
+from gdrun.training.problem import Problem
 from gdrun.training.state import Plan, TrainState
 from tests.command_line import Invoke
 from tests.experiment.sweeps import (

@@ -1,6 +1,6 @@
 """Training against torch.optim.SGD and PyTorch's own layers and losses."""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from itertools import pairwise
 
 import pytest
@@ -11,10 +11,12 @@ from gdrun.config.schema import Loss
 from gdrun.results.events import Lane
 from gdrun.results.run import LOSS_NAMES
 from gdrun.training.batches import chunks
-from gdrun.training.models import LOSSES, Network, Problem
-from gdrun.training.sgd import make_step
+from gdrun.training.losses.regression import LOSSES
+from gdrun.training.models.perceptron import Perceptron
+from gdrun.training.problem import Problem
 from gdrun.training.state import Plan, initial_state
-from tests.problems import descend, make_plan, make_problem, step_losses
+from gdrun.training.step import make_step
+from tests.problems import descend, make_plan, make_problem, perceptron_of, sgd_of, step_losses
 from tests.segments import ends_of_lane
 
 ACTIVATIONS = {"relu": nn.ReLU, "tanh": nn.Tanh, "sigmoid": nn.Sigmoid, "gelu": nn.GELU}
@@ -33,7 +35,7 @@ CRITERIA: dict[str, type[nn.Module]] = {
 }
 
 
-def torch_network(network: Network, seed: int) -> nn.Sequential:
+def torch_network(network: Perceptron, seed: int) -> nn.Sequential:
     """The same network, built as anyone would."""
     torch.manual_seed(seed)
     layers: list[nn.Module] = []
@@ -44,15 +46,13 @@ def torch_network(network: Network, seed: int) -> nn.Sequential:
 
 def torch_losses(problem: Problem, plan: Plan, lane: Lane) -> list[float]:
     """The batch losses of torch.optim.SGD on the batches that the engine's lane gets."""
-    network = torch_network(problem.network, lane.seed)
+    network = torch_network(perceptron_of(problem), lane.seed)
     optimizer = torch.optim.SGD(
         network.parameters(),
         lr=lane.lr,
-        momentum=plan.optimizer.momentum,
-        nesterov=plan.optimizer.nesterov,
-        weight_decay=plan.optimizer.weight_decay,
+        **asdict(sgd_of(plan)),
     )
-    criterion = CRITERIA[problem.loss_name]()
+    criterion = CRITERIA[problem.loss.name]()
     position = plan.lanes.index(lane)
     losses = []
     for epoch in range(1, plan.epochs + 1):
@@ -119,10 +119,10 @@ def test_half_the_square_is_that_of_numbers_of_any_size() -> None:
 def test_without_features_a_bias_starts_at_zero_as_torchs() -> None:
     with pytest.warns(UserWarning, match="zero-element"):
         layer = nn.Linear(0, 1)
-    weight, bias = Network((0, 1), "relu").init([0, 1])
+    weight, bias = Perceptron((0, 1), "relu").init([0, 1])
     assert (weight.shape, bias.shape) == ((2, 0, 1), (2, 1, 1))
     assert bias.flatten().tolist() == 2 * layer.bias.tolist() == [0, 0]
-    assert (Network((0, 1), "relu").parameters, str(Network((0, 1), "relu"))) == (
+    assert (Perceptron((0, 1), "relu").parameters, str(Perceptron((0, 1), "relu"))) == (
         1,
         "constant model",
     )
@@ -136,7 +136,7 @@ def test_full_batch_gradient_is_the_mean_of_the_rows_gradients() -> None:
     after = before.clone()
     x, y = problem.data.x[:].unsqueeze(0), problem.data.y[:].unsqueeze(0)
     lr_of_lanes = plan.learning_rates(x.device)
-    make_step(problem.losses, plan.optimizer, after.params, after.velocity, lr_of_lanes)(x, y)
+    make_step(problem.losses, plan.optimizer, after.params, after.buffers, lr_of_lanes)(x, y)
     leaves = tuple(p.requires_grad_() for p in before.clone().params)
     single = [
         torch.autograd.grad(problem.losses(leaves, x[:, k : k + 1], y[:, k : k + 1]).sum(), leaves)
@@ -161,7 +161,7 @@ def test_validation_loss_is_that_of_the_validation_rows() -> None:
     segments, state = descend(problem, make_plan(4, epochs=2))
     assert segments[-1].ends
     ((_, train_loss, val_loss),) = ends_of_lane(segments[-1].ends, 0)
-    network = torch_network(problem.network, seed=0)
+    network = torch_network(perceptron_of(problem), seed=0)
     layers = [layer for layer in network if isinstance(layer, nn.Linear)]
     for layer, weight, bias in zip(layers, state.params[::2], state.params[1::2], strict=True):
         layer.weight.data, layer.bias.data = weight[0].T, bias[0, 0]

@@ -7,7 +7,7 @@ from torch import nn
 from gdrun.config.read import load_config
 from gdrun.experiment.plan import plan_experiment
 from gdrun.results.events import Lane
-from tests.problems import descend, step_losses
+from tests.problems import descend, perceptron_of, step_losses
 
 
 def article(batch_size: int, seed: int = 0, epochs: int = 100) -> list[float]:
@@ -36,7 +36,7 @@ def test_preset_is_the_reference_experiment() -> None:
     experiment = plan_experiment("compare", config)
     assert [member.series.batch_size for member in experiment.runs] == [100, 1, 16]
     assert [member.plan.updates_per_epoch(100) for member in experiment.runs] == [1, 100, 6]
-    assert experiment.problem.network.sizes == (1, 10, 1)
+    assert perceptron_of(experiment.problem).sizes == (1, 10, 1)
     assert all(member.series.lanes == (Lane(0.2, 0),) for member in experiment.runs)
     assert config.epochs == 100
 

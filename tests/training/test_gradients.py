@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from gdrun.results.events import Lane
-from gdrun.training import sgd
+from gdrun.training import step
 from gdrun.training.state import initial_state
 from tests.problems import descend, make_plan, make_problem, step_losses
 
@@ -15,12 +15,12 @@ def test_private_and_public_gradients_agree() -> None:
     leaves = tuple(p.requires_grad_() for p in initial_state(problem, plan).params)
     ones = torch.ones(2)
     found = []
-    for function in (sgd.lane_gradients, sgd.gradients_by_public_call):
+    for function in (step.lane_gradients, step.gradients_by_public_call):
         losses = problem.losses(
             leaves, *(t.expand(2, -1, -1) for t in (problem.data.x[:], problem.data.y[:]))
         )
         found.append(function(losses, leaves, ones))
-    assert sgd.lane_gradients is not sgd.gradients_by_public_call
+    assert step.lane_gradients is not step.gradients_by_public_call
     for private, public in zip(*found, strict=True):
         assert torch.equal(private, public)
 
@@ -28,5 +28,5 @@ def test_private_and_public_gradients_agree() -> None:
 def test_engine_runs_on_the_public_gradient(monkeypatch: pytest.MonkeyPatch) -> None:
     problem, plan = make_problem(rows=10), make_plan(3)
     expected = step_losses(descend(problem, plan)[0])
-    monkeypatch.setattr(sgd, "lane_gradients", sgd.gradients_by_public_call)
+    monkeypatch.setattr(step, "lane_gradients", step.gradients_by_public_call)
     assert step_losses(descend(problem, plan)[0]) == pytest.approx(expected, rel=1e-6)

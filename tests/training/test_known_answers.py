@@ -18,7 +18,7 @@ from gdrun.config.schema import MeanEstimationData, RunConfig
 from gdrun.data.sources import load_data
 from gdrun.results.events import Lane
 from gdrun.training.loop import train
-from gdrun.training.models import Problem, build_problem
+from gdrun.training.problem import Problem, build_problem
 from gdrun.training.state import initial_state
 from tests.problems import descend, make_plan, train_losses
 

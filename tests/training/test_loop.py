@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -12,9 +13,11 @@ from torch import Tensor
 from gdrun.config.timing import Timing
 from gdrun.results.events import EpochEnds, Lane, Segment
 from gdrun.training.loop import train
-from gdrun.training.models import Params, Problem
-from gdrun.training.sgd import SGD, Step, make_step
+from gdrun.training.models.model import Params
+from gdrun.training.optimizers.sgd import SGD
+from gdrun.training.problem import Problem
 from gdrun.training.state import initial_state
+from gdrun.training.step import Step, make_step
 from tests.problems import descend, make_plan, make_problem, step_losses, train_losses
 from tests.segments import ends_of_lane
 
@@ -182,10 +185,10 @@ def test_the_first_update_is_warmed_up_on_a_copy(monkeypatch: pytest.MonkeyPatch
     made: list[tuple[Tensor, ...]] = []
 
     def remember(
-        losses_of: Callable[..., Tensor], rule: SGD, weights: Params, velocity: Params, lr: Tensor
+        losses_of: Callable[..., Tensor], optimizer: SGD, weights: Params, *more: Any
     ) -> Step:
         made.append(weights)
-        return make_step(losses_of, rule, weights, velocity, lr)
+        return make_step(losses_of, optimizer, weights, *more)
 
     monkeypatch.setattr("gdrun.training.eager.make_step", remember)
     _, state = descend(problem, plan)

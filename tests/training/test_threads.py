@@ -8,7 +8,8 @@ from torch import Tensor
 
 from gdrun.training import threads
 from gdrun.training.loop import train
-from gdrun.training.models import Params, Problem
+from gdrun.training.models.model import Params
+from gdrun.training.problem import Problem
 from gdrun.training.state import initial_state
 from tests.problems import make_plan, make_problem
 

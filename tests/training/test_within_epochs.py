@@ -13,7 +13,8 @@ from gdrun.results.events import Lane, Segment
 from gdrun.training.backend import Backend
 from gdrun.training.eager import EAGER
 from gdrun.training.loop import train
-from gdrun.training.models import Problem
+from gdrun.training.losses.regression import Regression
+from gdrun.training.problem import Problem
 from gdrun.training.state import Plan, initial_state
 from tests.compiler.compiled_runs import program_of
 from tests.problems import descend, make_plan, make_problem
@@ -103,7 +104,7 @@ def test_losses_are_those_of_a_plain_loop(engine: str, batch: int) -> None:
 @pytest.mark.parametrize("chunk_rows", [None, 5])
 def test_they_change_nothing_else(engine: str, chunk_rows: int | None) -> None:
     problem = make_problem(rows=23)
-    problem = Problem(problem.data, problem.network, "mse", chunk_rows)
+    problem = Problem(problem.data, problem.model, Regression("mse"), chunk_rows)
     told = []
     for growth in (0.0, 0.05):
         plan = make_plan(2, lanes=(*LANES, Lane(1e6, 0)), epochs=9, eval_growth=growth)
@@ -130,7 +131,7 @@ def test_they_change_nothing_else(engine: str, chunk_rows: int | None) -> None:
 def test_a_training_stopped_anywhere_evaluates_each_once(engine: str) -> None:
     """Also in the middle of an evaluation, which reports every few rows here."""
     problem = make_problem(rows=11)
-    problem = Problem(problem.data, problem.network, "mse", 4)
+    problem = Problem(problem.data, problem.model, Regression("mse"), 4)
     plan = make_plan(2, lanes=LANES, epochs=3, eval_growth=0.1)
     backend = backend_of(engine, problem, plan)
     timing = Timing(segment=0.0)

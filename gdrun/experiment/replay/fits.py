@@ -7,8 +7,8 @@ from gdrun.experiment.plan import RunPlan, plan_experiment
 from gdrun.results.file_names import CHECKPOINT
 from gdrun.results.run import Fit
 from gdrun.storage.saved_run import SavedRun
-from gdrun.training.models import Problem
 from gdrun.training.outcome import fit
+from gdrun.training.problem import Problem
 from gdrun.training.state import initial_state
 
 

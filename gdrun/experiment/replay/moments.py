@@ -124,7 +124,7 @@ def moments(
     # Where a report may be of several epochs, those that are wanted are ends of the training.
     ends = epochs if backend.stacks_epochs else epochs[-1:]
     for end in ends:
-        plan = replace(replay.run.plan, epochs=end, eval_growth=0.0)  # no losses within epochs
+        plan = replace(replay.run.plan.until(end), eval_growth=0.0)  # no losses within epochs
         with memory_errors():
             for segment in train(problem, plan, state, backend):
                 on_updates(segment.updates)

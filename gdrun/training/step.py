@@ -1,31 +1,27 @@
-"""One update of stochastic gradient descent, for all lanes at once.
+"""One update of all lanes at once: the gradient of a batch, and what an optimizer makes of it.
 
 Shapes: R lanes, B batch rows, D features, O outputs.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from gdrun.training.models import Params
+from gdrun.training.models.model import Params
+from gdrun.training.optimizers.optimizer import Optimizer
 
 Step = Callable[..., Tensor | None]
 
 
-@dataclass(frozen=True)
-class SGD:
-    """The optimizer, with the options of `torch.optim.SGD`; learning rates belong to the lanes."""
-
-    momentum: float = 0.0
-    nesterov: bool = False
-    weight_decay: float = 0.0
-
-
 def make_step(
-    losses_of: Callable[..., Tensor], optimizer: SGD, weights: Params, velocity: Params, lr: Tensor
+    losses_of: Callable[..., Tensor],
+    optimizer: Optimizer,
+    weights: Params,
+    buffers: Sequence[Params],
+    lr: Tensor,
+    factors: Iterator[Sequence[Tensor]] | None = None,
 ) -> Step:
     """One update in place: (R, B, D), (R, B, O) → the batch losses before it, (R,).
 
@@ -34,23 +30,32 @@ def make_step(
     the others None is returned.
 
     Args:
-        losses_of: the mean loss of each lane over a batch, as in `models.mean_losses`.
+        losses_of: the mean loss of each lane over a batch, as in `problem.mean_losses`.
         optimizer: how a gradient moves the weights.
         weights: (R, …) each, moved by every update.
-        velocity: like the weights, moved too; empty without momentum.
+        buffers: those of the optimizer, each like the weights; moved, too.
         lr: (R,), the learning rate of each lane.
+        factors: of one update after the other, () each: that of the learning rates, and those of
+            the optimizer. None where the first is always one, and there are no others.
     """
     # The same memory seen as leaves of the autograd graph: `weights` can then move unrecorded.
     leaves = tuple(w.detach().requires_grad_() for w in weights)
-    lrs = lr.view(-1, 1, 1)
+    lrs = tuple(lr.view(-1, *[1] * (w.ndim - 1)) for w in weights)
     ones = torch.ones_like(lr)
     summed: Params = ()
     loss = torch.zeros_like(lr)
 
+    def descend(g: Params) -> None:
+        if factors is None:
+            optimizer.move(weights, buffers, lrs, g, ())
+        else:
+            of_lr, *own = next(factors)
+            optimizer.move(weights, buffers, torch._foreach_mul(lrs, of_lr), g, own)
+
     def step(x: Tensor, y: Tensor, share: float = 1.0, completes: bool = True) -> Tensor | None:
         losses = losses_of(leaves, x, y)
         if completes and not summed:
-            descend(optimizer, weights, velocity, lrs, lane_gradients(losses, leaves, ones))
+            descend(lane_gradients(losses, leaves, ones))
             return losses.detach()
         return accumulate(losses, share, completes)
 
@@ -65,33 +70,10 @@ def make_step(
         if not completes:
             return None
         g, summed = summed, ()
-        descend(optimizer, weights, velocity, lrs, g)
+        descend(g)
         return loss
 
     return step
-
-
-def descend(optimizer: SGD, weights: Params, velocity: Params, lr: Tensor, g: Params) -> None:
-    """Move weights and velocity by the gradient g of their loss, each (R, …); lr is (R, 1, 1).
-
-    The rule is that of `torch.optim.SGD` (Sutskever et al. 2013 in PyTorch's variant, where lr
-    scales the velocity), lane by lane:
-
-        g ← ∇loss(w) + weight_decay · w
-        v ← momentum · v + g,   g ← g + momentum · v  if nesterov  else  v
-        w ← w − lr · g
-    """
-    if optimizer.weight_decay:
-        g = torch._foreach_add(g, weights, alpha=optimizer.weight_decay)
-    if optimizer.momentum:
-        torch._foreach_mul_(velocity, optimizer.momentum)
-        torch._foreach_add_(velocity, g)
-        g = (
-            torch._foreach_add(g, velocity, alpha=optimizer.momentum)
-            if optimizer.nesterov
-            else velocity
-        )
-    torch._foreach_addcmul_(weights, g, (lr,) * len(weights), value=-1)
 
 
 # `torch.autograd.grad` spends more than a tenth of an update at batch 1 on checking its arguments,

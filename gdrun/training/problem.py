@@ -1,0 +1,108 @@
+"""The problem: what a training minimises, on its device.
+
+Shapes: R lanes, B batch rows, D features, O outputs, T columns of the target.
+"""
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from gdrun.config.schema import RunConfig
+from gdrun.data.dataset import Dataset
+from gdrun.errors import ConfigError
+from gdrun.training.losses.loss import Loss
+from gdrun.training.losses.regression import Regression
+from gdrun.training.models.model import Model, Params
+from gdrun.training.models.perceptron import Perceptron
+
+# Activations of a chunk of rows, by the type of device: 4 MB on a processor.
+CHUNK_NUMBERS = {"cpu": 2**20}
+DEVICE_CHUNK_NUMBERS = 2**26
+MIN_CHUNK_ROWS = 256  # below it, calls cost more than they compute
+
+
+def mean_losses(model: Model, loss: Loss, params: Params, x: Tensor, y: Tensor) -> Tensor:
+    """Mean loss over the rows, (R,), of each lane at its own weights; x is (R, B, D)."""
+    return loss(model(params, x), y).mean((1, 2))
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What is minimised: a network on the rows of a data set, under a loss."""
+
+    data: Dataset
+    model: Model
+    loss: Loss
+    chunk_rows: int | None = None
+
+    def rows_at_once(self, lanes: int) -> int:
+        """How many rows go through the networks together: `chunk_rows`, or as many as is fastest.
+
+        On a processor that is so many that their activations fit its cache, since products of
+        matrices would otherwise wait for memory.
+        """
+        if self.chunk_rows:
+            return self.chunk_rows
+        numbers = CHUNK_NUMBERS.get(self.data.x.device.type, DEVICE_CHUNK_NUMBERS)
+        return max(MIN_CHUNK_ROWS, numbers // (lanes * self.model.activations))
+
+    def with_model(self, config: RunConfig) -> "Problem":
+        """The same problem for the network of another config."""
+        model = build_model(config, self.data, self.loss)
+        return self if model == self.model else replace(self, model=model)
+
+    def work(self, lanes: int, rows: int) -> int:
+        """Multiply-adds of one pass of so many rows, or a chunk of them, through all lanes."""
+        return lanes * min(rows, self.rows_at_once(lanes)) * self.model.parameters
+
+    def losses(self, params: Params, x: Tensor, y: Tensor) -> Tensor:
+        """Mean loss over the rows, as in `mean_losses`."""
+        return mean_losses(self.model, self.loss, params, x, y)
+
+
+def build_problem(config: RunConfig, data: Dataset) -> Problem:
+    """The problem of a config, on its device.
+
+    Raises:
+        ConfigError: the device isn't there, or there are hidden units but no features.
+    """
+    device = find_device(config.device)
+    if config.hidden_size and not data.features:
+        raise ConfigError(
+            f"hidden_size: {data.title} have no features that hidden units could work on",
+            "set hidden_size to [], or start from the preset: --config mean_estimation",
+        )
+    loss = Regression(config.loss)
+    return Problem(data.to(device), build_model(config, data, loss), loss, config.chunk_rows)
+
+
+def build_model(config: RunConfig, data: Dataset, loss: Loss) -> Model:
+    """The network of a config for some data and a loss."""
+    sizes = (data.x.shape[1], *config.hidden_size, loss.outputs(data.y.shape[1]))
+    return Perceptron(sizes, config.activation)
+
+
+def find_device(name: str) -> torch.device:
+    """The device that a config names; `auto` is the first of CUDA, MPS and the processor.
+
+    Raises:
+        ConfigError: it isn't there.
+    """
+    gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    has_mps = torch.backends.mps.is_available()
+    if name == "auto":
+        return torch.device("cuda" if gpus else "mps" if has_mps else "cpu")
+    device = torch.device(name)
+    if device.type == "cuda" and (device.index or 0) >= gpus:
+        found = f"{gpus} CUDA device{'s' if gpus > 1 else ''}" if gpus else "no CUDA device"
+        raise ConfigError(
+            f"device: {name} is not there: PyTorch {torch.__version__} finds {found}",
+            "use device: cpu or auto"
+            + (
+                "" if torch.version.cuda else "; this PyTorch is built without CUDA, see the README"
+            ),
+        )
+    if device.type == "mps" and not has_mps:
+        raise ConfigError("device: mps is not there: it needs a Mac with Apple silicon", "use auto")
+    return device
