@@ -1,5 +1,6 @@
 """Saved runs in Python: `gdrun.load("latest")`, for a notebook or a script."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
@@ -83,13 +84,16 @@ class LoadedRun:
                 "run": result.series.name,
                 "method": result.series.method,
                 "batch_size": result.series.batch_size,
-                **asdict(lane),
+                **{key: value for key, value in asdict(lane).items() if key != "metrics"},
+                **lane.metrics,
             }
             for result in self.results
             for lane in result.lanes
         ]
-        names = ["run", "method", "batch_size", *(column.name for column in fields(LaneResult))]
-        return {name: [row[name] for row in rows] for name in names}
+        own = [column.name for column in fields(LaneResult) if column.name != "metrics"]
+        measured = dict.fromkeys(name for row in rows for name in row)
+        names = dict.fromkeys(["run", "method", "batch_size", *own, *measured])
+        return {name: [row.get(name) for row in rows] for name in names}
 
     @cached_property
     def answer(self) -> SweepResult | None:
@@ -139,7 +143,10 @@ def load(run: str | Path, *, output_dir: str | Path = OUTPUTS) -> LoadedRun:
 
 
 def _joined(tables: list[dict[str, list[float | str]]]) -> Columns:
-    """The rows of all tables, one table after the other."""
-    if not tables:
-        return {}
-    return {name: [value for table in tables for value in table[name]] for name in tables[0]}
+    """The rows of all tables, one table after the other; what a table hasn't is NaN."""
+    names = dict.fromkeys(name for table in tables for name in table)
+    unknown = [[math.nan] * len(table["epoch"]) for table in tables]
+    return {
+        name: [value for k, table in enumerate(tables) for value in table.get(name, unknown[k])]
+        for name in names
+    }

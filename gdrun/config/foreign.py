@@ -69,6 +69,12 @@ def _sha256(value: Any) -> str:
     return value
 
 
+def _column(value: Any) -> str:
+    if not isinstance(value, str) or not re.fullmatch(r"[a-z][a-z0-9_]{0,39}", value):
+        raise ValueError("Input should be the name of a column, of small letters")
+    return value
+
+
 def _fingerprint(value: Any) -> str:
     if not isinstance(value, str) or not re.fullmatch(r"([a-z]{1,9}:)?[0-9a-f]{64}", value):
         raise ValueError("Input should be a SHA-256, behind a colon what it covers")
@@ -81,6 +87,7 @@ ShortText = Annotated[str, PlainValidator(_text(MAX_SHORT))]
 Time = Annotated[datetime, PlainValidator(_time)]  # in local time
 SizeAsKey = Annotated[int, PlainValidator(_size_as_key)]
 Sha256 = Annotated[str, PlainValidator(_sha256)]
+MetricColumn = Annotated[str, PlainValidator(_column)]  # a further column of `epochs.csv`
 Fingerprint = Annotated[str, PlainValidator(_fingerprint)]  # of data
 # Where one of these has a default, it is written `= Field(default=0)`: with `= 0`, pydantic 2.10
 # would give it to all fields of the type.

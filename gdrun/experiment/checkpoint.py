@@ -37,7 +37,6 @@ from gdrun.results.file_names import CHECKPOINT, PREVIOUS_CHECKPOINT
 from gdrun.storage.atomic import flush_to_disk, read_plain, replacing
 from gdrun.storage.manifest import Digests
 from gdrun.storage.row_file import FileDigest
-from gdrun.text import listed
 from gdrun.training.state import TrainState
 
 VERSION = 5
@@ -155,7 +154,7 @@ def load_checkpoint(path: Path, most: int) -> Checkpoint:
         if type(version) is int and version not in READABLE:
             raise _OtherVersionError(
                 f"{path}: is a checkpoint of version {brief(version)}, this gdrun reads "
-                + listed(list(map(str, READABLE))),
+                f"{READABLE[0]} to {READABLE[-1]}",
                 "resume it with the version of gdrun that wrote it",
             )
         found = _Content.model_validate(content)

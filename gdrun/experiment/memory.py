@@ -15,8 +15,9 @@ import torch
 from gdrun.config.schema import DataConfig, MeanEstimationData, QuadraticData, RunConfig
 from gdrun.data.order import SORTED_ROWS
 from gdrun.errors import ConfigError
-from gdrun.results.history import KEPT_ROW_BYTES, kept_per_lane
+from gdrun.results.history import COLUMN_BYTES, KEPT_ROW_BYTES, kept_per_lane
 from gdrun.storage.manifest import MAX_LANES
+from gdrun.training.bookkeeping import columns_of
 from gdrun.training.problem import Problem
 from gdrun.training.state import Plan
 
@@ -104,7 +105,9 @@ def _record_bytes(problem: Problem, plan: Plan, log_every: int, keep_rows: int |
         "evaluations": plan.count_within(problem.data.rows),
         "steps": min(updates // log_every, most),
     }
-    return lanes * sum(int(counts[table]) * size for table, size in KEPT_ROW_BYTES.items())
+    row_bytes = dict(KEPT_ROW_BYTES)
+    row_bytes["epochs"] += COLUMN_BYTES * len(columns_of(problem, plan))
+    return lanes * sum(int(counts[table]) * size for table, size in row_bytes.items())
 
 
 def _refuse(needed: int, keys: str, hint: str) -> None:

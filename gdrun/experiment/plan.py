@@ -27,6 +27,7 @@ from gdrun.results.run import Description, RunResult
 from gdrun.storage.manifest import Manifest
 from gdrun.storage.row_file import FileDigest
 from gdrun.text import count, listed
+from gdrun.training.bookkeeping import columns_of
 from gdrun.training.optimizers.sgd import SGD
 from gdrun.training.outcome import describe
 from gdrun.training.problem import Problem, build_problem
@@ -264,7 +265,8 @@ def _plan_run(name: str, method: Method, config: RunConfig, problem: Problem) ->
         eval_every=config.eval_every,
         eval_growth=config.eval_growth or 0.0,
     )
-    return RunPlan(Series(method, plan.batch_size, lanes, name), problem, plan, config)
+    series = Series(method, plan.batch_size, lanes, name, columns_of(problem, plan))
+    return RunPlan(series, problem, plan, config)
 
 
 def _rows_per_update(method: Method, config: RunConfig, rows: int) -> int:

@@ -21,7 +21,7 @@ from gdrun.logs.rows import RowParser
 from gdrun.results.events import COMPLETE
 from gdrun.results.file_names import CHECKPOINT, EPOCHS, MANIFEST, PREVIOUS_CHECKPOINT, STEPS
 from gdrun.results.history import Recorder
-from gdrun.results.log_rows import COLUMNS
+from gdrun.results.log_rows import COLUMNS, columns_of
 from gdrun.storage.atomic import output_errors
 from gdrun.storage.manifest import Manifest, RunManifest, current_status, read_manifest
 from gdrun.storage.row_file import kept_lines, verify
@@ -153,8 +153,10 @@ def _from_checkpoint(
         verify(directory / name, digest)
     recorder = Recorder(run.series, run.config.logged_every, keep_rows)
     logged = {
-        name: RowParser(run.series, columns).columns(kept_lines(directory / name, digests[name]))
-        for name, columns in COLUMNS.items()
+        name: RowParser(run.series, columns_of(name, run.series.columns)).columns(
+            kept_lines(directory / name, digests[name])
+        )
+        for name in COLUMNS
         if name in digests
     }
     try:

@@ -10,7 +10,8 @@ from gdrun.logs.columns import KEY
 from gdrun.logs.lines import MAX_ROW_BYTES, BadRowError, whole_lines
 from gdrun.logs.rows import RowParser
 from gdrun.results.events import Lane, Series, Status
-from gdrun.results.log_rows import EPOCH_COLUMNS, LoggedRows
+from gdrun.results.file_names import EPOCHS
+from gdrun.results.log_rows import LoggedRows, columns_of, metrics_of
 from gdrun.results.run import LaneResult, finite
 
 MOST_LANES = 2**20
@@ -68,11 +69,12 @@ class LastRows:
         left, known = set(self.last.lanes), self.evaluated.lanes if self.evaluated else ()
         found = []
         for k, lane in enumerate(series.lanes):
-            losses = [math.nan, math.nan]
+            names = ("train_loss", "val_loss", *metrics_of(series.columns))
+            losses = dict.fromkeys(names, math.nan)
             if self.evaluated and k in left:
                 place = known.index(k)
-                losses = [self.evaluated.losses[n][place] for n in ("train_loss", "val_loss")]
-            diverged = k not in left or math.isinf(losses[0])
+                losses = {name: self.evaluated.losses[name][place] for name in names}
+            diverged = k not in left or math.isinf(losses["train_loss"])
             found.append(
                 LaneResult(
                     lr=lane.lr,
@@ -83,9 +85,12 @@ class LastRows:
                     updates=int(now["updates"]),
                     samples=int(now["samples"]),
                     seconds=now["seconds"],
-                    train_loss=None if diverged else finite(losses[0]),
+                    train_loss=None if diverged else finite(losses["train_loss"]),
                     best_train_loss=None,
-                    val_loss=None if diverged else finite(losses[1]),
+                    val_loss=None if diverged else finite(losses["val_loss"]),
+                    metrics={
+                        name: None if diverged else finite(losses[name]) for name in names[2:]
+                    },
                 )
             )
         return found
@@ -117,7 +122,9 @@ def last_rows(file: BinaryIO, series: Series, header_bytes: int) -> LastRows | N
         return None
     try:
         first = int(lines[0].split(b",", KEY + 1)[KEY])
-        parsed = list(RowParser(series, EPOCH_COLUMNS, first).columns([b"".join(lines)]))
+        parsed = list(
+            RowParser(series, columns_of(EPOCHS, series.columns), first).columns([b"".join(lines)])
+        )
     except (ValueError, IndexError):
         raise BadRowError(0) from None
     # A process that was killed may have written the rows of the first lanes alone.

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 
 from gdrun.results.events import Series
 from gdrun.results.history import History, Latest, empty_history, kept_per_lane
-from gdrun.results.log_rows import LoggedRows
+from gdrun.results.log_rows import LoggedRows, metrics_of
 
 MOST_STRETCHES = 2**11
 WRITTEN_AT_ONCE = 16  # epochs
-OVERVIEW_COLUMNS = ("epoch", "train_loss")  # in which every number is looked at
+OVERVIEW_COLUMNS = ("epoch", "train_loss", "val_loss")  # in which every number is looked at
 
 
 def read_overview(
@@ -61,6 +61,7 @@ class _Overview:
         self._bounds = math.inf, -math.inf
         self._lanes: Sequence[int] = range(len(series.lanes))
         self._lows = [math.inf] * len(series.lanes)  # the lowest train loss of each lane
+        self._best_val = [(math.inf, 0)] * len(series.lanes)  # and the lowest validation loss
         self._kept = -1.0  # the last epoch that is kept
         self._waiting: list[_Epoch] = []  # kept epochs that aren't in the histories yet
         self._last: LoggedRows | None = None
@@ -87,6 +88,7 @@ class _Overview:
                 self._stretch = stretch
             self._look_at(rows, losses, highs, start, end)
             start = end
+        self._look_at_validation(rows)
         known = rows.losses["train_loss"]
         places = range(len(known) - lanes, -1, -lanes)
         at = next((place for place in places if not math.isnan(known[place])), None)
@@ -125,6 +127,17 @@ class _Overview:
                 self._highest = self._epoch(rows, at)
         self._bounds = min(low, self._bounds[0]), max(high, self._bounds[1])
         self._lower(losses, done, end)
+
+    def _look_at_validation(self, rows: LoggedRows) -> None:
+        losses, lanes, epochs = rows.losses["val_loss"], len(rows.lanes), rows.shared["epoch"]
+        if all(map(math.isnan, losses)):
+            return
+        losses = [loss if math.isfinite(loss) else math.inf for loss in losses]
+        for place, best in enumerate(self._best_val):
+            own = losses[place::lanes]
+            lowest = min(own)
+            if lowest < best[0]:
+                self._best_val[place] = lowest, int(epochs[own.index(lowest)])
 
     def _lower(self, losses: Sequence[float], start: int, end: int) -> None:
         """Bring the lowest losses of the lanes up to the end of some epochs."""
@@ -186,20 +199,23 @@ class _Overview:
                 self.histories[lane].dropped.latest = self._latest(place)
         kept = [place for place, lane in enumerate(self._lanes) if lane in remaining]
         self._lows, self._lanes = [self._lows[place] for place in kept], left
+        self._best_val = [self._best_val[place] for place in kept]
 
     def _latest(self, place: int) -> Latest | None:
         """How far the lane is that has so many before it; None of one without a row."""
-        rows, lane, evaluated = self._last, self._lanes[place], (math.nan, math.nan)
+        rows, lane = self._last, self._lanes[place]
         if rows is None:
             return None
+        names = ("train_loss", "val_loss", *metrics_of(self.histories[lane].series.columns))
+        evaluated = dict.fromkeys(names, math.nan)
         if self._evaluated:
             at = place
             if self._evaluated.lanes != self._lanes:
                 at = self._evaluated.lanes.index(lane)
             losses = self._evaluated.losses
-            evaluated = losses["train_loss"][at], losses["val_loss"][at]
+            evaluated = {name: losses[name][at] for name in names}
         last = {name: column[-1] for name, column in rows.of_lane(place).items()}
-        return Latest.of(last, evaluated, self._lows[place])
+        return Latest.of(last, evaluated, self._lows[place], self._best_val[place])
 
     def finish(self) -> None:
         """Keep the last evaluated epoch, too, and note how far the lanes are."""

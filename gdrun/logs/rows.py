@@ -15,10 +15,9 @@ from gdrun.logs.columns import KEY, MANY_LANES, columns_of_one_epoch, columns_of
 from gdrun.logs.lines import BadRowError
 from gdrun.results.events import Lane, Series
 from gdrun.results.log_rows import (
-    COLUMNS,
     COUNTS,
     EPOCH_COLUMNS,
-    LOSSES,
+    SHARED,
     STEP_COLUMNS,
     LoggedRows,
 )
@@ -69,17 +68,18 @@ class RowParser:
         series: Series,
         columns: tuple[str, ...],
         first_epoch: int = 0,
-        needed: Container[str] = frozenset(chain.from_iterable(COLUMNS.values())),
+        needed: Container[str] | None = None,
     ) -> None:
         """Begin below the header of a run's file with such columns, or at a later epoch.
 
-        Of columns that aren't `needed`, numbers are read when they are asked for.
+        Of columns that aren't `needed`, where that is said, numbers are read when they are asked
+        for.
         """
-        of_epochs = columns == EPOCH_COLUMNS
+        of_epochs = columns[: len(EPOCH_COLUMNS)] == EPOCH_COLUMNS
         counter = "epoch" if of_epochs else "update" if columns == STEP_COLUMNS else "updates"
-        self._losses = [name for name in columns if name in LOSSES]
-        self._shared = [name for name in columns[KEY:] if name not in self._losses]
-        self._needed = needed
+        self._losses = [name for name in columns[KEY:] if name not in SHARED]
+        self._shared = [name for name in columns[KEY:] if name in SHARED]
+        self._needed = columns if needed is None else needed
         self._width = len(columns)
         self._counter = columns.index(counter)
         self._keys = [key_of(series, lane) for lane in series.lanes]
@@ -335,8 +335,8 @@ class _UpdateCheck:
         updates, epochs = columns[self._counter], columns["epoch"]
         is_sound = self._last[self._counter] < updates[0] and all(map(lt, updates, updates[1:]))
         is_sound &= epochs[-1] <= updates[-1]
-        losses = [column for name, column in columns.items() if name in LOSSES]
-        others = {name: column for name, column in columns.items() if name not in LOSSES}
+        losses = [column for name, column in columns.items() if name not in SHARED]
+        others = {name: column for name, column in columns.items() if name in SHARED}
         is_sound &= not any(math.isnan(loss) for column in losses for loss in column)
         for name, column in others.items():
             is_sound &= self._last.get(name, 0.0) <= column[0] and column == sorted(column)

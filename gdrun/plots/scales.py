@@ -99,7 +99,7 @@ def edge_of(results: Sequence[RunResult]) -> float:
     lanes = [history for result in results for history in result.histories]
     untrained = [lane.epochs["train_loss"][0] for lane in lanes]
     edge = FRAME * max(filter(math.isfinite, untrained), default=math.inf)
-    lowest = min(lane.latest.evaluated[0] for lane in lanes)
+    lowest = min(lane.latest.evaluated["train_loss"] for lane in lanes)
     return edge if lowest < edge else math.inf
 
 

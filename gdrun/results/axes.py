@@ -62,7 +62,7 @@ def ceiling_of(results: Sequence[RunResult]) -> float:
     """
     lanes = [history for result in results for history in result.histories]
     ceiling = CEILING_FACTOR * max(lane.epochs["train_loss"][0] for lane in lanes)
-    lowest = min(lane.latest.evaluated[0] for lane in lanes)
+    lowest = min(lane.latest.evaluated["train_loss"] for lane in lanes)
     return ceiling if lowest < ceiling else math.inf
 
 

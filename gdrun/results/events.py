@@ -4,8 +4,8 @@ A lane is one training among those that run in lockstep: a pair of learning rate
 """
 
 from array import array
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal, TypeVar
 
 if TYPE_CHECKING:
@@ -34,12 +34,14 @@ class Series:
         batch_size: rows per update.
         lanes: what is trained in lockstep.
         name: of the run in its group, and of its directory there; its method by default.
+        columns: further ones of `epochs.csv`, behind those that all runs have.
     """
 
     method: str
     batch_size: int
     lanes: tuple[Lane, ...]
     name: str = ""
+    columns: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.name:
@@ -65,6 +67,7 @@ class EpochEnds:
             the end of the epoch; None where the epoch wasn't evaluated.
         val_loss: the same over the validation rows; None also where there are none.
         active: per lane, whether it takes part; one that diverged in an earlier epoch doesn't.
+        columns: further ones, likewise per lane and epoch, by name.
     """
 
     epochs: range
@@ -75,6 +78,12 @@ class EpochEnds:
     train_loss: Sequence[Sequence[float | None]]
     val_loss: Sequence[Sequence[float | None]]
     active: Sequence[bool]
+    columns: Mapping[str, Sequence[Sequence[float | None]]] = field(default_factory=dict)
+
+    def losses_of(self, columns: Sequence[str]) -> Iterator[tuple[Sequence[float | None], ...]]:
+        """Lane by lane, what differs between lanes: the losses, then further columns by name."""
+        further = (self.columns[name] for name in columns)
+        return zip(self.batch_loss, self.train_loss, self.val_loss, *further, strict=True)
 
 
 @dataclass(frozen=True, slots=True)

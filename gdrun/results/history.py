@@ -9,16 +9,18 @@ from itertools import accumulate, chain, islice, repeat
 
 from gdrun.results.downsample import downsample
 from gdrun.results.events import EpochEnds, Lane, Segment, Series, as_column, range_array
+from gdrun.results.file_names import EPOCHS
 from gdrun.results.log_rows import (
+    COLUMNS,
     COUNTS,
-    EPOCH_COLUMNS,
     EPOCH_LOSSES,
-    EVALUATION_COLUMNS,
     LANE_COLUMNS,
     STEP_COLUMNS,
     LoggedRows,
     as_logged,
+    columns_of,
     count_until_divergence,
+    metrics_of,
 )
 
 # Rows of each table of a run that are kept for pictures, those of all lanes together: about 90 MB,
@@ -29,7 +31,12 @@ KEPT_ROWS = 2**20
 MOST_PER_LANE, FEWEST_PER_LANE = 2**16, 2**9
 OWN_ROWS = 7  # of a lane: its last, and of each loss the lowest and the last that is known
 # An eighth more than the numbers: arrays grow ahead.
-KEPT_ROW_BYTES = {"epochs": 8 * 9, "evaluations": 5 * 9, "steps": 3 * 9}
+COLUMN_BYTES = 9
+KEPT_ROW_BYTES = {
+    "epochs": 8 * COLUMN_BYTES,
+    "evaluations": 5 * COLUMN_BYTES,
+    "steps": 3 * COLUMN_BYTES,
+}
 
 
 def kept_per_lane(lanes: int, keep: int) -> int:
@@ -43,8 +50,9 @@ class Latest:
 
     Attributes:
         epoch, updates, samples, seconds, batch_loss, train_loss: its last row.
-        evaluated: train and validation loss when they were evaluated last.
+        evaluated: train and validation loss, and metrics, when they were evaluated last.
         lowest: the lowest train loss so far; infinite if none is finite.
+        best_val: the lowest validation loss so far and its epoch; infinite if none is finite.
     """
 
     epoch: int
@@ -53,12 +61,17 @@ class Latest:
     seconds: float
     batch_loss: float
     train_loss: float
-    evaluated: tuple[float, float]
+    evaluated: Mapping[str, float]
     lowest: float
+    best_val: tuple[float, int] = (math.inf, 0)
 
     @classmethod
     def of(
-        cls, row: Mapping[str, float], evaluated: tuple[float, float], lowest: float
+        cls,
+        row: Mapping[str, float],
+        evaluated: Mapping[str, float],
+        lowest: float,
+        best_val: tuple[float, int],
     ) -> "Latest":
         """What a lane's last row says, and the rest."""
         return cls(
@@ -70,6 +83,7 @@ class Latest:
             train_loss=row["train_loss"],
             evaluated=evaluated,
             lowest=lowest,
+            best_val=best_val,
         )
 
 
@@ -102,7 +116,7 @@ class Crossing:
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """The records of one lane as columns: `epochs[name]` as in `EPOCH_COLUMNS`.
+    """The records of one lane as columns: `epochs[name]` as in `epochs.csv`.
 
     Likewise `evaluations[name]`, the train losses within epochs, and `steps[name]`.
 
@@ -129,12 +143,27 @@ class History:
         known = (k for k in range(len(losses) - 1, first - 1, -1) if not math.isnan(losses[k]))
         at = next(known, None)
         if at is not None:
-            evaluated = losses[at], table["val_loss"][at]
+            evaluated: Mapping[str, float] = {name: table[name][at] for name in self._measured}
         else:
-            evaluated = before.evaluated if before else (math.nan, math.nan)
+            evaluated = before.evaluated if before else dict.fromkeys(self._measured, math.nan)
         finite = filter(math.isfinite, islice(losses, first, None))
         lowest = min(chain([before.lowest if before else math.inf], finite))
-        return Latest.of({name: table[name][-1] for name in table}, evaluated, lowest)
+        validated = zip(
+            islice(table["val_loss"], first, None),
+            map(int, islice(table["epoch"], first, None)),
+            strict=True,
+        )
+        best_val = min(
+            chain(
+                [before.best_val if before else (math.inf, 0)],
+                ((loss, epoch) for loss, epoch in validated if math.isfinite(loss)),
+            )
+        )
+        return Latest.of({name: table[name][-1] for name in table}, evaluated, lowest, best_val)
+
+    @property
+    def _measured(self) -> list[str]:
+        return ["train_loss", "val_loss", *metrics_of(self.series.columns)]
 
     def crossing(self, target: float) -> Crossing | None:
         """Where the train loss was first at or below a target; None if it never was."""
@@ -176,6 +205,7 @@ class Recorder:
         """Begin without records; `keep` rows of each table are kept of all lanes, or all."""
         self.log_every = log_every
         self.keep = kept_per_lane(len(series.lanes), keep) if keep else None
+        self._columns = series.columns
         self._widest = {"epoch": 1, "update": 1}
         self.histories = tuple(empty_history(series, lane) for lane in series.lanes)
 
@@ -209,15 +239,16 @@ class Recorder:
         self._downsample_steps()
 
     def _add_epochs(self, ends: EpochEnds) -> None:
-        by_lane = zip(ends.active, ends.batch_loss, ends.train_loss, ends.val_loss, strict=True)
-        for history, (active, *losses) in zip(self.histories, by_lane, strict=True):
+        by_lane = zip(self.histories, ends.active, ends.losses_of(self._columns), strict=True)
+        names = (*EPOCH_LOSSES, *self._columns)
+        for history, active, losses in by_lane:
             if active:
                 table = history.epochs
                 table["epoch"].extend(ends.epochs)
                 table["updates"].extend(ends.updates)
                 table["samples"].extend(ends.samples)
                 table["seconds"].extend(ends.seconds)
-                for name, column in zip(EPOCH_LOSSES, losses, strict=True):
+                for name, column in zip(names, losses, strict=True):
                     table[name].extend(map(as_logged, column))
         self._downsample_epochs()
 
@@ -279,15 +310,16 @@ class Recorder:
 
 def empty_history(series: Series, lane: Lane) -> History:
     """The history of a lane without a row yet."""
-    epochs, evaluations, steps = map(
-        _empty_table, (EPOCH_COLUMNS, EVALUATION_COLUMNS, STEP_COLUMNS)
+    epochs, evaluations, steps = (
+        _empty_table(columns_of(name, series.columns)) for name in COLUMNS
     )
     return History(series, lane, epochs, evaluations, steps)
 
 
 def epoch_table(histories: Iterable[History]) -> dict[str, list[float | str]]:
     """The rows of `epochs.csv` of all lanes, lane after lane, as one list per column."""
-    return _joined(EPOCH_COLUMNS, [(history, history.epochs) for history in histories])
+    tables = [(history, history.epochs) for history in histories]
+    return _joined(columns_of(EPOCHS, tables[0][0].series.columns), tables)
 
 
 def step_table(histories: Iterable[History]) -> dict[str, list[float | str]]:

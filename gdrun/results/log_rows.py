@@ -18,14 +18,14 @@ EPOCH_COLUMNS = (
 )
 EVALUATION_COLUMNS = (*LANE_COLUMNS, "epoch", "updates", "samples", "seconds", "train_loss")
 STEP_COLUMNS = (*LANE_COLUMNS, "epoch", "update", "loss")
-COLUMNS: Mapping[str, tuple[str, ...]] = {  # by file
+COLUMNS: Mapping[str, tuple[str, ...]] = {  # by file, those that all runs have
     EPOCHS: EPOCH_COLUMNS,
     EVALUATIONS: EVALUATION_COLUMNS,
     STEPS: STEP_COLUMNS,
 }
 COUNTS = frozenset({"epoch", "update", "updates", "samples"})  # whole numbers
+SHARED = COUNTS | {"seconds"}  # the same for all lanes; what follows them is each lane's own
 EPOCH_LOSSES = ("batch_loss", "train_loss", "val_loss")
-LOSSES = frozenset({*EPOCH_LOSSES, "loss"})
 TYPICAL_LOSS, TYPICAL_SECONDS = 0.0123456789, "123.456789"
 MAX_ROWS_AT_ONCE = 2**12  # formatted together: more would take memory and gain nothing
 
@@ -51,6 +51,16 @@ class LoggedRows:
         return {**self.shared, **own}
 
 
+def columns_of(name: str, further: Sequence[str]) -> tuple[str, ...]:
+    """The columns of a file of a run whose `epochs.csv` has further ones."""
+    return (*EPOCH_COLUMNS, *further) if name == EPOCHS else COLUMNS[name]
+
+
+def metrics_of(columns: Sequence[str]) -> list[str]:
+    """Those of further columns that are measured together with the losses."""
+    return [name for name in columns if name.startswith(("train_", "val_"))]
+
+
 def header(columns: tuple[str, ...]) -> str:
     """The first line of a CSV file with these columns."""
     return ",".join(columns) + "\n"
@@ -68,14 +78,12 @@ def epoch_lines(series: Series, segment: Segment) -> str:
         )
     ]
     lines = []
-    by_lane = zip(
-        series.lanes, ends.active, ends.batch_loss, ends.train_loss, ends.val_loss, strict=True
-    )
-    for lane, active, *losses in by_lane:
+    by_lane = zip(series.lanes, ends.active, ends.losses_of(series.columns), strict=True)
+    for lane, active, losses in by_lane:
         if active:
             start = f"{series.method},{series.batch_size},{lane.lr!r},{lane.seed}"
             cells = zip(counts, *(map(loss_cell, column) for column in losses), strict=True)
-            lines.append([f"{start},{c},{b},{t},{v}\n" for c, b, t, v in cells])
+            lines.append([f"{start},{','.join(row)}\n" for row in cells])
     return "".join(chain.from_iterable(zip(*lines, strict=True)))
 
 
@@ -139,7 +147,7 @@ def bytes_to_log(
         validation: whether there is a validation loss.
     """
     updates = epochs.stop * updates_per_epoch
-    losses = f",{TYPICAL_LOSS}" * (3 if validation else 2)
+    losses = f",{TYPICAL_LOSS}" * ((3 if validation else 2) + len(series.columns))
     counts = f",{epochs.stop},{updates},{updates * series.batch_size},{TYPICAL_SECONDS}"
     of_losses = of_steps = 0
     for lane in series.lanes:

@@ -6,11 +6,12 @@ The types of fields that `run.json` has, too, say what it may hold there.
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 from gdrun.config.foreign import (
+    MetricColumn,
     Natural,
     PositiveSize,
     Rate,
@@ -24,6 +25,7 @@ from gdrun.config.foreign import (
 from gdrun.errors import excerpt
 from gdrun.results.events import Lane, Series, Status
 from gdrun.results.history import History, epoch_table, step_table
+from gdrun.results.log_rows import metrics_of
 from gdrun.text import count, number, rates_in_words, visible
 
 # Of `run.json` and of what `--json` prints; it grows when a key changes its meaning.
@@ -91,7 +93,8 @@ class LaneResult:
     """How one lane ended. Losses that are missing or not finite are None.
 
     The numbers of a lane that diverged are those up to `diverged_at`, the update whose loss was not
-    finite (0: the untrained loss).
+    finite (0: the untrained loss). `best_val_epoch` is that of the lowest validation loss. The
+    `metrics` are those of the last weights, by column of `epochs.csv`.
     """
 
     lr: Rate
@@ -105,6 +108,9 @@ class LaneResult:
     train_loss: Real | None
     best_train_loss: Real | None
     val_loss: Real | None
+    best_val_loss: Real | None = None
+    best_val_epoch: Size | None = None
+    metrics: dict[MetricColumn, Real | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,7 +224,7 @@ def lane_result(
     updates: int,
     samples: int,
     seconds: float,
-    stopped_at: tuple[float, float] | None,
+    stopped_at: Mapping[str, float] | None,
 ) -> LaneResult:
     """The result of one lane, from its records.
 
@@ -229,11 +235,13 @@ def lane_result(
         updates: how many it took until it ended or diverged.
         samples: likewise.
         seconds: likewise.
-        stopped_at: of a lane that was stopped, the train and validation loss (or NaN) of its last
-            weights, which the history does not hold.
+        stopped_at: of a lane that was stopped, the train and validation loss (or NaN) and the
+            metrics of its last weights, which the history does not hold.
     """
     latest = history.latest
-    train_loss, val_loss = stopped_at or latest.evaluated
+    now = stopped_at or latest.evaluated
+    train_loss, val_loss = now["train_loss"], now["val_loss"]
+    best_val, best_epoch = latest.best_val
     lowest = min(latest.lowest, train_loss) if math.isfinite(train_loss) else latest.lowest
     return LaneResult(
         lr=history.lane.lr,
@@ -247,6 +255,12 @@ def lane_result(
         train_loss=None if diverged_at is not None else finite(train_loss),
         best_train_loss=finite(lowest),
         val_loss=None if diverged_at is not None else finite(val_loss),
+        best_val_loss=finite(best_val),
+        best_val_epoch=best_epoch if math.isfinite(best_val) else None,
+        metrics={
+            name: None if diverged_at is not None else finite(now[name])
+            for name in metrics_of(history.series.columns)
+        },
     )
 
 

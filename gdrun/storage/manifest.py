@@ -9,12 +9,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, SkipValidation, ValidationError
+from pydantic import Field, SkipValidation, ValidationError, field_validator
 
 from gdrun.config.explain import brief
 from gdrun.config.foreign import (
     Facts,
     Fingerprint,
+    MetricColumn,
     Natural,
     PositiveSize,
     SavedConfig,
@@ -31,13 +32,15 @@ from gdrun.errors import ConfigError, DataError, did_you_mean
 from gdrun.results.compare import Comparison
 from gdrun.results.events import Status
 from gdrun.results.file_names import COMPARED, MANIFEST
+from gdrun.results.log_rows import EPOCH_COLUMNS
 from gdrun.results.run import SCHEMA_VERSION, Description, Failure, LaneResult
 from gdrun.storage.atomic import read_plain
 from gdrun.storage.row_file import FileDigest
 
-MAX_BYTES = 2**26  # of a `run.json`
+MAX_BYTES = 2**27  # of a `run.json`
 MAX_LANES = 2**17  # of a run: so many entries take somewhat less
 MAX_COMPARED = 2**17  # runs of a comparison
+MAX_COLUMNS = 32  # of `epochs.csv`, beside those that all runs have
 MAX_LEVELS = 10  # of nested lists and mappings
 
 
@@ -86,16 +89,27 @@ class _Manifest(Facts):
 
 
 class RunManifest(_Manifest):
-    """What the `run.json` of a run says; `lanes` are empty until it has ended."""
+    """What the `run.json` of a run says; `lanes` are empty until it has ended.
+
+    `columns` are further ones of its `epochs.csv`, behind those that all runs have.
+    """
 
     kind: Literal["run"]
     method: Method
     batch_size: PositiveSize
     name: Text | None = None
+    columns: Annotated[tuple[MetricColumn, ...], Field(max_length=MAX_COLUMNS)] = ()
     lanes: tuple[LaneResult, ...] = ()
     files: Digests = Field(default_factory=dict)
     engines: tuple[Literal["eager", "compiled"], ...] = ()
     program: ShortText | None = None
+
+    @field_validator("columns")
+    @classmethod
+    def _columns_differ(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if len({*value, *EPOCH_COLUMNS}) < len(value) + len(EPOCH_COLUMNS):
+            raise ValueError("Input should be columns that no other has the name of")
+        return value
 
     @property
     def trained_by(self) -> tuple[str, ...]:

@@ -25,7 +25,7 @@ from gdrun.logs.search import first_at_most, last_update
 from gdrun.results.events import COMPLETE, Lane, Series, Status
 from gdrun.results.file_names import EPOCHS, EVALUATIONS, STEPS
 from gdrun.results.history import History, Recorder, kept_per_lane
-from gdrun.results.log_rows import COLUMNS, EPOCH_COLUMNS, STEP_COLUMNS, LoggedRows, header
+from gdrun.results.log_rows import COLUMNS, STEP_COLUMNS, LoggedRows, columns_of, header
 from gdrun.results.run import LaneResult, Reached, RunResult, lane_result
 from gdrun.storage.atomic import open_plain, output_errors
 from gdrun.storage.saved_run import AnySaved, SavedComparison, SavedRun, named_runs
@@ -82,14 +82,16 @@ def read_result(run: SavedRun, how: HowToRead = ALL, name: str | None = None) ->
     path, lanes = run.path / EPOCHS, run.lanes
     if not _has_begun(run, path):
         return None
-    with output_errors(run.path, "read"), _opened(path, EPOCH_COLUMNS) as file:
+    with output_errors(run.path, "read"), _opened(path, _epoch_columns(run)) as file:
         keys = [Lane(lane.lr, lane.seed) for lane in lanes] or _lanes_of(file, path)
         if not keys:
             if _has_ended(run):
                 raise DataError(f"{path}: is damaged: holds no row, though the run has ended")
             return None
         manifest = run.manifest
-        series = Series(manifest.method, manifest.batch_size, tuple(keys), name or run.name)
+        series = Series(
+            manifest.method, manifest.batch_size, tuple(keys), name or run.name, manifest.columns
+        )
         histories = _read_epochs(file, path, series, how)
         _refuse_without_start(path, histories)
         evaluations, steps = (
@@ -139,14 +141,21 @@ def latest_lanes(run: SavedRun) -> Sequence[LaneResult]:
     path = run.path / EPOCHS
     if not _has_begun(run, path):
         return ()
-    with _opened(path, EPOCH_COLUMNS) as file:
+    with _opened(path, _epoch_columns(run)) as file:
         lanes = _lanes_of(file, path, FIRST_BYTES)
         if not lanes:
             return ()
-        series = Series(run.manifest.method, run.manifest.batch_size, tuple(lanes))
+        manifest = run.manifest
+        series = Series(
+            manifest.method, manifest.batch_size, tuple(lanes), columns=manifest.columns
+        )
         with _rows_of_the_run(path):
-            ends = last_rows(file, series, len(header(EPOCH_COLUMNS)))
+            ends = last_rows(file, series, len(header(_epoch_columns(run))))
     return ends.lane_results(series, run.status) if ends else ()
+
+
+def _epoch_columns(run: SavedRun) -> tuple[str, ...]:
+    return columns_of(EPOCHS, run.manifest.columns)
 
 
 def _has_ended(run: SavedRun) -> bool:
@@ -156,7 +165,7 @@ def _has_ended(run: SavedRun) -> bool:
 def _has_begun(run: SavedRun, path: Path) -> bool:
     """Whether a run must have a file with a header: a process that begins makes it in two steps."""
     try:
-        return _has_ended(run) or path.lstat().st_size >= len(header(EPOCH_COLUMNS))
+        return _has_ended(run) or path.lstat().st_size >= len(header(_epoch_columns(run)))
     except FileNotFoundError:
         return False
 
@@ -274,11 +283,11 @@ def _rows(
     file: BinaryIO,
     path: Path,
     series: Series,
-    columns: tuple[str, ...],
     on_read: OnRead,
-    needed: Sequence[str] = (),
+    needed: Sequence[str] | None = None,
 ) -> Iterator[LoggedRows]:
     """All rows of a file, block after block; `needed` columns at once, all without them."""
+    columns = columns_of(path.name, series.columns)
     file.seek(len(header(columns)))
     size = os.fstat(file.fileno()).st_size
     blocks = whole_lines(
@@ -286,7 +295,7 @@ def _rows(
         block_bytes=max(BLOCK_BYTES, LANE_BLOCK_BYTES * len(series.lanes)),
         on_read=lambda _: on_read(path, file.tell() / size),
     )
-    yield from RowParser(series, columns, needed=needed or columns).columns(blocks)
+    yield from RowParser(series, columns, needed=needed).columns(blocks)
 
 
 def _read_epochs(file: BinaryIO, path: Path, series: Series, how: HowToRead) -> tuple[History, ...]:
@@ -295,10 +304,10 @@ def _read_epochs(file: BinaryIO, path: Path, series: Series, how: HowToRead) -> 
         if how.overview and how.keep:
             epochs = _last_epoch(file, series)
             if epochs >= kept_per_lane(len(series.lanes), how.keep):
-                rows = _rows(file, path, series, EPOCH_COLUMNS, how.on_read, OVERVIEW_COLUMNS)
+                rows = _rows(file, path, series, how.on_read, OVERVIEW_COLUMNS)
                 return read_overview(series, rows, epochs, how.keep)
         recorder = Recorder(series, 1, how.keep)
-        recorder.read(_rows(file, path, series, EPOCH_COLUMNS, how.on_read))
+        recorder.read(_rows(file, path, series, how.on_read))
     recorder.settle()
     return recorder.histories
 
@@ -306,7 +315,7 @@ def _read_epochs(file: BinaryIO, path: Path, series: Series, how: HowToRead) -> 
 def _last_epoch(file: BinaryIO, series: Series) -> int:
     """The last epoch of an `epochs.csv`; too many where its end is damaged, as reading finds it."""
     with suppress(BadRowError):
-        ends = last_rows(file, series, len(header(EPOCH_COLUMNS)))
+        ends = last_rows(file, series, len(header(columns_of(EPOCHS, series.columns))))
         return int(ends.last.shared["epoch"][0]) if ends else 0
     return os.fstat(file.fileno()).st_size
 
@@ -320,9 +329,9 @@ def _read_table(
         DataError: the file is damaged.
         OutputError: it can't be read.
     """
-    recorder, columns = Recorder(series, 1, how.keep), COLUMNS[path.name]
-    with _reading(path, columns) as file:
-        recorder.read(**{path.stem: _rows(file, path, series, columns, how.on_read)})
+    recorder = Recorder(series, 1, how.keep)
+    with _reading(path, COLUMNS[path.name]) as file:
+        recorder.read(**{path.stem: _rows(file, path, series, how.on_read)})
     recorder.settle()
     return [getattr(history, path.stem) for history in recorder.histories]
 
@@ -338,7 +347,7 @@ class SavedEpochs:
         self, target: float, between: Mapping[Lane, tuple[int, int]]
     ) -> Mapping[Lane, Reached]:
         """As in `gdrun.results.run.EpochLog`."""
-        with _reading(self.path, EPOCH_COLUMNS) as file:
+        with _reading(self.path, columns_of(EPOCHS, self.series.columns)) as file:
             found = first_at_most(file, target, between, self.series)
         if len(found) < len(between):
             raise DataError(f"{self.path}: is damaged: it was changed while it was read", PUT_BACK)

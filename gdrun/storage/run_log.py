@@ -19,6 +19,7 @@ from gdrun.results.events import Segment, Series, Status
 from gdrun.results.file_names import CONFIG, EPOCHS, EVALUATIONS, MANIFEST, STEPS
 from gdrun.results.log_rows import (
     COLUMNS,
+    columns_of,
     epoch_lines,
     evaluation_lines,
     header,
@@ -121,7 +122,7 @@ class RunLog:
             write_config(self.directory, self._series.method, self._config)
             stack.enter_context(self._manifest)
             for name in self._names:
-                first_line = header(COLUMNS[name])
+                first_line = header(columns_of(name, self._series.columns))
                 file = RowFile(self.directory / name, first_line, self._kept.get(name))
                 self._files[name] = stack.enter_context(closing(file))
             self._flushed = time.monotonic()

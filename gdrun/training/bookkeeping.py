@@ -10,12 +10,16 @@ from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from gdrun.results.events import EpochEnds, Segment
 from gdrun.training.evaluate import Losses, evaluate, evaluate_all
+from gdrun.training.optimizers.schedule import CONSTANT
 from gdrun.training.problem import Problem
 from gdrun.training.state import Plan, TrainState
+
+SCHEDULED_LR = "scheduled_lr"  # the column of learning rates that change
 
 
 class Counted(NamedTuple):
@@ -117,7 +121,7 @@ def end_epochs(
     for lane, loss in enumerate(at_ends[-1].train if at_ends[-1] else []):
         if diverged_at[lane] is None and not math.isfinite(loss):
             diverged_at[lane] = state.updates
-    ends = _ends(plan, problem.data.rows, epochs, counted, at_ends, active)
+    ends = _ends(problem, plan, epochs, counted, at_ends, active)
     state.epoch, state.begun, state.diverged_at = last, True, diverged_at
     state.loss_sum.zero_()
     yield report(state, last, losses, ends)
@@ -155,25 +159,39 @@ def evaluate_within(
         train_loss = known.train
     else:
         data = problem.data
-        train_loss = yield from evaluate(
+        (train_loss,) = yield from evaluate(
             problem, state.params, data.x, data.y, pulse, report_seconds
         )
     state.evaluated = state.updates
     yield replace(report(state, epoch, losses), train_loss=train_loss)
 
 
+def columns_of(problem: Problem, plan: Plan) -> tuple[str, ...]:
+    """The further columns of `epochs.csv`, behind those that all runs have."""
+    measured = (name for metric in problem.loss.metrics for name in metric.columns)
+    return (*measured, *([SCHEDULED_LR] if plan.schedule != CONSTANT else []))
+
+
 def _ends(
+    problem: Problem,
     plan: Plan,
-    rows: int,
     epochs: range,
     counted: Counted,
     at_ends: Sequence[Losses | None],
     active: Sequence[bool],
 ) -> EpochEnds:
     """What is reported of epochs; the batch loss is the mean over the rows of each."""
+    rows = problem.data.rows
     per_epoch = plan.updates_per_epoch(rows)
     samples = plan.samples_after(per_epoch, rows)
     none: list[None] = [None] * len(plan.lanes)
+    columns: dict[str, Sequence[Sequence[float | None]]] = {
+        name: _by_lane([each.metrics[name] if each else none for each in at_ends])
+        for metric in problem.loss.metrics
+        for name in metric.columns
+    }
+    if plan.schedule != CONSTANT:
+        columns[SCHEDULED_LR] = _scheduled(plan, epochs, rows)
     batch_loss: Sequence[Sequence[float | None]] = [[None]] * len(none)  # before training
     if epochs[0] > 0:
         batch_loss = (counted.loss_sums / samples).T.tolist()
@@ -183,10 +201,24 @@ def _ends(
         samples=_multiples(epochs, samples),
         seconds=counted.seconds,
         batch_loss=batch_loss,
-        train_loss=list(zip(*[each.train if each else none for each in at_ends], strict=True)),
-        val_loss=list(zip(*[each.val if each else none for each in at_ends], strict=True)),
+        train_loss=_by_lane([each.train if each else none for each in at_ends]),
+        val_loss=_by_lane([each.val if each else none for each in at_ends]),
         active=active,
+        columns=columns,
     )
+
+
+def _by_lane(at_ends: Sequence[Sequence[float | None]]) -> list[tuple[float | None, ...]]:
+    """Numbers of each epoch and lane, by lane and epoch."""
+    return list(zip(*at_ends, strict=True))
+
+
+def _scheduled(plan: Plan, epochs: range, rows: int) -> list[list[float]]:
+    """The learning rates of the last update of some epochs, of each lane; at first, of update 1."""
+    per_epoch = plan.updates_per_epoch(rows)
+    updates = torch.tensor([max(1, epoch * per_epoch) for epoch in epochs], dtype=torch.float64)
+    factors: list[float] = plan.schedule.factors(updates, plan.scheduled_updates(rows)).tolist()
+    return [[lane.lr * factor for factor in factors] for lane in plan.lanes]
 
 
 def _multiples(epochs: range, factor: int) -> range:

@@ -1,14 +1,16 @@
 """The loss over all rows: at one time, or at several together where epochs are short."""
 
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import compress
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
 from gdrun.data.rows import Rows, blocks
+from gdrun.training.losses.loss import Metric
 from gdrun.training.models.model import Params
 from gdrun.training.problem import Problem
 from gdrun.training.threads import threads_for
@@ -19,11 +21,16 @@ T = TypeVar("T")
 MAX_STACKED_NUMBERS = 2**20
 
 
-class Losses(NamedTuple):
-    """Mean losses over all training and all validation rows, per lane; None: no such rows."""
+Numbers = list[float] | list[None]  # of each lane; None: there are no such rows
+
+
+@dataclass(frozen=True)
+class Losses:
+    """Mean losses over all training and all validation rows, per lane, and metrics by column."""
 
     train: list[float]
-    val: list[float] | list[None]
+    val: Numbers
+    metrics: Mapping[str, Numbers] = field(default_factory=dict)
 
 
 @torch.no_grad()
@@ -34,14 +41,15 @@ def evaluate(
     y: Rows,
     pulse: Callable[[], T],
     report_seconds: float,
-) -> Generator[T, None, list[float]]:
-    """The value returned is the mean loss over all given rows, (N, D) and (N, O), of each lane.
+    metrics: Sequence[Metric] = (),
+) -> Generator[T, None, list[list[float]]]:
+    """The mean loss over all given rows, (N, D) and (N, T), of each lane; then each of the metrics.
 
     Yields a `pulse` every `report_seconds` or so meanwhile.
     """
     lanes = len(params[0])
     chunk_rows = problem.rows_at_once(lanes)
-    total = torch.zeros(lanes, dtype=torch.float64)
+    total = torch.zeros(1 + len(metrics), lanes, dtype=torch.float64)
     deadline = time.perf_counter() + report_seconds
     work = problem.work(lanes, len(x))
     for k, (xs, ys) in enumerate(zip(blocks(x, chunk_rows), blocks(y, chunk_rows), strict=True)):
@@ -49,21 +57,36 @@ def evaluate(
             yield pulse()
             deadline = time.perf_counter() + report_seconds
         with threads_for(work):
-            mean = problem.losses(params, xs.expand(lanes, -1, -1), ys.expand(lanes, -1, -1))
-        total += mean.cpu().double() * len(xs)
-    return (total / len(x)).tolist()
+            means = problem.measured(
+                params, xs.expand(lanes, -1, -1), ys.expand(lanes, -1, -1), metrics
+            )
+        total += means.cpu().double() * len(xs)
+    found: list[list[float]] = (total / len(x)).tolist()
+    return found
 
 
 def evaluate_all(
     problem: Problem, params: Params, pulse: Callable[[], T], report_seconds: float
 ) -> Generator[T, None, Losses]:
     """Mean loss over all training and all validation rows per lane, with pulses as `evaluate`."""
-    data = problem.data
-    train = yield from evaluate(problem, params, data.x, data.y, pulse, report_seconds)
-    if not len(data.x_val):
-        return Losses(train, [None] * len(train))
-    val = yield from evaluate(problem, params, data.x_val, data.y_val, pulse, report_seconds)
-    return Losses(train, val)
+    data, metrics = problem.data, problem.loss.metrics
+    how = pulse, report_seconds, metrics
+    train = yield from evaluate(problem, params, data.x, data.y, *how)
+    val: list[list[float]] | None = None
+    if len(data.x_val):
+        val = yield from evaluate(problem, params, data.x_val, data.y_val, *how)
+    return _losses(train, val, metrics)
+
+
+def _losses(
+    train: Sequence[list[float]], val: Sequence[list[float]] | None, metrics: Sequence[Metric]
+) -> Losses:
+    """Loss and metrics over the training rows, and over the validation rows if there are any."""
+    none: list[None] = [None] * len(train[0])
+    columns: dict[str, Numbers] = {}
+    for k, metric in enumerate(metrics, start=1):
+        columns |= zip(metric.columns, [train[k], val[k] if val else none], strict=True)
+    return Losses(train[0], val[0] if val else none, columns)
 
 
 def evaluate_stacked(
@@ -105,15 +128,17 @@ def _evaluate_together(
     copies = 1 if times * lanes > 1 else 2
     params = tuple(torch.cat([tensor.flatten(0, 1)] * copies) for tensor in weights)
     data, every = problem.data, len(params[0])
+    metrics = problem.loss.metrics if validation else ()
 
-    def losses(x: Rows, y: Rows) -> list[list[float]]:
+    def measured(x: Rows, y: Rows) -> list[list[list[float]]]:
+        """(E, 1 + metrics, R)."""
         with threads_for(every * len(x) * problem.model.parameters):
-            found = problem.losses(params, *(t[:].expand(every, -1, -1) for t in (x, y)))
-        return found.view(-1, lanes)[:times].tolist()
+            xs, ys = (rows[:].expand(every, -1, -1) for rows in (x, y))
+            found = problem.measured(params, xs, ys, metrics)
+        by_time = found.view(len(found), -1, lanes)[:, :times].transpose(0, 1)
+        numbers: list[list[list[float]]] = by_time.tolist()
+        return numbers
 
-    train = losses(data.x, data.y)
-    no_val: list[None] = [None] * lanes
-    val: Sequence[list[float] | list[None]] = [no_val] * times
-    if validation and len(data.x_val):
-        val = losses(data.x_val, data.y_val)
-    return [Losses(*each) for each in zip(train, val, strict=True)]
+    train = measured(data.x, data.y)
+    val = measured(data.x_val, data.y_val) if validation and len(data.x_val) else [None] * times
+    return [_losses(one, other, metrics) for one, other in zip(train, val, strict=True)]

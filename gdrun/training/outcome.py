@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from gdrun.results.events import Series, Status
 from gdrun.results.history import History
 from gdrun.results.run import Description, Fit, RunResult, lane_result, overall_status
 from gdrun.text import visible
-from gdrun.training.evaluate import evaluate
+from gdrun.training.evaluate import Losses, evaluate_all
 from gdrun.training.models.model import Params
 from gdrun.training.problem import Problem
 from gdrun.training.state import Plan, TrainState
@@ -56,7 +56,9 @@ def run_result(
     finished = state.is_over(plan, plan.updates_per_epoch(description.rows))
     ended: Status = "done" if finished else "interrupted"
     # When a run is stopped on the way, its weights have not been evaluated yet.
-    stopped_at = (not finished and _current_losses(problem, state)) or [None] * len(histories)
+    stopped_at: Sequence[Mapping[str, float] | None] = [None] * len(histories)
+    if not finished:
+        stopped_at = _current_losses(problem, state) or stopped_at
     lanes = []
     for history, diverged_at, losses in zip(histories, state.diverged_at, stopped_at, strict=True):
         updates = state.updates if diverged_at is None else diverged_at
@@ -83,33 +85,28 @@ def run_result(
     )
 
 
-def _current_losses(
-    problem: Problem, state: TrainState
-) -> Sequence[tuple[float, float] | None] | None:
-    """Train and validation loss (NaN where there are no such rows) of each lane as it is now.
+def _current_losses(problem: Problem, state: TrainState) -> list[dict[str, float]] | None:
+    """Losses and metrics (NaN where there are no such rows) of each lane as it is now, by column.
 
     None if that would take long: somebody who stops a run doesn't want to wait.
     """
-    data = problem.data
     deadline = time.monotonic() + PATIENCE_SECONDS
-
-    def losses_over(x: Rows, y: Rows) -> list[float] | None:
-        evaluation = evaluate(
-            problem, state.params, x, y, pulse=time.monotonic, report_seconds=PATIENCE_SECONDS / 2
-        )
-        while True:
-            try:
-                if next(evaluation) > deadline:
-                    return None
-            except StopIteration as end:
-                losses: list[float] = end.value
-                return losses
-
-    train_losses = losses_over(data.x, data.y)
-    val_losses = losses_over(data.x_val, data.y_val) if len(data.x_val) else None
-    if train_losses is None or (val_losses is None and len(data.x_val)):
-        return None
-    return list(zip(train_losses, val_losses or [math.nan] * len(train_losses), strict=True))
+    evaluation = evaluate_all(problem, state.params, time.monotonic, PATIENCE_SECONDS / 2)
+    while True:
+        try:
+            if next(evaluation) > deadline:
+                return None
+        except StopIteration as end:
+            losses: Losses = end.value
+            break
+    columns = {"train_loss": losses.train, "val_loss": losses.val, **losses.metrics}
+    return [
+        {
+            name: math.nan if number is None else number
+            for name, number in zip(columns, lane, strict=True)
+        }
+        for lane in zip(*columns.values(), strict=True)
+    ]
 
 
 def fit(problem: Problem, params: Params) -> Fit:

@@ -3,6 +3,7 @@
 Shapes: R lanes, B batch rows, D features, O outputs, T columns of the target.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -11,7 +12,7 @@ from torch import Tensor
 from gdrun.config.schema import RunConfig
 from gdrun.data.dataset import Dataset
 from gdrun.errors import ConfigError
-from gdrun.training.losses.loss import Loss
+from gdrun.training.losses.loss import Loss, Metric
 from gdrun.training.losses.regression import Regression
 from gdrun.training.models.model import Model, Params
 from gdrun.training.models.perceptron import Perceptron
@@ -55,6 +56,16 @@ class Problem:
     def work(self, lanes: int, rows: int) -> int:
         """Multiply-adds of one pass of so many rows, or a chunk of them, through all lanes."""
         return lanes * min(rows, self.rows_at_once(lanes)) * self.model.parameters
+
+    def measured(
+        self, params: Params, x: Tensor, y: Tensor, metrics: Sequence[Metric] = ()
+    ) -> Tensor:
+        """Mean loss over the rows, as in `mean_losses`, then each of the metrics; (1 + …, R)."""
+        if not metrics:
+            return self.losses(params, x, y).unsqueeze(0)
+        outputs = self.model(params, x)
+        means = (metric.of_rows(outputs, y).mean(1) for metric in metrics)
+        return torch.stack([self.loss(outputs, y).mean((1, 2)), *means])
 
     def losses(self, params: Params, x: Tensor, y: Tensor) -> Tensor:
         """Mean loss over the rows, as in `mean_losses`."""

@@ -105,8 +105,12 @@ class Plan:
         own = self.optimizer.factors(numbers)
         if not own and self.schedule == CONSTANT:
             return None
-        total = (self.scheduled_epochs or self.epochs) * self.updates_per_epoch(rows)
-        return torch.stack([self.schedule.factors(numbers, total), *own], dim=1).float()
+        scheduled = self.schedule.factors(numbers, self.scheduled_updates(rows))
+        return torch.stack([scheduled, *own], dim=1).float()
+
+    def scheduled_updates(self, rows: int) -> int:
+        """The updates in which the schedule is run through."""
+        return (self.scheduled_epochs or self.epochs) * self.updates_per_epoch(rows)
 
     def factors_after(
         self, update: int, rows: int, device: torch.device

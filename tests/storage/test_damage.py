@@ -48,7 +48,7 @@ DAMAGES: list[tuple[Callable[[Path], object], str]] = [
         lambda run: edit(run, batch_size="many"),
         "run.json: is damaged: batch_size: must be a whole number, got 'many'",
     ),
-    (lambda run: edit(run, problem={}), "run.json: is damaged: problem.model: is missing"),
+    (lambda run: edit(run, problem={}), "run.json: is damaged: problem.network: is missing"),
     (lambda run: edit(run, lanes=[{"lr": 1}]), "run.json: is damaged: lanes[0].seed: is missing"),
     (lambda run: edit(run, lanes=7), "run.json: is damaged: lanes: must be a list, got 7"),
     (
