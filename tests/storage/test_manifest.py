@@ -85,7 +85,7 @@ def test_a_run_with_the_most_lanes_has_room() -> None:
     small, large = 5.4321234567890123e-308, 123456789012.12345
     counts = (LARGEST, MAX_COUNT, LARGEST, LARGEST)
     lane = LaneResult(small, 2**62, "interrupted", *counts, large, -small, -small, -small)
-    metrics = dict.fromkeys(("train_accuracy", "val_accuracy"), large)
+    metrics: dict[str, float | None] = {"train_accuracy": large, "val_accuracy": large}
     lane = replace(lane, best_val_loss=-small, best_val_epoch=MAX_COUNT, metrics=metrics)
     entries = [len(to_json({"lanes": [asdict(lane)] * count})) for count in (1, 2)]
     assert MAX_LANES * (entries[1] - entries[0]) < MAX_BYTES - 2**20
