@@ -19,20 +19,27 @@ ELEMENTWISE = {
     "add": "({0} + {1})",
     "div": "({0} / {1})",
     "erf": "error_function({0})",
+    "eq": "({0} == {1})",
     "exp": "exponential({0})",
     "gt": "({0} > {1})",
     "le": "({0} <= {1})",
+    "log": "logarithm({0})",
+    "log1p": "logarithm_of_1_plus({0})",
     "lt": "({0} < {1})",
+    "maximum": "larger({0}, {1})",
     "mul": "({0} * {1})",
     "neg": "(-{0})",
     "relu": "rectified({0})",
     "rsub": "({1} - {0})",
     "sgn": "sign({0})",
     "sigmoid": "sigmoid({0})",
+    "sqrt": "square_root({0})",
     "sub": "({0} - {1})",
     "tanh": "hyperbolic_tangent({0})",
     "where": "pick({0}, {1}, {2})",
 }
+SUM = "R(0)", "{0} += {1};"  # where a sum begins, and how it goes on
+COMPARISONS = frozenset({"eq", "gt", "le", "lt"})  # what these give is no number
 VIEWS: dict[str, Callable[..., Array]] = {
     "conj_physical": lambda array: array,
     "detach": lambda array: array,
@@ -69,15 +76,19 @@ def function(
         result = _result(code, operation, arrays, place)
         if place and result is not place:
             result = code.store(result, place)
-        elif (
-            uses.get(operation.result, 0) > 1 and not result.stored and math.prod(result.shape) > 1
-        ):
+        elif _is_worth_storing(operation, result, uses.get(operation.result, 0)):
             result = code.store(result)
         arrays[operation.result] = result
     for value, place in places.items():
         if value in trace.inputs:
             code.store(arrays[value], place)
     return code.function(head)
+
+
+def _is_worth_storing(operation: Operation, result: Array, uses: int) -> bool:
+    """Whether a result, used so often, is put in memory."""
+    is_number = operation.name not in COMPARISONS
+    return uses > 1 and is_number and not result.stored and math.prod(result.shape) > 1
 
 
 def _result(
@@ -90,8 +101,10 @@ def _result(
         return VIEWS[name](*arguments)
     if name == "scalar_tensor":
         return Array((), lambda _: _constant(arguments[0]))
-    if name in ("sum", "mean"):
-        return _sum(code, *arguments, mean=name == "mean", place=place)
+    if name == "arange":
+        return Array(shape, lambda index: f"R({index[0]})")
+    if name in ("sum", "mean", "amax"):
+        return _reduction(code, *arguments, kind=name, place=place)
     if name in ("bmm", "baddbmm"):
         bias, a, b = arguments if name == "baddbmm" else (None, *arguments)
         return _product(code, a, b, bias, place)
@@ -121,41 +134,42 @@ def _product(code: Code, a: Array, b: Array, bias: Array | None, place: Array | 
     return _elementwise("({0} + {1})", shape, [bias, outer]) if bias else outer
 
 
-def _sum(
+def _reduction(
     code: Code,
     array: Array,
     axes: Sequence[int],
     keepdim: bool = False,
     *,
-    mean: bool,
+    kind: str,
     place: Array | None,
 ) -> Array:
-    """Sums or means along axes."""
+    """Sums, means or largest elements along axes."""
     reduced = [axis % len(array.shape) for axis in axes]
     kept = [1 if axis in reduced else n for axis, n in enumerate(array.shape)]
     summed = [n if axis in reduced else 1 for axis, n in enumerate(array.shape)]
     shape = kept if keepdim else [n for axis, n in enumerate(kept) if axis not in reduced]
     out = place or code.buffer(shape)
     assert out.pointer is not None
-    sums = in_memory(out.pointer, kept)
-    scale = f" / {math.prod(summed)}" if mean else ""
+    found = in_memory(out.pointer, kept)
+    scale = f" / {math.prod(summed)}" if kind == "mean" else ""
+    first, add = ("R(-INFINITY)", "{0} = larger({0}, {1});") if kind == "amax" else SUM
     if kept[-1] > 1:  # sums that are adjacent in memory grow together, as vectors
-        code.store(_elementwise("R(0)", tuple(kept), []), sums)
+        code.store(_elementwise(first, tuple(kept), []), found)
         with code.loops(array.shape) as index:
             target = ["0" if axis in reduced else i for axis, i in enumerate(index)]
-            code.emit(f"{sums.at(target)} += {array.at(index)};")
-        if mean:
-            code.store(_elementwise(f"{{0}}{scale}", tuple(kept), [sums]), sums)
+            code.emit(add.format(found.at(target), array.at(index)))
+        if scale:
+            code.store(_elementwise(f"{{0}}{scale}", tuple(kept), [found]), found)
     else:
         with code.loops(kept) as target, code.block():
-            code.emit("real sum = R(0);")
+            code.emit(f"real sum = {first};")
             with code.loops(summed, "uvwx") as along:
                 index = [
                     a if axis in reduced else t
                     for axis, (a, t) in enumerate(zip(along, target, strict=True))
                 ]
-                code.emit(f"sum += {array.at(index)};")
-            code.emit(f"{sums.at(target)} = sum{scale};")
+                code.emit(add.format("sum", array.at(index)))
+            code.emit(f"{found.at(target)} = sum{scale};")
     return out
 
 

@@ -30,6 +30,10 @@ DECOMPOSED = (
     aten.tanh_backward,
     aten.sigmoid_backward,
     aten.threshold_backward,
+    aten._log_softmax,
+    aten._log_softmax_backward_data,
+    aten.softplus,
+    aten.softplus_backward,
 )
 
 

@@ -16,6 +16,8 @@ from gdrun.compiler.arrays import in_memory
 from gdrun.compiler.codegen import function
 from gdrun.compiler.trace import Trace, Value, trace
 from gdrun.compiler.writer import Code
+from gdrun.training.losses.classification import BinaryCrossEntropy, CrossEntropy
+from gdrun.training.losses.loss import Loss
 from gdrun.training.losses.regression import LOSSES, Regression
 from gdrun.training.models.perceptron import ACTIVATIONS, Perceptron
 from gdrun.training.problem import mean_losses
@@ -135,9 +137,12 @@ FUNCTIONS: dict[str, tuple[Callable[[Tensor], Tensor], float]] = {
     "exponential": (torch.exp, 3e-7),
     "error_function": (torch.erf, -5e-7),
     "hyperbolic_tangent": (torch.tanh, 3e-7),
+    "logarithm": (torch.log, 3e-7),
+    "logarithm_of_1_plus": (torch.log1p, 3e-7),
     "rectified": (torch.relu, 0),
     "sigmoid": (torch.sigmoid, 3e-7),
     "sign": (torch.sgn, 0),
+    "square_root": (torch.sqrt, 2e-7),
 }
 
 
@@ -162,6 +167,8 @@ def test_functions_of_a_number(place: Path, name: str, lanes: int) -> None:
     expected = exact(x.double())
     if name == "exponential":  # finite, where floats end
         found, expected = (t[x.isnan() | (x.abs() < 80)] for t in (found, expected))
+    if name == "logarithm_of_1_plus":  # of what isn't negative
+        found, expected = (t[~(x < 0)] for t in (found, expected))
     torch.testing.assert_close(
         found.double(), expected, rtol=max(0, error), atol=max(0, -error), equal_nan=True
     )
@@ -179,18 +186,22 @@ def execute(traced: Trace, inputs: Sequence[Tensor]) -> list[Tensor]:
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
-@pytest.mark.parametrize("loss", LOSSES)
-def test_the_trace_of_a_gradient_computes_it(loss: str, activation: str) -> None:
-    network = Perceptron((3, 5, 4, 2), activation)
+@pytest.mark.parametrize(
+    "loss", [*map(Regression, LOSSES), CrossEntropy(2), BinaryCrossEntropy()], ids=str
+)
+def test_the_trace_of_a_gradient_computes_it(loss: Loss, activation: str) -> None:
+    targets = 2 if isinstance(loss, Regression) else 1
+    network = Perceptron((3, 5, 4, loss.outputs(targets)), activation)
 
     def gradient(x: Tensor, y: Tensor, share: Tensor, *params: Tensor) -> Sequence[Tensor]:
         leaves = tuple(tensor.requires_grad_() for tensor in params)
-        losses = mean_losses(network, Regression(loss), leaves, x, y)
+        losses = mean_losses(network, loss, leaves, x, y)
         return (losses.detach(), *lane_gradients(losses, leaves, share))
 
     def any_inputs() -> list[Tensor]:
-        shapes = [(1, 7, 3), (1, 7, 2), (1,)]
-        return [*(torch.randn(shape) for shape in shapes), *network.init([torch.seed()])]
+        y = torch.randn(1, 7, targets)
+        y = y if isinstance(loss, Regression) else (y > 0).float()
+        return [torch.randn(1, 7, 3), y, torch.randn(1), *network.init([torch.seed()])]
 
     traced = trace(gradient, any_inputs())
     inputs = any_inputs()
