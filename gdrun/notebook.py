@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from gdrun.analysis.sweep_result import SweepResult
 from gdrun.config import schema
+from gdrun.config.parts.groups import SCALES, Scale
 from gdrun.config.read import configure
 from gdrun.errors import ConfigError, GdrunError
 from gdrun.results import compare as comparisons
@@ -53,7 +54,7 @@ Runs = RunResult | Sequence[RunResult] | SavedResults
 
 
 def loss_figure(
-    result: RunResult | SavedResults, *, panel: str | None = None, scale: schema.Scale = "paper"
+    result: RunResult | SavedResults, *, panel: str | None = None, scale: Scale = "paper"
 ) -> "Figure":
     """The loss of every update; beside it, train and validation loss at the ends of epochs.
 
@@ -79,7 +80,7 @@ def compare_figure(
     note: str = "",
     mixed: bool = False,
     panel: str | None = None,
-    scale: schema.Scale = "paper",
+    scale: Scale = "paper",
 ) -> "Figure":
     """The loss of every update, one panel per run; below, the train loss of all against each cost.
 
@@ -104,7 +105,7 @@ def compare_figure(
     )
 
 
-def fit_figure(results: Runs, *, scale: schema.Scale = "paper") -> "Figure":
+def fit_figure(results: Runs, *, scale: Scale = "paper") -> "Figure":
     """The data of one feature and the functions fitted to it, in the units of the data.
 
     Args:
@@ -126,7 +127,7 @@ def curves_figure(
     x: Cost = "updates",
     log_x: bool | None = None,
     *,
-    scale: schema.Scale = "paper",
+    scale: Scale = "paper",
 ) -> "Figure":
     """The train loss of all runs, and their validation loss if there is one, against one cost.
 
@@ -149,7 +150,7 @@ def curves_figure(
 
 
 def heatmap_figure(
-    sweep: SweepResult | SavedResults, *, panel: str | None = None, scale: schema.Scale = "paper"
+    sweep: SweepResult | SavedResults, *, panel: str | None = None, scale: Scale = "paper"
 ) -> "Figure":
     """The final loss of each pair, median over seeds: train and, where there is one, validation.
 
@@ -168,7 +169,7 @@ def heatmap_figure(
 
 
 def scaling_figure(
-    sweep: SweepResult | SavedResults, *, panel: str | None = None, scale: schema.Scale = "paper"
+    sweep: SweepResult | SavedResults, *, panel: str | None = None, scale: Scale = "paper"
 ) -> "Figure":
     """Updates, samples and time to the target against the batch size, each at its best rate.
 
@@ -274,15 +275,15 @@ def _drawn(draw: Callable[[], "Figure"]) -> "Figure":
         raise ConfigError(str(error)) from None
 
 
-def _scale(scale: object) -> schema.Scale:
+def _scale(scale: object) -> Scale:
     """The scale of a figure.
 
     Raises:
         ConfigError: there is none of that name.
     """
-    found = next((known for known in schema.SCALES if known == scale), None)
+    found = next((known for known in SCALES if known == scale), None)
     if found is None:
-        raise ConfigError(f"scale: must be one of {', '.join(schema.SCALES)}, got {scale!r}")
+        raise ConfigError(f"scale: must be one of {', '.join(SCALES)}, got {scale!r}")
     return found
 
 

@@ -9,7 +9,8 @@ import yaml
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
-from gdrun.config.schema import CsvData, MeanEstimationData, NpyData, QuadraticData, RunConfig
+from gdrun.config.parts.data import CsvData, MeanEstimationData, NpyData, QuadraticData
+from gdrun.config.schema import RunConfig
 from gdrun.errors import GdrunError
 
 SECONDS = 2.0  # of the processor, for one input

@@ -10,17 +10,11 @@ from urllib.parse import unquote
 import pytest
 
 from gdrun.cli.guide import PAGES, TOPICS
+from gdrun.config.parts.base import Schema
+from gdrun.config.parts.data import DATA_SOURCES, CsvData, NpyData
+from gdrun.config.parts.groups import CompareConfig, PlotConfig, SweepConfig
 from gdrun.config.read import load_config
-from gdrun.config.schema import (
-    DATA_SOURCES,
-    CompareConfig,
-    CsvData,
-    NpyData,
-    PlotConfig,
-    RunConfig,
-    Schema,
-    SweepConfig,
-)
+from gdrun.config.schema import RunConfig
 from tests.command_line import Invoke
 
 ROOT = Path(__file__).parent.parent

@@ -18,7 +18,7 @@ from rich.text import Text
 
 from gdrun.analysis.sweep_result import SweepResult
 from gdrun.cli.startup import loading
-from gdrun.config.schema import FORMATS, PlotConfig
+from gdrun.config.parts.groups import FORMATS, PlotConfig
 from gdrun.errors import (
     ConfigError,
     GdrunError,

@@ -12,14 +12,9 @@ from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
 from gdrun.config.layers import QUOTE, KeyPath, Layer
-from gdrun.config.schema import (
-    DATA_SOURCES,
-    DATA_TEXTS,
-    CompareConfig,
-    PlotConfig,
-    RunConfig,
-    SweepConfig,
-)
+from gdrun.config.parts.data import DATA_SOURCES, DATA_TEXTS
+from gdrun.config.parts.groups import CompareConfig, PlotConfig, SweepConfig
+from gdrun.config.schema import RunConfig
 from gdrun.config.yaml_loader import kind
 from gdrun.errors import did_you_mean, excerpt, first_of
 

@@ -18,7 +18,8 @@ from pydantic import (
 from pydantic_core import ErrorDetails
 
 from gdrun.config.explain import expected
-from gdrun.config.schema import DATA_SOURCES, RunConfig
+from gdrun.config.parts.data import DATA_SOURCES
+from gdrun.config.schema import RunConfig
 from gdrun.config.values import MAX_COUNT
 from gdrun.errors import excerpt
 from gdrun.text import visible

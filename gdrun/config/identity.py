@@ -5,7 +5,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from gdrun.config.schema import DATA_FILES, RunConfig
+from gdrun.config.parts.data import DATA_FILES
+from gdrun.config.schema import RunConfig
 from gdrun.errors import ConfigError
 
 # The keys that may change: a resumed run may have more epochs, its data are compared by content,

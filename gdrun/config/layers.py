@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from gdrun.config.schema import DATA_FILES, DATA_TEXTS
+from gdrun.config.parts.data import DATA_FILES, DATA_TEXTS
 from gdrun.config.yaml_loader import (
     MAX_CHARACTERS,
     RefusedError,

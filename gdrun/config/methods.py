@@ -7,7 +7,8 @@ import math
 from itertools import product
 from typing import Literal
 
-from gdrun.config.schema import METHODS, CompareConfig, Method, RunConfig, SweepConfig
+from gdrun.config.parts.groups import CompareConfig, SweepConfig
+from gdrun.config.schema import METHODS, Method, RunConfig
 from gdrun.errors import ConfigError
 
 BATCH_SIZES: dict[str, int | Literal["full"]] = {"full": "full", "sgd": 1}

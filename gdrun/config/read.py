@@ -9,8 +9,9 @@ from pydantic import ValidationError
 
 from gdrun.config.explain import explain
 from gdrun.config.layers import KeyPath, Layer, assign, merge_layers, read_layer
+from gdrun.config.parts.data import DATA_TEXTS
 from gdrun.config.presets import DEFAULT_PRESET, find_config
-from gdrun.config.schema import DATA_TEXTS, RunConfig
+from gdrun.config.schema import RunConfig
 from gdrun.config.yaml_loader import RefusedError, compose, construct, keep_text, kind
 from gdrun.errors import ConfigError, excerpt
 

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gdrun.config.schema import NpyData
+from gdrun.config.parts.data import NpyData
 from gdrun.data.dataset import Dataset, rows_held_out
 from gdrun.data.fingerprint import hashed
 from gdrun.data.npy_file import NpyFile

@@ -10,7 +10,7 @@ from typing import assert_never
 import torch
 from torch import Tensor
 
-from gdrun.config.schema import CsvData, DataConfig, MeanEstimationData, NpyData, QuadraticData
+from gdrun.config.parts.data import CsvData, DataConfig, MeanEstimationData, NpyData, QuadraticData
 from gdrun.data.dataset import Dataset, rows_held_out
 from gdrun.data.npy import load_npy
 from gdrun.data.standardize import Scaling, fit_scaling, refuse_overflow

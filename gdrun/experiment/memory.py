@@ -12,7 +12,8 @@ from pathlib import Path
 
 import torch
 
-from gdrun.config.schema import DataConfig, MeanEstimationData, QuadraticData, RunConfig
+from gdrun.config.parts.data import DataConfig, MeanEstimationData, QuadraticData
+from gdrun.config.schema import RunConfig
 from gdrun.data.order import SORTED_ROWS
 from gdrun.errors import ConfigError
 from gdrun.results.history import COLUMN_BYTES, KEPT_ROW_BYTES, kept_per_lane

@@ -11,13 +11,8 @@ from gdrun.config.methods import (
     sweep_configs,
     with_method,
 )
-from gdrun.config.schema import (
-    FILE_SOURCES,
-    METHODS,
-    Engine,
-    Method,
-    RunConfig,
-)
+from gdrun.config.parts.data import FILE_SOURCES
+from gdrun.config.schema import METHODS, Engine, Method, RunConfig
 from gdrun.data.sources import load_data
 from gdrun.errors import ConfigError, excerpt
 from gdrun.experiment.memory import memory_errors, refuse_too_many_numbers, refuse_too_many_rows

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from gdrun.config.schema import Scale
+from gdrun.config.parts.groups import Scale
 from gdrun.errors import excerpt
 from gdrun.plots.curves import MAX_VECTOR_POINTS, Trace, draw_band, draw_epochs, lr_groups
 from gdrun.plots.layout import Panel, chosen, framed_figure, literal, rows_figure

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from gdrun.analysis.recommend import recommended
 from gdrun.analysis.sweep_result import SweepResult
 from gdrun.analysis.trials import Cell
-from gdrun.config.schema import Scale
+from gdrun.config.parts.groups import Scale
 from gdrun.plots.layout import BELOW, SHRINK, chosen, headed_figure
 from gdrun.plots.scales import LETTER, LINE, TICK_GAP, points_across, points_up
 from gdrun.plots.style import TITLE, StyledFigure, styled

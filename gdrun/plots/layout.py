@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.gridspec import SubplotSpec
 from matplotlib.lines import Line2D
 
-from gdrun.config.schema import Scale
+from gdrun.config.parts.groups import Scale
 from gdrun.errors import excerpt
 from gdrun.plots.curves import Trace, divergence
 from gdrun.plots.looks import has_bands, looks_of, styles_of, tells_rates_by_color

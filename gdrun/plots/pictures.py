@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from gdrun.analysis.sweep_result import SweepResult
-from gdrun.config.schema import PlotConfig
+from gdrun.config.parts.groups import PlotConfig
 from gdrun.plots.figures import compare_figure, fit_figure, loss_figure, panels_of
 from gdrun.plots.style import StyledFigure
 from gdrun.results.axes import BATCH, TRAIN

@@ -12,7 +12,7 @@ from matplotlib.patches import Patch
 from gdrun.analysis.larger_batches import interval_in_words
 from gdrun.analysis.sweep_result import SweepResult
 from gdrun.analysis.trials import Cell, TargetCost
-from gdrun.config.schema import Scale
+from gdrun.config.parts.groups import Scale
 from gdrun.plots.layout import BELOW, SHRINK, chosen, headed_figure
 from gdrun.plots.placement import Label, label_points, number_ticks, room_beyond, rows_of_numbers
 from gdrun.plots.scales import fitting, number_log_axis, points_across

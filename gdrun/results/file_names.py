@@ -3,7 +3,8 @@
 from collections.abc import Iterable
 from typing import Final
 
-from gdrun.config.schema import FORMATS, METHODS
+from gdrun.config.parts.groups import FORMATS
+from gdrun.config.schema import METHODS
 
 MANIFEST = "run.json"
 CONFIG = "config.yaml"

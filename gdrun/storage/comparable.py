@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from gdrun.config.identity import flatten
-from gdrun.config.schema import DATA_FILES
+from gdrun.config.parts.data import DATA_FILES
 from gdrun.results.run import ENGINES_IN_TURN
 from gdrun.storage.saved_run import SavedRun
 from gdrun.text import differences

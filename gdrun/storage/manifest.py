@@ -27,7 +27,8 @@ from gdrun.config.foreign import (
     first_mistake,
     saved_config,
 )
-from gdrun.config.schema import Method, PlotConfig, RunConfig
+from gdrun.config.parts.groups import PlotConfig
+from gdrun.config.schema import Method, RunConfig
 from gdrun.errors import ConfigError, DataError, did_you_mean
 from gdrun.results.compare import Comparison
 from gdrun.results.events import Status

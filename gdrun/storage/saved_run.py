@@ -15,7 +15,8 @@ from pydantic import ValidationError
 
 from gdrun.config.foreign import first_mistake, saved_config
 from gdrun.config.layers import Layer, parse_layer
-from gdrun.config.schema import METHODS, PlotConfig, RunConfig
+from gdrun.config.parts.groups import PlotConfig
+from gdrun.config.schema import METHODS, RunConfig
 from gdrun.config.yaml_loader import MAX_CHARACTERS
 from gdrun.errors import ConfigError, DataError
 from gdrun.results.events import Status

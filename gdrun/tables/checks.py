@@ -5,7 +5,7 @@ from collections.abc import Collection, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from gdrun.config.schema import CsvData
+from gdrun.config.parts.data import CsvData
 from gdrun.errors import DataError, did_you_mean, excerpt, first_of
 from gdrun.tables.columns import MAX_MISTAKES, Column
 from gdrun.tables.header import QUOTES

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from gdrun.config.schema import CsvData
+from gdrun.config.parts.data import CsvData
 from gdrun.errors import DataError, excerpt
 from gdrun.tables.cells import is_number
 from gdrun.tables.columns import MAX_CATEGORIES, Column

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from gdrun.config.schema import CsvData
+from gdrun.config.parts.data import CsvData
 from gdrun.errors import DataError, first_of
 from gdrun.tables.cells import Decimal, decimal_of, is_grouped
 from gdrun.tables.checks import (

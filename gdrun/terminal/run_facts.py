@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from gdrun.config.identity import flatten
-from gdrun.config.schema import DATA_SOURCES, RunConfig
+from gdrun.config.parts.data import DATA_SOURCES
+from gdrun.config.schema import RunConfig
 from gdrun.results.events import COMPLETE
 from gdrun.results.run import RunResult
 from gdrun.storage.listing import local_time

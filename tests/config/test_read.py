@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from gdrun.config.parts.data import CsvData, QuadraticData
 from gdrun.config.presets import preset_directory, preset_names
 from gdrun.config.read import configure, dump_config, load_config
-from gdrun.config.schema import CsvData, QuadraticData, RunConfig
+from gdrun.config.schema import RunConfig
 from gdrun.errors import ConfigError
 from gdrun.experiment.plan import plan_experiment
 from tests.config.config_files import write

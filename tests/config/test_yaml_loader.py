@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from gdrun.config.parts.data import CsvData
 from gdrun.config.read import load_config
-from gdrun.config.schema import CsvData
 from gdrun.errors import ConfigError
 from tests.config.config_files import write
 

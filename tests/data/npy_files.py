@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gdrun.config.schema import NpyData
+from gdrun.config.parts.data import NpyData
 
 
 def save(place: Path, x: NDArray[Any], y: NDArray[Any], **more: Any) -> NpyData:

@@ -7,7 +7,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gdrun.config.schema import CsvData, NpyData
+from gdrun.config.parts.data import CsvData, NpyData
 from gdrun.data.sources import load_data
 from gdrun.errors import DataError
 from gdrun.tables.table import read_table

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gdrun.config.schema import CsvData, MeanEstimationData, QuadraticData
+from gdrun.config.parts.data import CsvData, MeanEstimationData, QuadraticData
 from gdrun.data.sources import load_data, numbers, split
 from gdrun.errors import DataError
 from tests.tables.csv_files import TABLE, csv

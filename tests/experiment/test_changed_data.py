@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from gdrun.config.schema import CsvData, DataConfig, QuadraticData
+from gdrun.config.parts.data import CsvData, DataConfig, QuadraticData
 from gdrun.data import npy
 from gdrun.data.dataset import Dataset
 from gdrun.data.fingerprint import ALL_ROWS, SAMPLE_ROWS

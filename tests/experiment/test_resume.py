@@ -11,7 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gdrun.cli.preview import progress_of_runs
-from gdrun.config.schema import RunConfig, SweepConfig
+from gdrun.config.parts.groups import SweepConfig
+from gdrun.config.schema import RunConfig
 from gdrun.config.timing import Timing
 from gdrun.experiment.checkpoint import last_checkpoint, load_checkpoint
 from gdrun.experiment.execute import execute

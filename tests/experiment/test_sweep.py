@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
+from gdrun.config.parts.groups import SweepConfig
 from gdrun.config.read import dump_config, load_config
-from gdrun.config.schema import RunConfig, SweepConfig
+from gdrun.config.schema import RunConfig
 from gdrun.config.timing import Timing
 from gdrun.experiment.execute import execute
 from gdrun.experiment.plan import plan_experiment

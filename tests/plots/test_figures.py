@@ -11,7 +11,8 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
 from gdrun.api import compare, train
-from gdrun.config.schema import PlotConfig, RunConfig
+from gdrun.config.parts.groups import PlotConfig
+from gdrun.config.schema import RunConfig
 from gdrun.experiment.execute import execute
 from gdrun.experiment.plan import plan_experiment
 from gdrun.plots.curves import MAX_POINTS

@@ -8,7 +8,7 @@ import pytest
 
 import gdrun
 from gdrun.cli.saved.plot import _complete_panels
-from gdrun.config.schema import Scale
+from gdrun.config.parts.groups import Scale
 from gdrun.errors import ConfigError
 from gdrun.loading import load
 from gdrun.plots.figures import compare_figure

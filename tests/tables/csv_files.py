@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from gdrun.config.schema import CsvData
+from gdrun.config.parts.data import CsvData
 from gdrun.tables.table import Numbers, Table, read_table
 
 TABLE = "area,rooms,city,price\n50,2,Oslo,100\n80,3,Bergen,180\n60,2,Oslo,120\n90,5,Moss,210\n"

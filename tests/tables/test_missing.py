@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gdrun.config.schema import CsvData
+from gdrun.config.parts.data import CsvData
 from gdrun.data.sources import load_data
 from gdrun.errors import DataError
 from tests.tables.csv_files import csv, numbers_of, table_of

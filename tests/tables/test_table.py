@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from gdrun.config.schema import CsvData, NpyData
+from gdrun.config.parts.data import CsvData, NpyData
 from gdrun.data.sources import load_data
 from gdrun.errors import DataError
 from gdrun.tables import text_file

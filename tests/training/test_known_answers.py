@@ -14,7 +14,8 @@ import pytest
 from numpy.typing import NDArray
 
 from gdrun.analysis.critical_batch import fit_critical_batch
-from gdrun.config.schema import MeanEstimationData, RunConfig
+from gdrun.config.parts.data import MeanEstimationData
+from gdrun.config.schema import RunConfig
 from gdrun.data.sources import load_data
 from gdrun.results.events import Lane
 from gdrun.training.loop import train

@@ -18,8 +18,8 @@ from gdrun.cli.saved.record import (
     new_record,
     write_record,
 )
+from gdrun.config.parts.groups import PlotConfig
 from gdrun.config.read import load_config
-from gdrun.config.schema import PlotConfig
 from gdrun.errors import ConfigError, excerpt
 from gdrun.results.compare import (
     BEST_RATES,

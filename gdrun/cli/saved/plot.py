@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from gdrun.cli.saved.parameters import OutputDir, Run, choice, one_of, read_any, say
-from gdrun.config.schema import FORMATS, SCALES
+from gdrun.config.parts.groups import FORMATS, SCALES
 from gdrun.errors import ConfigError, GdrunError
 from gdrun.results.axes import BATCH, COSTS, TRAIN, VALIDATION
 from gdrun.results.compare import BEST_RATES, legible

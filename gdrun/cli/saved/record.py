@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from gdrun.cli.drawing import drawing
-from gdrun.config.schema import PlotConfig
+from gdrun.config.parts.groups import PlotConfig
 from gdrun.errors import ConfigError
 from gdrun.results.compare import TIMES_DIFFER, Comparison, as_shown, compare_results, legible
 from gdrun.results.file_names import COMPARED

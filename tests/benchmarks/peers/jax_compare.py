@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from gdrun.config.schema import PlotConfig
+from gdrun.config.parts.groups import PlotConfig
 from gdrun.plots.pictures import pictures
 from gdrun.results.events import Lane, Segment, Series
 from gdrun.results.history import Recorder

@@ -1,0 +1,133 @@
+"""The key `data`: where rows come from, and how they are split and scaled."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, StrictBool, ValidationInfo, field_validator
+
+from gdrun.config.parts.base import Schema
+from gdrun.config.values import (
+    Categorical,
+    ColumnName,
+    ColumnNames,
+    CommentOrAuto,
+    Count,
+    DecimalOrAuto,
+    DelimiterOrAuto,
+    EncodingOrAuto,
+    FilePath,
+    FlagOrAuto,
+    Number,
+    Seed,
+)
+
+
+class Data(Schema):
+    """The keys that every source of data has.
+
+    `standardize` scales features and target to zero mean and unit variance by the training rows'
+    mean and deviation; `val_fraction` of the rows, drawn by `seed`, are held out for validation.
+    """
+
+    source: str
+    standardize: StrictBool = False
+    val_fraction: Annotated[Number, Field(ge=0, lt=1)] = 0.0
+    seed: Seed = 0
+
+
+class QuadraticData(Data):
+    """The article's data: x = linspace(-1, 1, rows), y = x² + noise · U[0, 1)."""
+
+    source: Literal["quadratic"] = "quadratic"
+    rows: Count = 100
+    noise: Annotated[Number, Field(ge=0)] = 0.2
+
+
+class MeanEstimationData(Data):
+    """Normal random numbers with exactly this mean and variance (with 1/N); no features.
+
+    Under the loss `half_mse` a constant model has ℓ_i(θ) = ½(θ − x_i)², for which gradient descent
+    has a closed form.
+    """
+
+    source: Literal["mean_estimation"] = "mean_estimation"
+    mean: Number = 1.0
+    variance: Annotated[Number, Field(ge=0)] = 1.0
+    rows: Count = 100
+
+    @field_validator("rows")
+    @classmethod
+    def _rows_can_vary(cls, value: int, info: ValidationInfo) -> int:
+        if value == 1 and info.data.get("variance"):
+            raise ValueError("Input should be at least 2 unless data.variance is 0")
+        return value
+
+
+class CsvData(Data):
+    """A CSV file; without `features`, all columns of numbers but the target.
+
+    `exclude` leaves columns out, and `categorical` names columns of text that are encoded as one
+    column of zeros and ones for each of their categories (`all`: every column of text). Rows with a
+    missing cell are left out (`missing: drop`), or their cells are filled with the mean of the
+    training rows; `error` refuses them. How the file is written is found out; the other keys say
+    it.
+    """
+
+    source: Literal["csv"] = "csv"
+    path: FilePath
+    target: ColumnName
+    features: Annotated[ColumnNames, Field(min_length=1)] | None = None
+    exclude: ColumnNames = ()
+    categorical: Categorical = ()
+    missing: Literal["drop", "mean", "error"] = "drop"
+    delimiter: DelimiterOrAuto = None
+    decimal: DecimalOrAuto = None
+    header: FlagOrAuto = None
+    encoding: EncodingOrAuto = None
+    comment: CommentOrAuto = None
+    standardize: StrictBool = True
+
+    @property
+    def named_categories(self) -> tuple[str, ...]:
+        """The columns that `categorical` names."""
+        return () if self.categorical == "all" else self.categorical
+
+
+class NpyData(Data):
+    """Two .npy files, x (N, D) or (N,) and y (N,) or (N, 1), read while they are needed."""
+
+    source: Literal["npy"] = "npy"
+    x: FilePath
+    y: FilePath
+    standardize: StrictBool = True
+
+
+def _with_source(value: Any) -> Any:
+    if isinstance(value, dict) and "source" not in value:
+        return {"source": "quadratic", **value}
+    return value
+
+
+DataConfig = Annotated[
+    QuadraticData | MeanEstimationData | CsvData | NpyData,
+    Field(discriminator="source"),
+    BeforeValidator(_with_source),
+]
+DATA_SOURCES: dict[str, type[Data]] = {
+    "quadratic": QuadraticData,
+    "mean_estimation": MeanEstimationData,
+    "csv": CsvData,
+    "npy": NpyData,
+}
+
+
+FILE_SOURCES = ("csv", "npy")
+DATA_FILES = ("path", "x", "y")  # the keys of `data` that name files
+# Those that hold text as it is written, though it may look like a number or a truth value.
+DATA_TEXTS = frozenset(
+    ("data", key)
+    for key in (
+        *DATA_FILES,
+        *("target", "features", "exclude", "categorical"),
+        *("delimiter", "decimal", "encoding", "comment"),
+    )
+)

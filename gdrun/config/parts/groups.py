@@ -1,0 +1,51 @@
+"""The keys that are about several runs and their pictures: `compare`, `sweep` and `plot`."""
+
+from typing import Annotated, Literal, get_args
+
+from pydantic import Field, StrictBool
+
+from gdrun.config.parts.base import Schema
+from gdrun.config.values import (
+    BatchSizesOrAuto,
+    Integer,
+    NetworksOrAuto,
+    PositiveOrAuto,
+    RatesOrAuto,
+)
+
+Format = Literal["png", "svg", "pdf"]
+FORMATS: tuple[Format, ...] = get_args(Format)
+Scale = Literal["paper", "slides"]
+SCALES: tuple[Scale, ...] = get_args(Scale)
+
+
+class PlotConfig(Schema):
+    """Whether and how pictures are drawn: for a page, or with text that is fit to project."""
+
+    enabled: StrictBool = True
+    format: Format = "png"
+    scale: Scale = "paper"
+    dpi: Annotated[Integer, Field(ge=30, le=1200)] = 150
+
+
+class SweepConfig(Schema):
+    """The grid of `gdrun sweep`; None, written `auto`, is chosen by the rest of the config.
+
+    Each `batch_size` is a run (`full`: all rows), and each `lr` is a lane of every run. A training
+    reaches the `target` once its train loss is at or below it.
+    """
+
+    lr: RatesOrAuto = None
+    batch_size: BatchSizesOrAuto = None
+    target: PositiveOrAuto = None
+
+
+class CompareConfig(Schema):
+    """The runs of `gdrun compare`; None, written `auto`, are the three methods on one network.
+
+    Each `batch_size` is a run (`full`: all rows) and, if there are several networks, each
+    `hidden_size` with each of these.
+    """
+
+    batch_size: BatchSizesOrAuto = None
+    hidden_size: NetworksOrAuto = None
