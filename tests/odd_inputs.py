@@ -9,7 +9,7 @@ import yaml
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
-from gdrun.config.parts.data import CsvData, MeanEstimationData, NpyData, QuadraticData
+from gdrun.config.parts.data import DATA_SOURCES
 from gdrun.config.schema import RunConfig
 from gdrun.errors import GdrunError
 
@@ -56,11 +56,8 @@ odd: st.SearchStrategy[Any] = st.recursive(
     ),
     max_leaves=5,
 )
-WORDS = (
-    "csv npy quadratic mean_estimation a.csv y sgd half_mse relu tanh svg cpu mps cuda:99 "
-    "~nobody/a.csv"
-)
-words = st.sampled_from(WORDS.split())
+WORDS = "a.csv y sgd half_mse relu tanh svg cpu mps cuda:99 ~nobody/a.csv"
+words = st.sampled_from([*DATA_SOURCES, *WORDS.split()])
 
 
 # Sizes are small or absurd, so that a valid config asks for no more memory than there is.
@@ -74,8 +71,7 @@ def value_of(key: str) -> st.SearchStrategy[Any]:
     return sizes if key in SIZES else odd | words
 
 
-SOURCES = (QuadraticData, MeanEstimationData, CsvData, NpyData)
-DATA = {field for source in SOURCES for field in source.model_fields}
+DATA = {field for source in DATA_SOURCES.values() for field in source.model_fields}
 PATHS = sorted({*RunConfig.model_fields, *(f"data.{key}" for key in DATA), "plot.dpi"})
 
 

@@ -3,15 +3,14 @@
 Shapes: N training rows, V validation rows, D features (none: 0), O = 1 target.
 """
 
-import math
 from collections.abc import Callable
-from typing import assert_never
 
 import torch
 from torch import Tensor
 
-from gdrun.config.parts.data import CsvData, DataConfig, MeanEstimationData, NpyData, QuadraticData
+from gdrun.config.parts.data import CsvData, DataConfig, NpyData
 from gdrun.data.dataset import Dataset, rows_held_out
+from gdrun.data.generated import generate
 from gdrun.data.npy import load_npy
 from gdrun.data.standardize import Scaling, fit_scaling, refuse_overflow
 from gdrun.errors import excerpt
@@ -33,19 +32,10 @@ def load_data(config: DataConfig, on_progress: Callable[[str], None] = lambda _:
             return load_npy(config, on_progress)
         case CsvData():
             return _load_csv(config, on_progress)
-        case QuadraticData():
-            x, y = quadratic(config.rows, config.noise, config.seed)
-            features: tuple[str, ...] = ("x",)
-            target = "y"
-            title = f"y = x² + {config.noise:g}·U[0, 1)" if config.noise else "y = x²"
-        case MeanEstimationData():
-            y = numbers(config.rows, config.mean, config.variance, config.seed)
-            x, features, target = y[:, :0], (), "x"
-            title = f"random numbers of mean {config.mean:g} and variance {config.variance:g}"
         case _:
-            assert_never(config)
-    rows = split(len(y), config.val_fraction, config.seed)
-    return _dataset(config, x, y, rows, features, target, title)
+            made = generate(config)
+            rows = split(len(made.y), config.val_fraction, config.seed)
+            return _dataset(config, made.x, made.y, rows, made.features, made.target, made.title)
 
 
 def _load_csv(config: CsvData, on_progress: Callable[[str], None]) -> Dataset:
@@ -108,30 +98,6 @@ def _dataset(
         title=title,
         notes=notes,
     )
-
-
-def quadratic(rows: int, noise: float, seed: int) -> tuple[Tensor, Tensor]:
-    """The article's data, (rows, 1) each: x = linspace(−1, 1), y = x² + noise · U[0, 1).
-
-    The noise is what `torch.manual_seed(seed); torch.rand(rows, 1)` gives.
-    """
-    x = torch.linspace(-1, 1, rows).unsqueeze(1)
-    uniform = torch.rand(x.shape, generator=torch.Generator().manual_seed(seed))
-    return x, x.pow(2) + noise * uniform
-
-
-def numbers(rows: int, mean: float, variance: float, seed: int) -> Tensor:
-    """Normal random numbers, (rows, 1), of exactly this mean and variance (with 1/N), in 64 bits.
-
-    They are those of `torch.manual_seed(seed); torch.randn(rows, 1, dtype=torch.float64)`, shifted
-    and scaled. One row has no variance.
-    """
-    generator = torch.Generator().manual_seed(seed)
-    z = torch.randn(rows, 1, dtype=torch.float64, generator=generator)
-    z -= z.mean()
-    if rows > 1:
-        z *= math.sqrt(variance) / z.std(correction=0)
-    return z.add_(mean)
 
 
 def split(rows: int, val_fraction: float, seed: int) -> tuple[Tensor, Tensor]:

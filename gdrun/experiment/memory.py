@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-from gdrun.config.parts.data import DataConfig, MeanEstimationData, QuadraticData
+from gdrun.config.parts.data import DataConfig, GeneratedData, TwoClassesData
 from gdrun.config.schema import RunConfig
 from gdrun.data.order import SORTED_ROWS
 from gdrun.errors import ConfigError
@@ -25,7 +25,7 @@ from gdrun.training.state import Plan
 # A process's share of a container's memory, in the second and the first version of control groups.
 LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 LANE_BYTES = 4096  # of a lane, without its weights and records
-ROW_BYTES = 48  # of generated data: x, y, noise, and copies on the way
+ROW_BYTES = 48  # of generated data, a feature: x, y, noise, and copies on the way
 
 
 def refuse_too_many_rows(config: DataConfig) -> None:
@@ -34,8 +34,9 @@ def refuse_too_many_rows(config: DataConfig) -> None:
     Raises:
         ConfigError: they don't fit.
     """
-    if isinstance(config, QuadraticData | MeanEstimationData):
-        _refuse(config.rows * ROW_BYTES, "data.rows", "fewer rows need less")
+    if isinstance(config, GeneratedData):
+        features = 2 if isinstance(config, TwoClassesData) else 1
+        _refuse(config.rows * features * ROW_BYTES, "data.rows", "fewer rows need less")
 
 
 def refuse_too_many_numbers(problem: Problem, config: RunConfig) -> None:

@@ -71,6 +71,23 @@ def test_mistakes_of_mean_estimation(setting: str, expected: str) -> None:
     assert caught.value.problems == (f"data.{key} (--set data.{setting}): {expected}",)
 
 
+@pytest.mark.parametrize(
+    ("source", "setting", "expected"),
+    [
+        ("moons", "rows=1", "must be greater than or equal to 2, got 1"),
+        ("spiral", "noise=-1", "must be greater than or equal to 0, got -1"),
+        ("spiral", "turns=0", "must be greater than 0, got 0"),
+        ("circles", "factor=1", "must be less than 1, got 1"),
+        ("circles", "factor=-0.1", "must be greater than or equal to 0, got -0.1"),
+    ],
+)
+def test_mistakes_of_two_classes(source: str, setting: str, expected: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_config(settings=[f"data.source={source}", f"data.{setting}"])
+    key = setting.split("=")[0]
+    assert caught.value.problems == (f"data.{key} (--set data.{setting}): {expected}",)
+
+
 UNKNOWN = [
     ("hiden_size=3", "hiden_size: did you mean hidden_size?"),
     ("gravity=3", "known keys: lr, "),
@@ -80,6 +97,10 @@ UNKNOWN = [
     ("data.mean=2", "data.mean belongs to another source: set data.source to mean_estimation"),
     ("data.source=mean_estimate", "mean_estimate: did you mean mean_estimation?"),
     ("data.source=cvs", "cvs: did you mean csv?"),
+    ("data.source=make_moons", "make_moons: did you mean moons?"),
+    ("data.source=two_spirals", "two_spirals: did you mean spiral?"),
+    ("data.turns=2", "data.turns belongs to another source: set data.source to spiral"),
+    ("data.factor=2", "data.factor belongs to another source: set data.source to circles"),
 ]
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from gdrun.config.parts.data import CsvData, QuadraticData
+from gdrun.config.parts.data import CsvData, MeanEstimationData, QuadraticData, SpiralData
 from gdrun.config.presets import preset_directory, preset_names
 from gdrun.config.read import configure, dump_config, load_config
 from gdrun.config.schema import RunConfig
@@ -74,6 +74,18 @@ def test_starters_csv_example_is_valid_once_uncommented(tmp_path: Path) -> None:
     config = load_config(write(tmp_path / "mine.yaml", example))
     assert isinstance(config.data, CsvData)
     assert config.data.path == tmp_path / "houses.csv"
+
+
+@pytest.mark.parametrize("data", [MeanEstimationData(), SpiralData()])
+def test_starters_examples_of_generated_data_are_the_defaults(
+    data: MeanEstimationData | SpiralData, tmp_path: Path
+) -> None:
+    import gdrun
+
+    text = (Path(gdrun.__file__).parent / "config" / "starter.yaml").read_text()
+    start = text.index(f"# data:\n#   source: {data.source}")
+    example = text[start : text.index("\n\n", start)].replace("\n# ", "\n")[2:]
+    assert load_config(write(tmp_path / "mine.yaml", example)).data == data
 
 
 def test_schemas_defaults_follow_good_practice() -> None:

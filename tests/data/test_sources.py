@@ -1,6 +1,5 @@
-"""Data: the article's rows, made-up numbers, the split, standardisation."""
+"""Data: the split, standardisation."""
 
-import math
 from pathlib import Path
 
 import pytest
@@ -8,65 +7,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gdrun.config.parts.data import CsvData, MeanEstimationData, QuadraticData
-from gdrun.data.sources import load_data, numbers, split
+from gdrun.config.parts.data import CsvData
+from gdrun.data.sources import load_data, split
 from gdrun.errors import DataError
 from tests.tables.csv_files import TABLE, csv
-
-
-def test_quadratic_is_the_articles_data() -> None:
-    data = load_data(QuadraticData(rows=100, noise=0.2, seed=3))
-    torch.manual_seed(3)
-    x = torch.linspace(-1, 1, 100).unsqueeze(1)
-    assert torch.equal(data.x[:], x)
-    assert torch.equal(data.y[:], x.pow(2) + 0.2 * torch.rand(100, 1))
-    assert len(data.x_val[:]) == 0
-
-
-@given(
-    rows=st.integers(2, 300),
-    mean=st.floats(-100, 100),
-    variance=st.just(0) | st.floats(1e-4, 1e4),
-    seed=st.integers(0, 1000),
-)
-def test_numbers_have_their_mean_and_variance_exactly(
-    rows: int, mean: float, variance: float, seed: int
-) -> None:
-    x = numbers(rows, mean, variance, seed)
-    deviation = math.sqrt(variance)
-    assert x.shape == (rows, 1)
-    assert x.mean().item() == pytest.approx(mean, rel=1e-12, abs=1e-12 * deviation)
-    found = x.var(correction=0).item()
-    assert found == pytest.approx(variance, rel=1e-9, abs=1e-20 * (1 + mean * mean))
-    assert torch.equal(x, numbers(rows, mean, variance, seed))
-
-
-def test_numbers_are_a_target_without_features() -> None:
-    config = MeanEstimationData(rows=50, mean=3, variance=4, seed=2, val_fraction=0.2)
-    data = load_data(config)
-    assert (data.x.shape, data.y.shape) == ((40, 0), (40, 1))
-    assert (data.x_val.shape, data.y_val.shape) == ((10, 0), (10, 1))
-    assert (data.features, data.target) == ((), "x")
-    everything = torch.cat([data.y[:], data.y_val[:]]).double()
-    assert everything.mean().item() == pytest.approx(3, rel=1e-6)
-    assert everything.var(correction=0).item() == pytest.approx(4, rel=1e-6)
-    assert data.fingerprint == load_data(config).fingerprint
-    other = load_data(config.model_copy(update={"seed": 3}))
-    assert data.fingerprint != other.fingerprint
-
-
-def test_numbers_are_standardised_by_the_training_rows() -> None:
-    data = load_data(MeanEstimationData(rows=50, mean=3, standardize=True, val_fraction=0.2))
-    assert data.x_scaling is None
-    assert data.y_scaling is not None
-    assert data.y[:].mean().item() == pytest.approx(0, abs=1e-6)
-    assert data.y[:].var(correction=0).item() == pytest.approx(1, rel=1e-6)
-    with pytest.raises(DataError, match="column 'x' is constant"):
-        load_data(MeanEstimationData(rows=50, variance=0, standardize=True))
-
-
-def test_one_number_has_no_variance() -> None:
-    assert load_data(MeanEstimationData(rows=1, variance=0, mean=2.5)).y[:].tolist() == [[2.5]]
 
 
 @given(rows=st.integers(2, 300), fraction=st.floats(0, 0.9), seed=st.integers(0, 1000))

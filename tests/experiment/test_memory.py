@@ -25,6 +25,10 @@ def test_short_memory_is_reported_as_such() -> None:
     ("settings", "expected"),
     [
         ({"data": {"rows": 10**12}}, "data.rows: would take about 4.47e+04 GiB of memory"),
+        ({"data": {"source": "mean_estimation", "rows": 10**12}}, "data.rows: would take about"),
+        ({"data": {"source": "spiral", "rows": 10**12}}, "data.rows: would take about 8.94e+04"),
+        ({"data": {"source": "moons", "rows": 10**12}}, "data.rows: would take about 8.94e+04"),
+        ({"data": {"source": "circles", "rows": 10**12}}, "data.rows: would take about 8.94e+04"),
         ({"hidden_size": 10**9}, "hidden_size, lr and seeds: would take about"),
         ({"hidden_size": [10**6, 10**6]}, "hidden_size, lr and seeds: would take about"),
         ({"hidden_size": 10**15}, "GiB of memory, and there are"),

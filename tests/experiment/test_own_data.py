@@ -31,6 +31,7 @@ def settings_of(path: Path, **more: Any) -> list[str]:
         {"source": "csv", "path": "a.csv", "target": "y"},
         {"source": "npy", "x": "x.npy", "y": "y.npy"},
         {"source": "mean_estimation"},
+        {"source": "spiral"},
     ],
 )
 def test_data_of_another_source_takes_the_defaults_of_the_schema(data: dict[str, str]) -> None:

@@ -57,6 +57,7 @@ CONFIGS: list[dict[str, Any]] = [
     {"eval_every": 3, "batch_size": 30, "chunk_rows": 7},
     {"lr": [1e38, 1e30], "eval_every": 5},
     {"hidden_size": [], "momentum": 0.5, "data": {"source": "mean_estimation"}},
+    {"data": {"source": "circles", "rows": 50, "standardize": True, "val_fraction": 0.2}},
 ]
 
 

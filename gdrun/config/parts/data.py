@@ -62,6 +62,40 @@ class MeanEstimationData(Data):
         return value
 
 
+class TwoClassesData(Data):
+    """Points (x1, x2) of two classes: `class`, the target, is 0 or 1.
+
+    Half of the rows are of each class; of an odd number, class 1 has one more. Both coordinates
+    have normal noise of the deviation `noise`.
+    """
+
+    rows: Annotated[Count, Field(ge=2)] = 200
+    noise: Annotated[Number, Field(ge=0)] = 0.1
+
+
+class SpiralData(TwoClassesData):
+    """Two intertwined Archimedean spirals of `turns` turns (Lang & Witbrock 1988).
+
+    Their arms are half a unit apart, however many turns there are.
+    """
+
+    source: Literal["spiral"] = "spiral"
+    turns: Annotated[Number, Field(gt=0)] = 1.5
+
+
+class MoonsData(TwoClassesData):
+    """Two interleaving half circles, those of scikit-learn's `make_moons`."""
+
+    source: Literal["moons"] = "moons"
+
+
+class CirclesData(TwoClassesData):
+    """A circle of radius `factor` in one of radius 1, those of scikit-learn's `make_circles`."""
+
+    source: Literal["circles"] = "circles"
+    factor: Annotated[Number, Field(ge=0, lt=1)] = 0.5
+
+
 class CsvData(Data):
     """A CSV file; without `features`, all columns of numbers but the target.
 
@@ -107,14 +141,18 @@ def _with_source(value: Any) -> Any:
     return value
 
 
+GeneratedData = QuadraticData | MeanEstimationData | SpiralData | MoonsData | CirclesData
 DataConfig = Annotated[
-    QuadraticData | MeanEstimationData | CsvData | NpyData,
+    GeneratedData | CsvData | NpyData,
     Field(discriminator="source"),
     BeforeValidator(_with_source),
 ]
 DATA_SOURCES: dict[str, type[Data]] = {
     "quadratic": QuadraticData,
     "mean_estimation": MeanEstimationData,
+    "spiral": SpiralData,
+    "moons": MoonsData,
+    "circles": CirclesData,
     "csv": CsvData,
     "npy": NpyData,
 }
