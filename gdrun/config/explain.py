@@ -98,7 +98,11 @@ SAME_KEY = {
 }
 # The value that people mean by another name for it.
 SAME_VALUE = {
-    "loss": {"l2": "mse", "mean_squared_error": "mse", "mae": "l1", "smooth_l1": "huber"},
+    "loss": {
+        **{"l2": "mse", "mean_squared_error": "mse", "mae": "l1", "smooth_l1": "huber"},
+        **dict.fromkeys(("crossentropy", "ce", "nll", "softmax", "categorical"), "cross_entropy"),
+        **dict.fromkeys(("binary_cross_entropy", "logistic", "log_loss", "logloss"), "bce"),
+    },
     "sampling": {"shuffle": "reshuffle", "random": "reshuffle", "true": "reshuffle"},
     "activation": {"logistic": "sigmoid", "rectifier": "relu"},
     "device": {"gpu": "cuda"},
@@ -118,9 +122,9 @@ LIMITS = {
     "schedule scheduler schedules cosine warmup annealing decays onecycle plateau lrdecay": (
         "gdrun has no schedules yet: a learning rate is constant; --lr 0.1,0.01 compares several"
     ),
-    "entropy crossentropy bce nll hinge logits softmax classification classifier accuracy": (
-        "gdrun has no classification yet: it predicts one number, by the loss mse, half_mse, l1 "
-        "or huber"
+    "logits softmax classification classifier accuracy hinge labels": (
+        "loss: cross_entropy, or bce for two classes, is what classes are learned by; the accuracy "
+        "is then logged, too"
     ),
     "dropout batchnorm layernorm normalization": (
         "gdrun's networks have no dropout or normalisation layers yet; weight_decay is there"
@@ -131,7 +135,9 @@ LIMITS = {
     "clip clipping gradclip": (
         "gdrun can't clip gradients yet; a smaller learning rate keeps updates small"
     ),
-    "metric metrics r2 auc f1": "gdrun has no metrics yet but train and validation loss",
+    "metric metrics r2 auc f1": (
+        "gdrun has no metrics yet but train and validation loss, and the accuracy of classes"
+    ),
     "model network arch architecture conv cnn rnn lstm transformer resnet residual skip": (
         "gdrun has no networks yet but multi-layer perceptrons: hidden_size and activation"
     ),

@@ -26,7 +26,8 @@ from gdrun.config.values import (
 Method = Literal["full", "sgd", "minibatch"]
 Sampling = Literal["sequential", "reshuffle", "replacement"]
 Engine = Literal["auto", "eager", "compiled"]
-Loss = Literal["mse", "half_mse", "l1", "huber"]
+Loss = Literal["mse", "half_mse", "l1", "huber", "cross_entropy", "bce"]
+CLASSIFICATION: tuple[Loss, ...] = ("cross_entropy", "bce")  # the losses of classes
 METHODS: tuple[Method, ...] = get_args(Method)
 
 

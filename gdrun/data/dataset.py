@@ -24,6 +24,7 @@ class Dataset:
         x_scaling, y_scaling: how x and y were standardised; None if they weren't.
         title: what the data is, in a few words.
         notes: what was assumed of the file, and what of it was left out.
+        classes: the names of the classes whose numbers are the target; empty in a regression.
     """
 
     x: Rows
@@ -36,6 +37,7 @@ class Dataset:
     y_scaling: Scaling | None
     title: str
     notes: tuple[str, ...] = ()
+    classes: tuple[str, ...] = ()
 
     @cached_property
     def rows(self) -> int:

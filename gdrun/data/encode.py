@@ -55,6 +55,14 @@ def encode(
     return x, tuple(name for name, _ in found), tuple(notes.in_words())
 
 
+def sorted_labels(column: Categories) -> tuple[tuple[str, ...], NDArray[np.float64]]:
+    """The labels of a column in their order, and for each row the place of its own among them."""
+    order = sorted(range(len(column.labels)), key=lambda code: column.labels[code])
+    places = np.empty(len(order))
+    places[order] = range(len(order))
+    return tuple(column.labels[code] for code in order), places[column.codes]
+
+
 class _Notes:
     """What was assumed of columns, by kind."""
 

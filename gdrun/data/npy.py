@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from gdrun.config.parts.data import NpyData
+from gdrun.data.classes import Classes, find_classes, target_notes
 from gdrun.data.dataset import Dataset, rows_held_out
 from gdrun.data.fingerprint import hashed
 from gdrun.data.npy_file import NpyFile
@@ -28,11 +29,12 @@ from gdrun.text import visible
 MAX_LOADED_NUMBERS = 2**26  # of an array that is loaded (256 MB as float32)
 
 
-def load_npy(config: NpyData, on_progress: Callable[[str], None]) -> Dataset:
+def load_npy(config: NpyData, classify: bool, on_progress: Callable[[str], None]) -> Dataset:
     """Open x and y, hold out validation rows, and standardise.
 
     Args:
         config: the files, and how to split and scale them.
+        classify: whether y is of classes, and not a quantity.
         on_progress: called with a message on how far the reading is.
 
     Raises:
@@ -57,9 +59,17 @@ def load_npy(config: NpyData, on_progress: Callable[[str], None]) -> Dataset:
         )
     holdout = Holdout(len(x), held, config.seed) if held else None
     features = ("x",) if x.shape[1] == 1 else tuple(f"x{k}" for k in range(x.shape[1]))
-    read = partial(_read, config, holdout, on_progress)
-    train_x, val_x, x_scaling = read(x, features)
-    train_y, val_y, y_scaling = read(y, ("y",))
+    read = partial(_read, holdout, on_progress)
+    train_x, val_x, x_scaling = read(x, features, standardize=config.standardize)
+    train_y, val_y, y_scaling = read(y, ("y",), standardize=config.standardize and not classify)
+    classes: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    if classify:
+        found = find_classes("y", blocks(train_y), blocks(val_y))
+        classes = found.names
+        train_y, val_y = (_classified(rows, found) for rows in (train_y, val_y))
+    elif isinstance(train_y, Tensor):
+        notes = tuple(target_notes("y", y_scaling.invert(train_y) if y_scaling else train_y))
     return Dataset(
         x=train_x,
         y=train_y,
@@ -70,7 +80,16 @@ def load_npy(config: NpyData, on_progress: Callable[[str], None]) -> Dataset:
         x_scaling=x_scaling,
         y_scaling=y_scaling,
         title=config.x.name,
+        notes=notes,
+        classes=classes,
     )
+
+
+def _classified(rows: Rows, classes: Classes) -> Rows:
+    """Rows of a target as the numbers of its classes."""
+    if isinstance(rows, Tensor):
+        return classes.numbers(rows).float()
+    return replace(rows, classes=classes)
 
 
 def _opened(path: Path, key: str) -> NpyFile:
@@ -106,11 +125,12 @@ def _opened(path: Path, key: str) -> NpyFile:
 
 
 def _read(
-    config: NpyData,
     holdout: Holdout | None,
     on_progress: Callable[[str], None],
     file: NpyFile,
     names: tuple[str, ...],
+    *,
+    standardize: bool,
 ) -> tuple[Rows, Rows, Scaling | None]:
     """Training rows, validation rows and their scaling; every number is checked and hashed."""
     train, val = FileRows(file, holdout), FileRows(file, holdout, held=True)
@@ -120,7 +140,7 @@ def _read(
         for rows, digest in zip((train, val), digests, strict=True)
     )
     scaling = None
-    if config.standardize:
+    if standardize:
         # Training rows can't overflow: a standardised value is at most the root of their number.
         scaling = fit_scaling(of_train, names)
     else:

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from gdrun.data.classes import Classes
 from gdrun.data.npy_file import NpyFile
 from gdrun.data.order import random_numbers
 from gdrun.data.standardize import Scaling
@@ -65,6 +66,7 @@ class FileRows:
         holdout: which rows are held out for validation; None if none are.
         held: whether these are the rows held out.
         scaling: how values are standardised; None leaves them as they are.
+        classes: those whose numbers stand for the values; None of quantities.
         device: where the rows that are read go to.
         hash: of all their numbers in original units, once they have been read.
 
@@ -75,6 +77,7 @@ class FileRows:
     holdout: Holdout | None = None
     held: bool = False
     scaling: Scaling | None = None
+    classes: Classes | None = None
     device: torch.device = torch.device("cpu")  # noqa: RUF009 (immutable)
     hash: str = ""
 
@@ -92,6 +95,8 @@ class FileRows:
         values = self.original(index)
         if self.scaling:
             values = values.double().sub_(self.scaling.mean).div_(self.scaling.deviation)
+        if self.classes:
+            values = self.classes.numbers(values)
         return values.float().to(self.device)
 
     def original(self, index: slice | Tensor) -> Tensor:

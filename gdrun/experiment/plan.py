@@ -12,7 +12,7 @@ from gdrun.config.methods import (
     with_method,
 )
 from gdrun.config.parts.data import FILE_SOURCES
-from gdrun.config.schema import METHODS, Engine, Method, RunConfig
+from gdrun.config.schema import CLASSIFICATION, METHODS, Engine, Method, RunConfig
 from gdrun.data.sources import load_data
 from gdrun.errors import ConfigError, excerpt
 from gdrun.experiment.memory import memory_errors, refuse_too_many_numbers, refuse_too_many_rows
@@ -182,7 +182,9 @@ def plan_experiment(
     """
     refuse_too_many_rows(config.data)
     with memory_errors():
-        problem = build_problem(config, load_data(config.data, on_progress))
+        classify = config.loss in CLASSIFICATION
+        data = load_data(config.data, classify=classify, on_progress=on_progress)
+        problem = build_problem(config, data)
     rows = problem.data.rows
     asked, config = config, _with_fitting_batches(config, rows)
     match command:

@@ -45,6 +45,8 @@ LOSS_NAMES: Mapping[str, tuple[str, str]] = {
     "half_mse": ("half MSE", "half MSE ÷ variance of {target}; 0.5 = predicting the mean"),
     "l1": ("mean absolute error", "mean absolute error ÷ deviation of {target}"),
     "huber": ("Huber loss", "Huber loss of the standardised {target}"),
+    "cross_entropy": ("cross-entropy", "cross-entropy"),
+    "bce": ("binary cross-entropy", "binary cross-entropy"),
 }
 
 
@@ -62,6 +64,7 @@ class Description:
     loss: ShortText
     standardized: YesNo
     device: ShortText
+    classes: tuple[Text, ...] = ()
 
     @property
     def loss_name(self) -> str:

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from gdrun.config.parts.data import CsvData
 from gdrun.errors import DataError, did_you_mean, excerpt, first_of
-from gdrun.tables.columns import MAX_MISTAKES, Column
+from gdrun.tables.columns import MAX_CATEGORIES, MAX_MISTAKES, Column
 from gdrun.tables.header import QUOTES
 from gdrun.text import count
 
@@ -66,6 +66,20 @@ def refuse_unknown(config: CsvData, names: Sequence[str]) -> None:
             raise DataError(f"data.exclude: {_quoted(name)} is also named as a feature")
 
 
+def refuse_many_classes(config: CsvData, target: Column) -> None:
+    """Refuse a target of too many different texts.
+
+    Raises:
+        DataError: it is one.
+    """
+    if target.codes is None:
+        raise DataError(
+            f"{config.path}: column {_quoted(target.name)} has more than {MAX_CATEGORIES:,} "
+            "different texts, too many for classes",
+            "name another target",
+        )
+
+
 def refuse_mistakes(config: CsvData, columns: Sequence[Column]) -> None:
     """Refuse cells of columns that aren't numbers, and missing ones if they are mistakes.
 
@@ -87,6 +101,10 @@ def refuse_mistakes(config: CsvData, columns: Sequence[Column]) -> None:
         for line, place, text in first[:MAX_MISTAKES]
     ]
     hints = []
+    if any(columns[place].name == config.target and text for _, place, text in first):
+        hints.append(
+            "if the target is of classes: loss: cross_entropy, or bce for two (--set loss=bce)"
+        )
     if any("," in text for _, _, text in first):
         hints.append('if numbers have a decimal comma, set data.decimal to ","')
     if any(column.missing for column in columns) and is_strict:

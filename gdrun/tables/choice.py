@@ -3,6 +3,7 @@
 import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from typing import NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,20 +37,31 @@ class Choice:
     notes: tuple[str, ...]
 
 
-def choose(config: CsvData, columns: Mapping[str, Column], nameless: Collection[str]) -> Choice:
+def choose(
+    config: CsvData,
+    columns: Mapping[str, Column],
+    nameless: Collection[str],
+    without_target: NDArray[np.bool_],
+) -> Choice:
     """The features that a config names, or else all columns that can be used.
+
+    Args:
+        config: the file, and which columns it names.
+        columns: by name.
+        nameless: those without a name of their own.
+        without_target: for each row whether its target is missing.
 
     Raises:
         DataError: there is nothing to learn from, or a column has too many categories.
     """
-    rows = ~columns[config.target].is_missing(as_category=False)
+    rows = ~without_target
     without = int((~rows).sum())
     notes = []
     if without:
         target = excerpt(config.target)
         notes.append(f"{_of(without, rows)} left out, as the target {target} is missing")
     if not rows.any():
-        raise DataError(f"{config.path}: column {excerpt(config.target)!r} is empty")
+        _refuse_target(config, columns[config.target])
     named = config.named_categories
     if config.features is not None:
         features = tuple(dict.fromkeys((*config.features, *named)))
@@ -78,6 +90,18 @@ def choose(config: CsvData, columns: Mapping[str, Column], nameless: Collection[
             *reasons,
         )
     return Choice(tuple(found), frozenset(categorical), rows, (*notes, *reasons))
+
+
+def _refuse_target(config: CsvData, target: Column) -> NoReturn:
+    """Refuse a target without a number in it."""
+    named = f"{config.path}: column {excerpt(target.name)!r}"
+    if not target.filled:
+        raise DataError(f"{named} is empty")
+    examples = listed([repr(text) for text in dict.fromkeys(text for _, text in target.mistakes)])
+    raise DataError(
+        f"{named} holds texts, such as {examples}, and a quantity to predict is a number",
+        "to predict classes: loss: cross_entropy, or bce for two of them (--set loss=bce)",
+    )
 
 
 def _of(some: int, rows: NDArray[np.bool_]) -> str:

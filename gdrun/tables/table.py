@@ -13,6 +13,7 @@ from gdrun.errors import DataError, first_of
 from gdrun.tables.cells import Decimal, decimal_of, is_grouped
 from gdrun.tables.checks import (
     named_in,
+    refuse_many_classes,
     refuse_mistakes,
     refuse_unknown,
     rows_kept,
@@ -52,23 +53,23 @@ class Table:
 
     Attributes:
         features: in the order of the network's inputs.
-        target: without NaN.
+        target: without NaN; categories where classes are asked for, and are texts.
         are_chosen: whether the features were chosen here, and not named by the user.
         notes: what was assumed, and what was left out.
     """
 
     features: tuple[Numbers | Categories, ...]
-    target: Numbers
+    target: Numbers | Categories
     are_chosen: bool
     notes: tuple[str, ...]
 
 
-def read_table(config: CsvData) -> Table:
+def read_table(config: CsvData, *, classify: bool = False) -> Table:
     """Read the target and the features from a CSV file.
 
     Without `features`, these are all columns of numbers except the target, and those that
     `categorical` names; constant ones, those that are mostly empty and those without a name are
-    left out.
+    left out. To `classify`, the target may be texts.
 
     Raises:
         DataError: the file can't be read or is too large, a column doesn't exist, a cell isn't a
@@ -86,28 +87,32 @@ def read_table(config: CsvData) -> Table:
     names = _names(config, header)
     config = with_names(config, names)
     refuse_unknown(config, names)
-    columns = _columns(config, names)
+    columns = _columns(config, names, classify)
     below = _read_rows(text, dialect, header, columns, decimal)
     by_name = {column.name: column for column in columns.values()}
     nameless = {name for name, given in zip(names, header.names, strict=True) if not given}
-    chosen = choose(config, by_name, nameless)
-    features = [by_name[name] for name in chosen.features]
     target = by_name[config.target]
+    of_texts = classify and not target.is_numeric()
+    if of_texts:
+        refuse_many_classes(config, target)
+    chosen = choose(config, by_name, nameless, target.is_missing(as_category=of_texts))
+    features = [by_name[name] for name in chosen.features]
     numbers = [column for column in features if column.name not in chosen.categorical]
-    refuse_mistakes(config, [*numbers, target])
+    refuse_mistakes(config, numbers if of_texts else [*numbers, target])
     keep, left_out = rows_kept(config, features, chosen.rows, chosen.categorical)
     assumed = [text.note, *_dialect_notes(dialect), *notes, *header.notes, *below]
     return Table(
-        tuple(
-            Categories(column.name, column.category_codes()[keep], tuple(column.labels))
-            if column.name in chosen.categorical
-            else Numbers(column.name, column.numbers()[keep])
-            for column in features
-        ),
-        Numbers(target.name, target.numbers()[keep]),
+        tuple(_kept(column, keep, column.name in chosen.categorical) for column in features),
+        _kept(target, keep, of_texts),
         config.features is None,
         tuple(note for note in (*assumed, *chosen.notes, *left_out) if note),
     )
+
+
+def _kept(column: Column, rows: NDArray[np.bool_], as_category: bool) -> Numbers | Categories:
+    if as_category:
+        return Categories(column.name, column.category_codes()[rows], tuple(column.labels))
+    return Numbers(column.name, column.numbers()[rows])
 
 
 def _decimal(config: CsvData, rows: Sequence[Row], dialect: Dialect) -> tuple[Decimal, list[str]]:
@@ -150,13 +155,14 @@ def _names(config: CsvData, header: Header) -> list[str]:
     return [name or f"column {k} (no name)" for k, name in enumerate(header.names, 1)]
 
 
-def _columns(config: CsvData, names: Sequence[str]) -> Mapping[int, Column]:
+def _columns(config: CsvData, names: Sequence[str], classify: bool) -> Mapping[int, Column]:
     """The columns that are read, by their places."""
     named = set(named_in(config)) if config.features is not None else set(names)
     wanted = named - set(config.exclude)
     columns = {k: Column(name) for k, name in enumerate(names) if name in wanted}
     for column in columns.values():
-        if config.categorical == "all" or column.name in config.named_categories:
+        is_class = classify and column.name == config.target
+        if is_class or config.categorical == "all" or column.name in config.named_categories:
             column.collect_categories()
     return columns
 

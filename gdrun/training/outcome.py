@@ -37,6 +37,7 @@ def describe(problem: Problem) -> Description:
         features=tuple(visible(name) for name in data.features),
         target=visible(data.target),
         loss=problem.loss.name,
+        classes=tuple(visible(name) for name in data.classes),
         standardized=data.y_scaling is not None,
         device=torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
     )

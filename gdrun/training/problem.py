@@ -11,7 +11,8 @@ from torch import Tensor
 
 from gdrun.config.schema import RunConfig
 from gdrun.data.dataset import Dataset
-from gdrun.errors import ConfigError
+from gdrun.errors import ConfigError, DataError, excerpt
+from gdrun.training.losses.classification import BinaryCrossEntropy, CrossEntropy
 from gdrun.training.losses.loss import Loss, Metric
 from gdrun.training.losses.regression import Regression
 from gdrun.training.models.model import Model, Params
@@ -77,6 +78,7 @@ def build_problem(config: RunConfig, data: Dataset) -> Problem:
 
     Raises:
         ConfigError: the device isn't there, or there are hidden units but no features.
+        DataError: the loss is that of two classes, and there are more.
     """
     device = find_device(config.device)
     if config.hidden_size and not data.features:
@@ -84,8 +86,29 @@ def build_problem(config: RunConfig, data: Dataset) -> Problem:
             f"hidden_size: {data.title} have no features that hidden units could work on",
             "set hidden_size to [], or start from the preset: --config mean_estimation",
         )
-    loss = Regression(config.loss)
+    loss = build_loss(config, data)
     return Problem(data.to(device), build_model(config, data, loss), loss, config.chunk_rows)
+
+
+def build_loss(config: RunConfig, data: Dataset) -> Loss:
+    """The loss of a config for some data.
+
+    Raises:
+        DataError: it is that of two classes, and there are more.
+    """
+    match config.loss:
+        case "cross_entropy":
+            return CrossEntropy(len(data.classes))
+        case "bce":
+            if len(data.classes) > 2:
+                raise DataError(
+                    f"loss: bce is for two classes, and the target {excerpt(data.target)} has "
+                    f"{len(data.classes)}",
+                    "loss: cross_entropy is for any number of them",
+                )
+            return BinaryCrossEntropy()
+        case name:
+            return Regression(name)
 
 
 def build_model(config: RunConfig, data: Dataset, loss: Loss) -> Model:

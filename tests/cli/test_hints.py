@@ -113,7 +113,8 @@ def test_what_another_command_does_is_said(typed: str, hint: str, invoke: Invoke
 
 LACKS = [
     ("optimizer=adam", "no optimizer but SGD yet"), ("optimizer.name=adam", "no optimizer but SGD"),
-    ("loss=cross_entropy", "no classification yet"), ("loss=bce", "no classification yet"),
+    ("loss=ce", "did you mean cross_entropy?"), ("loss=logistic", "did you mean bce?"),
+    ("classification=true", "loss: cross_entropy, or bce"),
     ("loss=quantile", "gdrun has no other loss yet"), ("schedule=cosine", "no schedules yet"),
     ("lr_schedule=x", "no schedules yet"),
     ("activation=swish", "gdrun has no other activation yet"),

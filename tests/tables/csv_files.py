@@ -20,7 +20,13 @@ def table_of(path: Path, target: str = "price", **more: Any) -> Table:
     return read_table(CsvData.model_validate({"path": path, "target": target, **more}))
 
 
+def target_of(table: Table) -> Numbers:
+    """Its target, which is of numbers."""
+    assert isinstance(table.target, Numbers)
+    return table.target
+
+
 def numbers_of(table: Table) -> dict[str, list[float]]:
     """Its columns of numbers, by name, the target last."""
     columns = [column for column in table.features if isinstance(column, Numbers)]
-    return {column.name: column.values.tolist() for column in (*columns, table.target)}
+    return {column.name: column.values.tolist() for column in (*columns, target_of(table))}

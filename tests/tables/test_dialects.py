@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from gdrun.errors import DataError
 from tests.odd_inputs import fuzz
-from tests.tables.csv_files import csv, numbers_of, table_of
+from tests.tables.csv_files import csv, numbers_of, table_of, target_of
 
 FRAME = pd.DataFrame(
     {
@@ -229,8 +229,8 @@ def test_rows_without_a_header_are_numbered(tmp_path: Path) -> None:
     assert numbers_of(table)["c1"] == [0, 3, 4, 2]
     assert "there is no header: the columns are called c1 to c4" in table.notes
     told = table_of(path, "24.0")  # whoever names a cell of the first line says that it is one
-    assert len(told.target.values) == 3
-    assert len(table_of(path, "24.0", header=True).target.values) == 3
+    assert len(target_of(told).values) == 3
+    assert len(target_of(table_of(path, "24.0", header=True)).values) == 3
 
 
 @pytest.mark.parametrize(
@@ -246,7 +246,7 @@ def test_a_header_is_told_by_its_words(text: str, rows: int, tmp_path: Path) -> 
     first = text.split("\n")[0].split(",")
     is_header = first[1] in ("petal", "1962")
     table = table_of(csv(tmp_path, text), first[1] if is_header else "c2")
-    assert len(table.target.values) == rows
+    assert len(target_of(table).values) == rows
 
 
 def test_repeated_names_are_told_apart_as_pandas_does(tmp_path: Path) -> None:
@@ -272,7 +272,7 @@ def test_repeated_names_are_told_apart_as_pandas_does(tmp_path: Path) -> None:
 def test_each_guess_can_be_overridden(key: str, value: object, text: str, tmp_path: Path) -> None:
     target = "y,z" if key == "delimiter" else "c2" if key == "header" else "y"
     table = table_of(csv(tmp_path, text), target, **{key: value})
-    assert table.target.values.tolist() == [1, 3, 5]
+    assert target_of(table).values.tolist() == [1, 3, 5]
 
 
 words = st.text("abc ,;|'\t", min_size=1, max_size=8).filter(lambda text: text.strip("' \t"))

@@ -9,7 +9,7 @@ import pytest
 from gdrun.config.parts.data import CsvData
 from gdrun.data.sources import load_data
 from gdrun.errors import DataError
-from tests.tables.csv_files import csv, numbers_of, table_of
+from tests.tables.csv_files import csv, numbers_of, table_of, target_of
 
 WORDS = ["", "NA", "na", "N/A", "?", "null", "NULL", "None", "-", ".", "nan", "NaN", "#N/A"]
 
@@ -46,7 +46,7 @@ def test_more_than_half_of_the_rows_is_an_error_that_names_the_worst(tmp_path: P
     with pytest.raises(DataError, match=r"8 of 12 rows .* in a \(4\), b \(4\)") as caught:
         table_of(path, "y")
     assert any("data.exclude" in hint for hint in caught.value.hints)
-    assert len(table_of(path, "y", exclude=["a"]).target.values) == 8
+    assert len(target_of(table_of(path, "y", exclude=["a"])).values) == 8
 
 
 def test_missing_cells_become_the_mean_of_the_training_rows(tmp_path: Path) -> None:
