@@ -99,7 +99,10 @@ SAME_KEY = {
 # The value that people mean by another name for it.
 SAME_VALUE = {
     "loss": {
-        **{"l2": "mse", "mean_squared_error": "mse", "mae": "l1", "smooth_l1": "huber"},
+        "l2": "mse",
+        "mean_squared_error": "mse",
+        "mae": "l1",
+        "smooth_l1": "huber",
         **dict.fromkeys(("crossentropy", "ce", "nll", "softmax", "categorical"), "cross_entropy"),
         **dict.fromkeys(("binary_cross_entropy", "logistic", "log_loss", "logloss"), "bce"),
     },

@@ -35,7 +35,11 @@ MISTAKES = [
     ("drop_last=3", "drop_last", "must be true or false, got 3"),
     ("sampling=random", "sampling", "must be 'sequential', 'reshuffle' or 'replacement'"),
     ("activation=relo", "activation", "got 'relo'"),
-    ("loss=rmse", "loss", "must be 'mse', 'half_mse', 'l1' or 'huber', got"),
+    (
+        "loss=rmse",
+        "loss",
+        "must be 'mse', 'half_mse', 'l1', 'huber', 'cross_entropy' or 'bce', got",
+    ),
     ("device=gpu", "device", "must be auto, cpu, cuda, cuda:N or mps, got 'gpu'"),
     ("data.noise=-0.1", "data.noise", "must be greater than or equal to 0, got -0.1"),
     ("data.rows=0", "data.rows", "must be greater than or equal to 1, got 0"),
