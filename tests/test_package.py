@@ -17,7 +17,7 @@ def test_wheel_holds_presets_types_and_licence_and_works_from_anywhere(tmp_path:
         names = set(archive.namelist())
         archive.extractall(tmp_path / "site")
     presets = {"article.yaml", "shuffled.yaml", "diabetes.yaml", "mean_estimation.yaml"}
-    for name in (*presets, "diabetes.csv", "diabetes.md"):
+    for name in (*presets, "diabetes.csv", "diabetes.md", "digits.csv", "digits.md"):
         assert f"gdrun/configs/{name}" in names
     assert {"gdrun/py.typed", "gdrun/config/starter.yaml"} <= names
     guide = {f"gdrun/guide/{path.name}" for path in (ROOT / "gdrun" / "guide").glob("*.md")}

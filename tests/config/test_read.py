@@ -58,6 +58,28 @@ def test_diabetes_is_the_data_of_efron_et_al() -> None:
     assert sum(target) / 442 == pytest.approx(152.13, abs=0.01)
 
 
+def test_digits_are_the_test_set_of_alpaydin_and_kaynak() -> None:
+    lines = (preset_directory() / "digits.csv").read_text().splitlines()
+    names, rows = lines[0].split(","), [[*map(int, line.split(","))] for line in lines[1:]]
+    assert names == [*(f"p{row}{column}" for row in range(8) for column in range(8)), "digit"]
+    assert all(0 <= pixel <= 16 for row in rows for pixel in row[:64])
+    # As the data's authors count them, digit by digit.
+    published = [178, 182, 177, 183, 181, 182, 181, 179, 174, 180]
+    assert [sum(row[64] == digit for row in rows) for digit in range(10)] == published
+    # The image that scikit-learn's introduction shows first, a nought.
+    image = """
+        0 0  5 13  9  1 0 0
+        0 0 13 15 10 15 5 0
+        0 3 15  2  0 11 8 0
+        0 4 12  0  0  8 8 0
+        0 5  8  0  0  9 8 0
+        0 4 11  0  1 12 7 0
+        0 2 14  5 10 12 0 0
+        0 0  6 13 10  0 0 0
+    """
+    assert rows[0] == [*map(int, image.split()), 0]
+
+
 def test_starter_holds_the_schemas_defaults() -> None:
     import gdrun
 
