@@ -110,9 +110,10 @@ class LoadedRun:
         if self.command != "sweep":
             raise ConfigError(f"{self.path}: is not a sweep, and only a sweep has trials")
         cells = self.answer.cells if self.answer else ()
-        trials = [trial for cell in cells for trial in cell.trials]
-        names = [column.name for column in fields(Trial)]
-        return {name: [getattr(trial, name) for trial in trials] for name in names}
+        rows = [trial.as_row() for cell in cells for trial in cell.trials]
+        names = [column.name for column in fields(Trial) if column.name != "metrics"]
+        names = [*dict.fromkeys([*names, *(name for row in rows for name in row)])]
+        return {name: [row.get(name) for row in rows] for name in names}
 
 
 def load(run: str | Path, *, output_dir: str | Path = OUTPUTS) -> LoadedRun:

@@ -127,6 +127,14 @@ def exact(lr: float) -> str:
     return short if float(short) == lr else repr(lr)
 
 
+def accuracy(share: float | None, missing: str = "–") -> str:
+    """A share of rows as people compare them: 100 % is all of them."""
+    if share is None or not math.isfinite(share):
+        return missing
+    text = f"{100 * share:.1f} %"
+    return "> 99.9 %" if text == "100.0 %" and share < 1 else text
+
+
 def percent(share: float) -> str:
     """A share: 15 %."""
     return f"{100 * share:.0f} %"

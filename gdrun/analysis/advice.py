@@ -13,7 +13,7 @@ from gdrun.analysis.trials import Cell
 from gdrun.results.compare import TARGET_FACTOR
 from gdrun.results.file_names import CONFIG
 from gdrun.results.run import INFINITE_AT_START, or_inf
-from gdrun.text import batches, count, duration, exact, listed, number, percent
+from gdrun.text import accuracy, batches, count, duration, exact, listed, number, percent
 
 NOTABLE_EXCESS = 1.02  # times the lowest validation loss, from which on it is spoken of
 OUTLIER_FACTOR = 2  # times its median loss: seeds that end above are counted as failing
@@ -39,6 +39,7 @@ def advice(sweep: SweepResult) -> str:
         f"{count(len(sweep.cells), 'pair')} of batch size and learning rate.",
         *_fastest(sweep),
         *larger_batches(sweep),
+        *_by_accuracy(sweep),
         *(_by_validation(sweep) if sweep.best_validated else _by_target(sweep)),
     ]
     return " ".join(sentences)
@@ -94,6 +95,25 @@ def _tied(sweep: SweepResult, cost: Literal["updates", "samples"]) -> str:
     """Which other batch sizes may need as few, as far as the evaluations of the loss tell."""
     ties = [cell.pair for cell in sweep.ties(cost)]
     return f"; perhaps as few: {listed(ties)}" if ties else ""
+
+
+def _by_accuracy(sweep: SweepResult) -> Iterable[str]:
+    """The second opinion where classes are learned: the accuracy of what is recommended."""
+    cell, best = recommended(sweep), sweep.most_accurate
+    if cell is None or best is None or best.accuracy is None:
+        return
+    kind = "validation" if sweep.has_validation else "train"
+    if cell == best or cell.accuracy == best.accuracy:
+        yield f"The {kind} accuracy agrees: that of {cell.pair} is the highest, {_accuracy(cell)}."
+        return
+    yield (
+        f"The {kind} accuracy of {cell.pair} is {_accuracy(cell)}; the highest, {_accuracy(best)}, "
+        f"is that of {best.pair}."
+    )
+
+
+def _accuracy(cell: Cell) -> str:
+    return accuracy(cell.accuracy, missing="not known")
 
 
 def _by_target(sweep: SweepResult) -> Iterable[str]:

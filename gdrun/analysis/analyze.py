@@ -7,7 +7,6 @@ torch.
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, fields
 from typing import TYPE_CHECKING
 
 from gdrun.analysis.sweep_result import SweepResult
@@ -77,9 +76,9 @@ def fit_of(cells: Sequence[Cell]) -> "CriticalBatch | None":
 
 def to_csv(sweep: SweepResult) -> str:
     """The text of `sweep.csv`: one row per training, batch size by batch size."""
-    names = [column.name for column in fields(Trial)]
-    rows = [asdict(trial) for cell in sweep.cells for trial in cell.trials]
-    lines = [names, *([_csv_cell(row[name]) for name in names] for row in rows)]
+    rows = [trial.as_row() for cell in sweep.cells for trial in cell.trials]
+    names = [*dict.fromkeys(name for row in rows for name in row)]
+    lines = [names, *([_csv_cell(row.get(name)) for name in names] for row in rows)]
     return "".join(",".join(line) + "\n" for line in lines)
 
 
@@ -140,6 +139,9 @@ def _trial(
         samples_to_target=reached.samples if reached else None,
         seconds_to_target=reached.seconds if reached else None,
         updates_before_target=reached.before if reached else None,
+        best_val_loss=lane.best_val_loss,
+        best_val_epoch=lane.best_val_epoch,
+        metrics=lane.metrics,
     )
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from gdrun.analysis.trials import Cell, TargetCost
 from gdrun.errors import excerpt
 from gdrun.results.events import COMPLETE
+from gdrun.results.lanes import or_below
 from gdrun.results.run import MAX_LINE, Description, finite
 from gdrun.text import count, number, visible
 
@@ -110,6 +111,12 @@ class SweepResult:
         return _least(self.cells, lambda cell: cell.val_loss) if self.has_validation else None
 
     @cached_property
+    def most_accurate(self) -> Cell | None:
+        """The pair with the highest final accuracy; None without classes."""
+        known = [cell for cell in self.cells if cell.accuracy is not None]
+        return _least(known, lambda cell: -or_below(cell.accuracy))
+
+    @cached_property
     def best_of_batch(self) -> tuple[Cell, ...]:
         """For each batch size the learning rate that reaches the target in the fewest updates.
 
@@ -175,6 +182,11 @@ class SweepResult:
             "missing": list(self.missing),
             "best": self._cell_as_json(self.best),
             "best_validated": self._cell_as_json(self.best_validated),
+            **(
+                {"most_accurate": self._cell_as_json(self.most_accurate)}
+                if self.most_accurate
+                else {}
+            ),
             "fewest_updates": self._cell_as_json(self.fastest("updates")),
             "fewest_samples": self._cell_as_json(self.fastest("samples")),
             "least_time": self._cell_as_json(self.fastest("seconds")),
@@ -190,6 +202,7 @@ class SweepResult:
             "lr": cell.lr,
             "train_loss": finite(cell.train_loss),
             "val_loss": finite(cell.val_loss),
+            **({} if cell.accuracy is None else {"accuracy": cell.accuracy}),
             "updates_to_target": finite(cell.to_target("updates")),
             "samples_to_target": finite(cell.to_target("samples")),
             "seconds_to_target_alone": finite(self.seconds_alone(cell)),

@@ -4,14 +4,15 @@ Plain Python, without torch.
 """
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from statistics import median
-from typing import Literal
+from typing import Any, Literal
 
 from gdrun.results.events import Status
-from gdrun.results.lanes import MIN_BAND_SEEDS, band_positions
-from gdrun.results.run import or_inf
+from gdrun.results.lanes import MIN_BAND_SEEDS, band_positions, or_below
+from gdrun.results.run import finite, or_inf
 
 COARSE = 1 / 3  # of the updates to the target: so far apart are the evaluations around it
 TargetCost = Literal["updates", "samples", "seconds"]  # what it takes to reach the target
@@ -43,6 +44,15 @@ class Trial:
     samples_to_target: int | None
     seconds_to_target: float | None
     updates_before_target: int | None = None
+    best_val_loss: float | None = None
+    best_val_epoch: int | None = None
+    metrics: Mapping[str, float | None] = field(default_factory=dict, hash=False)
+
+    def as_row(self) -> dict[str, Any]:
+        """Its columns, those of metrics last."""
+        own = {column.name: getattr(self, column.name) for column in fields(self)}
+        metrics = own.pop("metrics")
+        return {**own, **metrics}
 
 
 @dataclass(frozen=True)
@@ -88,6 +98,15 @@ class Cell:
     def val_loss(self) -> float:
         """The final loss over the validation rows."""
         return median(or_inf(trial.val_loss) for trial in self.trials)
+
+    @cached_property
+    def accuracy(self) -> float | None:
+        """The final accuracy on the validation rows or, without any, on the training rows."""
+        for name in ("val_accuracy", "train_accuracy"):
+            found = [trial.metrics.get(name) for trial in self.trials]
+            if any(each is not None for each in found):
+                return finite(median(map(or_below, found)))
+        return None
 
     def costs(self, cost: TargetCost) -> list[float]:
         """What it takes to reach the target, seed by seed."""

@@ -7,17 +7,27 @@ import math
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from statistics import median
 from typing import Annotated
 
 from pydantic import Field
 
-from gdrun.config.foreign import Natural, PositiveSize, Rate, Real, Seconds, Size, Text
+from gdrun.config.foreign import (
+    MetricColumn,
+    Natural,
+    PositiveSize,
+    Rate,
+    Real,
+    Seconds,
+    Size,
+    Text,
+)
 from gdrun.config.schema import METHODS
 from gdrun.results.events import Lane
 from gdrun.results.history import History
-from gdrun.results.lanes import lanes_by_rate, medians
+from gdrun.results.lanes import lanes_by_rate, medians, metric_medians
+from gdrun.results.log_rows import metrics_of
 from gdrun.results.run import ENGINES_IN_TURN, Reached, RunResult, finite, or_inf
 from gdrun.text import differences
 
@@ -77,6 +87,9 @@ class Row:
     seconds: Seconds
     updates_to_target: Real | None
     seconds_to_target: Real | None
+    best_val_loss: Real | None = None
+    best_val_epoch: Real | None = None
+    metrics: dict[MetricColumn, Real | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,6 +259,12 @@ def _row(
         seconds=max(lane.seconds for lane in lanes),
         updates_to_target=_median(at.updates if at else None for at in reached),
         seconds_to_target=_median(at.seconds if at else None for at in reached),
+        best_val_loss=_median(lane.best_val_loss for lane in lanes),
+        best_val_epoch=_median(lane.best_val_epoch for lane in lanes),
+        metrics={
+            name: finite(metric_medians(lanes, name)[lr])
+            for name in metrics_of(result.series.columns)
+        },
     )
 
 

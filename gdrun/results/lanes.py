@@ -32,6 +32,20 @@ def medians(lanes: Iterable[LaneResult], loss: str) -> dict[float, float]:
     }
 
 
+def metric_medians(lanes: Iterable[LaneResult], metric: str) -> dict[float, float]:
+    """The median over seeds of a metric, by learning rate; one that is missing is below all."""
+    lanes = list(lanes)
+    return {
+        lr: median(or_below(lanes[position].metrics.get(metric)) for position in positions)
+        for lr, positions in lanes_by_rate(lanes).items()
+    }
+
+
+def or_below(value: float | None) -> float:
+    """The number, or minus infinity if it is missing."""
+    return -math.inf if value is None else value
+
+
 def band_positions(seeds: int) -> tuple[int, int]:
     """The positions of the 20th and the 80th percentile among so many sorted values.
 

@@ -10,7 +10,7 @@ from typing import Any
 from gdrun.config.explain import config_keys
 from gdrun.config.identity import flatten
 from gdrun.errors import DataError, GdrunError, OutputError
-from gdrun.results.lanes import medians
+from gdrun.results.lanes import medians, metric_medians
 from gdrun.results.run import LaneResult, finite, or_inf
 from gdrun.storage.filters import Kind, Predicate, Value, unknown_key
 from gdrun.storage.locate import last_changed_first, run_directories, started_at
@@ -31,6 +31,9 @@ KEYS: Mapping[str, Kind] = {
     "train_loss": "number",
     "best_train_loss": "number",
     "val_loss": "number",
+    "best_val_loss": "number",
+    "train_accuracy": "number",
+    "val_accuracy": "number",
     "epochs": "number",
     "updates": "number",
     "samples": "number",
@@ -41,6 +44,7 @@ KEYS: Mapping[str, Kind] = {
 }
 # Those with a list of values in JSON: a group has runs of several methods and batch sizes.
 SEVERAL = ("method", "batch_size", "lr")
+ACCURACIES = ("train_accuracy", "val_accuracy")  # of runs that learn classes
 BROKEN = "broken"
 
 
@@ -258,6 +262,8 @@ def _comparison_entry(saved: SavedComparison) -> Entry:
         "train_loss": [best.train_loss],
         "best_train_loss": [best.best_train_loss],
         "val_loss": [best.val_loss],
+        "best_val_loss": [best.best_val_loss],
+        **{name: [best.metrics.get(name)] for name in ACCURACIES},
     }
     return Entry(saved.path.name, _known(facts), saved)
 
@@ -268,21 +274,27 @@ def _known(facts: Mapping[str, Sequence[Value | None]]) -> dict[str, Sequence[Va
 
 
 def best_losses(runs: Sequence[Sequence[LaneResult]]) -> dict[str, float | None]:
-    """The losses of the best run at its best learning rate: medians over seeds.
+    """The losses and accuracies of the best run at its best learning rate: medians over seeds.
 
     The best has the lowest validation loss or, without validation rows, train loss; a lane that
-    diverged counts as infinite. All three losses are those of one training: the lowest value of
-    each by itself would belong to none.
+    diverged counts as infinite. All are those of one training: the best value of each by itself
+    would belong to none.
     """
-    names = ("val_loss", "train_loss", "best_train_loss")
+    names = ("val_loss", "train_loss", "best_train_loss", "best_val_loss")
     pairs = [
         tuple(by_rate[lr] for by_rate in found)
         for lanes in runs
-        for found in [[medians(lanes, name) for name in names]]
+        for found in [
+            [
+                *(medians(lanes, name) for name in names),
+                *(metric_medians(lanes, name) for name in ACCURACIES),
+            ]
+        ]
         for lr in found[0]
     ]
-    best = min(pairs, default=(math.inf,) * len(names))
-    return {name: finite(loss) for name, loss in zip(names, best, strict=True)}
+    every = (*names, *ACCURACIES)
+    best = min(pairs, default=(math.inf,) * len(every))
+    return {name: finite(value) for name, value in zip(every, best, strict=True)}
 
 
 def local_time(time: datetime | None) -> str | None:

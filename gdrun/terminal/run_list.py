@@ -9,7 +9,7 @@ from rich.text import Text
 from gdrun.storage.filters import Value
 from gdrun.storage.listing import BROKEN, Entry
 from gdrun.terminal.fitting import columns_that_fit
-from gdrun.text import duration, number, visible
+from gdrun.text import accuracy, duration, number, visible
 
 STATUS_STYLES = {
     "done": "green",
@@ -21,7 +21,17 @@ STATUS_STYLES = {
 }
 GAP = "  "
 # A narrow terminal drops these columns, the first one first.
-EXPENDABLE = ("seeds", "seconds", "updates", "started", "command", "lr", "batch_size", "val_loss")
+EXPENDABLE = (
+    "seeds",
+    "seconds",
+    "updates",
+    "started",
+    "command",
+    "lr",
+    "batch_size",
+    "val_accuracy",
+    "val_loss",
+)
 MAX_VALUES = 3  # shown of a key with several values; of more, only the first and the last
 
 
@@ -35,6 +45,10 @@ def _minute(values: Sequence[Value]) -> str:
 
 def _loss(values: Sequence[Value]) -> str:
     return number(float(values[0])) if values else "–"
+
+
+def _accuracy(values: Sequence[Value]) -> str:
+    return accuracy(float(values[0])) if values else "–"
 
 
 def _count(values: Sequence[Value]) -> str:
@@ -74,6 +88,7 @@ COLUMNS = {
     "seeds": _Column("seeds", _count),
     "train_loss": _Column("train loss", _loss),
     "val_loss": _Column("val. loss", _loss),
+    "val_accuracy": _Column("val. acc.", _accuracy),
     "updates": _Column("updates", _count),
     "seconds": _Column("time", _seconds),
 }
@@ -88,8 +103,9 @@ def table_lines(entries: Sequence[Entry], width: int | None) -> Iterator[Text]:
         key: [column.title, *(column.show(entry.facts.get(key, ())) for entry in entries)]
         for key, column in COLUMNS.items()
     }
-    if all(not entry.facts.get("val_loss") for entry in entries):
-        del cells["val_loss"]
+    for key in ("val_loss", "val_accuracy"):
+        if all(not entry.facts.get(key) for entry in entries):
+            del cells[key]
     widths = {key: max(map(cell_len, column)) for key, column in cells.items()}
 
     def fit(keys: Sequence[str]) -> bool:

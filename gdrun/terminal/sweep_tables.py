@@ -16,11 +16,11 @@ from gdrun.results.colors import run_colors
 from gdrun.results.events import Series
 from gdrun.results.lanes import BAND, MIN_BAND_SEEDS
 from gdrun.terminal.fitting import OneLine, fits, fitting_table
-from gdrun.text import duration, number, visible
+from gdrun.text import accuracy, duration, number, visible
 
 MAX_GRID_ROWS = 40  # a larger grid is shown by the picture alone
 # A narrow terminal drops these columns, the first one first.
-EXPENDABLE = ("missed", "val_loss", "samples", "train_loss", "seconds")
+EXPENDABLE = ("missed", "accuracy", "val_loss", "samples", "train_loss", "seconds")
 
 
 def sweep_report(sweep: SweepResult, directory: Path, console: Console) -> Iterable[RenderableType]:
@@ -70,6 +70,7 @@ def batch_table(sweep: SweepResult, console: Console) -> Table:
         "lr": ("best\nlr", [_rate(cell) for cell in cells]),
         "train_loss": ("train\nloss", [_number(cell.train_loss) for cell in cells]),
         "val_loss": ("val.\nloss", [_number(cell.val_loss) for cell in cells]),
+        "accuracy": (_accuracy_title(sweep), [accuracy(cell.accuracy) for cell in cells]),
         "updates": ("updates\nto target", [_cost(cell, "updates") for cell in cells]),
         "samples": ("samples\nto target", [_cost(cell, "samples") for cell in cells]),
         "seconds": ("time to\ntarget", [_seconds(sweep, cell) for cell in cells]),
@@ -77,15 +78,22 @@ def batch_table(sweep: SweepResult, console: Console) -> Table:
     }
     if not sweep.has_validation:
         del columns["val_loss"]
+    if sweep.most_accurate is None:
+        del columns["accuracy"]
     if not sweep.pace:
         del columns["seconds"]
     if sweep.target is None:
-        columns = {key: columns[key] for key in columns if key in ("lr", "train_loss", "val_loss")}
+        shown = ("lr", "train_loss", "val_loss", "accuracy")
+        columns = {key: columns[key] for key in columns if key in shown}
     colors = run_colors([Series(c.method, c.batch_size, (), c.run) for c in cells])
     names = [
         Text(_size(cell.batch_size, sweep.rows), style=f"bold {colors[cell.run]}") for cell in cells
     ]
     return fitting_table("batch", names, columns, EXPENDABLE, console)
+
+
+def _accuracy_title(sweep: SweepResult) -> str:
+    return f"{'val.' if sweep.has_validation else 'train'}\nacc."
 
 
 def _command(line: str) -> OneLine:

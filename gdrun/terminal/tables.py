@@ -15,15 +15,18 @@ from gdrun.results.progress import RunProgress
 from gdrun.results.run import INFINITE_AT_START, RunResult
 from gdrun.storage.run_dir import log_sizes
 from gdrun.terminal.fitting import fitting_table
-from gdrun.text import count, duration, number, size, span
+from gdrun.text import accuracy, count, duration, number, size, span
 
 # A narrow terminal drops these columns, the first one first.
 EXPENDABLE = (
+    "best_val",
+    "train_accuracy",
     "best",
     "seconds_to_target",
     "batch_size",
     "seconds",
     "updates",
+    "val_accuracy",
     "val_loss",
     "updates_to_target",
 )
@@ -38,6 +41,9 @@ def result_table(comparison: Comparison, console: Console) -> Table:
         "train_loss": ("train\nloss", [_train_loss(row) for row in rows]),
         "best": ("best\nloss", [number(row.best_train_loss) for row in rows]),
         "val_loss": ("val.\nloss", [number(row.val_loss) for row in rows]),
+        "best_val": ("best val.\n(epoch)", [_best_val(row) for row in rows]),
+        "train_accuracy": ("train\nacc.", _accuracies(rows, "train_accuracy")),
+        "val_accuracy": ("val.\nacc.", _accuracies(rows, "val_accuracy")),
         "updates": ("updates", [f"{row.updates:,}" for row in rows]),
         "seconds": ("training\ntime", [duration(row.seconds) for row in rows]),
         "updates_to_target": ("updates\nto target", [_updates_to_target(row) for row in rows]),
@@ -47,6 +53,11 @@ def result_table(comparison: Comparison, console: Console) -> Table:
         del columns["lr"]
     if all(row.val_loss is None for row in rows):
         del columns["val_loss"]
+    if all(row.best_val_loss is None for row in rows):
+        del columns["best_val"]
+    for name in ("train_accuracy", "val_accuracy"):
+        if all(row.metrics.get(name) is None for row in rows):
+            del columns[name]
     if comparison.target is None:
         del columns["updates_to_target"], columns["seconds_to_target"]
     runs = list(
@@ -59,6 +70,17 @@ def result_table(comparison: Comparison, console: Console) -> Table:
 
 def _train_loss(row: Row) -> str:
     return number(row.train_loss, missing="diverged" if row.diverged else "–")
+
+
+def _best_val(row: Row) -> str:
+    """The lowest validation loss, and in which epoch it was."""
+    if row.best_val_loss is None or row.best_val_epoch is None:
+        return "–"
+    return f"{number(row.best_val_loss)} ({row.best_val_epoch:,.0f})"
+
+
+def _accuracies(rows: Sequence[Row], column: str) -> list[str]:
+    return [accuracy(row.metrics.get(column)) for row in rows]
 
 
 def _updates_to_target(row: Row) -> str:
