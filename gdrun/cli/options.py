@@ -9,7 +9,7 @@ import typer
 from gdrun.cli.help import DATA, EXPERIMENT, OUTPUT, RARELY
 from gdrun.config.explain import config_keys
 from gdrun.config.presets import DEFAULT_PRESET, preset_names
-from gdrun.config.schema import Engine, Sampling
+from gdrun.config.schema import Engine, Loss, Sampling
 from gdrun.storage.locate import OUTPUTS, complete_runs
 
 
@@ -98,6 +98,15 @@ class TrainingOptions:
         str | None,
         # Not in the help, but known, so that others than sgd get a hint.
         option("--optimizer", help="sgd, the only one.", hidden=True),
+    ] = None
+    loss: Annotated[
+        str | None,
+        option(
+            "--loss",
+            metavar="NAME",
+            help="mse, half_mse, l1 or huber; of classes: cross_entropy, or bce for two.",
+            autocompletion=lambda: [*get_args(Loss)],
+        ),
     ] = None
     set: Annotated[
         list[str] | None,
@@ -225,7 +234,17 @@ class TrainingOptions:
 
     def _keys(self) -> dict[str, str]:
         """The flags that set one key of the config, each with that key."""
-        flags = ("lr", "batch_size", "epochs", "device", "seed", "seeds", "momentum", "sampling")
+        flags = (
+            "lr",
+            "batch_size",
+            "epochs",
+            "device",
+            "seed",
+            "seeds",
+            "momentum",
+            "sampling",
+            "loss",
+        )
         target = {"target": "data.y" if self._is_npy else "data.target"}
         return {flag: flag for flag in (*flags, "engine")} | target
 

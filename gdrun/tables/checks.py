@@ -103,7 +103,7 @@ def refuse_mistakes(config: CsvData, columns: Sequence[Column]) -> None:
     hints = []
     if any(columns[place].name == config.target and text for _, place, text in first):
         hints.append(
-            "if the target is of classes: loss: cross_entropy, or bce for two (--set loss=bce)"
+            "if the target is of classes: loss: cross_entropy, or bce for two (--loss bce)"
         )
     if any("," in text for _, _, text in first):
         hints.append('if numbers have a decimal comma, set data.decimal to ","')

@@ -100,7 +100,7 @@ def _refuse_target(config: CsvData, target: Column) -> NoReturn:
     examples = listed([repr(text) for text in dict.fromkeys(text for _, text in target.mistakes)])
     raise DataError(
         f"{named} holds texts, such as {examples}, and a quantity to predict is a number",
-        "to predict classes: loss: cross_entropy, or bce for two of them (--set loss=bce)",
+        "to predict classes: loss: cross_entropy, or bce for two of them (--loss bce)",
     )
 
 

@@ -272,7 +272,7 @@ def test_what_is_unknown_is_found_wherever_it_stands(
 COMPLETED = [
     ("sgd --set mom", ["momentum="]), ("sgd --set data.ro", ["data.rows="]),
     ("sgd --device c", ["cpu", "cuda"]), ("sgd --resume o", ["one"]),
-    ("list --sort train", ["train_loss"]),
+    ("list --sort train", ["train_accuracy", "train_loss"]),
     ("list --sort data.ta", ["data.target"]), ("sgd --engine e", ["eager"]),
     ("sgd --sampling re", ["replacement", "reshuffle"]), ("sweep --config dia", ["diabetes"]),
 ]  # fmt: skip

@@ -20,8 +20,20 @@ def test_every_preset_loads_and_can_be_trained(name: str) -> None:
     assert plan_experiment("compare", load_config(name)).runs
 
 
+PRESETS = [
+    "article",
+    "circles",
+    "diabetes",
+    "digits",
+    "mean_estimation",
+    "moons",
+    "shuffled",
+    "spiral",
+]
+
+
 def test_shipped_presets() -> None:
-    assert preset_names() == ["article", "diabetes", "mean_estimation", "shuffled"]
+    assert preset_names() == PRESETS
     article, shuffled = load_config("article"), load_config("shuffled")
     assert shuffled == article.model_copy(update={"sampling": "reshuffle", "drop_last": False})
 
