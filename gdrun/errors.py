@@ -3,7 +3,8 @@
     GdrunError
     ├── ConfigError    the request is wrong: a key, a value, a flag, a config file, a run's name
     ├── DataError      the data file is wrong: a column, a cell, no rows
-    └── OutputError    a file of a run can't be written or read
+    ├── OutputError    a file of a run can't be written or read
+    └── UserCodeError  a function of the user's, named in the config, raised an exception
 
 A message says which key or line, what was expected and what came; `hints` say what to do. The
 command line turns them into text and an exit code in one place, `gdrun.cli.app.main`. A diverged
@@ -44,6 +45,19 @@ class OutputError(GdrunError):
     """A file of a run can't be written or read."""
 
 
+class UserCodeError(GdrunError):
+    """A function of the user's, named in the config, raised an exception.
+
+    Args:
+        problem: which, and what it raised.
+        trace: its traceback, as far as it is the user's.
+    """
+
+    def __init__(self, problem: str, *, trace: str) -> None:
+        self.trace = trace
+        super().__init__(problem)
+
+
 def unreadable(key: str, path: object, reason: object) -> DataError:
     """The error that a data file, named by a key of the config, can't be read."""
     return DataError(
@@ -55,6 +69,8 @@ def unreadable(key: str, path: object, reason: object) -> DataError:
 def in_words(error: Exception) -> tuple[Sequence[str], Sequence[str]]:
     """A failure in words: what went wrong, and what to do about it, one line each."""
     match error:
+        case UserCodeError():
+            return [*error.trace.splitlines(), *error.problems], error.hints
         case GdrunError():
             return error.problems, error.hints
         case MemoryError():

@@ -22,7 +22,7 @@ from gdrun.cli.request import make_request, with_run_found
 from gdrun.cli.saved.commands import add_commands
 from gdrun.cli.startup import end_without_cleanup, use_sensible_width
 from gdrun.config.presets import starter
-from gdrun.errors import ConfigError, GdrunError, OutputError, in_words
+from gdrun.errors import ConfigError, GdrunError, OutputError, UserCodeError, in_words
 from gdrun.experiment.signals import die_quietly_on_ctrl_c
 from gdrun.results.events import Status
 from gdrun.terminal.console import close, complain, write
@@ -183,8 +183,14 @@ def main() -> None:
     except Exception as error:  # the boundary: foreign errors, too, become a message
         if os.environ.get("GDRUN_DEBUG") and not isinstance(error, GdrunError):
             traceback.print_exc()
-        complain(*in_words(error))
-        is_request = isinstance(error, GdrunError) and not isinstance(error, OutputError)
+        if isinstance(error, UserCodeError):
+            sys.stderr.write("".join(f"{visible(line)}\n" for line in error.trace.splitlines()))
+            complain(error.problems, error.hints)
+        else:
+            complain(*in_words(error))
+        is_request = isinstance(error, GdrunError) and not isinstance(
+            error, OutputError | UserCodeError
+        )
         sys.exit(USAGE if is_request else FAILED)
     finally:
         close()

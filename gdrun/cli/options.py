@@ -99,12 +99,20 @@ class TrainingOptions:
         # Not in the help, but known, so that others than sgd get a hint.
         option("--optimizer", help="sgd, the only one.", hidden=True),
     ] = None
+    model: Annotated[
+        str | None,
+        option(
+            "--model",
+            metavar="FILE:NAME",
+            help="A network of your own: net.py:build, a function of (features, outputs).",
+        ),
+    ] = None
     loss: Annotated[
         str | None,
         option(
             "--loss",
             metavar="NAME",
-            help="mse, half_mse, l1 or huber; of classes: cross_entropy, or bce for two.",
+            help="mse, half_mse, l1 or huber; of classes: cross_entropy, or bce for two; net.py:f.",
             autocompletion=lambda: [*get_args(Loss)],
         ),
     ] = None
@@ -244,6 +252,7 @@ class TrainingOptions:
             "momentum",
             "sampling",
             "loss",
+            "model",
         )
         target = {"target": "data.y" if self._is_npy else "data.target"}
         return {flag: flag for flag in (*flags, "engine")} | target

@@ -78,6 +78,26 @@ def unsqueezed(array: Array, axis: int) -> Array:
     return Array(shape, lambda index: array.at([*index[:axis], *index[axis + 1 :]]))
 
 
+def selected(array: Array, axis: int, position: int) -> Array:
+    """A view of one position along an axis, which it lacks."""
+    axis %= len(array.shape)
+    position %= array.shape[axis]
+    shape = (*array.shape[:axis], *array.shape[axis + 1 :])
+    if array.pointer is not None:
+        offset = position * array.strides[axis]
+        pointer = f"({array.pointer} + {offset})" if offset else array.pointer
+        return strided(pointer, shape, (*array.strides[:axis], *array.strides[axis + 1 :]))
+    return Array(shape, lambda i: array.at([*i[:axis], str(position), *i[axis:]]))
+
+
+def squeezed(array: Array, axes: int | Sequence[int]) -> Array:
+    """A view without some axes, as far as they are of length one."""
+    given = [axes] if isinstance(axes, int) else axes
+    for axis in sorted((axis % len(array.shape) for axis in given), reverse=True):
+        array = selected(array, axis, 0) if array.shape[axis] == 1 else array
+    return array
+
+
 def expanded(array: Array, shape: Sequence[int]) -> Array:
     """A view repeated along new leading axes and axes of length one; −1 keeps a length."""
     new = len(shape) - len(array.shape)

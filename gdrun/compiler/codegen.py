@@ -8,7 +8,16 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from gdrun.compiler.arrays import Array, Index, expanded, in_memory, transposed, unsqueezed
+from gdrun.compiler.arrays import (
+    Array,
+    Index,
+    expanded,
+    in_memory,
+    selected,
+    squeezed,
+    transposed,
+    unsqueezed,
+)
 from gdrun.compiler.matmul import product
 from gdrun.compiler.trace import Operation, Trace, Value
 from gdrun.compiler.writer import Code
@@ -30,6 +39,8 @@ ELEMENTWISE = {
     "mul": "({0} * {1})",
     "neg": "(-{0})",
     "relu": "rectified({0})",
+    "reciprocal": "(1 / {0})",
+    "rsqrt": "(1 / square_root({0}))",
     "rsub": "({1} - {0})",
     "sgn": "sign({0})",
     "sigmoid": "sigmoid({0})",
@@ -38,15 +49,25 @@ ELEMENTWISE = {
     "tanh": "hyperbolic_tangent({0})",
     "where": "pick({0}, {1}, {2})",
 }
+POWERS = {0.5: "square_root({0})", 1: "({0})", 2: "({0} * {0})", 3: "({0} * {0} * {0})"}
+RESHAPES = frozenset({"view", "_unsafe_view", "reshape", "clone"})
 SUM = "R(0)", "{0} += {1};"  # where a sum begins, and how it goes on
 COMPARISONS = frozenset({"eq", "gt", "le", "lt"})  # what these give is no number
 VIEWS: dict[str, Callable[..., Array]] = {
     "conj_physical": lambda array: array,
+    "alias": lambda array: array,
     "detach": lambda array: array,
     "expand": expanded,
+    "select": selected,
+    "squeeze": squeezed,
+    "t": lambda array: transposed(array, 0, 1),
     "transpose": transposed,
     "unsqueeze": unsqueezed,
 }
+
+
+class UnknownOperationError(Exception):
+    """An operation has no counterpart in C; its name."""
 
 
 def function(
@@ -66,14 +87,19 @@ def function(
         outputs: the arrays that it writes, in the order of the trace's outputs.
 
     Raises:
-        KeyError: an operation has no counterpart in C.
+        UnknownOperationError: an operation has no counterpart in C.
     """
     arrays = dict(zip(trace.inputs, inputs, strict=True))
     places = dict(zip(trace.outputs, outputs, strict=True))
     uses = trace.uses()
     for operation in trace.operations:
         place = places.get(operation.result)
-        result = _result(code, operation, arrays, place)
+        if any(isinstance(a, Value) and a not in arrays for a in operation.arguments):
+            raise UnknownOperationError(f"{operation.name} with a tensor that is no weight")
+        try:
+            result = _result(code, operation, arrays, place)
+        except (KeyError, TypeError, ValueError):  # not known at all, or not with such arguments
+            raise UnknownOperationError(operation.name) from None
         if place and result is not place:
             result = code.store(result, place)
         elif _is_worth_storing(operation, result, uses.get(operation.result, 0)):
@@ -103,13 +129,20 @@ def _result(
         return Array((), lambda _: _constant(arguments[0]))
     if name == "arange":
         return Array(shape, lambda index: f"R({index[0]})")
+    if name in ("sum", "mean") and len(arguments) == 1:
+        arguments.append(range(len(arguments[0].shape)))
     if name in ("sum", "mean", "amax"):
         return _reduction(code, *arguments, kind=name, place=place)
+    if name in RESHAPES:
+        return _reshaped(code, arguments[0], shape)
+    if name in ("mm", "addmm"):
+        bias, a, b = arguments if name == "addmm" else (None, *arguments)
+        return _matrix_product(code, a, b, bias, place)
     if name in ("bmm", "baddbmm"):
         bias, a, b = arguments if name == "baddbmm" else (None, *arguments)
         return _product(code, a, b, bias, place)
-    if name == "pow" and arguments[1] == 2:
-        name, arguments = "mul", [arguments[0]] * 2
+    if name == "pow":
+        return _elementwise(POWERS[arguments[1]], shape, arguments)
     return _elementwise(ELEMENTWISE[name], shape, arguments)
 
 
@@ -132,6 +165,24 @@ def _product(code: Code, a: Array, b: Array, bias: Array | None, place: Array | 
     shape = (1, a.shape[1], b.shape[2])  # a column times a row is elementwise
     outer = _elementwise("({0} * {1})", shape, [a, b])
     return _elementwise("({0} + {1})", shape, [bias, outer]) if bias else outer
+
+
+def _matrix_product(
+    code: Code, a: Array, b: Array, bias: Array | None, place: Array | None
+) -> Array:
+    """Bias + a b: (M, K), (K, N) → (M, N)."""
+    batch_bias = expanded(bias, (1, a.shape[0], b.shape[1])) if bias else None
+    as_batch = in_memory(place.pointer, (1, *place.shape)) if place and place.pointer else None
+    found = _product(code, unsqueezed(a, 0), unsqueezed(b, 0), batch_bias, as_batch)
+    return place if as_batch and found is as_batch and place else selected(found, 0, 0)
+
+
+def _reshaped(code: Code, array: Array, shape: tuple[int, ...]) -> Array:
+    """The same elements, in their order, with other axes."""
+    if in_memory("", array.shape).strides != array.strides or not array.stored:
+        array = code.store(array)
+    assert array.pointer is not None
+    return in_memory(array.pointer, shape)
 
 
 def _reduction(

@@ -5,12 +5,13 @@ it is traced for one lane and turned into two functions: `gradient` of some rows
 """
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 
 import torch
 from torch import Tensor
 
 from gdrun.compiler.arrays import Array, Index, in_memory
-from gdrun.compiler.codegen import function
+from gdrun.compiler.codegen import UnknownOperationError, function
 from gdrun.compiler.spec import ProgramSpec
 from gdrun.compiler.trace import trace
 from gdrun.compiler.writer import Code
@@ -27,10 +28,27 @@ DESCEND = (
 )
 
 
+@lru_cache(maxsize=64)
+def unknown_operation(spec: ProgramSpec) -> str | None:
+    """The first operation of the user's functions that has no counterpart in C; None if all have.
+
+    What gdrun's own networks and losses consist of isn't looked at.
+    """
+    if not spec.has_own_code:
+        return None
+    try:
+        functions(spec)
+    except UnknownOperationError as error:
+        return str(error)
+    return None
+
+
+@lru_cache(maxsize=64)
 def functions(spec: ProgramSpec) -> str:
     """The text of functions.h: all C that is particular to a program.
 
     Raises:
+        UnknownOperationError: an operation of the update has no counterpart in C.
         Exception: PyTorch has changed something private to it, or how it executes an update.
     """
     gradients = [_gradient(spec, rows) for rows in spec.chunks]

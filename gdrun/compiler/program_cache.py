@@ -23,6 +23,7 @@ from pathlib import Path
 import torch
 
 from gdrun.compiler.build import SOURCES, BuildError, compile_programs, compiler, no_compiler
+from gdrun.compiler.lower import functions
 from gdrun.compiler.spec import ProgramSpec
 from gdrun.storage.atomic import open_plain
 
@@ -189,7 +190,8 @@ def cache_directory() -> Path:
 
 def key(spec: ProgramSpec) -> str:
     """A hash of everything that a program depends on: another program has another key."""
-    return hashlib.sha256(repr((spec, _environment())).encode()).hexdigest()[:32]
+    own = functions(spec) if spec.has_own_code else ""  # what it imports may have changed
+    return hashlib.sha256(repr((spec, _environment(), own)).encode()).hexdigest()[:32]
 
 
 def _file_name(spec: ProgramSpec, content: bytes) -> str:

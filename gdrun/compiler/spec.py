@@ -5,7 +5,9 @@ from dataclasses import dataclass
 import torch
 
 from gdrun.training.losses.loss import Loss
+from gdrun.training.losses.own import OwnLoss
 from gdrun.training.models.model import Model
+from gdrun.training.models.own import OwnNetwork
 from gdrun.training.optimizers.optimizer import Optimizer
 from gdrun.training.problem import Problem
 from gdrun.training.state import Plan
@@ -46,6 +48,11 @@ class ProgramSpec:
     chunks: tuple[int, ...]
     lanes: int
     width: int
+
+    @property
+    def has_own_code(self) -> bool:
+        """Whether functions of the user's are part of it, which may have any operation."""
+        return isinstance(self.model, OwnNetwork) or isinstance(self.loss, OwnLoss)
 
 
 def spec_for(problem: Problem, plan: Plan) -> ProgramSpec:

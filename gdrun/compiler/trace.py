@@ -4,7 +4,8 @@ They are PyTorch's own (`torch.ops.aten`); some of the larger are replaced by sm
 they consist of. A trace is functional: an operation in place becomes one with a new result.
 """
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
@@ -34,6 +35,17 @@ DECOMPOSED = (
     aten._log_softmax_backward_data,
     aten.softplus,
     aten.softplus_backward,
+    # Of networks of one's own.
+    aten.elu,
+    aten.elu_backward,
+    aten.hardtanh,
+    aten.hardtanh_backward,
+    aten.leaky_relu,
+    aten.leaky_relu_backward,
+    aten.native_layer_norm,
+    aten.native_layer_norm_backward,
+    aten.silu,
+    aten.silu_backward,
 )
 
 
@@ -53,12 +65,14 @@ class Operation:
         arguments: values, Python numbers and sequences of them.
         result: the value that it computes.
         shape: of the result.
+        is_read: whether Python gets its result as a number, on which what follows may depend.
     """
 
     name: str
     arguments: tuple[Any, ...]
     result: Value
     shape: tuple[int, ...]
+    is_read: bool = False
 
 
 @dataclass(frozen=True)
@@ -126,11 +140,27 @@ class _Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
             return found
         arguments = tuple(self.value(a) if isinstance(a, Tensor) else a for a in args)
         found = func(*args, **keywords)
-        if not (func.is_view and _memory(found) in self._values):
-            name = func.overloadpacket.__name__.removesuffix("_")
-            shape = tuple(found.shape)
-            self.operations.append(Operation(name, arguments, self._new(found), shape))
+        if not isinstance(found, Tensor | tuple | list):
+            name = func.overloadpacket.__name__
+            read = Operation(name, arguments, self._new(torch.empty(0)), (), is_read=True)
+            self.operations.append(read)
+            return found
+        results = [found] if isinstance(found, Tensor) else [t for t in found if t is not None]
+        if not (func.is_view and all(_memory(result) in self._values for result in results)):
+            name = func.overloadpacket.__name__.removesuffix("_") + _variant(results, keywords)
+            first, *_ = [self._new(result) for result in results]
+            self.operations.append(Operation(name, arguments, first, tuple(results[0].shape)))
         return found
+
+
+def _variant(results: Sequence[Tensor], keywords: Mapping[str, Any]) -> str:
+    """What makes an operation another than those of its name: its options, or its results."""
+    if len(results) > 1:
+        return " with several results"
+    if results[0].dtype not in (torch.float32, torch.bool):
+        return f" of {results[0].dtype}"
+    options = keywords.keys() - {"dtype", "layout", "device", "pin_memory", "memory_format"}
+    return f" with {', '.join(sorted(options))}" if options else ""
 
 
 def _memory(tensor: Tensor) -> tuple[Any, ...]:
@@ -158,8 +188,17 @@ def _decompositions() -> dict[Any, Callable[..., Any]]:
     def addcmul(sums: Tensor, a: Tensor, b: Tensor, value: float = 1) -> Tensor:
         return sums + value * (a * b)
 
+    def var_mean(
+        x: Tensor, axes: list[int], unbiased: bool = True, keepdim: bool = False
+    ) -> tuple[Tensor, Tensor]:
+        mean = x.mean(axes, keepdim=True)
+        count = math.prod(x.shape[axis] for axis in axes) - unbiased
+        variance = ((x - mean) * (x - mean)).sum(axes, keepdim=keepdim) / count
+        return variance, mean if keepdim else x.mean(axes)
+
     return {
         **get_decompositions(DECOMPOSED),
+        aten.var_mean.dim: var_mean,
         aten._foreach_add.List: for_each(add),
         aten._foreach_add_.List: for_each(add),
         aten._foreach_mul_.Scalar: for_each(torch.mul),
@@ -168,11 +207,11 @@ def _decompositions() -> dict[Any, Callable[..., Any]]:
 
 
 def _without_unused(traced: Trace) -> Trace:
-    """The same without operations that no output depends on."""
+    """The same without operations that no output can depend on."""
     needed = set(traced.outputs)
     kept = []
     for operation in reversed(traced.operations):
-        if operation.result in needed:
+        if operation.result in needed or operation.is_read:
             needed.update(a for a in operation.arguments if isinstance(a, Value))
             kept.append(operation)
     return replace(traced, operations=tuple(reversed(kept)))

@@ -25,6 +25,8 @@ LATER: Mapping[str, Any] = {
     "data.comment": "auto",
     "plot.scale": "paper",
     "eval_growth": "auto",
+    "model": "perceptron",
+    "data.shape": None,
 }
 
 OF_GROUPS = ("compare", "sweep")  # what says which runs a group has

@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from gdrun.config.parts.data import DATA_FILES, DATA_TEXTS
+from gdrun.config.parts.own_code import OWN_CODE, beside, is_own
 from gdrun.config.yaml_loader import (
     MAX_CHARACTERS,
     RefusedError,
@@ -76,7 +77,7 @@ def assign(assignments: Iterable[tuple[str, KeyPath, Any]]) -> Layer:
 
 
 def read_layer(path: Path) -> Layer:
-    """Read a YAML config; a relative path of a data file in it is relative to it.
+    """Read a YAML config; relative paths of files in it are relative to it.
 
     Raises:
         ConfigError: the file can't be read, is too large, isn't valid YAML (with line and column)
@@ -96,6 +97,9 @@ def read_layer(path: Path) -> Layer:
     except OSError as error:
         raise ConfigError(f"{path}: can't be read: {error.strerror}") from None
     layer = parse_layer(text, str(path))
+    named = {key: layer.values[key] for key in OWN_CODE if is_own(layer.values.get(key))}
+    own = {key: beside(path, reference) for key, reference in named.items()}
+    layer = Layer({**layer.values, **own}, layer.origins)
     data = layer.values.get("data")
     if not isinstance(data, dict):
         return layer

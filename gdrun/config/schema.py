@@ -7,11 +7,12 @@ epoch, the device that `auto` picks) is computed where it is needed, and never s
 
 from typing import Annotated, Literal, get_args
 
-from pydantic import Field, StrictBool, ValidationInfo, field_validator
+from pydantic import Field, PlainValidator, StrictBool, ValidationInfo, field_validator
 
 from gdrun.config.parts.base import Schema
 from gdrun.config.parts.data import DataConfig, QuadraticData
 from gdrun.config.parts.groups import CompareConfig, PlotConfig, SweepConfig
+from gdrun.config.parts.own_code import DEFAULT_MODEL, name_or_function
 from gdrun.config.values import (
     BatchSize,
     Count,
@@ -27,6 +28,8 @@ Method = Literal["full", "sgd", "minibatch"]
 Sampling = Literal["sequential", "reshuffle", "replacement"]
 Engine = Literal["auto", "eager", "compiled"]
 Loss = Literal["mse", "half_mse", "l1", "huber", "cross_entropy", "bce"]
+LossOrFunction = Annotated[str, PlainValidator(name_or_function(get_args(Loss)))]
+ModelOrFunction = Annotated[str, PlainValidator(name_or_function((DEFAULT_MODEL,)))]
 CLASSIFICATION: tuple[Loss, ...] = ("cross_entropy", "bce")  # the losses of classes
 METHODS: tuple[Method, ...] = get_args(Method)
 
@@ -37,6 +40,9 @@ class RunConfig(Schema):
     Each value in `lr` makes one lane, and so does each of the `seeds` consecutive seeds from `seed`
     on. `batch_size` is what `minibatch` uses: a number of rows, or `full` for all of them.
     `momentum`, `nesterov` and `weight_decay` mean what they mean in `torch.optim.SGD`.
+
+    `model` is a perceptron, which `hidden_size` and `activation` describe, or a function of the
+    user's that makes a network; `loss` may be a function of the user's, too.
 
     At most `chunk_rows` rows of a batch go through the network at a time; None, written `auto`, is
     as many as is fastest. `engine` executes updates one by one (`eager`) or many at a time in one
@@ -61,7 +67,8 @@ class RunConfig(Schema):
     nesterov: StrictBool = False
     weight_decay: Annotated[Number, Field(ge=0)] = 0.0
     activation: Literal["relu", "tanh", "sigmoid", "gelu"] = "relu"
-    loss: Loss = "mse"
+    model: ModelOrFunction = DEFAULT_MODEL
+    loss: LossOrFunction = "mse"
     data: DataConfig = QuadraticData()
     chunk_rows: CountOrAuto = None
     engine: Engine = "auto"

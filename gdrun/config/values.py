@@ -231,6 +231,8 @@ Rates = Annotated[
 ]
 BatchSize = Annotated[int | Literal["full"], PlainValidator(_batch_size)]
 
+Shape = Annotated[tuple[Count, ...], Field(min_length=1, max_length=8), BeforeValidator(_several)]
+
 # None is written `auto` in a config.
 _Auto = PlainSerializer(lambda value: "auto" if value is None else value)
 RatesOrAuto = Annotated[

@@ -19,7 +19,11 @@ Columns = Iterator[tuple[str, NDArray[np.float64]]]
 
 
 def encode(
-    table: Table, train: NDArray[np.int64], held_out: NDArray[np.int64]
+    table: Table,
+    train: NDArray[np.int64],
+    held_out: NDArray[np.int64],
+    *,
+    keep_constant: bool = False,
 ) -> tuple[Tensor, tuple[str, ...], tuple[str, ...]]:
     """Fill what is missing, and write categories as zeros and ones, by the training rows.
 
@@ -31,6 +35,7 @@ def encode(
         table: the columns.
         train: the numbers of the training rows.
         held_out: those of the validation rows.
+        keep_constant: whether columns that never vary are kept, too.
 
     Returns:
         x, (N, D) in 64 bits; the names of its columns; notes.
@@ -45,7 +50,8 @@ def encode(
             own = [(column.name, _filled(column, train, notes))]
         else:
             own = list(_indicators(column, train, held_out, notes))
-        if table.are_chosen and all(np.ptp(values[train]) == 0 for _, values in own):
+        is_chosen = table.are_chosen and not keep_constant
+        if is_chosen and all(np.ptp(values[train]) == 0 for _, values in own):
             notes.constant.append(excerpt(column.name))
             continue
         found += own

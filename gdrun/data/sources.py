@@ -85,7 +85,9 @@ def _load_csv(config: CsvData, classify: bool, on_progress: Callable[[str], None
         numbers = torch.from_numpy(table.target.values)
         target = _Target(name, numbers, classify, may_be_constant=True)
     train, held_out = split(len(target.values), config.val_fraction, config.seed)
-    x, features, notes = encode(table, train.numpy(), held_out.numpy())
+    x, features, notes = encode(
+        table, train.numpy(), held_out.numpy(), keep_constant=config.shape is not None
+    )
     notes = (*table.notes, *notes)
     return _dataset(config, x, target, (train, held_out), features, config.path.name, notes)
 
@@ -103,7 +105,7 @@ def _dataset(
     train, held_out = rows
     x_scaling = y_scaling = None
     if config.standardize and features:
-        x_scaling = fit_scaling([x[train]], features)
+        x_scaling = fit_scaling([x[train]], features, keep_constant=config.shape is not None)
         x = x_scaling.apply(x)
     classes: tuple[str, ...] = ()
     if target.classify:

@@ -26,14 +26,18 @@ class Scaling:
         return values * self.deviation + self.mean
 
 
-def fit_scaling(blocks: Iterable[Tensor], names: tuple[str, ...]) -> Scaling:
+def fit_scaling(
+    blocks: Iterable[Tensor], names: tuple[str, ...], *, keep_constant: bool = False
+) -> Scaling:
     """Mean and deviation (with 1/N, so that the scaled variance is 1) of columns, in 64 bits.
+
+    Columns that never vary are 0 then if they are kept, as if their deviation were 1.
 
     Blocks of rows, (n, columns) each, are combined by the pairwise update of Chan, Golub & LeVeque
     (1983, "Algorithms for computing the sample variance", eq. 2.1).
 
     Raises:
-        DataError: a column is constant, or varies too little to be scaled.
+        DataError: a column is constant and not kept, or varies too little to be scaled.
     """
     rows = 0
     mean = squares = torch.zeros(len(names), dtype=torch.float64)
@@ -47,7 +51,10 @@ def fit_scaling(blocks: Iterable[Tensor], names: tuple[str, ...]) -> Scaling:
         squares = squares + own_variance * more + shift.square() * (rows * more / total)
         mean = mean + shift * (more / total)
         low, high, rows = torch.minimum(low, own_low), torch.maximum(high, own_high), total
-    scaling = Scaling(mean, (squares / rows).sqrt())
+    deviation = (squares / rows).sqrt()
+    if keep_constant:
+        deviation = deviation.where(low != high, 1.0)
+    scaling = Scaling(mean, deviation)
     unscalable = [
         f"data.standardize: column {excerpt(name)!r} "
         + (f"is constant ({value:g})" if same else f"varies too little around {value:g}")
@@ -55,7 +62,7 @@ def fit_scaling(blocks: Iterable[Tensor], names: tuple[str, ...]) -> Scaling:
         for name, value, same, deviation in zip(
             names, low.tolist(), (low == high).tolist(), scaling.deviation.tolist(), strict=True
         )
-        if same or deviation == 0  # as the square of 1e-200 is
+        if (same and not keep_constant) or deviation == 0  # as the square of 1e-200 is
     ]
     if unscalable:
         raise DataError(

@@ -8,9 +8,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
 
+import torch
 from torch import Tensor
 
 from gdrun.compiler import program_cache
+from gdrun.compiler.executor import COMPILED
+from gdrun.compiler.lower import unknown_operation
 from gdrun.compiler.spec import ProgramSpec, spec_for
 from gdrun.experiment.estimate import (
     build_seconds,
@@ -21,13 +24,15 @@ from gdrun.experiment.estimate import (
 from gdrun.experiment.plan import ExperimentPlan, RunPlan
 from gdrun.text import count, duration
 from gdrun.training.batches import BLOCK_NUMBERS
+from gdrun.training.eager import EAGER
 from gdrun.training.problem import Problem
-from gdrun.training.state import Plan
+from gdrun.training.state import Plan, initial_state
 
 # What a process takes besides updates: mostly to load PyTorch, and to draw.
 PROCESS_SECONDS = 1.5
 # Multiply-adds of an update, about a second's work, during which a program can't be stopped.
 LONG_WORK = 10_000_000_000
+SAME = 1e-3  # the relative and absolute difference of two engines after one update, at most
 
 
 @dataclass(frozen=True)
@@ -107,6 +112,8 @@ def _obstacles(runs: list[RunPlan]) -> Iterator[str]:
     for run in runs:
         problem, plan = run.problem, run.plan
         of_run = f"{run.name}: " if len(runs) > 1 else ""
+        if unknown := unknown_operation(spec_for(problem, plan)):
+            yield f"{of_run}the compiler doesn't know the operation {unknown}"
         if len(plan.lanes) * plan.batch_size * problem.model.parameters > LONG_WORK:
             yield f"{of_run}an update takes many seconds, and a program can't be stopped"
         if not _rows_fit(problem, plan):
@@ -148,6 +155,33 @@ def build_programs(
     failures = program_cache.build(missing, stop, meanwhile)
     if failures:
         return Choice("eager", f"no program could be built: {next(iter(failures.values()))}")
+    return choice
+
+
+def without_wrong_programs(choice: Choice, experiment: ExperimentPlan) -> Choice:
+    """The same choice if programs with code of the user's do what PyTorch does; eager if not.
+
+    Any operation may be in such code, with options that were never tried: so the first update of
+    each program is compared.
+    """
+    for run in experiment.left:
+        problem, plan = run.problem, run.plan
+        if choice.engine != "compiled" or not spec_for(problem, plan).has_own_code:
+            continue
+        found = []
+        for backend in (EAGER, COMPILED):
+            state = initial_state(problem, plan)
+            updates = next(
+                u for u in backend.execute(problem, plan, state, 0.0) if u.losses.numel()
+            )
+            params = [tensor[0] for tensor in updates.params] or state.params
+            found.append([updates.losses.flatten()[: len(plan.lanes)], *params])
+        one_by_one, together = found
+        if not all(
+            torch.allclose(a, b, rtol=SAME, atol=SAME, equal_nan=True)
+            for a, b in zip(one_by_one, together, strict=True)
+        ):
+            return Choice("eager", f"{run.name}: a program gives other numbers than PyTorch")
     return choice
 
 

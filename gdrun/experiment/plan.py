@@ -12,6 +12,7 @@ from gdrun.config.methods import (
     with_method,
 )
 from gdrun.config.parts.data import FILE_SOURCES
+from gdrun.config.parts.own_code import is_own
 from gdrun.config.schema import CLASSIFICATION, METHODS, Engine, Method, RunConfig
 from gdrun.data.sources import load_data
 from gdrun.errors import ConfigError, excerpt
@@ -23,6 +24,7 @@ from gdrun.storage.manifest import Manifest
 from gdrun.storage.row_file import FileDigest
 from gdrun.text import count, listed
 from gdrun.training.bookkeeping import columns_of
+from gdrun.training.models.own import OwnNetwork
 from gdrun.training.optimizers.sgd import SGD
 from gdrun.training.outcome import describe
 from gdrun.training.problem import Problem, build_problem
@@ -177,14 +179,20 @@ def plan_experiment(
 
     Raises:
         ConfigError: the device isn't there, a batch is larger than the data, or all of it larger
-            than memory.
+            than memory; or the user's network or loss can't be used.
         DataError: the data can't be read or used.
+        UserCodeError: the user's code raises an exception.
     """
     refuse_too_many_rows(config.data)
     with memory_errors():
         classify = config.loss in CLASSIFICATION
         data = load_data(config.data, classify=classify, on_progress=on_progress)
         problem = build_problem(config, data)
+    if is_own(config.model) and config.compare.hidden_size:
+        raise ConfigError(
+            "compare.hidden_size: is of the perceptron, and model names a network of your own",
+            "gdrun compare RUN… compares trained runs of several networks",
+        )
     rows = problem.data.rows
     asked, config = config, _with_fitting_batches(config, rows)
     match command:
@@ -216,7 +224,9 @@ def _with_fitting_batches(config: RunConfig, rows: int) -> RunConfig:
 def _notes(
     asked: RunConfig, config: RunConfig, problem: Problem, runs: Iterable[RunPlan]
 ) -> Iterable[str]:
-    """What the user should know of the batches."""
+    """What the user should know of the network and the batches."""
+    if isinstance(problem.model, OwnNetwork):
+        yield from _network_notes(config, problem.model, runs)
     rows = count(problem.data.rows, "training row")
     if asked.batch_size != config.batch_size:
         yield f"batch_size: {config.batch_size}, not {asked.batch_size}, as there are {rows}"
@@ -236,6 +246,23 @@ def _notes(
         yield (
             f"the rows are visited in order, and are sorted by {excerpt(column)}: each batch holds "
             "rows that are alike; --set sampling=reshuffle mixes them"
+        )
+
+
+def _network_notes(config: RunConfig, model: OwnNetwork, runs: Iterable[RunPlan]) -> Iterable[str]:
+    """What the user should know of a network of one's own."""
+    defaults = RunConfig()
+    unused = [
+        key
+        for key in ("hidden_size", "activation")
+        if getattr(config, key) != getattr(defaults, key)
+    ]
+    if unused:
+        yield f"{listed(unused)}: of the perceptron, and not used by {model.function.name}"
+    if not model.is_batched and any(len(run.plan.lanes) > 1 for run in runs):
+        yield (
+            f"{model.function.name}: torch.func.vmap can't compute the lanes of {model.title} "
+            "together, so they are computed one after the other"
         )
 
 

@@ -9,7 +9,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gdrun.config.schema import RunConfig
-from gdrun.experiment.engines import build_programs, choose_engine, engine_changes
+from gdrun.experiment.engines import (
+    build_programs,
+    choose_engine,
+    engine_changes,
+    without_wrong_programs,
+)
 from gdrun.experiment.estimate import (
     Estimate,
     affordable_growth,
@@ -86,6 +91,7 @@ def prepare_command(
     unbuilt = choice.unbuilt if preview else ()
     if not preview:
         choice = build_programs(choice, on_progress, stop, meanwhile)
+        choice = without_wrong_programs(choice, experiment)
     line = choice.line if choice.engine else ""
     engine = choice.engine or experiment.begun_with or config.engine
     experiment = experiment.with_engine(engine)

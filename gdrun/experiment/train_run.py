@@ -151,6 +151,8 @@ class _RunFiles:
             directory.mkdir(exist_ok=True)
             own = {"problem": asdict(describe(run.problem)), "engines": engines_of(run)}
             about = {**log_facts(facts, run.series, run.config), **own}
+            if run.problem.own_code:
+                about["code"] = {key: code.sha256 for key, code in run.problem.own_code.items()}
             if run.config.engine == "compiled":
                 about["program"] = program_cache.key(spec_for(run.problem, plan))
             manifest = ManifestWriter(directory, about, start.manifest, start.state.updates)

@@ -20,6 +20,7 @@ from gdrun.config.foreign import (
     PositiveSize,
     SavedConfig,
     Seconds,
+    Sha256,
     ShortText,
     SizeAsKey,
     Text,
@@ -92,7 +93,8 @@ class _Manifest(Facts):
 class RunManifest(_Manifest):
     """What the `run.json` of a run says; `lanes` are empty until it has ended.
 
-    `columns` are further ones of its `epochs.csv`, behind those that all runs have.
+    `columns` are further ones of its `epochs.csv`, behind those that all runs have; `code` has the
+    hashes of the files of the user's functions, by the keys that name these.
     """
 
     kind: Literal["run"]
@@ -103,6 +105,7 @@ class RunManifest(_Manifest):
     lanes: tuple[LaneResult, ...] = ()
     files: Digests = Field(default_factory=dict)
     engines: tuple[Literal["eager", "compiled"], ...] = ()
+    code: dict[str, Sha256] = Field(default_factory=dict)
     program: ShortText | None = None
 
     @field_validator("columns")

@@ -16,6 +16,7 @@ from gdrun.text import count, listed
 
 MAX_SHOWN = 20  # columns left out
 TEXT = "text"  # why most columns are left out
+CONSTANT = "the same in all rows"
 # What tools call the numbers of rows that they write into a first column.
 _ROW_NUMBERS = re.compile(r"unnamed: \d+(_level_\d+)?|row[._ ]?names?|\.\.\.1", re.IGNORECASE)
 
@@ -120,6 +121,8 @@ def _candidates(
         if name == config.target or (is_nameless and not column.filled):
             continue
         reason = None if name in named else _unusable(column, is_nameless=is_nameless)
+        if reason == CONSTANT and config.shape is not None:  # each has its place in the shape
+            reason = None
         if reason == TEXT and config.categorical == "all" and column.codes is not None:
             categorical.add(name)
             reason = None
@@ -140,7 +143,7 @@ def _unusable(column: Column, *, is_nameless: bool) -> str | None:
         commas = all(is_number(text, ",") for _, text in column.mistakes)
         return "numbers with a decimal comma: data.decimal" if commas else TEXT
     if column.filled and column.is_constant():
-        return "the same in all rows"
+        return CONSTANT
     if word := column.repeated_word():
         return f"words such as {word!r} among the numbers"
     return None

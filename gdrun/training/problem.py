@@ -3,19 +3,25 @@
 Shapes: R lanes, B batch rows, D features, O outputs, T columns of the target.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
+from gdrun.config.parts.own_code import is_own
 from gdrun.config.schema import RunConfig
 from gdrun.data.dataset import Dataset
+from gdrun.data.own.find import OwnFunction, find_function
 from gdrun.errors import ConfigError, DataError, excerpt
 from gdrun.training.losses.classification import BinaryCrossEntropy, CrossEntropy
 from gdrun.training.losses.loss import Loss, Metric
+from gdrun.training.losses.own import OwnLoss
 from gdrun.training.losses.regression import Regression
 from gdrun.training.models.model import Model, Params
+from gdrun.training.models.own import OwnNetwork
+from gdrun.training.models.own_checks import own_network
 from gdrun.training.models.perceptron import Perceptron
 
 # Activations of a chunk of rows, by the type of device: 4 MB on a processor.
@@ -51,8 +57,20 @@ class Problem:
 
     def with_model(self, config: RunConfig) -> "Problem":
         """The same problem for the network of another config."""
+        if is_own(config.model):  # the same for all
+            return self
         model = build_model(config, self.data, self.loss)
         return self if model == self.model else replace(self, model=model)
+
+    @property
+    def own_code(self) -> dict[str, OwnFunction]:
+        """The functions of the user's that it consists of, by the key that names them."""
+        found = {}
+        if isinstance(self.model, OwnNetwork):
+            found["model"] = self.model.function
+        if isinstance(self.loss, OwnLoss):
+            found["loss"] = self.loss.function
+        return found
 
     def work(self, lanes: int, rows: int) -> int:
         """Multiply-adds of one pass of so many rows, or a chunk of them, through all lanes."""
@@ -77,8 +95,10 @@ def build_problem(config: RunConfig, data: Dataset) -> Problem:
     """The problem of a config, on its device.
 
     Raises:
-        ConfigError: the device isn't there, or there are hidden units but no features.
+        ConfigError: the device isn't there, there are hidden units but no features, or the user's
+            network or loss can't be used.
         DataError: the loss is that of two classes, and there are more.
+        UserCodeError: the user's code raises an exception.
     """
     device = find_device(config.device)
     if config.hidden_size and not data.features:
@@ -87,7 +107,10 @@ def build_problem(config: RunConfig, data: Dataset) -> Problem:
             "set hidden_size to [], or start from the preset: --config mean_estimation",
         )
     loss = build_loss(config, data)
-    return Problem(data.to(device), build_model(config, data, loss), loss, config.chunk_rows)
+    model = build_model(config, data, loss)
+    if isinstance(model, OwnNetwork):
+        model.module.to(device)
+    return Problem(data.to(device), model, loss, config.chunk_rows)
 
 
 def build_loss(config: RunConfig, data: Dataset) -> Loss:
@@ -107,14 +130,45 @@ def build_loss(config: RunConfig, data: Dataset) -> Loss:
                     "loss: cross_entropy is for any number of them",
                 )
             return BinaryCrossEntropy()
+        case own if is_own(own):
+            found = OwnLoss(find_function("loss", own, ("outputs", "targets")))
+            found.check(data.y.shape[1])
+            return found
         case name:
             return Regression(name)
 
 
 def build_model(config: RunConfig, data: Dataset, loss: Loss) -> Model:
-    """The network of a config for some data and a loss."""
-    sizes = (data.x.shape[1], *config.hidden_size, loss.outputs(data.y.shape[1]))
+    """The network of a config for some data and a loss.
+
+    Raises:
+        ConfigError: the user's network can't be used.
+        UserCodeError: the user's code raises an exception.
+    """
+    outputs = loss.outputs(data.y.shape[1])
+    if is_own(config.model):
+        function = find_function("model", config.model, ("features", "outputs"))
+        return own_network(
+            function, data.x.shape[1], outputs, _row_shape(config, data), config.seed
+        )
+    sizes = (data.x.shape[1], *config.hidden_size, outputs)
     return Perceptron(sizes, config.activation)
+
+
+def _row_shape(config: RunConfig, data: Dataset) -> tuple[int, ...] | None:
+    """The shape of a row as the user's network gets it.
+
+    Raises:
+        ConfigError: a row has another number of features.
+    """
+    shape, features = config.data.shape, data.x.shape[1]
+    if shape is not None and math.prod(shape) != features:
+        said = " × ".join(map(str, shape))
+        raise ConfigError(
+            f"data.shape: {said} = {math.prod(shape)} numbers, and a row of {data.title} has "
+            f"{features}"
+        )
+    return shape
 
 
 def find_device(name: str) -> torch.device:

@@ -38,7 +38,7 @@ MISTAKES = [
     (
         "loss=rmse",
         "loss",
-        "must be 'mse', 'half_mse', 'l1', 'huber', 'cross_entropy' or 'bce', got",
+        "must be 'mse', 'half_mse', 'l1', 'huber', 'cross_entropy', 'bce' or FILE.py:NAME, got",
     ),
     ("device=gpu", "device", "must be auto, cpu, cuda, cuda:N or mps, got 'gpu'"),
     ("data.noise=-0.1", "data.noise", "must be greater than or equal to 0, got -0.1"),

@@ -18,6 +18,7 @@ from gdrun.config.values import (
     FlagOrAuto,
     Number,
     Seed,
+    Shape,
 )
 
 
@@ -26,12 +27,14 @@ class Data(Schema):
 
     `standardize` scales features and target to zero mean and unit variance by the training rows'
     mean and deviation; `val_fraction` of the rows, drawn by `seed`, are held out for validation.
+    A row has the features of a tensor of some `shape`, which a network of the user's gets.
     """
 
     source: str
     standardize: StrictBool = False
     val_fraction: Annotated[Number, Field(ge=0, lt=1)] = 0.0
     seed: Seed = 0
+    shape: Shape | None = None
 
 
 class QuadraticData(Data):

@@ -1,5 +1,6 @@
 """The functions that a saved run has learned, by its last checkpoint; and its plan, made again."""
 
+from gdrun.config.parts.own_code import OWN_CODE, is_own
 from gdrun.errors import DataError
 from gdrun.experiment.checkpoint import last_checkpoint, most_bytes
 from gdrun.experiment.memory import memory_errors
@@ -21,6 +22,7 @@ def fit_of(saved: SavedRun) -> Fit | None:
     """
     if len(saved.description.features) != 1:
         return None
+    refuse_own_code(saved)
     with memory_errors():
         run = plan_of(saved)
         problem, new = run.problem, initial_state(run.problem, run.plan)
@@ -31,6 +33,21 @@ def fit_of(saved: SavedRun) -> Fit | None:
         if not checkpoint.state.fits(new, run.plan, problem.data.rows):
             raise DataError(f"{saved.path / CHECKPOINT}: is of another network, or of another plan")
         return fit(problem, checkpoint.state.params)
+
+
+def refuse_own_code(saved: SavedRun) -> None:
+    """Refuse to run code of the user's for a picture: only who trains has asked for that.
+
+    Raises:
+        DataError: the network or the loss of a run is such code.
+    """
+    named = [getattr(saved.settings, key) for key in OWN_CODE]
+    for reference in filter(is_own, named):
+        raise DataError(
+            f"{saved.path}: what it learned isn't drawn again, since that would run the code of "
+            f"{reference}",
+            "gdrun draws it where the run is trained",
+        )
 
 
 def plan_of(saved: SavedRun) -> RunPlan:

@@ -1,0 +1,168 @@
+"""Finds a function of the user's: `net.py:build`, or `package.module:build`."""
+
+import hashlib
+import importlib
+import importlib.util
+import inspect
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FunctionType, ModuleType
+from typing import Any
+
+from gdrun.config.parts.own_code import is_file
+from gdrun.data.own.traces import user_trace
+from gdrun.errors import ConfigError, UserCodeError, did_you_mean, excerpt, one_line
+
+MAX_REFERENCE = 300  # characters of a reference in a message: its end says most
+
+
+@dataclass(frozen=True)
+class OwnFunction:
+    """A function of the user's.
+
+    Attributes:
+        reference: `file.py:name` or `package.module:name`, as in the config.
+        sha256: of the file that it is in.
+        function: itself.
+    """
+
+    reference: str
+    sha256: str
+    function: Callable[..., Any] = field(compare=False, repr=False)
+
+    @property
+    def name(self) -> str:
+        """The reference without the directories of its file."""
+        place, _, name = self.reference.rpartition(":")
+        return f"{Path(place).name}:{name}"
+
+    def __call__(self, *arguments: Any) -> Any:
+        """What it returns.
+
+        Raises:
+            UserCodeError: it raises an exception.
+        """
+        with user_code(self.name):
+            return self.function(*arguments)
+
+
+def find_function(key: str, reference: str, takes: Sequence[str]) -> OwnFunction:
+    """The function that a key of the config names.
+
+    Args:
+        key: the key, for messages.
+        reference: what it says.
+        takes: the names of the arguments that it will be called with, by position.
+
+    Raises:
+        ConfigError: there is no such file, module or function, or it takes other arguments.
+        UserCodeError: importing it raises an exception.
+    """
+    place, _, name = reference.rpartition(":")
+    said = f"{key}: {excerpt(reference, MAX_REFERENCE)}"
+    with user_code(Path(place).name):
+        module = _from_file(said, Path(place)) if is_file(place) else _from_package(said, place)
+    if not hasattr(module, name):
+        known = [each for each, value in vars(module).items() if isinstance(value, FunctionType)]
+        raise ConfigError(
+            f"{said}: there is no {name!r} in {Path(place).name}",
+            *did_you_mean(name, known),
+            *([f"its functions: {', '.join(known[:10])}"] if known else []),
+        )
+    found = getattr(module, name)
+    if not callable(found):
+        raise ConfigError(
+            f"{said}: {name!r} is {type(found).__name__}, and can't be called",
+            f"name a function: def {name}({', '.join(takes)})",
+        )
+    _refuse_other_arguments(said, name, found, takes)
+    source = Path(module.__file__) if module.__file__ else None
+    content = source.read_bytes() if source and source.is_file() else b""
+    return OwnFunction(reference, hashlib.sha256(content).hexdigest(), found)
+
+
+@contextmanager
+def user_code(name: str) -> Iterator[None]:
+    """Run code of the user's, whose exceptions become errors of gdrun with the user's traceback.
+
+    Raises:
+        UserCodeError: it raises an exception.
+    """
+    try:
+        yield
+    except (ConfigError, UserCodeError):
+        raise
+    except Exception as error:
+        raise UserCodeError(
+            f"{name} raised {type(error).__name__}: {excerpt(one_line(error), 200)}",
+            trace=user_trace(error),
+        ) from error
+
+
+def _from_file(said: str, path: Path) -> ModuleType:
+    """The module in a file; it may import what is beside it."""
+    if not path.is_file():
+        kind = "is a directory" if path.is_dir() else "no such file"
+        raise ConfigError(
+            f"{said}: {kind}",
+            "a relative path is relative to its config file, or on the command line to the current "
+            "directory",
+        )
+    name = f"gdrun_own_{hashlib.sha256(str(path).encode()).hexdigest()[:16]}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise ConfigError(f"{said}: is no file of Python")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # as dataclasses in it, and pickle, expect
+    try:
+        with _importable(path.parent):
+            spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
+
+
+def _from_package(said: str, name: str) -> ModuleType:
+    """An installed module, or one in the current directory."""
+    try:
+        with _importable(Path.cwd()):
+            return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name and (name == error.name or name.startswith(f"{error.name}.")):
+            raise ConfigError(
+                f"{said}: there is no module {error.name!r}",
+                "a file is named with its ending: net.py:build",
+            ) from None
+        raise
+
+
+@contextmanager
+def _importable(directory: Path) -> Iterator[None]:
+    """Let modules in a directory be imported: before all others meanwhile, after them later on."""
+    place = str(directory)
+    sys.path.insert(0, place)
+    try:
+        yield
+    finally:
+        sys.path.remove(place)
+        if place not in sys.path:
+            sys.path.append(place)
+
+
+def _refuse_other_arguments(
+    said: str, name: str, function: Callable[..., Any], takes: Sequence[str]
+) -> None:
+    try:
+        signature = inspect.signature(function)
+        signature.bind(*takes)
+    except TypeError as error:
+        raise ConfigError(
+            f"{said}: takes other arguments than ({', '.join(takes)}): {one_line(error)}",
+            f"def {name}({', '.join(takes)})",
+        ) from None
+    except ValueError:  # a builtin without a signature
+        return
