@@ -42,8 +42,8 @@ def train(
         name: of the run directory; made from date, time and method without it.
         settings: keys of the config that win over it, such as `lr=0.1` or `data={"rows": 50}`: lr,
             hidden_size, batch_size, epochs, device, seed, seeds, sampling, drop_last, momentum,
-            nesterov, weight_decay, activation, loss, data, chunk_rows, engine, eval_every,
-            eval_growth, log_every, checkpoint_every, compare, sweep and plot.
+            nesterov, weight_decay, schedule, activation, loss, data, chunk_rows, engine,
+            eval_every, eval_growth, log_every, checkpoint_every, compare, sweep and plot.
 
     Raises:
         GdrunError: the request or the data is wrong, or the results can't be written.
@@ -77,8 +77,8 @@ def compare(
         name: of the directory; made from date and time without it.
         settings: keys of the config that win over it, such as `lr=0.1` or `data={"rows": 50}`: lr,
             hidden_size, batch_size, epochs, device, seed, seeds, sampling, drop_last, momentum,
-            nesterov, weight_decay, activation, loss, data, chunk_rows, engine, eval_every,
-            eval_growth, log_every, checkpoint_every, compare, sweep and plot.
+            nesterov, weight_decay, schedule, activation, loss, data, chunk_rows, engine,
+            eval_every, eval_growth, log_every, checkpoint_every, compare, sweep and plot.
 
     Raises:
         GdrunError: the request or the data is wrong, or the results can't be written.
@@ -115,8 +115,8 @@ def sweep(
         name: of the directory; made from date and time without it.
         settings: keys of the config that win over it, such as `lr=0.1` or `data={"rows": 50}`: lr,
             hidden_size, batch_size, epochs, device, seed, seeds, sampling, drop_last, momentum,
-            nesterov, weight_decay, activation, loss, data, chunk_rows, engine, eval_every,
-            eval_growth, log_every, checkpoint_every, compare, sweep and plot.
+            nesterov, weight_decay, schedule, activation, loss, data, chunk_rows, engine,
+            eval_every, eval_growth, log_every, checkpoint_every, compare, sweep and plot.
 
     Raises:
         GdrunError: the request or the data is wrong, or the results can't be written.

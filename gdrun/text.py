@@ -70,13 +70,14 @@ def clock(value: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
-def rates_in_words(rates: Sequence[float]) -> str:
-    """The learning rates or, of many, how many there are and their range."""
+def rates_in_words(rates: Sequence[float], schedule: str = "") -> str:
+    """The learning rates or, of many, how many there are and their range; and how they change."""
     if not rates:
         return "no lane yet"
+    after = f", {schedule}" if schedule else ""
     if len(rates) > MAX_RATES:
-        return f"{len(rates)} learning rates from {min(rates):g} to {max(rates):g}"
-    return f"lr {', '.join(f'{rate:g}' for rate in rates)}"
+        return f"{len(rates)} learning rates from {min(rates):g} to {max(rates):g}{after}"
+    return f"lr {', '.join(f'{rate:g}' for rate in rates)}{after}"
 
 
 def count(number: int, noun: str) -> str:

@@ -8,6 +8,7 @@ import typer
 
 from gdrun.cli.help import DATA, EXPERIMENT, OUTPUT, RARELY
 from gdrun.config.explain import config_keys
+from gdrun.config.parts.schedule import SCHEDULE_NAMES, SCHEDULES, WARMUP
 from gdrun.config.presets import DEFAULT_PRESET, preset_names
 from gdrun.config.schema import Engine, Loss, Sampling
 from gdrun.storage.locate import OUTPUTS, complete_runs
@@ -15,6 +16,10 @@ from gdrun.storage.locate import OUTPUTS, complete_runs
 
 def _complete_presets(incomplete: str) -> list[str]:
     return [name for name in preset_names() if name.startswith(incomplete)]
+
+
+def _complete_schedules(incomplete: str) -> list[str]:
+    return [name for name in SCHEDULE_NAMES if name.startswith(incomplete)]
 
 
 def _complete_outputs(incomplete: str) -> list[str]:
@@ -84,6 +89,16 @@ class TrainingOptions:
     momentum: Annotated[
         str | None,
         option("--momentum", metavar="NUMBER", help="Momentum of SGD, from 0 up to 1."),
+    ] = None
+    schedule: Annotated[
+        str | None,
+        option(
+            "--schedule",
+            metavar="NAME",
+            help=f"How the learning rate changes: {', '.join(SCHEDULES)}; {WARMUP}NAME lets it "
+            "rise first.",
+            autocompletion=_complete_schedules,
+        ),
     ] = None
     sampling: Annotated[
         str | None,
@@ -250,6 +265,7 @@ class TrainingOptions:
             "seed",
             "seeds",
             "momentum",
+            "schedule",
             "sampling",
             "loss",
             "model",

@@ -12,6 +12,7 @@ from rich.text import Text
 from gdrun.cli.group_options import SweepOptions
 from gdrun.cli.options import TrainingOptions
 from gdrun.cli.request import make_request
+from gdrun.config.parts.schedule import schedule_in_words
 from gdrun.config.read import dump_config
 from gdrun.config.schema import RunConfig
 from gdrun.errors import ConfigError
@@ -166,7 +167,7 @@ def _progress_of_runs_left(experiment: "ExperimentPlan") -> list[RunProgress]:
 def how(experiment: "ExperimentPlan") -> str:
     """How the training goes, in a few words."""
     config: RunConfig = experiment.runs[0].config  # that of the others but for the batch size
-    parts = [rates_in_words(config.lr), config.sampling]
+    parts = [rates_in_words(config.lr, schedule_in_words(config.schedule)), config.sampling]
     if config.momentum:
         parts.append(f"{'Nesterov ' if config.nesterov else ''}momentum {config.momentum:g}")
     if config.weight_decay:

@@ -12,8 +12,10 @@ from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
 from gdrun.config.layers import QUOTE, KeyPath, Layer
-from gdrun.config.parts.data import DATA_SOURCES, DATA_TEXTS
+from gdrun.config.parts.data import DATA_TEXTS
 from gdrun.config.parts.groups import CompareConfig, PlotConfig, SweepConfig
+from gdrun.config.parts.kinds import KINDS
+from gdrun.config.parts.schedule import SCHEDULES
 from gdrun.config.schema import RunConfig
 from gdrun.config.yaml_loader import kind
 from gdrun.errors import did_you_mean, excerpt, first_of
@@ -38,7 +40,7 @@ EXPECTED = {
     "float_type": "must be a number that a float can hold",
 }
 
-# The mappings in a config, beside the data.
+# The mappings in a config, beside those of several kinds.
 SECTIONS: dict[str, type[BaseModel]] = {
     "compare": CompareConfig,
     "sweep": SweepConfig,
@@ -82,6 +84,11 @@ SAME_KEY = {
     "loss_fn": "loss",
     "criterion": "loss",
     "objective": "loss",
+    "lr_schedule": "schedule",
+    "lr_scheduler": "schedule",
+    "scheduler": "schedule",
+    "lr_decay": "schedule",
+    "warmup": "schedule.warmup",
     "act": "activation",
     "nonlinearity": "activation",
     "backend": "engine",
@@ -109,6 +116,36 @@ SAME_VALUE = {
     "sampling": {"shuffle": "reshuffle", "random": "reshuffle", "true": "reshuffle"},
     "activation": {"logistic": "sigmoid", "rectifier": "relu"},
     "device": {"gpu": "cuda"},
+    "schedule": {
+        **dict.fromkeys(("none", "off", "no", "fixed", "warmup", "false"), "constant"),
+        **dict.fromkeys(("poly", "polynomial", "decay"), "linear"),
+        **dict.fromkeys(("annealing", "cosine_annealing", "cosineannealinglr", "cos"), "cosine"),
+        **dict.fromkeys(("multistep", "steplr", "multisteplr", "piecewise", "drop"), "step"),
+        **dict.fromkeys(("1/t", "inverse_time", "time", "hyperbolic", "robbins_monro"), "inverse"),
+    },
+}
+# What is near to a kind of a section that gdrun hasn't; by letters alone.
+NEAR_KINDS = {
+    "schedule": {
+        **dict.fromkeys(
+            ("onecycle", "onecyclelr", "cyclic", "cycliclr", "triangular"),
+            "gdrun has no cycles yet; warmup+cosine and warmup+linear rise once and fall",
+        ),
+        **dict.fromkeys(
+            ("plateau", "reducelronplateau", "adaptive"),
+            "gdrun has no schedule yet that looks at the loss; step falls at given shares of the "
+            "training",
+        ),
+        **dict.fromkeys(
+            ("exponential", "exponentiallr", "exp", "geometric"),
+            "gdrun has no exponential schedule yet; inverse and cosine fall smoothly, step by a "
+            "factor",
+        ),
+        **dict.fromkeys(
+            ("cosinewarmrestarts", "sgdr", "restarts", "cosineannealingwarmrestarts"),
+            "gdrun has no restarts yet; cosine falls once",
+        ),
+    },
 }
 # How to give a key of the data that is missing.
 HINTS_OF_MISSING: dict[KeyPath, str] = {
@@ -122,8 +159,9 @@ LIMITS = {
     "optimizer optim optimiser adam adamw adagrad rmsprop lbfgs lion betas beta1 beta2 amsgrad": (
         "gdrun has no optimizer but SGD yet; momentum, nesterov and weight_decay are its keys"
     ),
-    "schedule scheduler schedules cosine warmup annealing decays onecycle plateau lrdecay": (
-        "gdrun has no schedules yet: a learning rate is constant; --lr 0.1,0.01 compares several"
+    "schedules cosine annealing decays onecycle plateau lrdecay": (
+        f"schedule is the key of learning rates that change: {', '.join(SCHEDULES)}, or warmup+ "
+        "and one of these"
     ),
     "logits softmax classification classifier accuracy hinge labels": (
         "loss: cross_entropy, or bce for two classes, is what classes are learned by; the accuracy "
@@ -186,19 +224,21 @@ def _explain(details: ErrorDetails, layer: Layer) -> tuple[str, str | None]:
     path, position = _place(details, layer.values)
     prefixes = [path[:length] for length in range(len(path), 0, -1)]
     where = next((layer.origins[prefix] for prefix in prefixes if prefix in layer.origins), None)
-    label = excerpt(".".join(path)) + position + (f" ({where})" if where else "")
-    source = _source(layer.values)
+    named = details["type"] == "union_tag_invalid" and KINDS[path[0]].named
+    label = excerpt(".".join(path[:1] if named else path)) + position
+    label += f" ({where})" if where else ""
     match details["type"]:
         case "extra_forbidden":
             return f"{label}: unknown key", _hint_for_unknown(path, layer.values)
         case "missing":
-            said = f"{label}: missing; the source {brief(source)} needs it"
-            return said, HINTS_OF_MISSING.get(path)
+            kinds = KINDS[path[0]]
+            kind = brief(kinds.of(layer.values.get(path[0])))
+            return f"{label}: missing; the {kinds.noun} {kind} needs it", HINTS_OF_MISSING.get(path)
         case "union_tag_invalid":
-            hints = did_you_mean(str(source), DATA_SOURCES)
-            known = ", ".join(DATA_SOURCES)
-            hint = next(iter(hints), f"gdrun reads no other sources yet than {known}")
-            return f"{label}: must be one of {known}, got {brief(source)}", hint
+            kinds = KINDS[path[0]]
+            kind = kinds.of(layer.values.get(path[0]))
+            said = f"{label}: must be one of {', '.join(kinds.models)}, got {brief(kind)}"
+            return said, _hint_for_kind(path[0], str(kind))
         case "string_type" if path in DATA_TEXTS:
             return f"{label}: {expected(details)}", QUOTE
     return f"{label or 'config'}: {expected(details)}", _hint_for_value(path, details)
@@ -207,10 +247,11 @@ def _explain(details: ErrorDetails, layer: Layer) -> tuple[str, str | None]:
 def _place(details: ErrorDetails, values: Mapping[str, Any]) -> tuple[KeyPath, str]:
     """The key of a mistake, and its `[position]` if it is in a list."""
     location = [str(part) for part in details["loc"]]
-    if len(location) > 1 and location[0] == "data" and location[1] in DATA_SOURCES:
-        del location[1]  # pydantic adds the source to the key
-    elif details["type"].startswith("union_tag"):
-        location.append("source")
+    kinds = KINDS.get(location[0]) if location else None
+    if kinds and len(location) > 1 and location[1] in kinds.models:
+        del location[1]  # pydantic adds the kind to the key
+    elif kinds and details["type"].startswith("union_tag"):
+        location.append(kinds.key)
     position = ""
     while len(location) > 1 and isinstance(details["loc"][-1], int) and location[-1].isdecimal():
         index = location.pop()
@@ -259,6 +300,19 @@ def _hint_for_value(path: KeyPath, details: ErrorDetails) -> str | None:
     return limit_of(name) or f"gdrun has no other {key} yet"
 
 
+def _hint_for_kind(section: str, kind: str) -> str:
+    """What to write instead of a source or a schedule that doesn't exist."""
+    kinds = KINDS[section]
+    if meant := SAME_VALUE.get(section, {}).get(kind.lower()):
+        return f"{excerpt(kind)}: did you mean {meant}?"
+    for hint in did_you_mean(kind, kinds.models):
+        return hint
+    if limit := NEAR_KINDS.get(section, {}).get(re.sub(r"[^a-z]", "", kind.lower())):
+        return limit
+    verb = "reads" if section == "data" else "has"
+    return f"gdrun {verb} no other {kinds.noun}s yet than {', '.join(kinds.models)}"
+
+
 def _hint_for_unknown(path: KeyPath, values: Mapping[str, Any]) -> str | None:
     name = path[-1]
     known = _known_keys(values)
@@ -274,22 +328,25 @@ def _hint_for_unknown(path: KeyPath, values: Mapping[str, Any]) -> str | None:
     elsewhere = [".".join(key) for key in known if key[-1] == name]
     if elsewhere:
         return f"{'.'.join(path)}: did you mean {elsewhere[0]}?"
-    sources = [source for source, model in DATA_SOURCES.items() if name in model.model_fields]
-    if path[0] == "data" and sources:
-        return f"{'.'.join(path)} belongs to another source: set data.source to {sources[0]}"
+    if kinds := KINDS.get(path[0]):
+        others = [kind for kind, model in kinds.models.items() if name in model.model_fields]
+        key = path[0] if kinds.named else f"{path[0]}.{kinds.key}"
+        for kind in others:
+            return f"{'.'.join(path)} belongs to another {kinds.noun}: set {key} to {kind}"
     return f"known keys{' of ' + '.'.join(path[:-1]) if path[:-1] else ''}: {', '.join(siblings)}"
 
 
 def config_keys() -> list[str]:
     """The dotted keys of configs, for all sources of data."""
     sections: dict[str, Iterable[type[BaseModel]]] = {
-        "data": DATA_SOURCES.values(),
+        **{key: kinds.models.values() for key, kinds in KINDS.items()},
         **{key: [model] for key, model in SECTIONS.items()},
     }
     below = (
         f"{name}.{key}" for name, own in sections.items() for m in own for key in m.model_fields
     )
-    plain = (key for key in RunConfig.model_fields if key not in sections)
+    named = {key for key, kinds in KINDS.items() if kinds.named}
+    plain = (key for key in RunConfig.model_fields if key in named or key not in sections)
     return [*plain, *dict.fromkeys(below)]
 
 
@@ -299,15 +356,10 @@ def meant_key(name: str) -> str | None:
 
 
 def _known_keys(values: Mapping[str, Any]) -> list[KeyPath]:
-    data = DATA_SOURCES.get(str(_source(values)), DATA_SOURCES["quadratic"])
-    nested: dict[str, type[BaseModel]] = {"data": data, **SECTIONS}
+    own = {key: kinds.model(values.get(key)) for key, kinds in KINDS.items()}
+    nested: dict[str, type[BaseModel]] = {**own, **SECTIONS}
     keys: list[KeyPath] = [(name,) for name in RunConfig.model_fields]
     return keys + [(name, key) for name, model in nested.items() for key in model.model_fields]
-
-
-def _source(values: Mapping[str, Any]) -> Any:
-    data = values.get("data")
-    return data.get("source", "quadratic") if isinstance(data, dict) else "quadratic"
 
 
 def _lookup(values: Any, path: Iterable[str]) -> Any:

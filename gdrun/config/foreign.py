@@ -18,7 +18,7 @@ from pydantic import (
 from pydantic_core import ErrorDetails
 
 from gdrun.config.explain import expected
-from gdrun.config.parts.data import DATA_SOURCES
+from gdrun.config.parts.kinds import KINDS
 from gdrun.config.schema import RunConfig
 from gdrun.config.values import MAX_COUNT
 from gdrun.errors import excerpt
@@ -146,15 +146,16 @@ def _in_words(details: ErrorDetails) -> str:
         return f"{label}: is missing"
     if details["type"] == "union_tag_invalid":
         came = excerpt(details["ctx"]["tag"])
-        return f"{label}.source: must be one of {', '.join(DATA_SOURCES)}, got {came!r}"
+        kinds = KINDS[str(details["loc"][-1])]
+        return f"{label}.{kinds.key}: must be one of {', '.join(kinds.models)}, got {came!r}"
     return f"{label}: {expected(details)}"
 
 
 def _label(location: tuple[int | str, ...]) -> str:
-    """A place as `lanes[0].lr`; the source that pydantic adds to the keys of data is left out."""
+    """A place as `lanes[0].lr`; the kind that pydantic adds to the keys of some sections isn't."""
     label = ""
     for above, part in zip([None, *location], location, strict=False):
-        if above == "data" and part in DATA_SOURCES:
+        if (kinds := KINDS.get(str(above))) and part in kinds.models:
             continue
         name = excerpt(str(part))
         label += f"[{name}]" if isinstance(part, int) else f".{name}" if label else name

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from gdrun.config.parts.data import DATA_FILES
+from gdrun.config.parts.kinds import KINDS
 from gdrun.config.schema import RunConfig
 from gdrun.errors import ConfigError
 
@@ -27,6 +28,7 @@ LATER: Mapping[str, Any] = {
     "eval_growth": "auto",
     "model": "perceptron",
     "data.shape": None,
+    "schedule": "constant",
 }
 
 OF_GROUPS = ("compare", "sweep")  # what says which runs a group has
@@ -77,8 +79,10 @@ def flatten(values: Mapping[str, Any], above: str = "") -> dict[str, Any]:
 
 
 def _fixed_keys(config: RunConfig) -> dict[str, Any]:
-    """The dotted keys of a config that may not change."""
-    flat = flatten(config.model_dump(mode="json"))
+    """The dotted keys of a config that may not change; a section that may be a name is one."""
+    values = config.model_dump(mode="json")
+    named = {key: values.pop(key) for key, kinds in KINDS.items() if kinds.named}
+    flat = {**named, **flatten(values)}
     return {key: value for key, value in flat.items() if key not in MAY_CHANGE}
 
 

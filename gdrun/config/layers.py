@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from gdrun.config.parts.data import DATA_FILES, DATA_TEXTS
+from gdrun.config.parts.kinds import KINDS, Kinds
 from gdrun.config.parts.own_code import OWN_CODE, beside, is_own
 from gdrun.config.yaml_loader import (
     MAX_CHARACTERS,
@@ -38,21 +39,28 @@ class Layer:
 def merge_layers(base: Layer, overlay: Layer, *, replace: bool = True) -> Layer:
     """The values of both, key by key; the overlay overrides.
 
-    Another source of data replaces all of `data`, unless both layers are of one command line.
+    Another kind of a section, such as another source of data, replaces all of it, unless both
+    layers are of one command line.
     """
 
-    def merge(below: Any, above: Any) -> Any:
+    def merge(below: Any, above: Any, kinds: Kinds | None = None) -> Any:
+        if kinds:
+            below, above = kinds.as_mapping(below), kinds.as_mapping(above)
         if not (isinstance(below, dict) and isinstance(above, dict)):
             return above
-        source = above.get("source")
-        if replace and isinstance(source, str) and source != below.get("source", "quadratic"):
+        said = isinstance(above.get(kinds.key), str) if kinds and replace else False
+        if kinds and said and kinds.of(above) != kinds.of(below):
             return above
         return {**below, **{key: merge(below.get(key), above[key]) for key in above}}
 
     origins = dict(base.origins)
     for path, origin in overlay.origins.items():
         origins |= {path[:n]: origin for n in range(1, len(path) + 1)}
-    return Layer(merge(dict(base.values), dict(overlay.values)), origins)
+    values = {
+        key: merge(base.values.get(key), value, KINDS.get(key))
+        for key, value in overlay.values.items()
+    }
+    return Layer({**base.values, **values}, origins)
 
 
 def assign(assignments: Iterable[tuple[str, KeyPath, Any]]) -> Layer:
@@ -63,7 +71,10 @@ def assign(assignments: Iterable[tuple[str, KeyPath, Any]]) -> Layer:
     """
     values: dict[str, Any] = {}
     origins: dict[KeyPath, str] = {}
-    for origin, path, value in assignments:
+    for origin, (*above, last), value in assignments:
+        kinds = None if above else KINDS.get(last)
+        is_kind = kinds and kinds.named and isinstance(value, str)
+        path = (last, kinds.key) if kinds and is_kind else (*above, last)
         target = values
         for key in path[:-1]:
             target = target.setdefault(key, {})

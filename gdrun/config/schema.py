@@ -13,6 +13,7 @@ from gdrun.config.parts.base import Schema
 from gdrun.config.parts.data import DataConfig, QuadraticData
 from gdrun.config.parts.groups import CompareConfig, PlotConfig, SweepConfig
 from gdrun.config.parts.own_code import DEFAULT_MODEL, name_or_function
+from gdrun.config.parts.schedule import ConstantSchedule, ScheduleConfig
 from gdrun.config.values import (
     BatchSize,
     Count,
@@ -66,6 +67,7 @@ class RunConfig(Schema):
     momentum: Annotated[Number, Field(ge=0, lt=1)] = 0.0
     nesterov: StrictBool = False
     weight_decay: Annotated[Number, Field(ge=0)] = 0.0
+    schedule: ScheduleConfig = ConstantSchedule()
     activation: Literal["relu", "tanh", "sigmoid", "gelu"] = "relu"
     model: ModelOrFunction = DEFAULT_MODEL
     loss: LossOrFunction = "mse"

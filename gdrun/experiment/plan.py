@@ -13,6 +13,7 @@ from gdrun.config.methods import (
 )
 from gdrun.config.parts.data import FILE_SOURCES
 from gdrun.config.parts.own_code import is_own
+from gdrun.config.parts.schedule import schedule_in_words
 from gdrun.config.schema import CLASSIFICATION, METHODS, Engine, Method, RunConfig
 from gdrun.data.sources import load_data
 from gdrun.errors import ConfigError, excerpt
@@ -25,6 +26,7 @@ from gdrun.storage.row_file import FileDigest
 from gdrun.text import count, listed
 from gdrun.training.bookkeeping import columns_of
 from gdrun.training.models.own import OwnNetwork
+from gdrun.training.optimizers.schedule import schedule_of
 from gdrun.training.optimizers.sgd import SGD
 from gdrun.training.outcome import describe
 from gdrun.training.problem import Problem, build_problem
@@ -286,10 +288,18 @@ def _plan_run(name: str, method: Method, config: RunConfig, problem: Problem) ->
         sampling="sequential" if config.batch_size == "full" else config.sampling,
         drop_last=config.drop_last,
         optimizer=SGD(config.momentum, config.nesterov, config.weight_decay),
+        schedule=schedule_of(config.schedule),
         eval_every=config.eval_every,
         eval_growth=config.eval_growth or 0.0,
     )
-    series = Series(method, plan.batch_size, lanes, name, columns_of(problem, plan))
+    series = Series(
+        method,
+        plan.batch_size,
+        lanes,
+        name,
+        columns_of(problem, plan),
+        schedule_in_words(config.schedule),
+    )
     return RunPlan(series, problem, plan, config)
 
 

@@ -35,6 +35,7 @@ class Series:
         lanes: what is trained in lockstep.
         name: of the run in its group, and of its directory there; its method by default.
         columns: further ones of `epochs.csv`, behind those that all runs have.
+        schedule: how the learning rates change, in words; empty if they are constant.
     """
 
     method: str
@@ -42,6 +43,7 @@ class Series:
     lanes: tuple[Lane, ...]
     name: str = ""
     columns: tuple[str, ...] = ()
+    schedule: str = ""
 
     def __post_init__(self) -> None:
         if not self.name:

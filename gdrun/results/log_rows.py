@@ -23,6 +23,7 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {  # by file, those that all runs have
     EVALUATIONS: EVALUATION_COLUMNS,
     STEPS: STEP_COLUMNS,
 }
+SCHEDULED_LR = "scheduled_lr"  # a further one of `epochs.csv`, of learning rates that change
 COUNTS = frozenset({"epoch", "update", "updates", "samples"})  # whole numbers
 SHARED = COUNTS | {"seconds"}  # the same for all lanes; what follows them is each lane's own
 EPOCH_LOSSES = ("batch_loss", "train_loss", "val_loss")

@@ -180,7 +180,8 @@ class RunResult:
         lanes = f", the lowest of {len(self.lanes)} lanes" if len(self.lanes) > 1 else ""
         lines = [
             f"RunResult {series.name}: batch size {series.batch_size:,}, "
-            f"{rates_in_words(series.lrs)}, {count(self.seeds, 'seed')}, {self.status}",
+            f"{rates_in_words(series.lrs, series.schedule)}, {count(self.seeds, 'seed')}, "
+            f"{self.status}",
             f"{about.network} on {about.data}, {count(about.rows, 'row')}",
             f"train loss {number(best.train_loss)} after {count(best.epochs, 'epoch')}, "
             f"{count(best.updates, 'update')}{lanes}; best {number(best.best_train_loss)}",

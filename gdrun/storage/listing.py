@@ -9,6 +9,7 @@ from typing import Any
 
 from gdrun.config.explain import config_keys
 from gdrun.config.identity import flatten
+from gdrun.config.parts.kinds import KINDS, as_mappings
 from gdrun.errors import DataError, GdrunError, OutputError
 from gdrun.results.lanes import medians, metric_medians
 from gdrun.results.run import LaneResult, finite, or_inf
@@ -73,7 +74,9 @@ class Entry:
         if key in KEYS or not isinstance(self.saved, SavedRun | SavedGroup):
             return self.facts.get(key, ())
         try:
-            found = flatten(self.saved.config).get(key)
+            known = flatten(as_mappings(self.saved.config))
+            kinds = KINDS.get(key)  # whose name stands for them
+            found = known.get(f"{key}.{kinds.key}" if kinds else key)
         except OSError as error:
             raise OutputError(f"{error.filename}: can't be read: {error.strerror}") from None
         values = found if isinstance(found, list) else [found]

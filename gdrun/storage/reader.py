@@ -15,6 +15,7 @@ from typing import BinaryIO
 
 from gdrun.analysis.analyze import analyze
 from gdrun.analysis.sweep_result import SweepResult
+from gdrun.config.parts.schedule import schedule_in_words
 from gdrun.errors import DataError
 from gdrun.logs.ends import first_lanes, last_rows
 from gdrun.logs.lazy import LazyTable
@@ -90,7 +91,12 @@ def read_result(run: SavedRun, how: HowToRead = ALL, name: str | None = None) ->
             return None
         manifest = run.manifest
         series = Series(
-            manifest.method, manifest.batch_size, tuple(keys), name or run.name, manifest.columns
+            manifest.method,
+            manifest.batch_size,
+            tuple(keys),
+            name or run.name,
+            manifest.columns,
+            schedule_in_words(run.settings.schedule),
         )
         histories = _read_epochs(file, path, series, how)
         _refuse_without_start(path, histories)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from gdrun.config.identity import flatten
-from gdrun.config.parts.data import DATA_SOURCES
+from gdrun.config.parts.kinds import KINDS, as_mappings
 from gdrun.config.schema import RunConfig
 from gdrun.results.events import COMPLETE
 from gdrun.results.run import RunResult
@@ -76,18 +76,20 @@ def _machine(manifest: Manifest) -> Iterator[str]:
 
 def changed_keys(config: Mapping[str, Any]) -> list[tuple[str, str]]:
     """The dotted keys of a config that differ from the schema's defaults, with their values."""
-    defaults = flatten(RunConfig().model_dump(mode="json"))
-    source = config.get("data", {}).get("source")
-    if source in DATA_SOURCES:
-        defaults = {key: value for key, value in defaults.items() if not key.startswith("data.")}
-        own = DATA_SOURCES[source].model_construct().model_dump(mode="json")
-        defaults |= {f"data.{key}": value for key, value in own.items()}
-        if source != "quadratic":
-            del defaults["data.source"]
+    defaults = RunConfig().model_dump(mode="json")
+    names = {}
+    for section, kinds in KINDS.items():
+        written = config.get(section)
+        defaults[section] = kinds.model(written).model_construct().model_dump(mode="json")
+        if kinds.of(written) != kinds.default:
+            del defaults[section][kinds.key]
+        if kinds.named:
+            names[f"{section}.{kinds.key}"] = section
+    usual = flatten(defaults)
     return [
-        (key, _in_words(value))
-        for key, value in flatten(config).items()
-        if key not in defaults or defaults[key] != value
+        (names.get(key, key), _in_words(value))
+        for key, value in flatten(as_mappings(config)).items()
+        if key not in usual or usual[key] != value
     ]
 
 

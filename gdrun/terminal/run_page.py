@@ -8,6 +8,7 @@ from rich.console import Console, RenderableType
 from rich.text import Text
 
 from gdrun.analysis.sweep_result import SweepResult
+from gdrun.config.parts.schedule import schedule_in_words
 from gdrun.results.axes import AXES, Cost, ceiling_of, median_curve
 from gdrun.results.colors import OTHER_COLORS, run_colors
 from gdrun.results.compare import (
@@ -115,7 +116,8 @@ def _head(saved: Saved, results: Sequence[RunResult]) -> Iterator[RenderableType
     )
     yield OneLine(title)
     rates = list(dict.fromkeys(lr for result in results for lr in result.series.lrs))
-    yield headline(saved.description, rates_in_words(rates))
+    schedule = schedule_in_words(saved.settings.schedule)
+    yield headline(saved.description, rates_in_words(rates, schedule))
     for fact, text in origin(saved):
         line = Text.assemble((f"{fact:<8} ", "dim"), visible(text))
         yield OneLine(line) if fact == "command" else line

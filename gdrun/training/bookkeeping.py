@@ -14,12 +14,11 @@ import torch
 from numpy.typing import NDArray
 
 from gdrun.results.events import EpochEnds, Segment
+from gdrun.results.log_rows import SCHEDULED_LR
 from gdrun.training.evaluate import Losses, evaluate, evaluate_all
 from gdrun.training.optimizers.schedule import CONSTANT
 from gdrun.training.problem import Problem
 from gdrun.training.state import Plan, TrainState
-
-SCHEDULED_LR = "scheduled_lr"  # the column of learning rates that change
 
 
 class Counted(NamedTuple):

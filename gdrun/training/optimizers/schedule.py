@@ -5,10 +5,13 @@ batch sizes: s = (t − 1) / T before update t of T. Each begins at 1.
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+
+from gdrun.config.parts.schedule import ScheduleConfig
 
 # Shares that differ by less are equal, which rounding might hide; no training has as many updates.
 TINY = 1e-12
@@ -83,3 +86,16 @@ class Inverse(Schedule):
 
 
 CONSTANT = Schedule()
+SCHEDULES: Mapping[str, type[Schedule]] = {
+    "constant": Schedule,
+    "linear": Linear,
+    "cosine": Cosine,
+    "step": Step,
+    "inverse": Inverse,
+}
+
+
+def schedule_of(config: ScheduleConfig) -> Schedule:
+    """The schedule that a config asks for; the keys of its section are the fields here."""
+    own = {key: value for key, value in config if key != "name"}
+    return SCHEDULES[config.name](**own)
