@@ -7,11 +7,13 @@ from typing import Any
 
 from gdrun.config.parts.data import DATA_FILES
 from gdrun.config.parts.kinds import KINDS
+from gdrun.config.parts.schedule import schedule_in_words
 from gdrun.config.schema import RunConfig
 from gdrun.errors import ConfigError
 
-# The keys that may change: a resumed run may have more epochs, its data are compared by content,
-# another engine computes the same, and a target is applied after training.
+# The keys that may change: a resumed run may have more epochs, unless its schedule depends on them,
+# its data are compared by content, another engine computes the same, and a target is applied after
+# training.
 MAY_CHANGE = ("epochs", "engine", "sweep.target", *(f"data.{key}" for key in DATA_FILES))
 
 # Keys that came later, with the value that changes nothing: an older checkpoint has none of them.
@@ -49,8 +51,15 @@ def refuse_changes(saved: RunConfig, requested: RunConfig) -> None:
     ]
     if requested.epochs < saved.epochs:
         differing.append(f"epochs: the run has {saved.epochs}, which can be raised, not lowered")
+    hints = ["start a new run for another config"] if differing else []
+    if requested.epochs > saved.epochs and not saved.may_be_extended:
+        differing.append(
+            f"epochs: the run has {saved.epochs}, and can't have more, as its schedule, "
+            f"{schedule_in_words(saved.schedule)}, depends on them"
+        )
+        hints.append("with more epochs its updates would have had other rates: start a new run")
     if differing:
-        raise ConfigError(differing, "start a new run for another config")
+        raise ConfigError(differing, *hints)
 
 
 def fingerprint(config: RunConfig, method: str) -> str:
@@ -61,6 +70,8 @@ def fingerprint(config: RunConfig, method: str) -> str:
         for key, value in fixed.items()
         if key.split(".")[0] not in OF_GROUPS and (key not in LATER or value != LATER[key])
     }
+    if not config.may_be_extended:
+        own["epochs"] = config.epochs
     content = json.dumps([method, own], sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest()
 

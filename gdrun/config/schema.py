@@ -90,6 +90,11 @@ class RunConfig(Schema):
         return value
 
     @property
+    def may_be_extended(self) -> bool:
+        """Whether there may be more epochs: where no update depends on how many there are."""
+        return self.schedule == ConstantSchedule()
+
+    @property
     def logged_every(self) -> int:
         """How many updates there are from one row of `steps.csv` to the next."""
         return self.log_every or 1

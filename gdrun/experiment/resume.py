@@ -188,8 +188,9 @@ def _from_checkpoint(
             f"{directory}: the gdrun that began it hashed only some of the rows: whether others "
             "were changed since, nobody knows"
         )
+    more = "; more --epochs extend it" if run.config.may_be_extended else ""
     notes.append(
-        f"{directory}: is {status}, and only read; more --epochs extend it"
+        f"{directory}: is {status}, and only read{more}"
         if is_complete
         else f"{directory}: {status} after {state.updates // per_epoch} of {plan.epochs} epochs, "
         "resumed"
