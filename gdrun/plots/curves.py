@@ -12,18 +12,24 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from gdrun.plots.looks import Look, Looks
+from gdrun.plots.scales import number_log_axis
 from gdrun.results.axes import Cost
 from gdrun.results.downsample import lowest_of_blocks
 from gdrun.results.history import History
 from gdrun.results.lanes import band_positions, lanes_by_rate
+from gdrun.results.log_rows import SCHEDULED_LR
 from gdrun.results.run import RunResult, or_inf
 
 Array = NDArray[np.float64]
 MAX_POINTS = 5000  # of a noisy curve, or one of several seeds; no picture is wider
 BAND_ALPHA = 0.2
+UPPER, LOWER = 0.66, 0.26  # shares of the height of a panel with learning rates below it
+DECADE = 10  # learning rates that are so far apart are told apart on a logarithmic axis
+LOWEST = 200  # that axis begins at so small a part of the lowest learning rate, not below
 MAX_VECTOR_POINTS = 2000  # a line of more points is embedded as pixels in SVG and PDF files
 
 
@@ -65,6 +71,26 @@ def draw_epochs(
         lr = result.series.lanes[lanes[0]].lr
         traces.append(Trace(lr, [line], divergence(result, lanes, cost)))
     return traces
+
+
+def draw_rates_below(axes: Axes, result: RunResult, looks: Looks) -> None:
+    """Make a panel less high, and below it draw the learning rates at the ends of epochs."""
+    whole = axes.get_position()
+    height = UPPER * whole.height
+    axes.set_position((whole.x0, whole.y1 - height, whole.width, height))
+    axes.tick_params(labelbottom=False)
+    below = axes.inset_axes((0, 1 - 1 / UPPER, 1, LOWER / UPPER), sharex=axes)
+    below.set(xlabel="epoch", ylabel="lr")
+    draw_epochs(below, result, looks, SCHEDULED_LR, "epoch")
+    lrs = result.series.lrs
+    if max(lrs) >= DECADE * min(lrs):
+        below.set_yscale("log")
+        below.set_ylim(bottom=max(below.get_ylim()[0], min(lrs) / LOWEST))
+        number_log_axis(below.yaxis)
+    else:
+        below.set_ylim(bottom=0)
+        below.yaxis.set_major_locator(MaxNLocator(nbins=3, steps=[1, 2, 5, 10]))
+        below.yaxis.set_major_formatter("{x:g}")
 
 
 def draw_band(

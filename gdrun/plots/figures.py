@@ -11,7 +11,14 @@ from matplotlib.lines import Line2D
 
 from gdrun.config.parts.groups import Scale
 from gdrun.errors import excerpt
-from gdrun.plots.curves import MAX_VECTOR_POINTS, Trace, draw_band, draw_epochs, lr_groups
+from gdrun.plots.curves import (
+    MAX_VECTOR_POINTS,
+    Trace,
+    draw_band,
+    draw_epochs,
+    draw_rates_below,
+    lr_groups,
+)
 from gdrun.plots.layout import Panel, chosen, framed_figure, literal, rows_figure
 from gdrun.plots.looks import Looks, for_validation, has_bands, looks_of
 from gdrun.plots.style import StyledFigure, styled
@@ -19,6 +26,7 @@ from gdrun.plots.updates import draw_updates, measured, window_of
 from gdrun.results.axes import AXES, BATCH, COSTS, TRAIN, VALIDATION, Cost
 from gdrun.results.colors import kind_of, run_colors, says_size
 from gdrun.results.events import Series
+from gdrun.results.log_rows import SCHEDULED_LR
 from gdrun.results.run import Fit, RunResult
 from gdrun.text import METHOD_NAMES
 
@@ -85,6 +93,8 @@ def loss_figure(
 ) -> StyledFigure:
     """The loss of every update; beside it, train and validation loss at the ends of epochs.
 
+    Below these are the learning rates, if they change.
+
     Args:
         result: what to draw.
         panel: the only panel to draw: `batch` or `train`.
@@ -107,14 +117,18 @@ def loss_figure(
         measured=measured(result),
     )
     draw_both = partial(_draw_both, result=result, looks=looks)
-    right = Panel(TRAIN, titles, "epoch", "loss", draw_both)
+    has_rates = panel is None and SCHEDULED_LR in result.series.columns
+    if has_rates:
+        draw_both = partial(_draw_with_rates, result=result, looks=looks)
+    right = Panel(TRAIN, titles, "" if has_rates else "epoch", "loss", draw_both)
     steps_note = _steps_note([result])
     if panel is not None:
         width, height = SINGLE
         rows = [[chosen({left.name: left, right.name: right}, panel)]]
         note = steps_note if panel == left.name else ""
     else:
-        width, height, rows, note = 8.6, 2.5, [[left, right]], f"left: {steps_note}"
+        width, height = 8.6, 3.1 if has_rates else 2.5
+        rows, note = [[left, right]], f"left: {steps_note}"
     return rows_figure(
         [result], rows, width=width, height=height, note=note, scale=scale, shared=False
     )
@@ -128,6 +142,12 @@ def _draw_both(axes: Axes, result: RunResult, looks: Looks) -> Sequence[Trace]:
     own = draw_epochs(axes, result, looks, "train_loss", "epoch")
     # Where the train loss diverges, so does the other one.
     return [*(replace(trace, diverges_at=None) for trace in traces), *own]
+
+
+def _draw_with_rates(axes: Axes, result: RunResult, looks: Looks) -> Sequence[Trace]:
+    """The same, with the learning rates below."""
+    draw_rates_below(axes, result, looks)
+    return _draw_both(axes, result, looks)
 
 
 @styled()

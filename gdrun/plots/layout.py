@@ -110,6 +110,9 @@ def caption(results: Sequence[RunResult], note: str, *, curves_end: bool) -> tup
     rate = f", learning rate {min(rates):g}" if len(rates) == 1 else ""
     if tells_rates_by_color(results):
         rate = f", batches of {results[0].series.batch_size:,}"
+    schedules = [result.series.schedule for result in results]
+    if any(schedules):
+        rate += f", {_each_once([each or 'constant' for each in schedules], 'schedules')}"
     losses = _each_once([description.loss_name for description in descriptions], "losses")
     notes = [f"loss: {losses}"]
     seeds = [result.seeds for result in results]
@@ -161,13 +164,14 @@ def legend_of(results: Sequence[RunResult], *, of_one: bool) -> list[Artist]:
     color_of = run_colors([result.series for result in results])
     styles = styles_of(results)
     # If each run has only one learning rate, its entry says which.
+    several = len({result.series.schedule for result in results}) > 1
     one_each = len(styles) > 1 and all(len(result.series.lrs) == 1 for result in results)
     handles: list[Artist] = [
         Line2D(
             [],
             [],
             color=color_of[result.series.name],
-            label=_run_label(result, with_rate=one_each),
+            label=_run_label(result, with_rate=one_each, with_schedule=several),
         )
         for result in results
         if not of_one
@@ -180,10 +184,11 @@ def legend_of(results: Sequence[RunResult], *, of_one: bool) -> list[Artist]:
     return handles
 
 
-def _run_label(result: RunResult, *, with_rate: bool) -> str:
+def _run_label(result: RunResult, *, with_rate: bool, with_schedule: bool) -> str:
     series = result.series
     facts = [] if says_size(series) else [f"B = {series.batch_size:,}"]
     facts += [f"lr {series.lrs[0]:g}"] if with_rate else []
+    facts += [series.schedule or "constant"] if with_schedule else []
     name = literal(excerpt(series.name))
     return f"{name} ({', '.join(facts)})" if facts else name
 

@@ -194,9 +194,10 @@ def test_a_schedule_is_what_a_run_is_of_and_older_runs_are_constant() -> None:
         ("constant", ""),
         ("warmup+constant", "constant after 5 % warm-up"),
         ("cosine", "cosine"),
-        ({"name": "warmup+linear", "final": 0.1}, "linear to 0.1 lr after 5 % warm-up"),
-        ({"name": "step", "at": [0.5]}, "step × 0.1"),
-        ("step", "step × 0.1, 2 times"),
+        ({"name": "warmup+linear", "final": 0.1}, "linear to 10 % after 5 % warm-up"),
+        ({"name": "step", "at": [0.5]}, "step × 0.1 at 50 %"),
+        ("step", "step × 0.1 at 50 and 75 %"),
+        ({"name": "step", "at": [0.2, 0.4, 0.6, 0.8], "factor": 0.5}, "4 steps × 0.5"),
         ("inverse", "inverse, k 10"),
     ],
 )

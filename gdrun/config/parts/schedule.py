@@ -15,9 +15,11 @@ from pydantic import (
 
 from gdrun.config.parts.base import Schema
 from gdrun.config.values import Number, Positive, Several
+from gdrun.text import listed
 
 WARMUP = "warmup+"  # before the name of a schedule
 DEFAULT_WARMUP = 0.05
+MAX_STEPS = 3  # that are named in words
 
 
 class Schedule(Schema):
@@ -52,7 +54,7 @@ class _Falling(Schedule):
     @property
     def shape(self) -> str:
         """With where it ends, if that isn't zero."""
-        return f"{self.name} to {self.final:g} lr" if self.final else self.name
+        return f"{self.name} to {100 * self.final:g} %" if self.final else self.name
 
 
 class LinearSchedule(_Falling):
@@ -87,9 +89,10 @@ class StepSchedule(Schedule):
 
     @property
     def shape(self) -> str:
-        """With the factor, and how often it comes."""
-        times = f", {len(self.at)} times" if len(self.at) > 1 else ""
-        return f"step × {self.factor:g}{times}"
+        """With the factor, and where or how often it comes."""
+        if len(self.at) > MAX_STEPS:
+            return f"{len(self.at)} steps × {self.factor:g}"
+        return f"step × {self.factor:g} at {listed([f'{100 * at:g}' for at in self.at])} %"
 
 
 class InverseSchedule(Schedule):
