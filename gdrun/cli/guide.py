@@ -24,6 +24,7 @@ PAGES = Path(__file__).parent.parent / "guide"
 TOPICS = (
     "config",
     "data",
+    "own",
     "sweep",
     "pictures",
     "files",

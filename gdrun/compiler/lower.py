@@ -15,8 +15,8 @@ from gdrun.compiler.codegen import UnknownOperationError, function
 from gdrun.compiler.spec import ProgramSpec
 from gdrun.compiler.trace import trace
 from gdrun.compiler.writer import Code
+from gdrun.training.optimizers.step import lane_gradients
 from gdrun.training.problem import mean_losses
-from gdrun.training.step import lane_gradients
 
 GRADIENT = (
     "const real *restrict w, const real *restrict x, const real *restrict y, real share, "

@@ -170,17 +170,15 @@ LIMITS = {
     "dropout batchnorm layernorm normalization": (
         "gdrun's networks have no dropout or normalisation layers yet; weight_decay is there"
     ),
-    "early stopping patience": (
-        "gdrun has no early stopping yet: all epochs are trained, and the table has the best loss"
-    ),
+    "early stopping": "patience: 10 stops a lane whose validation loss is no lower after 10 epochs",
     "clip clipping gradclip": (
         "gdrun can't clip gradients yet; a smaller learning rate keeps updates small"
     ),
     "metric metrics r2 auc f1": (
         "gdrun has no metrics yet but train and validation loss, and the accuracy of classes"
     ),
-    "model network arch architecture conv cnn rnn lstm transformer resnet residual skip": (
-        "gdrun has no networks yet but multi-layer perceptrons: hidden_size and activation"
+    "network arch architecture conv cnn rnn lstm transformer resnet residual skip": (
+        "model: net.py:build names a function that returns a network of your own, an nn.Module"
     ),
     "amp fp16 bf16 fp64 float16 bfloat16 float64 double half precision dtype": (
         "gdrun has no other precision yet than 32 bits"

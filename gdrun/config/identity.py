@@ -29,6 +29,7 @@ LATER: Mapping[str, Any] = {
     "plot.scale": "paper",
     "eval_growth": "auto",
     "model": "perceptron",
+    "patience": None,
     "data.shape": None,
     "schedule": "constant",
 }

@@ -50,6 +50,8 @@ class RunConfig(Schema):
     compiled program (`compiled`); `auto` is whichever is expected to finish first. `log_every` is 1
     if it is `auto`, and in a sweep what leaves a few rows of each epoch.
 
+    A lane is stopped once its validation loss hasn't been lower than before for `patience` epochs.
+
     The train loss is evaluated at the end of every `eval_every`-th epoch, and within epochs each
     time that the updates have grown by the share `eval_growth`. That is 0, which is never, if it is
     `auto`, and in a comparison or sweep what tells the updates to a target well at little cost.
@@ -76,6 +78,7 @@ class RunConfig(Schema):
     engine: Engine = "auto"
     eval_every: Count = 1
     eval_growth: GrowthOrAuto = None
+    patience: Count | None = None
     log_every: CountOrAuto = None
     checkpoint_every: Count | None = None
     compare: CompareConfig = CompareConfig()

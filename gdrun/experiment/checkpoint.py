@@ -37,11 +37,12 @@ from gdrun.results.file_names import CHECKPOINT, PREVIOUS_CHECKPOINT
 from gdrun.storage.atomic import flush_to_disk, read_plain, replacing
 from gdrun.storage.manifest import Digests
 from gdrun.storage.row_file import FileDigest
+from gdrun.training.patience import BestEpochs
 from gdrun.training.state import TrainState
 
 VERSION = 5
 # A version 2 also holds sums that are worked out now, a 3 knows no evaluations within epochs, and a
-# 4 but one optimizer, whose buffers are its velocity.
+# 4 but one optimizer, whose buffers are its velocity, and no best epochs.
 READABLE = (2, 3, 4, 5)
 SEAL = b"\ngdrun checkpoint, sha256 "
 # Beside its tensors, what a checkpoint takes at most: by itself, and for each lane.
@@ -82,7 +83,10 @@ def save_checkpoint(directory: Path, checkpoint: Checkpoint, *, keep_last: bool 
         "config": checkpoint.config,
         "data": checkpoint.data,
         "marks": {name: asdict(digest) for name, digest in checkpoint.digests.items()},
-        "state": {field.name: getattr(state, field.name) for field in fields(TrainState)},
+        "state": {
+            **{field.name: getattr(state, field.name) for field in fields(TrainState)},
+            "best": {field.name: getattr(state.best, field.name) for field in fields(BestEpochs)},
+        },
     }
     buffer = io.BytesIO()
     torch.save(content, buffer)
@@ -100,7 +104,11 @@ def save_checkpoint(directory: Path, checkpoint: Checkpoint, *, keep_last: bool 
 
 def most_bytes(state: TrainState) -> int:
     """How large a checkpoint of a state with such tensors can be; older ones hold more sums."""
-    tensors = [*state.params, *chain.from_iterable(state.buffers), state.loss_sum]
+    tensors = [
+        *(*state.params, *state.best.params),
+        *chain.from_iterable(state.buffers),
+        state.loss_sum,
+    ]
     size = sum(tensor.numel() * tensor.element_size() for tensor in tensors)
     return 2 * size + MAX_LANE_BYTES * len(state.diverged_at) + MAX_FRAME_BYTES
 
@@ -164,7 +172,10 @@ def load_checkpoint(path: Path, most: int) -> Checkpoint:
         raise
     except Exception:  # whatever PyTorch raises about what it can't read
         raise DataError(f"{path}: is no checkpoint of gdrun") from None
-    state = TrainState(**dict(found.state))
+    best = BestEpochs.none_yet(len(found.state.diverged_at))  # as of an older gdrun
+    if found.state.best:
+        best = BestEpochs(**dict(found.state.best))
+    state = TrainState(**{**dict(found.state), "best": best})
     return Checkpoint(
         state, found.config, found.data, {str(name): digest for name, digest in found.marks.items()}
     )
@@ -198,6 +209,17 @@ PlainTensor = Annotated[Tensor, PlainValidator(_plain)]
 Tensors = Annotated[tuple[PlainTensor, ...], Field(strict=True)]
 
 
+class _Best(Facts):
+    """The fields of `BestEpochs`."""
+
+    model_config = ConfigDict(arbitrary_types_allowed=True)
+
+    losses: Annotated[list[float], Field(strict=True)]
+    epochs: Annotated[list[Size], Field(strict=True)]
+    params: Tensors
+    stopped_at: Annotated[list[Natural | None], Field(strict=True)]
+
+
 class _State(Facts):
     """The fields of `TrainState`."""
 
@@ -213,6 +235,7 @@ class _State(Facts):
     loss_sum: PlainTensor
     diverged_at: Annotated[list[Natural | None], Field(strict=True)]
     evaluated: Natural = Field(default=0)
+    best: _Best | None = None
 
     @model_validator(mode="before")
     @classmethod

@@ -195,6 +195,11 @@ def plan_experiment(
             "compare.hidden_size: is of the perceptron, and model names a network of your own",
             "gdrun compare RUN… compares trained runs of several networks",
         )
+    if config.patience and not len(problem.data.x_val):
+        raise ConfigError(
+            "patience: watches the validation loss, and no rows are held out for that",
+            "set data.val_fraction, such as 0.2",
+        )
     rows = problem.data.rows
     asked, config = config, _with_fitting_batches(config, rows)
     match command:
@@ -290,6 +295,7 @@ def _plan_run(name: str, method: Method, config: RunConfig, problem: Problem) ->
         optimizer=SGD(config.momentum, config.nesterov, config.weight_decay),
         schedule=schedule_of(config.schedule),
         eval_every=config.eval_every,
+        patience=config.patience or 0,
         eval_growth=config.eval_growth or 0.0,
     )
     series = Series(

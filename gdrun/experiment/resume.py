@@ -245,6 +245,7 @@ def _on_device(state: TrainState, device: torch.device) -> TrainState:
         copy,
         params=tuple(tensor.to(device) for tensor in copy.params),
         buffers=tuple(tuple(t.to(device) for t in buffer) for buffer in copy.buffers),
+        best=replace(copy.best, params=tuple(tensor.to(device) for tensor in copy.best.params)),
     )
 
 

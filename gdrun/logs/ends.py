@@ -60,9 +60,12 @@ class LastRows:
     last: LoggedRows
     evaluated: LoggedRows | None
 
-    def lane_results(self, series: Series, status: Status) -> list[LaneResult]:
+    def lane_results(
+        self, series: Series, status: Status, *, may_stop: bool = False
+    ) -> list[LaneResult]:
         """How far each lane is that the first rows have; one that the last lack has diverged.
 
+        Where lanes may be stopped, as patience with them runs out, that one may be done as well.
         Its best train loss, and the update at which it diverged, are further ahead, and left out.
         """
         now = {name: column[0] for name, column in self.last.shared.items()}
@@ -74,7 +77,8 @@ class LastRows:
             if self.evaluated and k in left:
                 place = known.index(k)
                 losses = {name: self.evaluated.losses[name][place] for name in names}
-            diverged = k not in left or math.isinf(losses["train_loss"])
+            is_out = k not in left and not may_stop
+            diverged = is_out or math.isinf(losses["train_loss"])
             found.append(
                 LaneResult(
                     lr=lane.lr,
@@ -96,8 +100,12 @@ class LastRows:
         return found
 
 
-def last_rows(file: BinaryIO, series: Series, header_bytes: int) -> LastRows | None:
+def last_rows(
+    file: BinaryIO, series: Series, header_bytes: int, *, may_stop: bool = False
+) -> LastRows | None:
     """The last rows of a file; None if its end holds no whole epoch.
+
+    Where lanes may be stopped, those that are missing in the last epoch are taken to be.
 
     Raises:
         BadRowError: a row isn't one of the run; its number is not known.
@@ -128,7 +136,7 @@ def last_rows(file: BinaryIO, series: Series, header_bytes: int) -> LastRows | N
     except (ValueError, IndexError):
         raise BadRowError(0) from None
     # A process that was killed may have written the rows of the first lanes alone.
-    if len(parsed) > 1 and _is_half(parsed[-1], parsed[-2]):
+    if len(parsed) > 1 and not may_stop and _is_half(parsed[-1], parsed[-2]):
         parsed.pop()
     return LastRows(_epoch(parsed[-1], -1), _evaluated(parsed))
 

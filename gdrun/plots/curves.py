@@ -139,16 +139,25 @@ def lr_groups(result: RunResult, looks: Looks) -> Iterator[tuple[Look, list[int]
         yield looks[result.series.name, lr], positions
 
 
+def _at_rest(history: History, column: Sequence[float]) -> float:
+    """What a lane's numbers stay at once it has ended: its last known one unless it diverged."""
+    last = (history.epochs[name][-1] for name in ("batch_loss", "train_loss"))
+    known = (number for number in reversed(column) if not math.isnan(number))
+    return math.inf if any(map(math.isinf, last)) else next(known, math.inf)
+
+
 def align(histories: Sequence[History], table: str, x: str, y: str) -> tuple[Array, Array]:
     """One x axis, (points,), and y, (lanes, points), which is infinite once a lane diverged.
 
-    Points that weren't evaluated are left out.
+    It stays as it was once a lane was stopped. Points that weren't evaluated are left out.
     """
     columns = [getattr(history, table) for history in histories]
     longest = max(columns, key=lambda column: len(column[x]))
     values = np.full((len(columns), len(longest[x])), np.inf)
-    for row, column in zip(values, columns, strict=True):
+    for row, column, history in zip(values, columns, histories, strict=True):
         row[: len(column[y])] = column[y]
+        if len(column[y]) < len(row):
+            row[len(column[y]) :] = _at_rest(history, column[y])
     evaluated = ~np.isnan(np.asarray(longest[y], dtype=float))
     values[np.isnan(values)] = np.inf
     return np.asarray(longest[x], dtype=float)[evaluated], values[:, evaluated]

@@ -102,6 +102,8 @@ class Segment:
         ends: the epochs that end in this segment, if any do.
         train_loss: per lane, the loss over all training rows after the last of the updates, where
             that was evaluated within an epoch; else empty.
+        stopped_at: per lane, the update after which patience with it ran out, or None; empty if
+            none was stopped.
     """
 
     epoch: int
@@ -112,14 +114,21 @@ class Segment:
     diverged_at: tuple[int | None, ...]
     ends: EpochEnds | None = None
     train_loss: Sequence[float] = ()
+    stopped_at: tuple[int | None, ...] = ()
+
+    @property
+    def ended_at(self) -> tuple[int | None, ...]:
+        """Per lane, the update after which nothing is logged of it, or None."""
+        if not any(self.stopped_at):
+            return self.diverged_at
+        pairs = zip(self.diverged_at, self.stopped_at, strict=True)
+        return tuple(at if at is not None else stopped for at, stopped in pairs)
 
     def evaluated(self, lanes: Sequence[T]) -> Iterator[tuple[T, float]]:
-        """Those of the lanes that haven't diverged, with their train losses within an epoch."""
+        """Those of the lanes that haven't ended, with their train losses within an epoch."""
         if self.train_loss:
-            for lane, diverged_at, loss in zip(
-                lanes, self.diverged_at, self.train_loss, strict=True
-            ):
-                if diverged_at is None:
+            for lane, ended_at, loss in zip(lanes, self.ended_at, self.train_loss, strict=True):
+                if ended_at is None:
                     yield lane, loss
 
     def logged(self, every: int) -> tuple[range, Sequence["array[float]"]]:

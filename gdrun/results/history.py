@@ -19,7 +19,7 @@ from gdrun.results.log_rows import (
     LoggedRows,
     as_logged,
     columns_of,
-    count_until_divergence,
+    count_until_end,
     metrics_of,
 )
 
@@ -228,8 +228,9 @@ class Recorder:
         self, segment: Segment, numbers: range, losses: Sequence["array[float]"]
     ) -> None:
         updates, epochs = as_column(range_array(numbers)), segment.epochs_of(numbers)
-        for lane, diverged_at in enumerate(segment.diverged_at):
-            kept = count_until_divergence(numbers, diverged_at)
+        ends = zip(segment.diverged_at, segment.ended_at, strict=True)
+        for lane, (diverged_at, ended_at) in enumerate(ends):
+            kept = count_until_end(numbers, ended_at)
             steps = self.histories[lane].steps
             steps["epoch"].extend(epochs[:kept])
             steps["update"].extend(updates[:kept])

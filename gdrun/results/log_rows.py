@@ -104,7 +104,7 @@ def step_lines(series: Series, segment: Segment, every: int) -> str:
     """
     numbers, losses = segment.logged(every)
     epochs = segment.epochs_of(numbers)
-    ends = [count_until_divergence(numbers, at) for at in segment.diverged_at]
+    ends = [count_until_end(numbers, at) for at in segment.ended_at]
     texts: list[str] = []
     start = 0
     while left := [lane for lane, end in enumerate(ends) if end > start]:
@@ -160,9 +160,9 @@ def bytes_to_log(
     return of_losses, of_steps
 
 
-def count_until_divergence(numbers: range, diverged_at: int | None) -> int:
-    """How many of the updates count for a lane: those up to the one that showed divergence."""
-    return len(numbers) if diverged_at is None else bisect_right(numbers, diverged_at)
+def count_until_end(numbers: range, ended_at: int | None) -> int:
+    """How many of the updates count for a lane: those up to the one at which it ended."""
+    return len(numbers) if ended_at is None else bisect_right(numbers, ended_at)
 
 
 def loss_cell(loss: float | None) -> str:

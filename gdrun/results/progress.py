@@ -25,6 +25,7 @@ class RunProgress:
         epochs, updates_per_epoch: of the whole run.
         epoch, updates, seconds: finished so far.
         diverged: how many lanes have diverged.
+        ended: how many have diverged or were stopped, as patience ran out.
         curve: train losses so far, evenly spaced, at most `CURVE_POINTS` of them.
         val_curve: validation losses beside these; NaN where there is none.
         curve_epochs: the epochs of both.
@@ -37,6 +38,7 @@ class RunProgress:
     updates: int = 0
     seconds: float = 0.0
     diverged: int = 0
+    ended: int = 0
     curve: list[float] = field(default_factory=list)
     val_curve: list[float] = field(default_factory=list)
     curve_epochs: list[int] = field(default_factory=list)
@@ -96,7 +98,8 @@ class RunProgress:
             return "diverged"
         if not self.updates:
             return "waiting"
-        return "done" if self.updates == self.total else "training"
+        has_ended = self.updates == self.total or self.ended == len(self.series.lanes)
+        return "done" if has_ended else "training"
 
     @property
     def has_ended(self) -> bool:
@@ -124,6 +127,7 @@ class RunProgress:
         self._last_seen = time.monotonic(), segment.updates
         self._first_seen = self._first_seen or self._last_seen
         self.diverged = len(segment.diverged_at) - segment.diverged_at.count(None)
+        self.ended = len(segment.ended_at) - segment.ended_at.count(None)
         if segment.ends:
             self.epoch = segment.epoch
             self._take_in(segment.ends, segment.diverged_at)

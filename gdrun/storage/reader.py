@@ -156,8 +156,10 @@ def latest_lanes(run: SavedRun) -> Sequence[LaneResult]:
             manifest.method, manifest.batch_size, tuple(lanes), columns=manifest.columns
         )
         with _rows_of_the_run(path):
-            ends = last_rows(file, series, len(header(_epoch_columns(run))))
-    return ends.lane_results(series, run.status) if ends else ()
+            may_stop = run.settings.patience is not None
+            first_line = header(_epoch_columns(run))
+            ends = last_rows(file, series, len(first_line), may_stop=may_stop)
+    return ends.lane_results(series, run.status, may_stop=may_stop) if ends else ()
 
 
 def _epoch_columns(run: SavedRun) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from gdrun.results.events import EpochEnds, Segment
 from gdrun.results.log_rows import SCHEDULED_LR
@@ -67,8 +68,8 @@ def count_updates(
     by_update = seen.reshape(-1, lanes)
     if not np.isfinite(loss_sum).all():
         finite = np.isfinite(by_update)
-        for lane, diverged_at in enumerate(state.diverged_at):
-            if diverged_at is None and not finite[:, lane].all():
+        for lane, ended_at in enumerate(state.ended_at):
+            if ended_at is None and not finite[:, lane].all():
                 state.diverged_at[lane] = before + 1 + int(finite[:, lane].argmin())
     return Counted([array("d", column.tobytes()) for column in by_update.T], sums, times)
 
@@ -81,12 +82,13 @@ def end_epochs(
     counted: Counted,
     known: Sequence[Losses | None],
     report_seconds: float,
+    stacked: Sequence[Tensor] = (),
 ) -> Iterator[Segment]:
     """Evaluate the last of some epochs if that is due, end them in the state, and report them.
 
-    Several epochs are passed only if nothing happens in them: no lane diverges, and what has to be
-    evaluated is known. The updates of the plan's last epoch are reported before its evaluation,
-    which a longer training might not make.
+    Several epochs are passed only if nothing happens in them: no lane diverges, none is stopped but
+    at the end of the last one, and what has to be evaluated is known. The updates of the plan's
+    last epoch are reported before its evaluation, which a longer training might not make.
 
     Args:
         problem: what is minimised.
@@ -96,11 +98,12 @@ def end_epochs(
         counted: their updates, as far as they are not reported yet.
         known: for each, the losses at its end if they were evaluated already.
         report_seconds: between two empty segments in the middle of a long evaluation.
+        stacked: the weights at the end of each, (E, R, …); empty where there is but the last.
     """
     last, losses = epochs[-1], counted.losses
     # The update before the first of them; before training no lane has diverged.
     before = (epochs[0] - 1) * plan.updates_per_epoch(problem.data.rows)
-    active = [at is None or at > before for at in state.diverged_at]
+    active = [at is None or at > before for at in state.ended_at]
     diverges = any(
         at is not None and takes_part
         for at, takes_part in zip(state.diverged_at, active, strict=True)
@@ -118,12 +121,36 @@ def end_epochs(
         at_ends[-1] = yield from evaluate_all(problem, state.params, pulse, report_seconds)
     diverged_at = list(state.diverged_at)
     for lane, loss in enumerate(at_ends[-1].train if at_ends[-1] else []):
-        if diverged_at[lane] is None and not math.isfinite(loss):
+        if active[lane] and diverged_at[lane] is None and not math.isfinite(loss):
             diverged_at[lane] = state.updates
+    _note_best(plan, state, epochs, at_ends, diverged_at, stacked)
     ends = _ends(problem, plan, epochs, counted, at_ends, active)
     state.epoch, state.begun, state.diverged_at = last, True, diverged_at
     state.loss_sum.zero_()
     yield report(state, last, losses, ends)
+
+
+def _note_best(
+    plan: Plan,
+    state: TrainState,
+    epochs: range,
+    at_ends: Sequence[Losses | None],
+    diverged_at: Sequence[int | None],
+    stacked: Sequence[Tensor],
+) -> None:
+    """Keep the weights of the epochs with the lowest validation losses, and stop lanes."""
+    taking_part = [
+        at is None and stopped is None
+        for at, stopped in zip(diverged_at, state.best.stopped_at, strict=True)
+    ]
+    for k, (epoch, losses) in enumerate(zip(epochs, at_ends, strict=True)):
+        if losses is None:
+            continue
+        improved = state.best.note(epoch, losses.val, taking_part)
+        if improved:
+            params = [tensor[k] for tensor in stacked] if stacked else state.params
+            state.best.keep(improved, params)
+        state.best.stop(epoch, state.updates, plan.patience, taking_part)
 
 
 def evaluate_within(
@@ -235,5 +262,6 @@ def report(
         seconds=state.seconds,
         losses=losses,
         diverged_at=tuple(state.diverged_at),
+        stopped_at=tuple(state.best.stopped_at),
         ends=ends,
     )

@@ -10,9 +10,9 @@ from torch import Tensor
 
 from gdrun.training.backend import Backend, Updates
 from gdrun.training.batches import chunks
+from gdrun.training.optimizers.step import Step, make_step
 from gdrun.training.problem import Problem
 from gdrun.training.state import Plan, TrainState
-from gdrun.training.step import Step, make_step
 from gdrun.training.threads import threads_for
 
 

@@ -29,6 +29,7 @@ from gdrun.training.bookkeeping import (
 )
 from gdrun.training.eager import EAGER
 from gdrun.training.evaluate import Losses, evaluate_stacked
+from gdrun.training.patience import BestEpochs
 from gdrun.training.problem import Problem
 from gdrun.training.state import Plan, TrainState
 
@@ -66,7 +67,11 @@ def train(
         )
     portions = backend.execute(problem, plan, state, timing.segment)
     while not state.is_over(plan, per_epoch):
-        yield from _book(problem, plan, state, next(portions), timing.segment)
+        # They may be moved in place.
+        before = state.clone().params if any(state.best.stopped_at) else state.params
+        executed = next(portions)
+        state.rest(before)
+        yield from _book(problem, plan, state, executed, timing.segment)
 
 
 def _end_pending_epoch(
@@ -114,15 +119,18 @@ def _book(
         by_epoch = losses[taken:stop].reshape(count, (stop - taken) // count, lanes)
         counted = count_updates(plan, state, rows, by_epoch, seconds)
         if executed.params:
+            before = state.params
             state.params = tuple(weights[part.stop - 1] for weights in executed.params)
+            state.rest(before)
             state.buffers = tuple(
                 tuple(tensor[part.stop - 1] for tensor in buffer) for buffer in executed.buffers
             )
         epoch = state.epoch + count
         if state.updates == epoch * per_epoch:
             epochs = range(state.epoch + 1, epoch + 1)
+            stacked = [weights[part] for weights in executed.params]
             yield from end_epochs(
-                problem, plan, state, epochs, counted, known[part], report_seconds
+                problem, plan, state, epochs, counted, known[part], report_seconds, stacked
             )
         elif state.is_due(plan, rows):
             at_end = known[part.stop - 1]
@@ -165,10 +173,11 @@ def _parts(
     """Which ends are booked together, by their positions; the losses are (updates, R).
 
     These are the ends of whole epochs. The plan's last epoch ends alone, and so does one that still
-    has to be evaluated or has a loss that isn't finite in a lane that hasn't diverged before.
+    has to be evaluated or has a loss that isn't finite in a lane that hasn't ended before. One at
+    which a lane is stopped is the last of several.
     """
-    active = [lane for lane, diverged_at in enumerate(state.diverged_at) if diverged_at is None]
-    before = state.updates  # it moves meanwhile
+    active = [lane for lane, ended_at in enumerate(state.ended_at) if ended_at is None]
+    before, best = state.updates, state.best.clone()  # they move meanwhile
     start = taken = 0
     for k, end in enumerate(ends):
         epoch, rest = divmod(before + end, per_epoch)
@@ -179,10 +188,26 @@ def _parts(
             is_quiet &= bool(np.isfinite(losses[taken:end, active]).all())
             is_quiet &= at_end is None or all(math.isfinite(at_end.train[lane]) for lane in active)
         taken = end
-        if not is_quiet:
+        stops = plan.patience and rest == 0 and _stops(plan, state, best, epoch, known[k])
+        if is_quiet and stops:
+            yield slice(start, k + 1)
+            start = k + 1
+        elif not is_quiet:
             if k > start:
                 yield slice(start, k)
             yield slice(k, k + 1)
             start = k + 1
     if start < len(ends):
         yield slice(start, len(ends))
+
+
+def _stops(
+    plan: Plan, state: TrainState, best: BestEpochs, epoch: int, losses: Losses | None
+) -> bool:
+    """Whether a lane is stopped at the end of an epoch; noted in a copy of `state.best`."""
+    if losses is None:
+        return False
+    pairs = zip(state.diverged_at, best.stopped_at, strict=True)
+    taking_part = [at is None and stopped is None for at, stopped in pairs]
+    best.note(epoch, losses.val, taking_part)
+    return best.stop(epoch, epoch, plan.patience, taking_part)

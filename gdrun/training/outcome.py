@@ -61,17 +61,19 @@ def run_result(
     if not finished:
         stopped_at = _current_losses(problem, state) or stopped_at
     lanes = []
-    for history, diverged_at, losses in zip(histories, state.diverged_at, stopped_at, strict=True):
-        updates = state.updates if diverged_at is None else diverged_at
+    by_lane = zip(histories, state.diverged_at, state.ended_at, stopped_at, strict=True)
+    for history, diverged_at, ended_at, losses in by_lane:
+        updates = state.updates if ended_at is None else ended_at
+        status: Status = ended if ended_at is None else "done"
         lanes.append(
             lane_result(
                 history,
-                ended if diverged_at is None else "diverged",
+                status if diverged_at is None else "diverged",
                 diverged_at,
                 updates=updates,
                 samples=plan.samples_after(updates, description.rows),
                 seconds=state.seconds,
-                stopped_at=losses,
+                stopped_at=losses if ended_at is None else None,
             )
         )
     return RunResult(

@@ -17,6 +17,7 @@ from gdrun.training.models.model import Params
 from gdrun.training.optimizers.optimizer import Optimizer
 from gdrun.training.optimizers.schedule import CONSTANT, Schedule
 from gdrun.training.optimizers.sgd import SGD
+from gdrun.training.patience import BestEpochs
 from gdrun.training.problem import Problem
 
 BLOCK = 2**10  # updates whose factors are computed together
@@ -38,6 +39,7 @@ class Plan:
         eval_growth: the share by which updates grow from one evaluation of the train loss within
             epochs to the next; 0 for none.
         scheduled_epochs: in how many the schedule is run through; 0 stands for `epochs`.
+        patience: epochs without a lower validation loss after which a lane is stopped; 0 for none.
     """
 
     lanes: tuple[Lane, ...]
@@ -50,6 +52,7 @@ class Plan:
     eval_every: int = 1
     eval_growth: float = 0.0
     scheduled_epochs: int = 0
+    patience: int = 0
 
     def until(self, epoch: int) -> "Plan":
         """The plan that ends earlier, and is the same up to there."""
@@ -152,6 +155,7 @@ class TrainState:
         seconds: training time so far.
         loss_sum: (R,) batch losses times rows, summed over the unfinished epoch so far.
         diverged_at: per lane, the update that first saw a non-finite loss, or None.
+        best: when the validation losses were lowest, and which lanes were stopped since.
         evaluated: after which update within an epoch the train loss was evaluated last.
     """
 
@@ -164,20 +168,38 @@ class TrainState:
     seconds: float
     loss_sum: Tensor
     diverged_at: list[int | None]
+    best: BestEpochs
     evaluated: int = 0
+
+    @property
+    def ended_at(self) -> tuple[int | None, ...]:
+        """Per lane, the update after which it counts no more: it diverged or was stopped; or None.
+
+        Lanes go on in lockstep with the others, but nothing of them is noted.
+        """
+        pairs = zip(self.diverged_at, self.best.stopped_at, strict=True)
+        return tuple(at if at is not None else stopped for at, stopped in pairs)
+
+    def rest(self, before: Params) -> None:
+        """Give stopped lanes the weights that they had before, since they don't move any more."""
+        stopped = [lane for lane, at in enumerate(self.best.stopped_at) if at is not None]
+        if stopped:
+            where = torch.tensor(stopped, device=before[0].device)
+            for now, then in zip(self.params, before, strict=True):
+                now[where] = then[where]
 
     def is_due(self, plan: Plan, rows: int) -> bool:
         """Whether the train loss within an epoch is due, and wasn't evaluated yet."""
         return self.evaluated < self.updates and plan.is_evaluated_after(self.updates, rows)
 
     def is_over(self, plan: Plan, updates_per_epoch: int) -> bool:
-        """Whether nothing is left to do: all epochs are done, or one in which every lane diverged.
+        """Whether nothing is left to do: all epochs are done, or the last one of every lane.
 
         An epoch is always closed, so that files don't depend on where a run was stopped.
         """
         if self.epoch >= plan.epochs:
             return True
-        return None not in self.diverged_at and self.updates == self.epoch * updates_per_epoch
+        return None not in self.ended_at and self.updates == self.epoch * updates_per_epoch
 
     def fits(self, other: "TrainState", plan: Plan, rows: int) -> bool:
         """Whether it is of the same training as another: tensors alike, counters of the plan."""
@@ -185,7 +207,8 @@ class TrainState:
         return (
             self._shapes() == other._shapes()
             and len(self.diverged_at) == len(other.diverged_at)
-            and all(at is None or at <= self.updates for at in self.diverged_at)
+            and self.best.fits(other.best, self.epoch)
+            and all(at is None or at <= self.updates for at in self.ended_at)
             and self.begun >= (self.updates > 0)
             and 0 <= self.updates - self.epoch * per_epoch <= per_epoch
             and self.samples == plan.samples_after(self.updates, rows)
@@ -204,6 +227,7 @@ class TrainState:
             buffers=tuple(tuple(t.clone() for t in buffer) for buffer in self.buffers),
             loss_sum=self.loss_sum.clone(),
             diverged_at=list(self.diverged_at),
+            best=self.best.clone(),
         )
 
 
@@ -226,4 +250,5 @@ def initial_state(problem: Problem, plan: Plan) -> TrainState:
         seconds=0.0,
         loss_sum=torch.zeros(len(plan.lanes), dtype=torch.float64),
         diverged_at=[None] * len(plan.lanes),
+        best=BestEpochs.none_yet(len(seeds), params if len(problem.data.x_val) else ()),
     )

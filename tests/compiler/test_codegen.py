@@ -20,8 +20,8 @@ from gdrun.training.losses.classification import BinaryCrossEntropy, CrossEntrop
 from gdrun.training.losses.loss import Loss
 from gdrun.training.losses.regression import LOSSES, Regression
 from gdrun.training.models.perceptron import ACTIVATIONS, Perceptron
+from gdrun.training.optimizers.step import lane_gradients
 from gdrun.training.problem import mean_losses
-from gdrun.training.step import lane_gradients
 
 Computation = Callable[..., Sequence[Tensor]]
 

@@ -13,9 +13,9 @@ from gdrun.results.run import LOSS_NAMES
 from gdrun.training.batches import chunks
 from gdrun.training.losses.regression import LOSSES
 from gdrun.training.models.perceptron import Perceptron
+from gdrun.training.optimizers.step import make_step
 from gdrun.training.problem import Problem
 from gdrun.training.state import Plan, initial_state
-from gdrun.training.step import make_step
 from tests.problems import descend, make_plan, make_problem, perceptron_of, sgd_of, step_losses
 from tests.segments import ends_of_lane
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from gdrun.results.events import Lane
-from gdrun.training import step
+from gdrun.training.optimizers import step
 from gdrun.training.state import initial_state
 from tests.problems import descend, make_plan, make_problem, step_losses
 

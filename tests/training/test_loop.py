@@ -15,9 +15,9 @@ from gdrun.results.events import EpochEnds, Lane, Segment
 from gdrun.training.loop import train
 from gdrun.training.models.model import Params
 from gdrun.training.optimizers.sgd import SGD
+from gdrun.training.optimizers.step import Step, make_step
 from gdrun.training.problem import Problem
 from gdrun.training.state import initial_state
-from gdrun.training.step import Step, make_step
 from tests.problems import descend, make_plan, make_problem, step_losses, train_losses
 from tests.segments import ends_of_lane
 
