@@ -8,11 +8,15 @@ from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
+import yaml
 
+from gdrun import compare
 from gdrun.cli.guide import PAGES, TOPICS
 from gdrun.config.parts.base import Schema
-from gdrun.config.parts.data import DATA_SOURCES, CsvData, NpyData
+from gdrun.config.parts.data import CsvData, NpyData
 from gdrun.config.parts.groups import CompareConfig, PlotConfig, SweepConfig
+from gdrun.config.parts.kinds import KINDS
+from gdrun.config.parts.schedule import SCHEDULES
 from gdrun.config.read import load_config
 from gdrun.config.schema import RunConfig
 from tests.command_line import Invoke
@@ -269,10 +273,41 @@ def test_a_list_of_learning_rates_is_what_it_says(tmp_path: Path) -> None:
 def test_every_key_of_a_config_is_explained() -> None:
     explained = " ".join(map(text_of, (PAGES / "config.md", PAGES / "data.md", PAGES / "sweep.md")))
     sections = (CompareConfig, SweepConfig, PlotConfig)
-    schemas: list[type[Schema]] = [RunConfig, *sections, *DATA_SOURCES.values()]
+    schemas: list[type[Schema]] = [
+        *(RunConfig, *sections),
+        *(model for kinds in KINDS.values() for model in kinds.models.values()),
+    ]
     for schema in schemas:
         for key in schema.model_fields:
             assert re.search(rf"\b{key}\b", explained), key
+
+
+def test_schedules_and_their_defaults_are_as_explained() -> None:
+    text = text_of(PAGES / "config.md")
+    rows = dict(re.findall(r"^\| `(\w+)` \| .* \|(.*)\|$", text, re.MULTILINE))
+    for name, model in SCHEDULES.items():
+        fields = model.model_fields.items()
+        own = {key: field.default for key, field in fields if key not in ("name", "warmup")}
+        written = yaml.safe_load("{" + rows[name].replace("`", "") + "}")
+        assert {key: as_list(value) for key, value in own.items()} == written
+
+
+def as_list(value: object) -> object:
+    return list(value) if isinstance(value, tuple) else value
+
+
+def test_what_schedules_do_to_the_articles_experiment_is_as_said() -> None:
+    losses = {
+        (name, result.series.name): f"{result.epochs['train_loss'][-1]:.2g}"
+        for name in ("constant", "cosine")
+        for result in compare(schedule=name)
+    }
+    assert losses["constant", "sgd"] == "0.01"
+    assert losses["cosine", "sgd"] == "0.0037"
+    assert losses["constant", "full"] == "0.0085"
+    assert losses["cosine", "full"] == "0.032"
+    for number in (losses["cosine", "sgd"], losses["constant", "full"], losses["cosine", "full"]):
+        assert number in text_of(PAGES / "config.md")
 
 
 def test_defaults_are_as_explained() -> None:
