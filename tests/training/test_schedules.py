@@ -164,6 +164,18 @@ def test_batch_sizes_see_the_same_factor_at_the_same_share(schedule: Schedule) -
     torch.testing.assert_close(few[rising], many[15::16][rising], rtol=1e-12, atol=0)
 
 
+def test_numbers_may_be_as_large_as_they_are() -> None:
+    numbers = torch.tensor([1.0, 2.0, 1e15], dtype=torch.float64)
+    for schedule in SCHEDULES:
+        factors = schedule.factors(numbers, 10**24)
+        assert factors.isfinite().all()
+        if not schedule.warmup:
+            assert factors.tolist() == pytest.approx([1.0] * 3)
+    steep = Step(at=(0.2, 0.4, 0.6), factor=1e300)
+    factors = steep.factors(torch.arange(1, 6, dtype=torch.float64), 5)
+    assert factors.tolist() == [1, 1e300, math.inf, math.inf, math.inf]
+
+
 @pytest.mark.parametrize("warmup", ["0", "0.05", "0.1", "0.3"])
 @pytest.mark.parametrize("at", ["0.1", "0.3", "0.5", "0.7", "0.9"])
 def test_a_step_is_taken_at_its_share_whatever_is_rounded(warmup: str, at: str) -> None:

@@ -30,7 +30,8 @@ class Schedule:
     def factors(self, updates: Tensor, total: int) -> Tensor:
         """The factors of updates with such numbers, from 1, of so many in all; (U,) both."""
         rising = updates / (self.warmup * total)  # infinite without a warm-up
-        share = ((updates - 1) / total - self.warmup) / (1 - self.warmup)
+        done = (updates - 1) / float(total)  # which may be more than 64 bits hold
+        share = (done - self.warmup) / (1 - self.warmup)
         return rising.clamp(max=1) * self.at_shares(share.clamp(min=0))
 
     def at_shares(self, share: Tensor) -> Tensor:
@@ -70,7 +71,8 @@ class Step(Schedule):
     def at_shares(self, share: Tensor) -> Tensor:
         """As above."""
         at = torch.tensor(self.at, dtype=share.dtype)
-        levels = torch.tensor([self.factor**k for k in range(len(at) + 1)], dtype=share.dtype)
+        # A product that is too large for a float is infinite, and the lane diverges.
+        levels = torch.tensor([1.0, *[self.factor] * len(at)], dtype=share.dtype).cumprod(0)
         return levels[torch.searchsorted(at, share + TINY, right=True)]
 
 
