@@ -117,9 +117,9 @@ def fit_figure(results: Runs, *, scale: Scale = "paper") -> "Figure":
             is no such scale.
     """
     runs = _runs(results)
-    from gdrun.plots import figures
+    from gdrun.plots.fits.figure import fit_figure as draw
 
-    return _drawn(lambda: figures.fit_figure(runs, scale=_scale(scale)))
+    return _drawn(lambda: draw(runs, scale=_scale(scale)))
 
 
 def curves_figure(
@@ -163,7 +163,7 @@ def heatmap_figure(
         ConfigError: it isn't a sweep, or there is no such panel or scale.
     """
     answer = _sweep(sweep)
-    from gdrun.plots.heatmap import heatmap_figure as draw
+    from gdrun.plots.sweeps.heatmap import heatmap_figure as draw
 
     return _drawn(lambda: draw(answer, panel=panel, scale=_scale(scale)))
 
@@ -184,7 +184,7 @@ def scaling_figure(
     answer = _sweep(sweep)
     if answer.target is None:
         raise ConfigError("the sweep has no target, so there is no scaling to draw")
-    from gdrun.plots.scaling import scaling_figure as draw
+    from gdrun.plots.sweeps.scaling import scaling_figure as draw
 
     return _drawn(lambda: draw(answer, panel=panel, scale=_scale(scale)))
 

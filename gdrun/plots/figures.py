@@ -3,23 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any
 
-import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.lines import Line2D
 
 from gdrun.config.parts.groups import Scale
 from gdrun.errors import excerpt
-from gdrun.plots.curves import (
-    MAX_VECTOR_POINTS,
-    Trace,
-    draw_band,
-    draw_epochs,
-    draw_rates_below,
-    lr_groups,
-)
-from gdrun.plots.layout import Panel, chosen, framed_figure, literal, rows_figure
+from gdrun.plots.captions import literal
+from gdrun.plots.curves import Trace, draw_epochs, draw_rates_below
+from gdrun.plots.layout import Panel, chosen, rows_figure
 from gdrun.plots.looks import Looks, for_validation, has_bands, looks_of
 from gdrun.plots.style import StyledFigure, styled
 from gdrun.plots.updates import draw_updates, measured, window_of
@@ -27,7 +18,7 @@ from gdrun.results.axes import AXES, BATCH, COSTS, TRAIN, VALIDATION, Cost
 from gdrun.results.colors import kind_of, run_colors, says_size
 from gdrun.results.events import Series
 from gdrun.results.log_rows import SCHEDULED_LR
-from gdrun.results.run import Fit, RunResult
+from gdrun.results.run import RunResult
 from gdrun.text import METHOD_NAMES
 
 MAX_RUN_PANELS = 4  # with more runs, none has a panel of its own
@@ -58,7 +49,7 @@ def compare_figure(
     Raises:
         ValueError: there are no results, they are of different problems, or there is no such panel.
     """
-    results = _listed(results) if mixed else _comparable(results)
+    results = _listed(results) if mixed else comparable(results)
     runs, costs = _run_panels(results), _cost_panels(results)
     if panel is not None:
         only = chosen({each.name: each for each in (*costs, *runs)}, panel)
@@ -188,7 +179,7 @@ def _run_panels(results: Sequence[RunResult]) -> list[Panel]:
     return [
         Panel(
             result.series.name,
-            _titles(result.series),
+            titles_of(result.series),
             "update",
             "batch loss",
             partial(draw_updates, result=result, looks=looks),
@@ -235,66 +226,7 @@ def _have_validation(results: Sequence[RunResult]) -> bool:
     return any(result.description.val_rows for result in results)
 
 
-@styled()
-def fit_figure(results: RunResult | Sequence[RunResult], *, scale: Scale = "paper") -> StyledFigure:
-    """The data of one feature and the functions fitted to it, in the units of the data.
-
-    Args:
-        results: what to draw.
-        scale: `slides` makes the text large enough to project.
-
-    Raises:
-        ValueError: the data has several features, or the results are of different problems.
-    """
-    results = _comparable(results)
-    fits = [(result, result.fit) for result in results if result.fit]
-    if not fits:
-        raise ValueError("only runs on data with one feature have a fit to draw")
-    rows = rows_of(fits[0][1])
-    figure, top, bottom = framed_figure(
-        results, width=6.4, height=3.7, scale=scale, more=rows, gap=0.25, curves_end=False
-    )
-    width = figure.get_figwidth()
-    sides: Any = {"left": 0.77 / width, "right": 1 - 0.2 / width}
-    axes = figure.add_subplot(figure.add_gridspec(1, 1, **sides, top=top, bottom=bottom)[0])
-    for points in rows:
-        axes.add_line(points)
-    looks = looks_of(results)
-    for result, fit in fits:
-        groups = list(lr_groups(result, looks))
-        for look, lanes in groups:
-            curves = np.array([fit.curves[lane] for lane in lanes])
-            curves[~np.isfinite(curves)] = np.inf
-            # The bands of several learning rates would cover each other and the data.
-            draw_band(axes, np.asarray(fit.grid), curves, look, band=len(groups) == 1)
-    frame_rows(axes, *fits[0])
-    return figure
-
-
-def rows_of(fit: Fit) -> list[Line2D]:
-    """The rows of one feature, for training and for validation, as points."""
-    dots: Any = {"linestyle": "none", "marker": "o", "markersize": 3.5, "color": "0.55"}
-    dots["rasterized"] = len(fit.x) > MAX_VECTOR_POINTS
-    rows = [Line2D(fit.x, fit.y, **dots, markeredgewidth=0, label="training data")]
-    if fit.x_val:
-        rows.append(
-            Line2D(fit.x_val, fit.y_val, **dots, markerfacecolor="white", label="validation data")
-        )
-    return rows
-
-
-def frame_rows(axes: Axes, result: RunResult, fit: Fit) -> None:
-    """Name the axes of a fit, and let them show what the rows need: a function may go beyond."""
-    description = result.description
-    axes.set_xlabel(literal(excerpt(description.features[0])))
-    axes.set_ylabel(literal(excerpt(description.target)))
-    axes.ticklabel_format(scilimits=(-4, 5))
-    targets = np.concatenate([fit.y, fit.y_val])
-    margin = 0.15 * float(np.ptp(targets)) or 1.0
-    axes.set_ylim(targets.min() - margin, targets.max() + margin)
-
-
-def _titles(series: Series) -> list[str]:
+def titles_of(series: Series) -> list[str]:
     """Titles of the panel of one run, the first of which fits best."""
     size = f"{series.batch_size:,}"
     if kind_of([series]) == "method":
@@ -316,7 +248,7 @@ def _listed(results: RunResult | Sequence[RunResult]) -> Sequence[RunResult]:
     return results
 
 
-def _comparable(results: RunResult | Sequence[RunResult]) -> Sequence[RunResult]:
+def comparable(results: RunResult | Sequence[RunResult]) -> Sequence[RunResult]:
     """The results as a sequence, all of the same problem."""
     results = _listed(results)
     first = results[0].description

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from gdrun.analysis.sweep_result import SweepResult
 from gdrun.config.parts.groups import PlotConfig
-from gdrun.plots.figures import compare_figure, fit_figure, loss_figure, panels_of
+from gdrun.plots.figures import compare_figure, loss_figure, panels_of
+from gdrun.plots.fits.figure import fit_figure
 from gdrun.plots.style import StyledFigure
 from gdrun.results.axes import BATCH, TRAIN
 from gdrun.results.compare import TIMES_DIFFER, engine_notes
@@ -62,8 +63,8 @@ def pictures(
 
     has_fit = all(result.fit for result in results)
     if sweep:
-        from gdrun.plots.heatmap import heatmap_figure, heatmap_panels
-        from gdrun.plots.scaling import scaling_figure, scaling_panels
+        from gdrun.plots.sweeps.heatmap import heatmap_figure, heatmap_panels
+        from gdrun.plots.sweeps.scaling import scaling_figure, scaling_panels
 
         add(directory, "heatmap", partial(heatmap_figure, sweep), heatmap_panels(sweep))
         if sweep.target is not None:

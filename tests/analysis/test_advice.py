@@ -15,7 +15,7 @@ from gdrun.analysis.recommend import recommended
 from gdrun.config.read import load_config
 from gdrun.experiment.execute import execute
 from gdrun.experiment.plan import plan_experiment
-from gdrun.plots.scaling import scaling_figure
+from gdrun.plots.sweeps.scaling import scaling_figure
 from gdrun.results.run import RunResult
 from gdrun.text import rounded
 from tests.command_line import Invoke

@@ -11,7 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.text import Annotation
 
 from gdrun.api import compare, train
-from gdrun.plots.figures import compare_figure, curves_figure, fit_figure, loss_figure
+from gdrun.plots.figures import compare_figure, curves_figure, loss_figure
+from gdrun.plots.fits.figure import fit_figure
 from gdrun.plots.scales import CROSS, PEAK
 from gdrun.results.axes import COSTS
 from gdrun.results.run import RunResult

@@ -16,7 +16,8 @@ from gdrun.config.schema import RunConfig
 from gdrun.experiment.execute import execute
 from gdrun.experiment.plan import plan_experiment
 from gdrun.plots.curves import MAX_POINTS
-from gdrun.plots.figures import compare_figure, fit_figure, loss_figure
+from gdrun.plots.figures import compare_figure, loss_figure
+from gdrun.plots.fits.figure import fit_figure
 from gdrun.plots.pictures import pictures
 from gdrun.plots.updates import running_mean
 from gdrun.results.colors import METHOD_COLORS

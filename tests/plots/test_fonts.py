@@ -15,7 +15,8 @@ from matplotlib.font_manager import fontManager
 
 from gdrun.api import train
 from gdrun.plots import style
-from gdrun.plots.figures import fit_figure, loss_figure
+from gdrun.plots.figures import loss_figure
+from gdrun.plots.fits.figure import fit_figure
 from gdrun.plots.style import families_for
 from tests.command_line import Invoke
 

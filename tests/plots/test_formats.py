@@ -13,9 +13,10 @@ from pypdf import PdfReader
 
 from gdrun.api import compare
 from gdrun.loading import load
-from gdrun.plots.figures import compare_figure, curves_figure, fit_figure, loss_figure
-from gdrun.plots.heatmap import heatmap_figure
-from gdrun.plots.scaling import scaling_figure
+from gdrun.plots.figures import compare_figure, curves_figure, loss_figure
+from gdrun.plots.fits.figure import fit_figure
+from gdrun.plots.sweeps.heatmap import heatmap_figure
+from gdrun.plots.sweeps.scaling import scaling_figure
 from tests.command_line import Invoke
 from tests.plots.drawn import texts_of
 from tests.sweep_results import mixed

@@ -11,7 +11,7 @@ from matplotlib.patches import Rectangle
 from gdrun.analysis.recommend import recommended
 from gdrun.analysis.sweep_result import SweepResult
 from gdrun.analysis.trials import Cell
-from gdrun.plots.heatmap import ADVISED, LOWEST, heatmap_figure
+from gdrun.plots.sweeps.heatmap import ADVISED, LOWEST, heatmap_figure
 from tests.plots.drawn import collisions, texts_of
 from tests.sweep_results import answer_of, mixed, trial, typical
 

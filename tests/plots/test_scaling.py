@@ -19,8 +19,8 @@ from gdrun.analysis.sweep_result import SweepResult
 from gdrun.config.schema import RunConfig
 from gdrun.experiment.execute import execute
 from gdrun.experiment.plan import plan_experiment
-from gdrun.plots.heatmap import heatmap_figure
-from gdrun.plots.scaling import BAR, COLOR, MISSED, scaling_figure
+from gdrun.plots.sweeps.heatmap import heatmap_figure
+from gdrun.plots.sweeps.scaling import BAR, COLOR, MISSED, scaling_figure
 from gdrun.results.run import RunResult
 from gdrun.text import rounded
 from tests.plots.drawn import beyond, collisions, texts_of

@@ -14,8 +14,8 @@ from matplotlib.figure import Figure
 
 from gdrun.loading import load
 from gdrun.plots.figures import compare_figure, loss_figure
-from gdrun.plots.heatmap import heatmap_figure
-from gdrun.plots.scaling import scaling_figure
+from gdrun.plots.sweeps.heatmap import heatmap_figure
+from gdrun.plots.sweeps.scaling import scaling_figure
 from tests.sweep_results import mixed
 
 HOSTILE: Any = {

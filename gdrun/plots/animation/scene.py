@@ -24,9 +24,11 @@ from gdrun.plots.animation.moving import (
     costs_at,
     updates_said,
 )
+from gdrun.plots.captions import caption
 from gdrun.plots.curves import Array, Trace, lr_groups
-from gdrun.plots.figures import cost_panel, frame_rows, rows_of
-from gdrun.plots.layout import BELOW, LEFT, RIGHT, caption, draw_row, headed_figure, legend_of
+from gdrun.plots.figures import cost_panel
+from gdrun.plots.fits.functions import frame_rows, rows_of
+from gdrun.plots.layout import BELOW, LEFT, RIGHT, draw_row, headed_figure, legend_of
 from gdrun.plots.looks import looks_of, tells_rates_by_color
 from gdrun.plots.scales import MARGIN, edge_of
 from gdrun.plots.style import StyledFigure, styled
