@@ -106,15 +106,17 @@ def compare_figure(
 
 
 def fit_figure(results: Runs, *, scale: Scale = "paper") -> "Figure":
-    """The data of one feature and the functions fitted to it, in the units of the data.
+    """The data of one or two features and what was learned of it, in the units of the data.
+
+    Of one feature these are the fitted functions, of two the regions of the classes, a panel a run.
 
     Args:
         results: of one or several runs that were trained here; saved ones keep no fit.
         scale: `slides` makes the text large enough to project.
 
     Raises:
-        ConfigError: the data has several features, the results are of different problems, or there
-            is no such scale.
+        ConfigError: the data has other features, the results are of different problems, or there is
+            no such scale.
     """
     runs = _runs(results)
     from gdrun.plots.fits.figure import fit_figure as draw

@@ -11,32 +11,52 @@ from gdrun.text import count, listed, span
 
 def caption(results: Sequence[RunResult], note: str, *, curves_end: bool) -> tuple[str, list[str]]:
     """The title, and notes on how to read the curves."""
+    notes = [loss_note(results)]
+    seeds = [result.seeds for result in results]
+    if max(seeds) > 1:
+        # Fitted functions at several learning rates are drawn without bands.
+        banded = has_bands(results) and (curves_end or len(_rates(results)) == 1)
+        band = f", band {BAND[0]}th to {BAND[1]}th percentile" if banded else ""
+        notes.append(f"median of {span(seeds)} seeds{band}")
+    if note:
+        notes.append(note)
+    notes += _divergence(results, curves_end=curves_end)
+    return title_of(results), [*notes, *status_notes(results)]
+
+
+def title_of(results: Sequence[RunResult]) -> str:
+    """What was trained on what, and the learning rate if there is only one."""
     descriptions = [result.description for result in results]
     networks = _each_once([description.network for description in descriptions], "networks")
     problems = _each_once([f"{d.data}, {count(d.rows, 'row')}" for d in descriptions], "problems")
-    rates = {lane.lr for result in results for lane in result.series.lanes}
+    rates = _rates(results)
     rate = f", learning rate {min(rates):g}" if len(rates) == 1 else ""
     if tells_rates_by_color(results):
         rate = f", batches of {results[0].series.batch_size:,}"
     schedules = [result.series.schedule for result in results]
     if any(schedules):
         rate += f", {_each_once([each or 'constant' for each in schedules], 'schedules')}"
-    losses = _each_once([description.loss_name for description in descriptions], "losses")
-    notes = [f"loss: {losses}"]
-    seeds = [result.seeds for result in results]
-    if max(seeds) > 1:
-        # Fitted functions at several learning rates are drawn without bands.
-        banded = has_bands(results) and (curves_end or len(rates) == 1)
-        band = f", band {BAND[0]}th to {BAND[1]}th percentile" if banded else ""
-        notes.append(f"median of {span(seeds)} seeds{band}")
-    if note:
-        notes.append(note)
-    notes += _divergence(results, curves_end=curves_end)
+    return f"{networks} on {problems}{rate}"
+
+
+def loss_note(results: Sequence[RunResult]) -> str:
+    """The loss in words."""
+    names = [result.description.loss_name for result in results]
+    return f"loss: {_each_once(names, 'losses')}"
+
+
+def status_notes(results: Sequence[RunResult]) -> list[str]:
+    """Which runs have not ended."""
+    notes = []
     for status, words in (("interrupted", "interrupted"), ("running", "still running")):
         names = [result.series.name for result in results if result.status == status]
         if names:
             notes.append(f"{words}: {', '.join(names)}")
-    return f"{networks} on {problems}{rate}", notes
+    return notes
+
+
+def _rates(results: Sequence[RunResult]) -> set[float]:
+    return {lane.lr for result in results for lane in result.series.lanes}
 
 
 def _divergence(results: Sequence[RunResult], *, curves_end: bool) -> list[str]:

@@ -31,6 +31,7 @@ BELOW = 0.5  # inches below panels, for the numbers and the title of the x axis
 MAX_LINES = 6  # of a title or of notes
 # The width of an entry of a legend: its line with the gaps around it, and each letter on average.
 LINE_INCHES, LETTER_INCHES = 0.51, 0.0675
+BESIDE_LEGEND = 0.11  # inches from the edge of the picture to its first entry
 
 
 def framed_figure(
@@ -144,7 +145,10 @@ def _columns(texts: Sequence[str], width: float) -> int:
     """How many entries of a legend fit side by side into a width in inches."""
     for columns in range(len(texts), 1, -1):
         longest = [max(map(len, texts[k::columns])) for k in range(columns)]
-        if sum(LINE_INCHES + LETTER_INCHES * letters for letters in longest) <= width:
+        if (
+            sum(LINE_INCHES + LETTER_INCHES * letters for letters in longest)
+            <= width - BESIDE_LEGEND
+        ):
             return columns
     return 1
 

@@ -46,13 +46,12 @@ def at_best_rate(result: RunResult) -> RunResult:
     finals = medians(result.lanes, "train_loss")
     best = min(finals, key=lambda lr: finals[lr])
     kept = lanes_by_rate(result.lanes)[best]
-    fit = result.fit and replace(result.fit, curves=[result.fit.curves[k] for k in kept])
     return replace(
         result,
         series=replace(result.series, lanes=tuple(result.series.lanes[k] for k in kept)),
         histories=tuple(result.histories[k] for k in kept),
         lanes=tuple(result.lanes[k] for k in kept),
-        fit=fit,
+        fit=result.fit and result.fit.of_lanes(kept),
     )
 
 

@@ -5,8 +5,9 @@ The types of fields that `run.json` has, too, say what it may hold there.
 """
 
 import math
+from array import array
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -90,6 +91,38 @@ class Fit:
     grid: Sequence[float]
     curves: Sequence[Sequence[float]]
 
+    def of_lanes(self, lanes: Sequence[int]) -> "Fit":
+        """The functions of some of the lanes."""
+        return replace(self, curves=[self.curves[lane] for lane in lanes])
+
+
+@dataclass(frozen=True, slots=True)
+class Regions:
+    """The classes that were learned of two features, with their data in its own units.
+
+    Attributes:
+        x: both features of the training rows; `x_val` of the validation rows.
+        labels: the class of each training row, as its position in `classes`; `labels_val` likewise.
+        classes: their names, K of them.
+        grid_x, grid_y: values of the first and of the second feature, rising, G and H of them.
+        probabilities: for each lane, those of all classes at all points of the grid, H × G × K
+            numbers in a row: of class k at (grid_x[i], grid_y[j]) it is the one at
+            (j · G + i) · K + k. A small one has all its digits, and is no rest of 1.
+    """
+
+    x: Sequence[tuple[float, float]]
+    labels: Sequence[int]
+    x_val: Sequence[tuple[float, float]]
+    labels_val: Sequence[int]
+    classes: tuple[str, ...]
+    grid_x: Sequence[float]
+    grid_y: Sequence[float]
+    probabilities: Sequence["array[float]"]
+
+    def of_lanes(self, lanes: Sequence[int]) -> "Regions":
+        """The classes that some of the lanes have learned."""
+        return replace(self, probabilities=[self.probabilities[lane] for lane in lanes])
+
 
 @dataclass(frozen=True, slots=True)
 class LaneResult:
@@ -157,7 +190,7 @@ class RunResult:
         description: what was trained on what.
         histories: the records of each lane, as columns.
         lanes: how each lane ended.
-        fit: the fitted functions, if there is one feature.
+        fit: what was learned of one feature, or of two features that tell classes apart.
         directory: where the run was written, if it was.
         engines: what executed its updates, one after the other if it was resumed.
         log: where rows that `histories` have dropped are found, if they are.
@@ -168,7 +201,7 @@ class RunResult:
     description: Description
     histories: tuple[History, ...]
     lanes: tuple[LaneResult, ...]
-    fit: Fit | None
+    fit: Fit | Regions | None
     directory: Path | None
     engines: tuple[str, ...] = ()
     log: EpochLog | None = None

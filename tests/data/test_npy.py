@@ -16,7 +16,7 @@ from gdrun.data.standardize import fit_scaling
 from gdrun.errors import DataError
 from gdrun.experiment.execute import execute
 from gdrun.experiment.plan import plan_experiment
-from gdrun.results.run import RunResult
+from gdrun.results.run import Fit, RunResult
 from gdrun.training import outcome
 from tests.command_line import NO_PICTURES, Invoke
 from tests.data.npy_files import save, saved, some_rows
@@ -142,7 +142,7 @@ def test_one_column_is_drawn_with_a_sample_of_its_rows(
         plan_experiment("full", small_config(data=save(tmp_path, x, y).model_dump()))
     )
     assert isinstance(result, RunResult)
-    assert result.fit
+    assert isinstance(result.fit, Fit)
     assert len(result.fit.x) == len(result.fit.y) == 30
     assert result.fit.x[0] == pytest.approx(float(x[0, 0]), rel=1e-5)
     assert result.fit.x[-1] == pytest.approx(float(x[-1, 0]), rel=1e-5)

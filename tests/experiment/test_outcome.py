@@ -7,6 +7,7 @@ import pytest
 
 from gdrun.api import train
 from gdrun.results.compare import compare_results
+from gdrun.results.run import Fit
 
 
 def test_fit_is_in_original_units(tmp_path: Path) -> None:
@@ -14,7 +15,7 @@ def test_fit_is_in_original_units(tmp_path: Path) -> None:
     (tmp_path / "line.csv").write_text(f"size,price\n{rows}\n")
     data = {"source": "csv", "path": str(tmp_path / "line.csv"), "target": "price"}
     result = train("full", lr=0.3, epochs=200, hidden_size=[], data=data)
-    assert result.fit is not None
+    assert isinstance(result.fit, Fit)
     assert (min(result.fit.grid), max(result.fit.grid)) == pytest.approx((1000, 1290))
     assert sorted(result.fit.y) == pytest.approx([5 * k + 300 for k in range(30)])
     # price = size / 2 − 200, which the linear model finds

@@ -16,7 +16,8 @@ from gdrun.plots.animation.moving import Functions, median_functions
 from gdrun.plots.animation.scene import DPI, HEIGHT, WIDTH, Scene
 from gdrun.plots.animation.timeline import MAX_FRAMES, plan_timeline
 from gdrun.results.colors import METHOD_COLORS
-from gdrun.results.run import RunResult
+from gdrun.results.run import Fit, RunResult
+from tests.plots.plane import nearest, regions_of
 
 COMMON: dict[str, Any] = {"data": {"rows": 20}, "batch_size": 4, "epochs": 6}
 
@@ -25,7 +26,7 @@ def still(results: list[RunResult], frames: int) -> dict[str, list[Functions]]:
     """Functions that don't move."""
     found = {}
     for result in results:
-        assert result.fit
+        assert isinstance(result.fit, Fit)
         found[result.series.name] = [median_functions(result, result.fit)] * frames
     return found
 
@@ -102,7 +103,7 @@ def test_curves_end_at_the_losses_of_their_epoch(x: Any) -> None:
 
 def test_a_median_that_is_infinite_is_not_drawn() -> None:
     (result,) = gdrun.compare(batch_sizes=[4], lr=[0.1, 1e6], seeds=3, **COMMON)
-    assert result.fit
+    assert isinstance(result.fit, Fit)
     curves = [[1.0, 2.0], [9.0, math.nan], [2.0, math.inf], *[[math.nan, 0.0]] * 3]
     low, high = median_functions(result, replace(result.fit, curves=curves))
     np.testing.assert_array_equal(low, [2.0, np.nan])
@@ -130,3 +131,11 @@ def test_a_film_has_one_palette_with_the_colours_as_they_are(tmp_path: Path) -> 
             assert np.percentile(difference, 99) <= 8
         assert durations == [100, 200, 300, 100, 100, 100, 1100]
         assert film.info["loop"] == 0
+
+
+def test_beside_regions_the_losses_fill_the_picture() -> None:
+    (result,) = gdrun.compare(batch_sizes=[4], **COMMON)
+    regions = regions_of([nearest(3)], ("a", "b", "c"))
+    scene = Scene([replace(result, fit=regions)], range(7), {})
+    assert len(scene.figure.axes) == 1
+    assert heads(scene, 6) == heads(Scene([result], range(7), {}), 6)

@@ -33,7 +33,7 @@ from gdrun.plots.looks import looks_of, tells_rates_by_color
 from gdrun.plots.scales import MARGIN, edge_of
 from gdrun.plots.style import StyledFigure, styled
 from gdrun.results.axes import Cost
-from gdrun.results.run import RunResult
+from gdrun.results.run import Fit, RunResult
 
 WIDTH, HEIGHT, DPI = 6.4, 3.6, 150  # in inches, so that text is as large as on a slide
 MIN_PANEL = 1.6  # inches; many notes and runs make the picture higher
@@ -119,7 +119,9 @@ class Scene:
                 said.append([f"{start}: {each}" for each in updates_said(result, self._epochs)])
                 handle.set_label(max(said[-1], key=len))
         if with_rows:
-            handles += [row for result in results[:1] if result.fit for row in rows_of(result.fit)]
+            handles += [
+                row for fit in (results[0].fit,) if isinstance(fit, Fit) for row in rows_of(fit)
+            ]
 
         def headed(height: float) -> tuple[StyledFigure, float, float]:
             sizes: Any = {"width": WIDTH, "height": height, "scale": "paper", "gap": GAP}
@@ -140,19 +142,17 @@ class Scene:
         """The rows, and the functions that are fitted to them."""
         axes, looks = self.figure.add_subplot(cell), looks_of(self._results)
         for result in self._results:
-            if not result.fit:
+            if not isinstance(result.fit, Fit):
                 continue
             if not axes.get_lines():
                 for points in rows_of(result.fit):
                     axes.add_line(points)
-                first = result
+                frame_rows(axes, result, result.fit)
             grid = np.asarray(result.fit.grid)
             for k, (look, _) in enumerate(lr_groups(result, looks)):
                 values = [each[k] for each in functions[result.series.name]]
                 (line,) = axes.plot(grid, values[0], color=look.color, linestyle=look.style)
                 self._moving.append(MovingFunction(line, values))
-        assert first.fit is not None
-        frame_rows(axes, first, first.fit)
         _make_room(axes, [values for each in functions.values() for values in each[0]])
         return axes
 

@@ -1,15 +1,45 @@
-"""One feature: its rows as points, and the frame around them."""
+"""One feature: its rows as points, and the functions fitted to them."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
+from gdrun.config.parts.groups import Scale
 from gdrun.errors import excerpt
 from gdrun.plots.captions import literal
-from gdrun.plots.curves import MAX_VECTOR_POINTS
+from gdrun.plots.curves import MAX_VECTOR_POINTS, draw_band, lr_groups
+from gdrun.plots.layout import LEFT, RIGHT, framed_figure
+from gdrun.plots.looks import looks_of
+from gdrun.plots.style import StyledFigure
 from gdrun.results.run import Fit, RunResult
+
+
+def functions_figure(
+    results: Sequence[RunResult], fits: Sequence[tuple[RunResult, Fit]], scale: Scale
+) -> StyledFigure:
+    """The rows of one feature, and the functions that are fitted to them."""
+    rows = rows_of(fits[0][1])
+    figure, top, bottom = framed_figure(
+        results, width=6.4, height=3.7, scale=scale, more=rows, gap=0.25, curves_end=False
+    )
+    width = figure.get_figwidth()
+    sides: Any = {"left": LEFT / width, "right": 1 - RIGHT / width}
+    axes = figure.add_subplot(figure.add_gridspec(1, 1, **sides, top=top, bottom=bottom)[0])
+    for points in rows:
+        axes.add_line(points)
+    looks = looks_of(results)
+    for result, fit in fits:
+        groups = list(lr_groups(result, looks))
+        for look, lanes in groups:
+            curves = np.array([fit.curves[lane] for lane in lanes])
+            curves[~np.isfinite(curves)] = np.inf
+            # The bands of several learning rates would cover each other and the data.
+            draw_band(axes, np.asarray(fit.grid), curves, look, band=len(groups) == 1)
+    frame_rows(axes, *fits[0])
+    return figure
 
 
 def rows_of(fit: Fit) -> list[Line2D]:
