@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gdrun.data.classes import Classes
-from gdrun.data.npy_file import NpyFile
+from gdrun.data.files.npy_file import NpyFile
 from gdrun.data.order import random_numbers
 from gdrun.data.standardize import Scaling
 

@@ -12,8 +12,8 @@ from torch import Tensor
 from gdrun.config.parts.data import CsvData, DataConfig, NpyData
 from gdrun.data.classes import find_classes, target_notes
 from gdrun.data.dataset import Dataset, rows_held_out
+from gdrun.data.files.npy import load_npy
 from gdrun.data.generated import generate
-from gdrun.data.npy import load_npy
 from gdrun.data.standardize import Scaling, fit_scaling, refuse_overflow
 from gdrun.text import visible
 

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gdrun.config.parts.data import CsvData, MoonsData, NpyData, QuadraticData
-from gdrun.data import npy
 from gdrun.data.classes import Classes, find_classes
 from gdrun.data.dataset import Dataset
+from gdrun.data.files import npy
 from gdrun.data.sources import load_data, split
 from gdrun.errors import DataError
 

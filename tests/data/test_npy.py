@@ -9,7 +9,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gdrun.data import npy, rows
+from gdrun.data import rows
+from gdrun.data.files import npy
 from gdrun.data.rows import FileRows, Holdout, spread
 from gdrun.data.sources import load_data
 from gdrun.data.standardize import fit_scaling

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gdrun.data import npy, npy_file
-from gdrun.data.npy_file import NpyFile
+from gdrun.data.files import npy, npy_file
+from gdrun.data.files.npy_file import NpyFile
 from gdrun.errors import DataError
 from tests.command_line import NO_PICTURES, Invoke
 from tests.data.npy_files import save, some_rows

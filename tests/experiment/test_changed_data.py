@@ -12,8 +12,8 @@ import pytest
 from numpy.typing import NDArray
 
 from gdrun.config.parts.data import CsvData, DataConfig, QuadraticData
-from gdrun.data import npy
 from gdrun.data.dataset import Dataset
+from gdrun.data.files import npy
 from gdrun.data.fingerprint import ALL_ROWS, SAMPLE_ROWS
 from gdrun.data.rows import FileRows, spread
 from gdrun.data.sources import load_data

@@ -13,7 +13,7 @@ import torch
 from gdrun.compiler import program_cache
 from gdrun.compiler.executor import BACKENDS
 from gdrun.config.read import configure
-from gdrun.data.npy_file import NpyFile
+from gdrun.data.files.npy_file import NpyFile
 from gdrun.data.rows import FileRows
 from gdrun.errors import OutputError
 from gdrun.experiment import engines, estimate, prepare

@@ -19,8 +19,8 @@ from torch import Tensor
 from gdrun.config.parts.data import NpyData
 from gdrun.data.classes import Classes, find_classes, target_notes
 from gdrun.data.dataset import Dataset, rows_held_out
+from gdrun.data.files.npy_file import NpyFile
 from gdrun.data.fingerprint import hashed
-from gdrun.data.npy_file import NpyFile
 from gdrun.data.rows import FileRows, Holdout, Rows, blocks, original_blocks
 from gdrun.data.standardize import Scaling, fit_scaling, refuse_overflow
 from gdrun.errors import DataError, one_line, unreadable
