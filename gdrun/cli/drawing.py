@@ -147,7 +147,7 @@ def _with_fits(
 
     As they are where a fit can't be had: it takes PyTorch and the data.
     """
-    if len(saved.description.features) != 1:
+    if not saved.description.has_fit:
         return results
     with loading():
         from gdrun.experiment.replay.fits import fit_of

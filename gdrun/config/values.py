@@ -17,6 +17,7 @@ from pydantic import (
     PlainValidator,
     StrictBool,
 )
+from pydantic_core import PydanticCustomError
 
 # PyTorch takes 64 bits, and a product of counts must fit into a float.
 MAX_COUNT = 10**15
@@ -141,6 +142,18 @@ def _column_name(value: Any) -> Any:
     return str(value) if is_number else value
 
 
+def _columns_to_predict(value: Any) -> Any:
+    """Read a list of one column as that column."""
+    names = tuple(map(_column_name, _several(value)))
+    if not names:
+        raise ValueError("Input should be a column or a list of columns")
+    if not all(isinstance(name, str) for name in names):
+        raise PydanticCustomError("string_type", "Input should be a valid string")
+    if not all(names):
+        raise ValueError("Input should be a name")
+    return names[0] if len(names) == 1 else _all_differ(names)
+
+
 def _categorical(value: Any) -> Any:
     """Read `all`, or names of columns."""
     if isinstance(value, str) and value == "all":
@@ -261,6 +274,11 @@ FlagOrAuto = Annotated[StrictBool | None, BeforeValidator(_unless_auto), _Auto]
 
 ColumnName = Annotated[str, BeforeValidator(_column_name), Field(min_length=1)]
 ColumnNames = Annotated[tuple[ColumnName, ...], BeforeValidator(_several)]
+Targets = Annotated[
+    str | tuple[str, ...],
+    PlainValidator(_columns_to_predict),
+    PlainSerializer(lambda value: value if isinstance(value, str) else list(value)),
+]
 Categorical = Annotated[
     tuple[str, ...] | Literal["all"],
     PlainValidator(_categorical),

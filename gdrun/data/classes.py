@@ -81,6 +81,20 @@ def find_classes(
     return Classes(_named(values, labels), values)
 
 
+def refuse_several(targets: Sequence[str]) -> None:
+    """Refuse to classify by more than one target.
+
+    Raises:
+        DataError: there are several.
+    """
+    if len(targets) > 1:
+        names = listed([excerpt(name) for name in targets])
+        raise DataError(
+            f"a loss of classes is for one target, and there are {len(targets):,}: {names}",
+            "name one of them, or learn them as quantities: loss: mse",
+        )
+
+
 def target_notes(target: str, values: Tensor) -> Iterator[str]:
     """What the user should know of a quantity's values in the training rows, (N, 1)."""
     found, name = _unique(values), excerpt(target)

@@ -10,7 +10,7 @@ from gdrun.data.fingerprint import ALL_ROWS, fingerprint, is_small, sampled_fing
 from gdrun.data.rows import Rows
 from gdrun.data.standardize import Scaling
 from gdrun.errors import DataError
-from gdrun.text import count
+from gdrun.text import count, listed
 
 
 @dataclass(frozen=True)
@@ -18,13 +18,14 @@ class Dataset:
     """Training and validation rows as the network sees them.
 
     Attributes:
-        x, y: (N, D) and (N, O), float32: in memory, or read from a file as they are indexed.
-        x_val, y_val: (V, D) and (V, O); V = 0 without a validation split.
-        features, target: the columns' names.
+        x, y: (N, D) and (N, T), float32: in memory, or read from a file as they are indexed.
+        x_val, y_val: (V, D) and (V, T); V = 0 without a validation split.
+        features, target: the columns' names; of several targets, all in one text.
         x_scaling, y_scaling: how x and y were standardised; None if they weren't.
         title: what the data is, in a few words.
         notes: what was assumed of the file, and what of it was left out.
         classes: the names of the classes whose numbers are the target; empty in a regression.
+        targets: the names of the columns of y where there are several.
     """
 
     x: Rows
@@ -38,6 +39,7 @@ class Dataset:
     title: str
     notes: tuple[str, ...] = ()
     classes: tuple[str, ...] = ()
+    targets: tuple[str, ...] = ()
 
     @cached_property
     def rows(self) -> int:
@@ -50,7 +52,7 @@ class Dataset:
 
         Rows in large files aren't looked at.
         """
-        for rows, names in ((self.y, (self.target,)), (self.x, self.features)):
+        for rows, names in ((self.y, self.targets or (self.target,)), (self.x, self.features)):
             if not isinstance(rows, Tensor):
                 continue
             for column, name in enumerate(names):
@@ -82,6 +84,16 @@ class Dataset:
     @property
     def _parts(self) -> tuple[Rows, ...]:
         return self.x, self.y, self.x_val, self.y_val
+
+
+def in_words(targets: tuple[str, ...]) -> str:
+    """The names of targets as one text."""
+    return listed(targets) if len(targets) > 1 else targets[0]
+
+
+def several(targets: tuple[str, ...]) -> tuple[str, ...]:
+    """The names of targets where they are several, and else none."""
+    return targets if len(targets) > 1 else ()
 
 
 def rows_held_out(rows: int, val_fraction: float) -> int:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from gdrun.errors import DataError, excerpt
 from gdrun.tables.columns import NO_CATEGORY
-from gdrun.tables.table import Categories, Numbers, Table
+from gdrun.tables.selection import Categories, Numbers, Table
 from gdrun.text import count, listed
 
 Columns = Iterator[tuple[str, NDArray[np.float64]]]
@@ -61,7 +61,19 @@ def encode(
     return x, tuple(name for name, _ in found), tuple(notes.in_words())
 
 
-def sorted_labels(column: Categories) -> tuple[tuple[str, ...], NDArray[np.float64]]:
+def encode_targets(table: Table) -> tuple[Tensor, tuple[str, ...] | None]:
+    """The targets, (N, T) in 64 bits; and the sorted texts whose positions they are, if any."""
+    columns, labels = [], None
+    for target in table.targets:
+        if isinstance(target, Categories):
+            labels, values = _sorted_labels(target)
+            columns.append(values)
+        else:
+            columns.append(target.values)
+    return torch.from_numpy(np.stack(columns, axis=1)), labels
+
+
+def _sorted_labels(column: Categories) -> tuple[tuple[str, ...], NDArray[np.float64]]:
     """The labels of a column in their order, and for each row the place of its own among them."""
     order = sorted(range(len(column.labels)), key=lambda code: column.labels[code])
     places = np.empty(len(order))

@@ -42,10 +42,10 @@ MAX_LINE = 100  # characters of a line of a result as text
 
 # Each loss in words: in the units of the data, and for a standardised target.
 LOSS_NAMES: Mapping[str, tuple[str, str]] = {
-    "mse": ("MSE", "MSE ÷ variance of {target}; 1 = predicting the mean"),
-    "half_mse": ("half MSE", "half MSE ÷ variance of {target}; 0.5 = predicting the mean"),
-    "l1": ("mean absolute error", "mean absolute error ÷ deviation of {target}"),
-    "huber": ("Huber loss", "Huber loss of the standardised {target}"),
+    "mse": ("MSE", "MSE ÷ variance of {each}; 1 = predicting the mean"),
+    "half_mse": ("half MSE", "half MSE ÷ variance of {each}; 0.5 = predicting the mean"),
+    "l1": ("mean absolute error", "mean absolute error ÷ deviation of {each}"),
+    "huber": ("Huber loss", "Huber loss of the standardised {all}"),
     "cross_entropy": ("cross-entropy", "cross-entropy"),
     "bce": ("binary cross-entropy", "binary cross-entropy"),
 }
@@ -66,12 +66,19 @@ class Description:
     standardized: YesNo
     device: ShortText
     classes: tuple[Text, ...] = ()
+    targets: tuple[Text, ...] = ()  # where there are several; `target` has all in one text
+
+    @property
+    def has_fit(self) -> bool:
+        """Whether what is learned is a function of one number to one number."""
+        return len(self.features) == 1 and not self.targets
 
     @property
     def loss_name(self) -> str:
         """The loss in words, with its unit where the target was standardised."""
         names = LOSS_NAMES.get(self.loss, (self.loss, self.loss))
-        return names[self.standardized].format(target=self.target)
+        each, all_ = ("each target", "targets") if self.targets else (self.target, self.target)
+        return names[self.standardized].format(each=each, all=all_)
 
 
 @dataclass(frozen=True, slots=True)

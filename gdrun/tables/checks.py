@@ -5,19 +5,19 @@ from collections.abc import Collection, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from gdrun.config.parts.data import CsvData
+from gdrun.config.parts.data import CsvData, TableData
 from gdrun.errors import DataError, did_you_mean, excerpt, first_of
 from gdrun.tables.columns import MAX_CATEGORIES, MAX_MISTAKES, Column
 from gdrun.tables.header import QUOTES
-from gdrun.text import count
+from gdrun.text import count, listed
 
 OTHER_DELIMITER = "if another sign stands between the cells, name it in data.delimiter"
 MAX_NAMES = 20  # of columns that are listed
 
 
-def named_in(config: CsvData) -> list[str]:
+def named_in(config: TableData) -> list[str]:
     """The columns that a config names, also those to leave out."""
-    return [config.target, *(config.features or ()), *config.named_categories, *config.exclude]
+    return [*config.targets, *(config.features or ()), *config.named_categories, *config.exclude]
 
 
 def with_names(config: CsvData, names: Collection[str]) -> CsvData:
@@ -28,7 +28,7 @@ def with_names(config: CsvData, names: Collection[str]) -> CsvData:
         bare = name.strip().strip(QUOTES)
         return bare if name not in known and bare in known else name
 
-    update: dict[str, object] = {"target": called(config.target)}
+    update: dict[str, object] = {"target": tuple(map(called, config.targets))}
     for key in ("features", "exclude", "categorical"):
         value = getattr(config, key)
         if isinstance(value, tuple):
@@ -36,7 +36,7 @@ def with_names(config: CsvData, names: Collection[str]) -> CsvData:
     return config.model_copy(update=update)
 
 
-def refuse_unknown(config: CsvData, names: Sequence[str]) -> None:
+def refuse_unknown(config: TableData, names: Sequence[str]) -> None:
     """Refuse a config whose columns don't exist, or are named twice.
 
     Raises:
@@ -45,28 +45,41 @@ def refuse_unknown(config: CsvData, names: Sequence[str]) -> None:
     known = set(names)
     missing = [name for name in dict.fromkeys(named_in(config)) if name not in known]
     if missing:
-        problems = [f"{config.path}: has no column {_quoted(name)}" for name in missing]
+        problems = [f"{config.label}: has no column {_quoted(name)}" for name in missing]
         raise DataError(
             first_of(problems[:MAX_MISTAKES], len(missing), "name"),
             *(hint for name in missing[:MAX_MISTAKES] for hint in did_you_mean(name, names[:1000])),
+            *(hint for name in config.targets for hint in _list_hints(name, known)),
             f"its columns: {_first([excerpt(name) for name in names], MAX_NAMES)}",
-            *([OTHER_DELIMITER] if len(names) == 1 else []),
+            *([OTHER_DELIMITER] if len(names) == 1 and isinstance(config, CsvData) else []),
         )
     features = config.features or ()
-    if config.target in features or len(set(features)) < len(features):
+    named = listed([_quoted(name) for name in config.targets])
+    targets, several = set(config.targets), len(config.targets) > 1
+    if targets & set(features) or len(set(features)) < len(features):
         raise DataError(
-            "data.features: a column is named twice, or is the target",
-            f"the target is {_quoted(config.target)}",
+            f"data.features: a column is named twice, or is {'a' if several else 'the'} target",
+            f"the targets are {named}" if several else f"the target is {named}",
         )
     for key, others in (("exclude", config.exclude), ("categorical", config.named_categories)):
-        if config.target in others:
-            raise DataError(f"data.{key}: {_quoted(config.target)} is the target")
+        for name in others:
+            if name in targets:
+                is_one = "is one of the targets" if several else "is the target"
+                raise DataError(f"data.{key}: {_quoted(name)} {is_one}")
     for name in config.exclude:
         if name in features or name in config.named_categories:
             raise DataError(f"data.exclude: {_quoted(name)} is also named as a feature")
 
 
-def refuse_many_classes(config: CsvData, target: Column) -> None:
+def _list_hints(name: str, known: Collection[str]) -> list[str]:
+    """How to name several targets, where that is meant."""
+    parts = [part.strip() for part in name.split(",")]
+    if name in known or len(parts) == 1 or not {*parts} <= {*known}:
+        return []
+    return [f"several targets are a list: --set 'data.target=[{excerpt(', '.join(parts))}]'"]
+
+
+def refuse_many_classes(config: TableData, target: Column) -> None:
     """Refuse a target of too many different texts.
 
     Raises:
@@ -74,13 +87,13 @@ def refuse_many_classes(config: CsvData, target: Column) -> None:
     """
     if target.codes is None:
         raise DataError(
-            f"{config.path}: column {_quoted(target.name)} has more than {MAX_CATEGORIES:,} "
+            f"{config.label}: column {_quoted(target.name)} has more than {MAX_CATEGORIES:,} "
             "different texts, too many for classes",
             "name another target",
         )
 
 
-def refuse_mistakes(config: CsvData, columns: Sequence[Column]) -> None:
+def refuse_mistakes(config: TableData, columns: Sequence[Column]) -> None:
     """Refuse cells of columns that aren't numbers, and missing ones if they are mistakes.
 
     Raises:
@@ -96,16 +109,16 @@ def refuse_mistakes(config: CsvData, columns: Sequence[Column]) -> None:
         for line, text in (*column.mistakes, *(column.gaps if is_strict else ()))
     )
     problems = [
-        f"{config.path}, line {line}, column {_quoted(columns[place].name)}: expected a number, "
-        f"got {repr(text) if text else 'an empty cell'}"
+        f"{config.label}, {config.place} {line}, column {_quoted(columns[place].name)}: expected "
+        f"a number, got {repr(text) if text else 'an empty cell'}"
         for line, place, text in first[:MAX_MISTAKES]
     ]
     hints = []
-    if any(columns[place].name == config.target and text for _, place, text in first):
+    if any(columns[place].name in config.targets and text for _, place, text in first):
         hints.append(
             "if the target is of classes: loss: cross_entropy, or bce for two (--loss bce)"
         )
-    if any("," in text for _, _, text in first):
+    if isinstance(config, CsvData) and any("," in text for _, _, text in first):
         hints.append('if numbers have a decimal comma, set data.decimal to ","')
     if any(column.missing for column in columns) and is_strict:
         hints.append("data.missing: drop leaves rows with missing cells out, mean fills them")
@@ -117,7 +130,7 @@ def refuse_mistakes(config: CsvData, columns: Sequence[Column]) -> None:
 
 
 def rows_kept(
-    config: CsvData,
+    config: TableData,
     features: Sequence[Column],
     rows: NDArray[np.bool_],
     categorical: Collection[str],
@@ -143,7 +156,7 @@ def rows_kept(
     lost = f"{dropped:,} of {count(int(rows.sum()), 'row')}"
     if 2 * dropped > rows.sum():
         raise DataError(
-            f"{config.path}: {lost} have missing cells, most of them in {shown}",
+            f"{config.label}: {lost} have missing cells, most of them in {shown}",
             "leave these columns out: data.exclude",
             "or fill their cells with the mean of the others: data.missing: mean",
         )

@@ -1,14 +1,14 @@
 """Which columns of a table are features, and why the others aren't."""
 
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gdrun.config.parts.data import CsvData
+from gdrun.config.parts.data import TableData
 from gdrun.errors import DataError, excerpt
 from gdrun.tables.cells import is_number
 from gdrun.tables.columns import MAX_CATEGORIES, Column
@@ -39,10 +39,10 @@ class Choice:
 
 
 def choose(
-    config: CsvData,
+    config: TableData,
     columns: Mapping[str, Column],
     nameless: Collection[str],
-    without_target: NDArray[np.bool_],
+    without_target: Sequence[NDArray[np.bool_]],
 ) -> Choice:
     """The features that a config names, or else all columns that can be used.
 
@@ -50,19 +50,22 @@ def choose(
         config: the file, and which columns it names.
         columns: by name.
         nameless: those without a name of their own.
-        without_target: for each row whether its target is missing.
+        without_target: of each target, for each row whether it is missing.
 
     Raises:
         DataError: there is nothing to learn from, or a column has too many categories.
     """
-    rows = ~without_target
+    rows = ~np.logical_or.reduce(without_target)
     without = int((~rows).sum())
-    notes = []
+    notes, target = [], listed([excerpt(name) for name in config.targets])
     if without:
-        target = excerpt(config.target)
-        notes.append(f"{_of(without, rows)} left out, as the target {target} is missing")
+        which = "the target" if len(config.targets) == 1 else "one of the targets"
+        notes.append(f"{_of(without, rows)} left out, as {which} {target} is missing")
     if not rows.any():
-        _refuse_target(config, columns[config.target])
+        for name, absent in zip(config.targets, without_target, strict=True):
+            if absent.all():
+                _refuse_target(config, columns[name])
+        raise DataError(f"{config.label}: no row has all of the targets {target}")
     named = config.named_categories
     if config.features is not None:
         features = tuple(dict.fromkeys((*config.features, *named)))
@@ -72,30 +75,29 @@ def choose(
         return Choice(features, frozenset(categorical), rows, tuple(notes))
     _refuse_too_many(columns[name] for name in named)
     candidates, categorical, left_out = _candidates(config, columns, nameless)
-    absent = {
-        name: columns[name].is_missing(as_category=name in categorical) for name in candidates
-    }
+    lacks = {name: columns[name].is_missing(as_category=name in categorical) for name in candidates}
     if len(candidates) > 1:
-        empty = np.logical_and.reduce(list(absent.values())) & rows
+        empty = np.logical_and.reduce(list(lacks.values())) & rows
         if empty.any():
             notes.append(f"{_of(int(empty.sum()), rows)} left out, as only the target is filled")
             rows &= ~empty
-    found = [name for name in candidates if 2 * (absent[name] & rows).sum() <= rows.sum()]
+    found = [name for name in candidates if 2 * (lacks[name] & rows).sum() <= rows.sum()]
     sparse = [name for name in candidates if name not in found]
     if sparse:
         left_out["missing in more than half of the rows"] = sparse
     reasons = [_note(reason, names) for reason, names in left_out.items()]
     if not found:
+        wanted = listed([repr(excerpt(name)) for name in config.targets])
         raise DataError(
-            f"{config.path}: has no column of numbers to learn {excerpt(config.target)!r} from",
+            f"{config.label}: has no column of numbers to learn {wanted} from",
             *reasons,
         )
     return Choice(tuple(found), frozenset(categorical), rows, (*notes, *reasons))
 
 
-def _refuse_target(config: CsvData, target: Column) -> NoReturn:
+def _refuse_target(config: TableData, target: Column) -> NoReturn:
     """Refuse a target without a number in it."""
-    named = f"{config.path}: column {excerpt(target.name)!r}"
+    named = f"{config.label}: column {excerpt(target.name)!r}"
     if not target.filled:
         raise DataError(f"{named} is empty")
     examples = listed([repr(text) for text in dict.fromkeys(text for _, text in target.mistakes)])
@@ -110,7 +112,7 @@ def _of(some: int, rows: NDArray[np.bool_]) -> str:
 
 
 def _candidates(
-    config: CsvData, columns: Mapping[str, Column], nameless: Collection[str]
+    config: TableData, columns: Mapping[str, Column], nameless: Collection[str]
 ) -> tuple[list[str], set[str], dict[str, list[str]]]:
     """The columns that can be features, the categories among them, and the others by reason."""
     named = config.named_categories
@@ -118,7 +120,7 @@ def _candidates(
     for name, column in columns.items():
         is_nameless = name in nameless
         # Such a column is nothing but a delimiter at the end of each line.
-        if name == config.target or (is_nameless and not column.filled):
+        if name in config.targets or (is_nameless and not column.filled):
             continue
         reason = None if name in named else _unusable(column, is_nameless=is_nameless)
         if reason == CONSTANT and config.shape is not None:  # each has its place in the shape

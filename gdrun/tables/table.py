@@ -1,67 +1,22 @@
 """A CSV file as the columns to train on; what can't be used is refused by line and column."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-
-import numpy as np
-from numpy.typing import NDArray
 
 from gdrun.config.parts.data import CsvData
 from gdrun.errors import DataError, first_of
 from gdrun.tables.cells import Decimal, decimal_of, is_grouped
-from gdrun.tables.checks import (
-    named_in,
-    refuse_many_classes,
-    refuse_mistakes,
-    refuse_unknown,
-    rows_kept,
-    with_names,
-)
-from gdrun.tables.choice import choose
+from gdrun.tables.checks import named_in, refuse_unknown, with_names
 from gdrun.tables.columns import MAX_MISTAKES, Column, fill_columns
 from gdrun.tables.dialect import NAMES, find_dialect, rows_in, sample_of
 from gdrun.tables.header import MAX_TITLES, Header, find_header, fit_width, is_words
 from gdrun.tables.rows import Dialect, Row, rows_of
+from gdrun.tables.selection import Table, new_column, select, wanted_of
 from gdrun.tables.text_file import USE_NPY, TextFile, find_text
 from gdrun.text import count
 
 MAX_COLUMNS = 100_000
-
-
-@dataclass(frozen=True)
-class Numbers:
-    """A column of numbers: one for each row, NaN where there is none."""
-
-    name: str
-    values: NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Categories:
-    """A column of categories: for each row the place of its label, `NO_CATEGORY` for none."""
-
-    name: str
-    codes: NDArray[np.int32]
-    labels: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Table:
-    """The columns to train on, of equal length.
-
-    Attributes:
-        features: in the order of the network's inputs.
-        target: without NaN; categories where classes are asked for, and are texts.
-        are_chosen: whether the features were chosen here, and not named by the user.
-        notes: what was assumed, and what was left out.
-    """
-
-    features: tuple[Numbers | Categories, ...]
-    target: Numbers | Categories
-    are_chosen: bool
-    notes: tuple[str, ...]
 
 
 def read_table(config: CsvData, *, classify: bool = False) -> Table:
@@ -89,30 +44,9 @@ def read_table(config: CsvData, *, classify: bool = False) -> Table:
     refuse_unknown(config, names)
     columns = _columns(config, names, classify)
     below = _read_rows(text, dialect, header, columns, decimal)
-    by_name = {column.name: column for column in columns.values()}
     nameless = {name for name, given in zip(names, header.names, strict=True) if not given}
-    target = by_name[config.target]
-    of_texts = classify and not target.is_numeric()
-    if of_texts:
-        refuse_many_classes(config, target)
-    chosen = choose(config, by_name, nameless, target.is_missing(as_category=of_texts))
-    features = [by_name[name] for name in chosen.features]
-    numbers = [column for column in features if column.name not in chosen.categorical]
-    refuse_mistakes(config, numbers if of_texts else [*numbers, target])
-    keep, left_out = rows_kept(config, features, chosen.rows, chosen.categorical)
     assumed = [text.note, *_dialect_notes(dialect), *notes, *header.notes, *below]
-    return Table(
-        tuple(_kept(column, keep, column.name in chosen.categorical) for column in features),
-        _kept(target, keep, of_texts),
-        config.features is None,
-        tuple(note for note in (*assumed, *chosen.notes, *left_out) if note),
-    )
-
-
-def _kept(column: Column, rows: NDArray[np.bool_], as_category: bool) -> Numbers | Categories:
-    if as_category:
-        return Categories(column.name, column.category_codes()[rows], tuple(column.labels))
-    return Numbers(column.name, column.numbers()[rows])
+    return select(config, list(columns.values()), nameless, assumed, classify=classify)
 
 
 def _decimal(config: CsvData, rows: Sequence[Row], dialect: Dialect) -> tuple[Decimal, list[str]]:
@@ -157,14 +91,12 @@ def _names(config: CsvData, header: Header) -> list[str]:
 
 def _columns(config: CsvData, names: Sequence[str], classify: bool) -> Mapping[int, Column]:
     """The columns that are read, by their places."""
-    named = set(named_in(config)) if config.features is not None else set(names)
-    wanted = named - set(config.exclude)
-    columns = {k: Column(name) for k, name in enumerate(names) if name in wanted}
-    for column in columns.values():
-        is_class = classify and column.name == config.target
-        if is_class or config.categorical == "all" or column.name in config.named_categories:
-            column.collect_categories()
-    return columns
+    wanted = wanted_of(config, names)
+    return {
+        k: new_column(config, name, classify=classify)
+        for k, name in enumerate(names)
+        if name in wanted
+    }
 
 
 def _read_rows(

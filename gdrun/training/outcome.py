@@ -38,6 +38,7 @@ def describe(problem: Problem) -> Description:
         target=visible(data.target),
         loss=problem.loss.name,
         classes=tuple(visible(name) for name in data.classes),
+        targets=tuple(visible(name) for name in data.targets),
         standardized=data.y_scaling is not None,
         device=torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
     )
@@ -82,7 +83,7 @@ def run_result(
         description=description,
         histories=tuple(histories),
         lanes=tuple(lanes),
-        fit=fit(problem, state.params) if len(problem.data.features) == 1 else None,
+        fit=fit(problem, state.params) if description.has_fit else None,
         directory=directory,
         engines=engines,
     )

@@ -14,7 +14,8 @@ from gdrun.config.parts.data import CsvData, MoonsData, NpyData, QuadraticData
 from gdrun.data.classes import Classes, find_classes
 from gdrun.data.dataset import Dataset
 from gdrun.data.files import npy
-from gdrun.data.sources import load_data, split
+from gdrun.data.in_memory import split
+from gdrun.data.sources import load_data
 from gdrun.errors import DataError
 
 

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gdrun.config.parts.data import CsvData
-from gdrun.data.sources import load_data, split
+from gdrun.data.in_memory import split
+from gdrun.data.sources import load_data
 from gdrun.errors import DataError
 from tests.tables.csv_files import TABLE, csv
 

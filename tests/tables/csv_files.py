@@ -4,7 +4,8 @@ from pathlib import Path
 from typing import Any
 
 from gdrun.config.parts.data import CsvData
-from gdrun.tables.table import Numbers, Table, read_table
+from gdrun.tables.selection import Numbers, Table
+from gdrun.tables.table import read_table
 
 TABLE = "area,rooms,city,price\n50,2,Oslo,100\n80,3,Bergen,180\n60,2,Oslo,120\n90,5,Moss,210\n"
 
@@ -22,8 +23,9 @@ def table_of(path: Path, target: str = "price", **more: Any) -> Table:
 
 def target_of(table: Table) -> Numbers:
     """Its target, which is of numbers."""
-    assert isinstance(table.target, Numbers)
-    return table.target
+    (target,) = table.targets
+    assert isinstance(target, Numbers)
+    return target
 
 
 def numbers_of(table: Table) -> dict[str, list[float]]:

@@ -76,9 +76,11 @@ def shown_again(
         if differences.problems:
             say("note: without fits, as the runs are of different problems")
             return Shown(results, {}, note)
-    features = len(results[0].description.features)
-    if features != 1:
-        say(f"note: without a fit, as there is none to show of {count(features, 'feature')}")
+    about = results[0].description
+    if not about.has_fit:
+        targets = f" and {len(about.targets)} targets" if about.targets else ""
+        what = f"{count(len(about.features), 'feature')}{targets}"
+        say(f"note: without a fit, as there is none to show of {what}")
         return Shown(results, {}, note)
     on_progress("loading PyTorch", 0.0)
     with loading():

@@ -1,13 +1,12 @@
 """The key `data`: where rows come from, and how they are split and scaled."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, StrictBool, ValidationInfo, field_validator
 
 from gdrun.config.parts.base import Schema
 from gdrun.config.values import (
     Categorical,
-    ColumnName,
     ColumnNames,
     CommentOrAuto,
     Count,
@@ -19,6 +18,7 @@ from gdrun.config.values import (
     Number,
     Seed,
     Shape,
+    Targets,
 )
 
 
@@ -99,29 +99,33 @@ class CirclesData(TwoClassesData):
     factor: Annotated[Number, Field(ge=0, lt=1)] = 0.5
 
 
-class CsvData(Data):
-    """A CSV file; without `features`, all columns of numbers but the target.
+class TableData(Data):
+    """Columns of a table; without `features`, all columns of numbers but the target, or targets.
 
     `exclude` leaves columns out, and `categorical` names columns of text that are encoded as one
     column of zeros and ones for each of their categories (`all`: every column of text). Rows with a
     missing cell are left out (`missing: drop`), or their cells are filled with the mean of the
-    training rows; `error` refuses them. How the file is written is found out; the other keys say
-    it.
+    training rows; `error` refuses them.
     """
 
-    source: Literal["csv"] = "csv"
-    path: FilePath
-    target: ColumnName
+    target: Targets
     features: Annotated[ColumnNames, Field(min_length=1)] | None = None
     exclude: ColumnNames = ()
     categorical: Categorical = ()
     missing: Literal["drop", "mean", "error"] = "drop"
-    delimiter: DelimiterOrAuto = None
-    decimal: DecimalOrAuto = None
-    header: FlagOrAuto = None
-    encoding: EncodingOrAuto = None
-    comment: CommentOrAuto = None
     standardize: StrictBool = True
+
+    place: ClassVar[str] = "row"  # what its rows are counted by, in messages
+
+    @property
+    def label(self) -> str:
+        """What it is called in messages."""
+        return "the table"
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """The columns to predict."""
+        return (self.target,) if isinstance(self.target, str) else self.target
 
     @property
     def named_categories(self) -> tuple[str, ...]:
@@ -129,8 +133,34 @@ class CsvData(Data):
         return () if self.categorical == "all" else self.categorical
 
 
+class _File(Data):
+    path: FilePath
+
+
+class TableFile(TableData, _File):
+    """A table in a file."""
+
+    @property
+    def label(self) -> str:
+        """The path of the file."""
+        return str(self.path)
+
+
+class CsvData(TableFile):
+    """A CSV file. How it is written is found out; its keys say what was guessed wrong."""
+
+    source: Literal["csv"] = "csv"
+    delimiter: DelimiterOrAuto = None
+    decimal: DecimalOrAuto = None
+    header: FlagOrAuto = None
+    encoding: EncodingOrAuto = None
+    comment: CommentOrAuto = None
+
+    place: ClassVar[str] = "line"
+
+
 class NpyData(Data):
-    """Two .npy files, x (N, D) or (N,) and y (N,) or (N, 1), read while they are needed."""
+    """Two .npy files, x (N, D) or (N,) and y (N,) or (N, T), read while they are needed."""
 
     source: Literal["npy"] = "npy"
     x: FilePath

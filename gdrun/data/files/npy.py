@@ -17,8 +17,8 @@ import torch
 from torch import Tensor
 
 from gdrun.config.parts.data import NpyData
-from gdrun.data.classes import Classes, find_classes, target_notes
-from gdrun.data.dataset import Dataset, rows_held_out
+from gdrun.data.classes import Classes, find_classes, refuse_several, target_notes
+from gdrun.data.dataset import Dataset, in_words, rows_held_out, several
 from gdrun.data.files.npy_file import NpyFile
 from gdrun.data.fingerprint import hashed
 from gdrun.data.rows import FileRows, Holdout, Rows, blocks, original_blocks
@@ -46,11 +46,9 @@ def load_npy(config: NpyData, classify: bool, on_progress: Callable[[str], None]
             f"data.x and data.y: {config.x} has {len(x):,} rows, {config.y} has {len(y):,}",
             "both need one row per sample",
         )
-    if y.shape[1] != 1:
-        raise DataError(
-            f"data.y: {config.y} has {y.shape[1]} columns, expected one number per row",
-            "an array of shape (rows,) or (rows, 1)",
-        )
+    features, targets = column_names("x", x.shape[1]), column_names("y", y.shape[1])
+    if classify:
+        refuse_several(targets)
     held = rows_held_out(len(x), config.val_fraction)
     if len(x) * held >= 2**62:  # the draw computes with 64 bits
         raise DataError(
@@ -58,10 +56,9 @@ def load_npy(config: NpyData, classify: bool, on_progress: Callable[[str], None]
             "choose a smaller val_fraction",
         )
     holdout = Holdout(len(x), held, config.seed) if held else None
-    features = ("x",) if x.shape[1] == 1 else tuple(f"x{k}" for k in range(x.shape[1]))
     read = partial(_read, holdout, on_progress)
     train_x, val_x, x_scaling = read(x, features, standardize=config.standardize)
-    train_y, val_y, y_scaling = read(y, ("y",), standardize=config.standardize and not classify)
+    train_y, val_y, y_scaling = read(y, targets, standardize=config.standardize and not classify)
     classes: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     if classify:
@@ -69,20 +66,28 @@ def load_npy(config: NpyData, classify: bool, on_progress: Callable[[str], None]
         classes = found.names
         train_y, val_y = (_classified(rows, found) for rows in (train_y, val_y))
     elif isinstance(train_y, Tensor):
-        notes = tuple(target_notes("y", y_scaling.invert(train_y) if y_scaling else train_y))
+        original = y_scaling.invert(train_y) if y_scaling else train_y
+        for name, column in zip(targets, original.T, strict=True):
+            notes = (*notes, *target_notes(name, column.unsqueeze(1)))
     return Dataset(
         x=train_x,
         y=train_y,
         x_val=val_x,
         y_val=val_y,
         features=features,
-        target="y",
+        target=in_words(targets),
+        targets=several(targets),
         x_scaling=x_scaling,
         y_scaling=y_scaling,
         title=config.x.name,
         notes=notes,
         classes=classes,
     )
+
+
+def column_names(array: str, columns: int) -> tuple[str, ...]:
+    """What the columns of an array are called: by its name, and their numbers if there are some."""
+    return (array,) if columns == 1 else tuple(f"{array}{k}" for k in range(columns))
 
 
 def _classified(rows: Rows, classes: Classes) -> Rows:

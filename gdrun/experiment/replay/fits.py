@@ -14,13 +14,15 @@ from gdrun.training.state import initial_state
 
 
 def fit_of(saved: SavedRun) -> Fit | None:
-    """The functions that a saved run has learned, by its last checkpoint; None of several features.
+    """The functions that a saved run has learned, by its last checkpoint.
+
+    None where there is none to show: of several features, or several targets.
 
     Raises:
         GdrunError: it has no checkpoint, this is damaged, or the data is not what it was.
         OSError: a file can't be read.
     """
-    if len(saved.description.features) != 1:
+    if not saved.description.has_fit:
         return None
     refuse_own_code(saved)
     with memory_errors():

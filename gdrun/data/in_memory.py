@@ -1,0 +1,107 @@
+"""Rows in memory become a data set: the validation split, standardisation, classes.
+
+Shapes: N rows, D features (none: 0), T targets.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from gdrun.config.parts.data import Data
+from gdrun.data.classes import find_classes, target_notes
+from gdrun.data.dataset import Dataset, in_words, rows_held_out, several
+from gdrun.data.standardize import Scaling, fit_scaling, refuse_overflow
+
+
+@dataclass(frozen=True)
+class Target:
+    """The targets of all rows.
+
+    Attributes:
+        names: of the columns.
+        values: (N, T) in 64 bits; with labels, the positions among these.
+        classify: whether it is of classes; there is one column then.
+        labels: the texts of the column, sorted; None of a column of numbers.
+        may_be_constant: whether numbers that are all the same are no mistake.
+    """
+
+    names: tuple[str, ...]
+    values: Tensor
+    classify: bool
+    labels: tuple[str, ...] | None = None
+    may_be_constant: bool = False
+
+
+def dataset_of(
+    config: Data,
+    x: Tensor,
+    target: Target,
+    rows: tuple[Tensor, Tensor],
+    features: tuple[str, ...],
+    title: str,
+    notes: tuple[str, ...] = (),
+) -> Dataset:
+    """Rows in memory, split into training and validation rows, and scaled if they are to be."""
+    train, held_out = rows
+    x_scaling = y_scaling = None
+    if config.standardize and features:
+        x_scaling = fit_scaling([x[train]], features, keep_constant=config.shape is not None)
+        x = x_scaling.apply(x)
+    classes: tuple[str, ...] = ()
+    y = target.values
+    if target.classify:
+        found = find_classes(target.names[0], [y[train]], [y[held_out]], target.labels)
+        y, classes = found.numbers(y), found.names
+    else:
+        for name, column in zip(target.names, y[train].T, strict=True):
+            notes = (*notes, *target_notes(name, column.unsqueeze(1)))
+        if config.standardize:
+            y_scaling = _scaling_of(target, y[train])
+            y = y_scaling.apply(y)
+    x, y = x.float(), y.float()
+    for columns, names in ((x, features), (y, target.names)):
+        refuse_overflow(columns, names)
+    return Dataset(
+        x=x[train],
+        y=y[train],
+        x_val=x[held_out],
+        y_val=y[held_out],
+        features=features,
+        target=in_words(target.names),
+        targets=several(target.names),
+        x_scaling=x_scaling,
+        y_scaling=y_scaling,
+        title=title,
+        notes=notes,
+        classes=classes,
+    )
+
+
+def _scaling_of(target: Target, y: Tensor) -> Scaling:
+    """That of its training rows, (N, T); a target that may be constant then keeps its unit."""
+    same = (y == y[0]).all(dim=0)
+    if not target.may_be_constant or not same.any():
+        return fit_scaling([y], target.names)
+    scaling = Scaling(y[0].clone(), torch.ones_like(y[0]))
+    if not same.all():
+        varying = tuple(
+            n for n, fixed in zip(target.names, same.tolist(), strict=True) if not fixed
+        )
+        found = fit_scaling([y[:, ~same]], varying)
+        scaling.mean[~same], scaling.deviation[~same] = found.mean, found.deviation
+    return scaling
+
+
+def split(rows: int, val_fraction: float, seed: int) -> tuple[Tensor, Tensor]:
+    """Row numbers for training and validation, each in the order of the data.
+
+    The validation rows are the first of `torch.randperm` under `torch.manual_seed(seed)`; a
+    fraction above 0 holds out at least one row.
+
+    Raises:
+        DataError: no row is left to train on.
+    """
+    held_out = rows_held_out(rows, val_fraction)
+    shuffled = torch.randperm(rows, generator=torch.Generator().manual_seed(seed))
+    return shuffled[held_out:].sort().values, shuffled[:held_out].sort().values
