@@ -57,7 +57,7 @@ SAME_COMMAND = {
     "docs": "guide",
     "help": "guide",
 }
-TABLES = (".csv", ".tsv", ".txt", ".npy", ".gz", ".parquet")  # ends of names of data files
+TABLES = (".csv", ".tsv", ".txt", ".npy", ".npz", ".gz", ".parquet")  # ends of names of data files
 
 
 @dataclass

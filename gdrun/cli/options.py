@@ -8,6 +8,7 @@ import typer
 
 from gdrun.cli.help import DATA, EXPERIMENT, OUTPUT, RARELY
 from gdrun.config.explain import config_keys
+from gdrun.config.parts.data import SOURCE_OF
 from gdrun.config.parts.schedule import SCHEDULE_NAMES, SCHEDULES, WARMUP
 from gdrun.config.presets import DEFAULT_PRESET, preset_names
 from gdrun.config.schema import Engine, Loss, Sampling
@@ -149,7 +150,7 @@ class TrainingOptions:
         option(
             "--data",
             metavar="FILE",
-            help="Your own data: a CSV file, or the .npy file of the features.",
+            help="Your own data: a CSV or .npz file, or the .npy file of the features.",
             panel=DATA,
         ),
     ] = None
@@ -158,7 +159,7 @@ class TrainingOptions:
         option(
             "--target",
             metavar="COLUMN",
-            help="What to predict: a column of the CSV file, or the .npy file of the target.",
+            help="What to predict: a column of the file, or the .npy file of the target.",
             panel=DATA,
         ),
     ] = None
@@ -245,15 +246,17 @@ class TrainingOptions:
             )
         if self.data is not None:
             typed = _typed("data", str(self.data))
-            found["data.source"] = (typed, "npy" if self._is_npy else "csv")
-            found["data.x" if self._is_npy else "data.path"] = (typed, str(self.data))
+            source = self._source
+            found["data.source"] = (typed, source)
+            found["data.x" if source == "npy" else "data.path"] = (typed, str(self.data))
         if (self.optimizer or "sgd").lower() != "sgd":  # which the schema refuses, with a hint
             found["optimizer"] = (_typed("optimizer", str(self.optimizer)), str(self.optimizer))
         return found
 
     @property
-    def _is_npy(self) -> bool:
-        return self.data is not None and self.data.suffix.lower() == ".npy"
+    def _source(self) -> str:
+        """The source of the file, by its name: text may be called anything."""
+        return SOURCE_OF.get(self.data.suffix.lower(), "csv") if self.data else "csv"
 
     def _keys(self) -> dict[str, str]:
         """The flags that set one key of the config, each with that key."""
@@ -270,7 +273,7 @@ class TrainingOptions:
             "loss",
             "model",
         )
-        target = {"target": "data.y" if self._is_npy else "data.target"}
+        target = {"target": "data.y" if self._source in ("npy", "npz") else "data.target"}
         return {flag: flag for flag in (*flags, "engine")} | target
 
     def _networks(self, typed: str) -> dict[str, tuple[str, str]]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from gdrun.config.parts.data import DATA_FILES, DATA_TEXTS
+from gdrun.config.parts.data import DATA_TEXTS, files_of
 from gdrun.config.parts.kinds import KINDS, Kinds
 from gdrun.config.parts.own_code import OWN_CODE, beside, is_own
 from gdrun.config.yaml_loader import (
@@ -114,7 +114,8 @@ def read_layer(path: Path) -> Layer:
     data = layer.values.get("data")
     if not isinstance(data, dict):
         return layer
-    files = {key: _beside(path, data[key]) for key in DATA_FILES if isinstance(data.get(key), str)}
+    keys = files_of(data.get("source"))
+    files = {key: _beside(path, data[key]) for key in keys if isinstance(data.get(key), str)}
     return Layer({**layer.values, "data": {**data, **files}}, layer.origins)
 
 

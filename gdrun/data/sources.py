@@ -3,10 +3,11 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from gdrun.config.parts.data import CsvData, DataConfig, NpyData, TableData
+from gdrun.config.parts.data import CsvData, DataConfig, NpyData, NpzData, TableData
 from gdrun.data.classes import refuse_several
 from gdrun.data.dataset import Dataset
 from gdrun.data.files.npy import load_npy
+from gdrun.data.files.npz import load_npz
 from gdrun.data.generated import generate
 from gdrun.data.in_memory import Target, dataset_of, split
 from gdrun.text import visible
@@ -34,6 +35,8 @@ def load_data(
     match config:
         case NpyData():
             return load_npy(config, classify, on_progress)
+        case NpzData():
+            return load_npz(config, classify, on_progress)
         case CsvData():
             return _load_csv(config, classify, on_progress)
         case _:

@@ -7,6 +7,7 @@ from pydantic import BeforeValidator, Field, StrictBool, ValidationInfo, field_v
 from gdrun.config.parts.base import Schema
 from gdrun.config.values import (
     Categorical,
+    ColumnName,
     ColumnNames,
     CommentOrAuto,
     Count,
@@ -168,6 +169,19 @@ class NpyData(Data):
     standardize: StrictBool = True
 
 
+class NpzData(Data):
+    """A .npz file, whose arrays `x` and `y` are called so; and `x_val` and `y_val`, if it has them.
+
+    Their shapes are those of .npy files.
+    """
+
+    source: Literal["npz"] = "npz"
+    path: FilePath
+    x: ColumnName = "x"
+    y: ColumnName = "y"
+    standardize: StrictBool = True
+
+
 def _with_source(value: Any) -> Any:
     if isinstance(value, dict) and "source" not in value:
         return {"source": "quadratic", **value}
@@ -176,7 +190,7 @@ def _with_source(value: Any) -> Any:
 
 GeneratedData = QuadraticData | MeanEstimationData | SpiralData | MoonsData | CirclesData
 DataConfig = Annotated[
-    GeneratedData | CsvData | NpyData,
+    GeneratedData | CsvData | NpyData | NpzData,
     Field(discriminator="source"),
     BeforeValidator(_with_source),
 ]
@@ -188,11 +202,15 @@ DATA_SOURCES: dict[str, type[Data]] = {
     "circles": CirclesData,
     "csv": CsvData,
     "npy": NpyData,
+    "npz": NpzData,
 }
 
 
-FILE_SOURCES = ("csv", "npy")
-DATA_FILES = ("path", "x", "y")  # the keys of `data` that name files
+# The keys of `data` that name files, by source.
+_FILES_OF = {"csv": ("path",), "npy": ("x", "y"), "npz": ("path",)}
+FILE_SOURCES = tuple(_FILES_OF)
+SOURCE_OF = {".npy": "npy", ".npz": "npz"}  # by the end of a file's name; others are CSV files
+DATA_FILES = ("path", "x", "y")
 # Those that hold text as it is written, though it may look like a number or a truth value.
 DATA_TEXTS = frozenset(
     ("data", key)
@@ -202,3 +220,8 @@ DATA_TEXTS = frozenset(
         *("delimiter", "decimal", "encoding", "comment"),
     )
 )
+
+
+def files_of(source: object) -> tuple[str, ...]:
+    """The keys of `data` that name files; all of them where the source is still to be named."""
+    return _FILES_OF.get(source, DATA_FILES) if isinstance(source, str) else DATA_FILES

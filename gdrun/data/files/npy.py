@@ -21,6 +21,7 @@ from gdrun.data.classes import Classes, find_classes, refuse_several, target_not
 from gdrun.data.dataset import Dataset, in_words, rows_held_out, several
 from gdrun.data.files.npy_file import NpyFile
 from gdrun.data.fingerprint import hashed
+from gdrun.data.given.arrays import column_names
 from gdrun.data.rows import FileRows, Holdout, Rows, blocks, original_blocks
 from gdrun.data.standardize import Scaling, fit_scaling, refuse_overflow
 from gdrun.errors import DataError, one_line, unreadable
@@ -83,11 +84,6 @@ def load_npy(config: NpyData, classify: bool, on_progress: Callable[[str], None]
         notes=notes,
         classes=classes,
     )
-
-
-def column_names(array: str, columns: int) -> tuple[str, ...]:
-    """What the columns of an array are called: by its name, and their numbers if there are some."""
-    return (array,) if columns == 1 else tuple(f"{array}{k}" for k in range(columns))
 
 
 def _classified(rows: Rows, classes: Classes) -> Rows:
