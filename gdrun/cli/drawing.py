@@ -143,11 +143,12 @@ def redraw(
 def _with_fits(
     results: Sequence[RunResult], saved: Saved, messages: Console
 ) -> Sequence[RunResult]:
-    """The results with the functions that were learned of one feature, by their checkpoints.
+    """The results with what was learned of one or two features, by their checkpoints.
 
     As they are where a fit can't be had: it takes PyTorch and the data.
     """
-    if not saved.description.has_fit:
+    about = saved.description
+    if not (about.has_fit or about.has_regions):
         return results
     with loading():
         from gdrun.experiment.replay.fits import fit_of

@@ -282,7 +282,8 @@ def _drawing_seconds(experiment: ExperimentPlan) -> float:
     config, left = experiment.config.plot, experiment.left
     if not config.enabled or not (left or experiment.command == "sweep"):
         return 0.0
-    each = 1 + experiment.description.has_fit
+    about = experiment.description
+    each = 1 + (about.has_fit or about.has_regions)
     pictures = each * len(left) + 2 * experiment.is_group
     return LOAD_PLOTS + pictures * (PICTURE + PIXELS * (config.dpi / DPI) ** 2)
 

@@ -70,8 +70,16 @@ class Description:
 
     @property
     def has_fit(self) -> bool:
-        """Whether what is learned is a function of one number to one number."""
-        return len(self.features) == 1 and not self.targets
+        """Whether what is learned is a function of one number to one number.
+
+        That may be the probability of one of two classes.
+        """
+        return len(self.features) == 1 and not self.targets and len(self.classes) in (0, 2)
+
+    @property
+    def has_regions(self) -> bool:
+        """Whether what is learned are classes in a plane."""
+        return len(self.features) == 2 and bool(self.classes)
 
     @property
     def loss_name(self) -> str:

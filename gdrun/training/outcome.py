@@ -2,6 +2,7 @@
 
 import math
 import time
+from array import array
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from gdrun.data.rows import Rows, spread, take
 from gdrun.data.standardize import Scaling
 from gdrun.results.events import Series, Status
 from gdrun.results.history import History
-from gdrun.results.run import Description, Fit, RunResult, lane_result, overall_status
+from gdrun.results.run import Description, Fit, Regions, RunResult, lane_result, overall_status
 from gdrun.text import visible
 from gdrun.training.evaluate import Losses, evaluate_all
 from gdrun.training.models.model import Params
@@ -21,6 +22,8 @@ from gdrun.training.problem import Problem
 from gdrun.training.state import Plan, TrainState
 
 GRID_POINTS = 200
+GRID_SIDE, GRID_MARGIN = 120, 0.06  # points along each of two features, and the share beyond rows
+MOST_PROBABILITIES = 2**22  # of all lanes together (16 MB)
 FIT_ROWS = 10_000  # shown beside the fitted functions, at most
 PATIENCE_SECONDS = 0.2  # that evaluating a stopped run may take
 
@@ -83,7 +86,7 @@ def run_result(
         description=description,
         histories=tuple(histories),
         lanes=tuple(lanes),
-        fit=fit(problem, state.params) if description.has_fit else None,
+        fit=learned(problem, state.params, description),
         directory=directory,
         engines=engines,
     )
@@ -113,6 +116,13 @@ def _current_losses(problem: Problem, state: TrainState) -> list[dict[str, float
     ]
 
 
+def learned(problem: Problem, params: Params, description: Description) -> Fit | Regions | None:
+    """What the lanes have learned, as far as a picture can show it."""
+    if description.has_fit:
+        return fit(problem, params)
+    return regions(problem, params) if description.has_regions else None
+
+
 def fit(problem: Problem, params: Params) -> Fit:
     """The functions that the lanes have learned of their one feature, in original units.
 
@@ -138,10 +148,59 @@ def fit_grid(problem: Problem) -> Tensor:
 
 @torch.no_grad()
 def fitted(problem: Problem, params: Params, grid: Tensor) -> list[list[float]]:
-    """The outputs of the lanes at some values of the feature, (G, 1), in original units."""
+    """The outputs of the lanes at some values of the feature, (G, 1), in original units.
+
+    Of two classes, the probabilities of the second.
+    """
     outputs = problem.model(params, grid.expand(len(params[0]), -1, -1))
+    probabilities = problem.loss.probabilities(outputs)
+    if probabilities is not None:
+        outputs = probabilities[..., 1:]
     curves: list[list[float]] = _original(outputs, problem.data.y_scaling)
     return curves
+
+
+@torch.no_grad()
+def regions(problem: Problem, params: Params) -> Regions:
+    """The probabilities of classes that the lanes have learned of their two features.
+
+    Of many rows an even sample is shown, and of many lanes a coarser grid.
+    """
+    data, lanes = problem.data, len(params[0])
+    x, x_val, y, y_val = map(_shown, (data.x, data.x_val, data.y, data.y_val))
+    side = math.isqrt(MOST_PROBABILITIES // (lanes * len(data.classes)))
+    axes = []
+    for values in torch.cat([x, x_val]).unbind(dim=1):
+        low, high = values.min().item(), values.max().item()
+        margin = GRID_MARGIN * (high - low)
+        count = max(2, min(GRID_SIDE, side))
+        axes.append(torch.linspace(low - margin, high + margin, count).to(x))
+    second, first = torch.meshgrid(axes[1], axes[0], indexing="ij")
+    grid = torch.stack([first.flatten(), second.flatten()], dim=1)
+    probabilities = []
+    for lane in range(lanes):  # one by one: all of them at all points may not fit
+        own = tuple(tensor[lane : lane + 1] for tensor in params)
+        found = problem.loss.probabilities(problem.model(own, grid.unsqueeze(0)))
+        assert found is not None  # there are classes
+        probabilities.append(array("f", found.cpu().flatten().tolist()))
+    points = torch.stack(axes, dim=1).cpu().double()
+    in_units = data.x_scaling.invert(points) if data.x_scaling else points
+    return Regions(
+        x=_pairs(x, data.x_scaling),
+        labels=y.flatten().int().tolist(),
+        x_val=_pairs(x_val, data.x_scaling),
+        labels_val=y_val.flatten().int().tolist(),
+        classes=tuple(visible(name) for name in data.classes),
+        grid_x=in_units[:, 0].tolist(),
+        grid_y=in_units[:, 1].tolist(),
+        probabilities=probabilities,
+    )
+
+
+def _pairs(values: Tensor, scaling: Scaling | None) -> list[tuple[float, float]]:
+    """Rows of two features in original units."""
+    rows = values.cpu().double()
+    return list(map(tuple, (scaling.invert(rows) if scaling else rows).tolist()))
 
 
 def _shown(rows: Rows) -> Tensor:

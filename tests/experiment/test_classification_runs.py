@@ -12,9 +12,12 @@ from torch import nn
 
 import gdrun
 from gdrun.data.order import visiting_order
+from gdrun.experiment.checkpoint import load_checkpoint
 from gdrun.experiment.plan import plan_experiment
+from gdrun.results.file_names import CHECKPOINT
+from gdrun.results.run import Fit, Regions
 from tests.command_line import NO_PICTURES, Invoke
-from tests.run_files import logs
+from tests.run_files import MOST, logs
 from tests.training_runs import run, small_config
 
 SPIRAL = {"source": "spiral", "rows": 60, "val_fraction": 0.2}
@@ -146,3 +149,57 @@ def test_bce_is_for_two_classes(invoke: Invoke) -> None:
     assert outcome.code == 2
     assert "loss: bce is for two classes, and the target digit has 10" in outcome.err
     assert "cross_entropy is for any number" in outcome.err
+
+
+@pytest.mark.parametrize("loss", ["bce", "cross_entropy"])
+def test_regions_are_the_probabilities_of_the_network_in_units_of_the_data(
+    loss: str, tmp_path: Path
+) -> None:
+    """Those of a linear model are known: σ(w·x + b) of the standardised point."""
+    data = {"source": "moons", "rows": 50, "standardize": True, "val_fraction": 0.2}
+    config = small_config(loss=loss, data=data, hidden_size=[], lr=[0.1, 0.5], epochs=2)
+    (result,) = run("minibatch", config, tmp_path)
+    regions = result.fit
+    assert isinstance(regions, Regions)
+    state = load_checkpoint(tmp_path / CHECKPOINT, MOST).state
+    rows = plan_experiment("minibatch", config).problem.data
+    scaling = rows.x_scaling
+    assert scaling
+    width, height = len(regions.grid_x), len(regions.grid_y)
+    for lane in range(2):
+        found = torch.tensor(regions.probabilities[lane]).view(height, width, 2)
+        assert torch.allclose(found.sum(-1), torch.ones(height, width))
+        for i, j in ((0, 0), (width - 1, 3), (5, height - 1)):
+            point = torch.tensor([regions.grid_x[i], regions.grid_y[j]], dtype=torch.float64)
+            weight, bias = (tensor[lane].double() for tensor in state.params)
+            z = (scaling.apply(point) @ weight + bias).flatten()
+            margin = z[0] if loss == "bce" else z[1] - z[0]
+            assert found[j, i, 1].item() == pytest.approx(torch.sigmoid(margin).item(), rel=1e-4)
+    assert [regions.classes[k] for k in regions.labels] == [
+        rows.classes[int(k)] for k in rows.y[:].flatten().tolist()
+    ]
+    expected = scaling.invert(rows.x_val[:].double())
+    torch.testing.assert_close(torch.tensor(regions.x_val).double(), expected)
+    low, high = min(x for x, _ in regions.x), max(x for x, _ in regions.x)
+    assert regions.grid_x[0] < low < high < regions.grid_x[-1]
+
+
+def test_pictures_of_classes_are_drawn_and_drawn_again(invoke: Invoke) -> None:
+    assert invoke("compare", "-c", "moons", "--epochs", "2", "--name", "a").code == 0
+    drawn = Path("outputs/a/fit.png")
+    first = drawn.read_bytes()
+    drawn.unlink()
+    assert invoke("plot", "a").code == 0
+    assert drawn.read_bytes() == first
+    assert Path("outputs/a/sgd/fit.png").exists()
+
+
+def test_two_classes_of_one_feature_have_a_curve_of_probabilities(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(
+        "x,y\n" + "".join(f"{k},{'yes' if k > 20 else 'no'}\n" for k in range(40))
+    )
+    data = {"source": "csv", "path": tmp_path / "a.csv", "target": "y"}
+    (result,) = run("full", small_config(loss="bce", data=data, epochs=50), tmp_path / "run")
+    assert isinstance(result.fit, Fit)
+    (curve,) = result.fit.curves
+    assert 0 < curve[0] < 0.5 < curve[-1] < 1

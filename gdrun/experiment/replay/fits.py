@@ -6,23 +6,24 @@ from gdrun.experiment.checkpoint import last_checkpoint, most_bytes
 from gdrun.experiment.memory import memory_errors
 from gdrun.experiment.plan import RunPlan, plan_experiment
 from gdrun.results.file_names import CHECKPOINT
-from gdrun.results.run import Fit
+from gdrun.results.run import Fit, Regions
 from gdrun.storage.saved_run import SavedRun
-from gdrun.training.outcome import fit
+from gdrun.training.outcome import learned
 from gdrun.training.problem import Problem
 from gdrun.training.state import initial_state
 
 
-def fit_of(saved: SavedRun) -> Fit | None:
-    """The functions that a saved run has learned, by its last checkpoint.
+def fit_of(saved: SavedRun) -> Fit | Regions | None:
+    """What a saved run has learned, by its last checkpoint.
 
-    None where there is none to show: of several features, or several targets.
+    None where a picture can't show it: of many features, or several targets.
 
     Raises:
         GdrunError: it has no checkpoint, this is damaged, or the data is not what it was.
         OSError: a file can't be read.
     """
-    if not saved.description.has_fit:
+    about = saved.description
+    if not (about.has_fit or about.has_regions):
         return None
     refuse_own_code(saved)
     with memory_errors():
@@ -34,7 +35,7 @@ def fit_of(saved: SavedRun) -> Fit | None:
         refuse_other_data(problem, checkpoint.data)
         if not checkpoint.state.fits(new, run.plan, problem.data.rows):
             raise DataError(f"{saved.path / CHECKPOINT}: is of another network, or of another plan")
-        return fit(problem, checkpoint.state.params)
+        return learned(problem, checkpoint.state.params, about)
 
 
 def refuse_own_code(saved: SavedRun) -> None:

@@ -232,7 +232,7 @@ def _titled(feature: str, power: int, room: float) -> str:
 def _cut(name: str, room: float) -> str:
     """A name cut to the room of so many average letters."""
     whole = excerpt(name)
-    cuts = (excerpt(whole, letters) for letters in range(len(whole), 1, -1))
+    cuts = (excerpt(whole, letters) for letters in range(len(whole), 0, -1))
     return next((cut for cut in cuts if sum(map(_share, cut)) <= room), "…")
 
 

@@ -54,6 +54,10 @@ class CrossEntropy:
         """An output for each class."""
         return self.classes
 
+    def probabilities(self, outputs: Tensor) -> Tensor | None:
+        """The softmax of the outputs, (…, K)."""
+        return F.softmax(outputs, dim=-1)
+
     def __call__(self, outputs: Tensor, y: Tensor) -> Tensor:
         """(R, B, K) and class numbers (R, B, 1) → the losses of the rows, (R, B, 1)."""
         own = y == torch.arange(self.classes, dtype=y.dtype, device=y.device)
@@ -81,6 +85,10 @@ class BinaryCrossEntropy:
     def outputs(self, targets: int) -> int:  # noqa: ARG002
         """One."""
         return 1
+
+    def probabilities(self, outputs: Tensor) -> Tensor | None:
+        """The sigmoid of the output, for class 1, and of its negative, for class 0; (…, 2)."""
+        return torch.sigmoid(torch.cat([-outputs, outputs], dim=-1))
 
     def __call__(self, outputs: Tensor, y: Tensor) -> Tensor:
         """(R, B, 1) and class numbers (R, B, 1) → the losses of the rows, (R, B, 1)."""

@@ -43,6 +43,9 @@ class Loss(Protocol):
     def outputs(self, targets: int) -> int:
         """O, the outputs that a network needs for T columns of the target."""
 
+    def probabilities(self, outputs: Tensor) -> Tensor | None:
+        """Those of the K classes, (…, O) → (…, K); None of quantities."""
+
     def __call__(self, outputs: Tensor, y: Tensor) -> Tensor:
         """Losses of each row, (R, B, ·), of which the mean is taken.
 

@@ -39,6 +39,10 @@ class OwnLoss:
         """One output for each column of the target."""
         return targets
 
+    def probabilities(self, outputs: Tensor) -> Tensor | None:  # noqa: ARG002
+        """None: there are no classes."""
+        return None
+
     def __call__(self, outputs: Tensor, y: Tensor) -> Tensor:
         """(R, B, O) and (R, B, T) → (R, B, ·)."""
         lanes, rows = outputs.shape[:2]

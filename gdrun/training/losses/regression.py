@@ -34,6 +34,10 @@ class Regression:
         """One output for each column of the target."""
         return targets
 
+    def probabilities(self, outputs: Tensor) -> Tensor | None:  # noqa: ARG002
+        """None: there are no classes."""
+        return None
+
     def __call__(self, outputs: Tensor, y: Tensor) -> Tensor:
         """(R, B, T) and (R, B, T) → the losses of each row and output, (R, B, T)."""
         return LOSSES[self.name](outputs, y, reduction="none")
