@@ -51,7 +51,11 @@ def posed(job: Job) -> tuple[Problem, Plan]:
 
 def gdrun(job: Job) -> float:
     """Training seconds of an update of all lanes, compiled."""
-    problem, plan = posed(job)
+    return program_seconds(*posed(job))
+
+
+def program_seconds(problem: Problem, plan: Plan) -> float:
+    """Training seconds of an update of all lanes by the program of a plan."""
     spec = spec_for(problem, plan)
     if program_cache.find(spec) is None and program_cache.build([spec], lambda: False):
         raise RuntimeError("no program could be built")
