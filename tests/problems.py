@@ -9,12 +9,26 @@ from gdrun.results.events import Lane, Segment
 from gdrun.training.loop import train
 from gdrun.training.losses.regression import Regression
 from gdrun.training.models.perceptron import Perceptron
+from gdrun.training.optimizers.adagrad import Adagrad
+from gdrun.training.optimizers.adam import Adam, AdamW
+from gdrun.training.optimizers.optimizer import Optimizer
+from gdrun.training.optimizers.rmsprop import RMSprop
 from gdrun.training.optimizers.sgd import SGD
 from gdrun.training.problem import Problem
 from gdrun.training.state import Plan, TrainState, initial_state
 from tests.segments import ends_of_lane
 
-OPTIONS = ("momentum", "nesterov", "weight_decay")  # of the optimizer
+OPTIONS = ("momentum", "nesterov", "weight_decay")  # of SGD
+# One of each kind, and with each number of buffers.
+OPTIMIZERS: dict[str, Optimizer] = {
+    "sgd": SGD(momentum=0.9),
+    "adam": Adam(weight_decay=0.01),
+    "amsgrad": Adam(amsgrad=True),
+    "adamw": AdamW(),
+    "rmsprop": RMSprop(),
+    "centered": RMSprop(centered=True, momentum=0.5),
+    "adagrad": Adagrad(lr_decay=0.1, initial_accumulator_value=0.1),
+}
 
 
 def make_problem(
@@ -55,10 +69,10 @@ def sgd_of(plan: Plan) -> SGD:
 
 
 def make_plan(batch_size: int, epochs: int = 3, lr: float = 0.05, **more: object) -> Plan:
-    """A plan with one lane, unless `lanes` says otherwise."""
+    """A plan with one lane and SGD, unless `lanes` and `optimizer` say otherwise."""
     settings: dict[str, object] = {"lanes": (Lane(lr, 0),), **more}
     options = {name: settings.pop(name) for name in OPTIONS if name in settings}
-    settings["optimizer"] = SGD(**options)  # type: ignore[arg-type]
+    settings.setdefault("optimizer", SGD(**options))  # type: ignore[arg-type]
     return Plan(batch_size=batch_size, epochs=epochs, **settings)  # type: ignore[arg-type]
 
 

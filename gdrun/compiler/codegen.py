@@ -26,6 +26,7 @@ from gdrun.compiler.writer import Code
 ELEMENTWISE = {
     "abs": "absolute({0})",
     "add": "({0} + {1})",
+    "clamp_min": "larger({0}, {1})",
     "div": "({0} / {1})",
     "erf": "error_function({0})",
     "eq": "({0} == {1})",

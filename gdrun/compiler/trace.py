@@ -201,7 +201,14 @@ def _decompositions() -> dict[Any, Callable[..., Any]]:
         aten.var_mean.dim: var_mean,
         aten._foreach_add.List: for_each(add),
         aten._foreach_add_.List: for_each(add),
+        aten._foreach_add_.Scalar: for_each(torch.add),
         aten._foreach_mul_.Scalar: for_each(torch.mul),
+        aten._foreach_mul_.Tensor: for_each(torch.mul),
+        aten._foreach_div.List: for_each(torch.div),
+        aten._foreach_sqrt.default: for_each(torch.sqrt),
+        aten._foreach_maximum_.List: for_each(torch.maximum),
+        aten._foreach_clamp_min_.Scalar: for_each(torch.clamp_min),
+        aten._foreach_addcmul.Scalar: for_each(addcmul),
         aten._foreach_addcmul_.Scalar: for_each(addcmul),
     }
 

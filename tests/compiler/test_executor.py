@@ -25,6 +25,7 @@ from gdrun.results.progress import RunProgress
 from gdrun.training import loop
 from gdrun.training.loop import train
 from gdrun.training.losses.regression import Regression
+from gdrun.training.optimizers.optimizer import Optimizer
 from gdrun.training.state import Plan, initial_state
 from tests.compiler.compiled_runs import (
     MANY,
@@ -36,7 +37,15 @@ from tests.compiler.compiled_runs import (
     program_of,
     told,
 )
-from tests.problems import descend, make_plan, make_problem, perceptron_of, sgd_of, step_losses
+from tests.problems import (
+    OPTIMIZERS,
+    descend,
+    make_plan,
+    make_problem,
+    perceptron_of,
+    sgd_of,
+    step_losses,
+)
 from tests.segments import ends_of_lane
 
 plans = st.builds(
@@ -84,14 +93,19 @@ def test_many_updates_at_a_time_are_the_same_as_one_by_one(
     torch.testing.assert_close(state.buffers, expected_state.buffers, rtol=1e-4, atol=1e-5)
 
 
-@given(plan=plans, stop=st.integers(0, 60), nesterov=st.booleans())
+@given(
+    plan=plans,
+    stop=st.integers(0, 60),
+    nesterov=st.booleans(),
+    other=st.none() | st.sampled_from([*OPTIMIZERS.values()]),
+)
 @settings(max_examples=40)
 def test_a_state_goes_on_to_the_same_bits_wherever_it_was_left(
-    shared_cache: Path, plan: Plan, stop: int, nesterov: bool
+    shared_cache: Path, plan: Plan, stop: int, nesterov: bool, other: Optimizer | None
 ) -> None:
     problem = make_problem(rows=12)
     optimizer = replace(sgd_of(plan), nesterov=nesterov and sgd_of(plan).momentum > 0)
-    plan = replace(plan, optimizer=optimizer)
+    plan = replace(plan, optimizer=other or optimizer)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GDRUN_CACHE", str(shared_cache))
         whole, end = descend_compiled(problem, plan)
@@ -104,6 +118,19 @@ def test_a_state_goes_on_to_the_same_bits_wherever_it_was_left(
     assert repr(told([*first, *rest])) == repr(told(whole))  # losses that are no numbers, too
     for found, expected in ((state.params, end.params), (state.buffers, end.buffers)):
         torch.testing.assert_close(found, expected, rtol=0, atol=0, equal_nan=True)
+
+
+@pytest.mark.usefixtures("cache")
+@pytest.mark.parametrize("lanes", [THREE[:1], MANY])
+@pytest.mark.parametrize("optimizer", OPTIMIZERS.values(), ids=str)
+def test_all_optimizers_move_as_one_by_one(optimizer: Optimizer, lanes: tuple[Lane, ...]) -> None:
+    problem = make_problem(rows=12, features=2, hidden=(4,), activation="tanh")
+    plan = make_plan(5, epochs=30, lanes=lanes, optimizer=optimizer)
+    segments, state = descend_compiled(problem, plan)
+    expected, expected_state = descend(problem, plan)
+    assert_alike(segments, expected)
+    torch.testing.assert_close(state.params, expected_state.params, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(state.buffers, expected_state.buffers, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.usefixtures("cache")

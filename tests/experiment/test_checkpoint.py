@@ -29,9 +29,11 @@ from gdrun.results.events import EpochEnds, Segment
 from gdrun.results.file_names import CHECKPOINT, EPOCHS, PREVIOUS_CHECKPOINT, STEPS
 from gdrun.storage.row_file import FileDigest
 from gdrun.training.loop import train as descend_on
+from gdrun.training.optimizers.optimizer import Optimizer
+from gdrun.training.optimizers.sgd import SGD
 from gdrun.training.state import initial_state
 from tests.command_line import NO_PICTURES, Invoke
-from tests.problems import make_plan, make_problem, step_losses
+from tests.problems import OPTIMIZERS, make_plan, make_problem, step_losses
 from tests.run_files import MOST, damage, logs
 from tests.segments import epoch_end
 from tests.training_runs import run, small_config
@@ -188,11 +190,11 @@ def _checkpoint_to_damage(tmp_path_factory: pytest.TempPathFactory) -> None:
     os.environ["PYTEST_CHECKPOINT"] = str(place / "damaged.pt")
 
 
-@pytest.mark.parametrize("momentum", [0.0, 0.9])
+@pytest.mark.parametrize("optimizer", [SGD(), *OPTIMIZERS.values()], ids=str)
 def test_training_goes_on_from_a_checkpoint_as_if_never_stopped(
-    momentum: float, tmp_path: Path
+    optimizer: Optimizer, tmp_path: Path
 ) -> None:
-    problem, plan = make_problem(rows=11), make_plan(3, epochs=6, momentum=momentum)
+    problem, plan = make_problem(rows=11), make_plan(3, epochs=6, optimizer=optimizer)
     state = initial_state(problem, plan)
     segments = descend_on(problem, plan, state)
     for segment in segments:
@@ -206,6 +208,7 @@ def test_training_goes_on_from_a_checkpoint_as_if_never_stopped(
     assert checkpoint.digests == digests
     loaded = checkpoint.state
     assert loaded.epoch == 3
+    assert len(loaded.buffers) == optimizer.buffers
     assert step_losses(list(descend_on(problem, plan, loaded))) == expected
 
 

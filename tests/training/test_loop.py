@@ -14,11 +14,12 @@ from gdrun.config.timing import Timing
 from gdrun.results.events import EpochEnds, Lane, Segment
 from gdrun.training.loop import train
 from gdrun.training.models.model import Params
+from gdrun.training.optimizers.optimizer import Optimizer
 from gdrun.training.optimizers.sgd import SGD
 from gdrun.training.optimizers.step import Step, make_step
 from gdrun.training.problem import Problem
 from gdrun.training.state import initial_state
-from tests.problems import descend, make_plan, make_problem, step_losses, train_losses
+from tests.problems import OPTIMIZERS, descend, make_plan, make_problem, step_losses, train_losses
 from tests.segments import ends_of_lane
 
 OFTEN = Timing(segment=0.0)  # every update, or chunk of rows, ends a segment
@@ -141,10 +142,10 @@ def test_evaluation_is_due_at_the_start_every_k_epochs_and_at_the_end(eval_every
     assert evaluated == [e for e in range(8) if e % eval_every == 0 or e == 7]
 
 
-@pytest.mark.parametrize("momentum", [0.0, 0.9])
-def test_training_goes_on_from_any_segment(momentum: float) -> None:
+@pytest.mark.parametrize("optimizer", [SGD(), *OPTIMIZERS.values()], ids=str)
+def test_training_goes_on_from_any_segment(optimizer: Optimizer) -> None:
     problem = make_problem(rows=13)
-    plan = make_plan(3, epochs=4, momentum=momentum, lanes=(Lane(0.05, 0), Lane(1e6, 1)))
+    plan = make_plan(3, epochs=4, optimizer=optimizer, lanes=(Lane(0.05, 0), Lane(1e6, 1)))
     state = initial_state(problem, plan)
     copies, reference = [], []
     for segment in train(problem, plan, state, timing=OFTEN):
