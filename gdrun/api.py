@@ -41,8 +41,8 @@ def train(
         output_dir: where to make a run directory; nothing is written without it.
         name: of the run directory; made from date, time and method without it.
         settings: keys of the config that win over it, such as `lr=0.1` or `data={"rows": 50}`: lr,
-            hidden_size, batch_size, epochs, device, seed, seeds, sampling, drop_last, momentum,
-            nesterov, weight_decay, schedule, activation, loss, data, chunk_rows, engine,
+            hidden_size, batch_size, epochs, device, seed, seeds, sampling, drop_last, optimizer,
+            momentum, nesterov, weight_decay, schedule, activation, loss, data, chunk_rows, engine,
             eval_every, eval_growth, log_every, checkpoint_every, compare, sweep and plot.
 
     Raises:
@@ -76,8 +76,8 @@ def compare(
         output_dir: where to make a directory; nothing is written without it.
         name: of the directory; made from date and time without it.
         settings: keys of the config that win over it, such as `lr=0.1` or `data={"rows": 50}`: lr,
-            hidden_size, batch_size, epochs, device, seed, seeds, sampling, drop_last, momentum,
-            nesterov, weight_decay, schedule, activation, loss, data, chunk_rows, engine,
+            hidden_size, batch_size, epochs, device, seed, seeds, sampling, drop_last, optimizer,
+            momentum, nesterov, weight_decay, schedule, activation, loss, data, chunk_rows, engine,
             eval_every, eval_growth, log_every, checkpoint_every, compare, sweep and plot.
 
     Raises:
@@ -114,8 +114,8 @@ def sweep(
         output_dir: where to make a directory; nothing is written without it.
         name: of the directory; made from date and time without it.
         settings: keys of the config that win over it, such as `lr=0.1` or `data={"rows": 50}`: lr,
-            hidden_size, batch_size, epochs, device, seed, seeds, sampling, drop_last, momentum,
-            nesterov, weight_decay, schedule, activation, loss, data, chunk_rows, engine,
+            hidden_size, batch_size, epochs, device, seed, seeds, sampling, drop_last, optimizer,
+            momentum, nesterov, weight_decay, schedule, activation, loss, data, chunk_rows, engine,
             eval_every, eval_growth, log_every, checkpoint_every, compare, sweep and plot.
 
     Raises:

@@ -9,6 +9,7 @@ import typer
 from gdrun.cli.help import DATA, EXPERIMENT, OUTPUT, RARELY
 from gdrun.config.explain import config_keys
 from gdrun.config.parts.data import SOURCE_OF
+from gdrun.config.parts.optimizer import OPTIMIZERS
 from gdrun.config.parts.schedule import SCHEDULE_NAMES, SCHEDULES, WARMUP
 from gdrun.config.presets import DEFAULT_PRESET, preset_names
 from gdrun.config.schema import Engine, Loss, Sampling
@@ -89,7 +90,20 @@ class TrainingOptions:
     ] = None
     momentum: Annotated[
         str | None,
-        option("--momentum", metavar="NUMBER", help="Momentum of SGD, from 0 up to 1."),
+        option(
+            "--momentum",
+            metavar="NUMBER",
+            help="Momentum of sgd or rmsprop, from 0 up to 1.",
+        ),
+    ] = None
+    optimizer: Annotated[
+        str | None,
+        option(
+            "--optimizer",
+            metavar="NAME",
+            help=f"How gradients move the weights: {', '.join(OPTIMIZERS)}.",
+            autocompletion=lambda: [*OPTIMIZERS],
+        ),
     ] = None
     schedule: Annotated[
         str | None,
@@ -109,11 +123,6 @@ class TrainingOptions:
             help="Order of the rows: sequential, reshuffle or replacement.",
             autocompletion=lambda: [*get_args(Sampling)],
         ),
-    ] = None
-    optimizer: Annotated[
-        str | None,
-        # Not in the help, but known, so that others than sgd get a hint.
-        option("--optimizer", help="sgd, the only one.", hidden=True),
     ] = None
     model: Annotated[
         str | None,
@@ -249,8 +258,6 @@ class TrainingOptions:
             source = self._source
             found["data.source"] = (typed, source)
             found["data.x" if source == "npy" else "data.path"] = (typed, str(self.data))
-        if (self.optimizer or "sgd").lower() != "sgd":  # which the schema refuses, with a hint
-            found["optimizer"] = (_typed("optimizer", str(self.optimizer)), str(self.optimizer))
         return found
 
     @property
@@ -274,7 +281,7 @@ class TrainingOptions:
             "model",
         )
         target = {"target": "data.y" if self._source in ("npy", "npz") else "data.target"}
-        return {flag: flag for flag in (*flags, "engine")} | target
+        return {flag: flag for flag in (*flags, "optimizer", "engine")} | target
 
     def _networks(self, typed: str) -> dict[str, tuple[str, str]]:
         """What `--hidden-size` sets: one network, or a list of them, which the schema refuses."""

@@ -168,10 +168,6 @@ def how(experiment: "ExperimentPlan") -> str:
     """How the training goes, in a few words."""
     config: RunConfig = experiment.runs[0].config  # that of the others but for the batch size
     parts = [rates_in_words(config.lr, schedule_in_words(config.schedule)), config.sampling]
-    if config.momentum:
-        parts.append(f"{'Nesterov ' if config.nesterov else ''}momentum {config.momentum:g}")
-    if config.weight_decay:
-        parts.append(f"weight decay {config.weight_decay:g}")
     last = config.seed + config.seeds - 1
     parts.append(f"seed {config.seed}" if config.seeds == 1 else f"seeds {config.seed} to {last}")
     if len(config.lr) > 1:

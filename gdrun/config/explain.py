@@ -15,6 +15,7 @@ from gdrun.config.layers import QUOTE, KeyPath, Layer
 from gdrun.config.parts.data import DATA_TEXTS
 from gdrun.config.parts.groups import CompareConfig, PlotConfig, SweepConfig
 from gdrun.config.parts.kinds import KINDS
+from gdrun.config.parts.optimizer import OF_RUN, OPTIMIZERS
 from gdrun.config.parts.schedule import SCHEDULES
 from gdrun.config.schema import RunConfig
 from gdrun.config.yaml_loader import kind
@@ -92,6 +93,12 @@ SAME_KEY = {
     "act": "activation",
     "nonlinearity": "activation",
     "backend": "engine",
+    "optim": "optimizer",
+    "optimiser": "optimizer",
+    "solver": "optimizer",
+    "beta1": "optimizer.betas",
+    "beta2": "optimizer.betas",
+    "optimizer.lr": "lr",
     "csv": "data.path",
     "file": "data.path",
     "dataset": "data.path",
@@ -116,6 +123,7 @@ SAME_VALUE = {
     "sampling": {"shuffle": "reshuffle", "random": "reshuffle", "true": "reshuffle"},
     "activation": {"logistic": "sigmoid", "rectifier": "relu"},
     "device": {"gpu": "cuda"},
+    "optimizer": dict.fromkeys(("momentum", "nesterov", "gd"), "sgd"),
     "schedule": {
         **dict.fromkeys(("none", "off", "no", "fixed", "warmup", "false"), "constant"),
         **dict.fromkeys(("poly", "polynomial", "decay"), "linear"),
@@ -156,8 +164,8 @@ HINTS_OF_MISSING: dict[KeyPath, str] = {
 }
 # What gdrun can't do, and what it has instead; by words of the keys, values and commands that ask.
 LIMITS = {
-    "optimizer optim optimiser adam adamw adagrad rmsprop lbfgs lion betas beta1 beta2 amsgrad": (
-        "gdrun has no optimizer but SGD yet; momentum, nesterov and weight_decay are its keys"
+    "lbfgs lion adadelta nadam radam adamax adafactor lamb lars muon sophia shampoo rprop": (
+        f"gdrun has no other optimizers yet than {', '.join(OPTIMIZERS)}"
     ),
     "schedules cosine annealing decays onecycle plateau lrdecay": (
         f"schedule is the key of learning rates that change: {', '.join(SCHEDULES)}, or warmup+ "
@@ -321,16 +329,15 @@ def _hint_for_unknown(path: KeyPath, values: Mapping[str, Any]) -> str | None:
     siblings = [key[-1] for key in known if key[:-1] == path[:-1]]
     if path == ("data", "target"):
         return "name the file of the data, too: --data FILE --target COLUMN"
+    kinds = KINDS.get(path[0])
+    for other, model in kinds.models.items() if kinds else ():
+        if kinds and name in model.model_fields:
+            key = path[0] if kinds.named else f"{path[0]}.{kinds.key}"
+            return f"{'.'.join(path)} belongs to another {kinds.noun}: set {key} to {other}"
+    if elsewhere := [key for key in config_keys() if key.rpartition(".")[2] == name]:
+        return f"{'.'.join(path)}: did you mean {elsewhere[0]}?"
     for hint in did_you_mean(name, siblings, prefix=path[:-1]):
         return hint
-    elsewhere = [".".join(key) for key in known if key[-1] == name]
-    if elsewhere:
-        return f"{'.'.join(path)}: did you mean {elsewhere[0]}?"
-    if kinds := KINDS.get(path[0]):
-        others = [kind for kind, model in kinds.models.items() if name in model.model_fields]
-        key = path[0] if kinds.named else f"{path[0]}.{kinds.key}"
-        for kind in others:
-            return f"{'.'.join(path)} belongs to another {kinds.noun}: set {key} to {kind}"
     return f"known keys{' of ' + '.'.join(path[:-1]) if path[:-1] else ''}: {', '.join(siblings)}"
 
 
@@ -357,7 +364,8 @@ def _known_keys(values: Mapping[str, Any]) -> list[KeyPath]:
     own = {key: kinds.model(values.get(key)) for key, kinds in KINDS.items()}
     nested: dict[str, type[BaseModel]] = {**own, **SECTIONS}
     keys: list[KeyPath] = [(name,) for name in RunConfig.model_fields]
-    return keys + [(name, key) for name, model in nested.items() for key in model.model_fields]
+    keys += [(name, key) for name, model in nested.items() for key in model.model_fields]
+    return [*keys, *(("optimizer", key) for key in OF_RUN)]
 
 
 def _lookup(values: Any, path: Iterable[str]) -> Any:

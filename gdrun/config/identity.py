@@ -32,6 +32,7 @@ LATER: Mapping[str, Any] = {
     "patience": None,
     "data.shape": None,
     "schedule": "constant",
+    "optimizer": "sgd",
 }
 
 OF_GROUPS = ("compare", "sweep")  # what says which runs a group has

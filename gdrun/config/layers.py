@@ -12,6 +12,7 @@ import yaml
 
 from gdrun.config.parts.data import DATA_TEXTS, files_of
 from gdrun.config.parts.kinds import KINDS, Kinds
+from gdrun.config.parts.optimizer import OF_RUN, as_mapping
 from gdrun.config.parts.own_code import OWN_CODE, beside, is_own
 from gdrun.config.yaml_loader import (
     MAX_CHARACTERS,
@@ -53,14 +54,34 @@ def merge_layers(base: Layer, overlay: Layer, *, replace: bool = True) -> Layer:
             return above
         return {**below, **{key: merge(below.get(key), above[key]) for key in above}}
 
+    lower, upper = _with_optimizers(base.values, overlay.values)
     origins = dict(base.origins)
     for path, origin in overlay.origins.items():
         origins |= {path[:n]: origin for n in range(1, len(path) + 1)}
-    values = {
-        key: merge(base.values.get(key), value, KINDS.get(key))
-        for key, value in overlay.values.items()
-    }
-    return Layer({**base.values, **values}, origins)
+    values = {key: merge(lower.get(key), value, KINDS.get(key)) for key, value in upper.items()}
+    return Layer({**lower, **values}, origins)
+
+
+def _with_optimizers(
+    below: Mapping[str, Any], above: Mapping[str, Any]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The values of two layers, their optimizers as mappings, and each key of these in one place.
+
+    A key that the upper layer has, inside `optimizer` or beside it, the lower has in neither.
+    """
+    low, high = (
+        {key: as_mapping(value) if key == "optimizer" else value for key, value in layer.items()}
+        for layer in (below, above)
+    )
+    inside = high.get("optimizer")
+    inside = inside if isinstance(inside, dict) else {}
+    overridden = {key for key in OF_RUN if key in high or key in inside}
+    for key in overridden:
+        low.pop(key, None)
+    if isinstance(low.get("optimizer"), dict):
+        kept = {k: value for k, value in low["optimizer"].items() if k not in overridden}
+        low["optimizer"] = kept
+    return low, high
 
 
 def assign(assignments: Iterable[tuple[str, KeyPath, Any]]) -> Layer:

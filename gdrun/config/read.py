@@ -10,11 +10,13 @@ from pydantic import ValidationError
 from gdrun.config.explain import explain
 from gdrun.config.layers import KeyPath, Layer, assign, merge_layers, read_layer
 from gdrun.config.parts.data import DATA_TEXTS
+from gdrun.config.parts.optimizer import OF_RUN, clashes
 from gdrun.config.presets import DEFAULT_PRESET, find_config
 from gdrun.config.schema import RunConfig
 from gdrun.config.yaml_loader import RefusedError, compose, construct, keep_text, kind
 from gdrun.errors import ConfigError, excerpt
 
+DEFAULTED = ("batch_size", "lr")  # of the preset `article`: those of the schema
 MAX_PARTS = 8  # of a dotted key; those of the schema have two
 
 
@@ -89,15 +91,16 @@ def _default_layer(overlay: Layer) -> Layer:
     """The preset `article`; or nothing, if the data is of another source.
 
     That preset visits the rows in order and leaves the last ones out, as the article does: nobody's
-    own data should be treated so by surprise. Its batch size, the default one, isn't counted as
-    asked for, so that it can be lowered for few rows.
+    own data should be treated so by surprise. Its batch size and learning rate, the default ones,
+    aren't counted as asked for, so that one can be lowered for few rows, and the other be noted
+    where it is too large for an optimizer.
     """
     data = overlay.values.get("data")
     named = data.get("source") if isinstance(data, Mapping) else getattr(data, "source", None)
     if isinstance(named, str) and named != "quadratic":
         return Layer({})
     article = read_layer(find_config(DEFAULT_PRESET))
-    values = {key: value for key, value in article.values.items() if key != "batch_size"}
+    values = {key: value for key, value in article.values.items() if key not in DEFAULTED}
     return Layer(values, article.origins)
 
 
@@ -114,11 +117,29 @@ def validate(layer: Layer) -> RunConfig:
     Raises:
         ConfigError: with every mistake, each with its key and where it was written.
     """
+    repeated = [
+        f"{key}{_where(layer, key)} and optimizer.{key}{_where(layer, 'optimizer', key)} differ"
+        for key in clashes(layer.values)
+    ]
+    if repeated:
+        raise ConfigError(repeated, "keep one of them")
+    of_lifted: dict[KeyPath, str] = {
+        path[1:]: origin
+        for path, origin in layer.origins.items()
+        if path[0] == "optimizer" and path[1:] in {(key,) for key in OF_RUN}
+    }
+    layer = Layer(layer.values, {**of_lifted, **layer.origins})
     try:
         return RunConfig.model_validate(layer.values)
     except ValidationError as error:
         problems, hints = explain(error.errors(include_url=False), layer)
     raise ConfigError(problems, *hints)
+
+
+def _where(layer: Layer, *path: str) -> str:
+    """Where a key was written, in brackets, if that is known."""
+    origin = next((layer.origins[path[:n]] for n in (2, 1) if path[:n] in layer.origins), None)
+    return f" ({origin})" if origin else ""
 
 
 def dump_config(config: RunConfig) -> str:

@@ -5,13 +5,29 @@ epoch, the device that `auto` picks) is computed where it is needed, and never s
 `gdrun.config.read` reads a config from YAML and flags, `gdrun.config.explain` words its mistakes.
 """
 
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import Field, PlainValidator, StrictBool, ValidationInfo, field_validator
+from pydantic import (
+    Field,
+    PlainValidator,
+    StrictBool,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from gdrun.config.parts.base import Schema
 from gdrun.config.parts.data import DataConfig, QuadraticData
 from gdrun.config.parts.groups import CompareConfig, PlotConfig, SweepConfig
+from gdrun.config.parts.optimizer import (
+    OPTIMIZERS,
+    NotNegative,
+    OptimizerConfig,
+    SGDConfig,
+    Share,
+    in_words,
+    lifted,
+)
 from gdrun.config.parts.own_code import DEFAULT_MODEL, name_or_function
 from gdrun.config.parts.schedule import ConstantSchedule, ScheduleConfig
 from gdrun.config.values import (
@@ -20,7 +36,6 @@ from gdrun.config.values import (
     CountOrAuto,
     GrowthOrAuto,
     HiddenSize,
-    Number,
     Rates,
     Seed,
 )
@@ -40,7 +55,8 @@ class RunConfig(Schema):
 
     Each value in `lr` makes one lane, and so does each of the `seeds` consecutive seeds from `seed`
     on. `batch_size` is what `minibatch` uses: a number of rows, or `full` for all of them.
-    `momentum`, `nesterov` and `weight_decay` mean what they mean in `torch.optim.SGD`.
+    `momentum`, `nesterov` and `weight_decay` mean what they mean in the class of `torch.optim` that
+    the `optimizer` is; where `weight_decay` isn't set, it is that class's own.
 
     `model` is a perceptron, which `hidden_size` and `activation` describe, or a function of the
     user's that makes a network; `loss` may be a function of the user's, too.
@@ -66,9 +82,10 @@ class RunConfig(Schema):
     seeds: Annotated[Count, Field(le=100_000)] = 1
     sampling: Sampling = "reshuffle"
     drop_last: StrictBool = False
-    momentum: Annotated[Number, Field(ge=0, lt=1)] = 0.0
+    optimizer: OptimizerConfig = SGDConfig()
+    momentum: Share = 0.0
     nesterov: StrictBool = False
-    weight_decay: Annotated[Number, Field(ge=0)] = 0.0
+    weight_decay: NotNegative = 0.0
     schedule: ScheduleConfig = ConstantSchedule()
     activation: Literal["relu", "tanh", "sigmoid", "gelu"] = "relu"
     model: ModelOrFunction = DEFAULT_MODEL
@@ -85,6 +102,20 @@ class RunConfig(Schema):
     sweep: SweepConfig = SweepConfig()
     plot: PlotConfig = PlotConfig()
 
+    @model_validator(mode="before")
+    @classmethod
+    def _lift_what_optimizers_share(cls, values: Any) -> Any:
+        return lifted(values)
+
+    @field_validator("momentum", "nesterov")
+    @classmethod
+    def _optimizer_has_it(cls, value: float, info: ValidationInfo) -> float:
+        optimizer, key = info.data.get("optimizer"), str(info.field_name)
+        if value and optimizer and key not in optimizer.has:
+            others = [name for name, kind in OPTIMIZERS.items() if key in kind.has]
+            raise ValueError(f"{optimizer.name} has none; {key} is for {' and '.join(others)}")
+        return value
+
     @field_validator("nesterov")
     @classmethod
     def _nesterov_needs_momentum(cls, value: bool, info: ValidationInfo) -> bool:
@@ -96,6 +127,11 @@ class RunConfig(Schema):
     def may_be_extended(self) -> bool:
         """Whether there may be more epochs: where no update depends on how many there are."""
         return self.schedule == ConstantSchedule()
+
+    @property
+    def rule(self) -> str:
+        """The optimizer in words, with what differs from its usual options."""
+        return in_words(self.optimizer, self.momentum, self.nesterov, self.weight_decay)
 
     @property
     def logged_every(self) -> int:

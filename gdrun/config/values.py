@@ -95,6 +95,14 @@ def _several(value: Any) -> Any:
     return tuple(value) if isinstance(value, list | tuple | range) else (value,)
 
 
+def _pair(value: Any) -> Any:
+    """Refuse what isn't a list of two."""
+    values = _several(value)
+    if len(values) != 2:
+        raise ValueError("Input should be a list of two numbers")
+    return values
+
+
 def _rates(value: Any) -> Any:
     """Read a range as its numbers."""
     return _several(expand(value) if isinstance(value, str) and is_range(value) else value)
@@ -233,6 +241,7 @@ Count = Annotated[Integer, Field(ge=1, le=MAX_COUNT)]
 Seed = Annotated[Integer, Field(ge=0, lt=2**62)]
 # Absolute, so that a saved config names the same file from any directory.
 FilePath = Annotated[Path, BeforeValidator(_text), AfterValidator(_absolute)]
+Pair = (BeforeValidator(_pair), PlainSerializer(list))
 Several = (BeforeValidator(_several), PlainSerializer(_one_or_several))
 HiddenSize = Annotated[tuple[Count, ...], *Several]
 Rates = Annotated[

@@ -20,6 +20,7 @@ from gdrun.compiler.spec import ProgramSpec, spec_for
 from gdrun.experiment.plan import ExperimentPlan, RunPlan
 from gdrun.results.log_rows import bytes_to_log, epoch_lines, step_lines
 from gdrun.training.loop import train
+from gdrun.training.optimizers.sgd import SGD
 from gdrun.training.problem import Problem
 from gdrun.training.state import Plan, TrainState, initial_state
 from gdrun.training.threads import SPLIT_WORK
@@ -27,6 +28,8 @@ from gdrun.training.threads import SPLIT_WORK
 # Microseconds that PyTorch takes for an update: for each layer, for each weight, for each row in
 # each layer, for each activation, and for each weight that a row is multiplied by.
 UPDATE, LAYER, WEIGHT, ROW_LAYER, ACTIVATION, PRODUCT = 13.0, 15.6, 2.8e-4, 0.03, 4.9e-4, 5.7e-5
+# And for each buffer of an optimizer that isn't SGD: for each layer and weight; as a program.
+BUFFER_LAYER, BUFFER_WEIGHT, PROGRAM_BUFFER = 15.0, 8e-4, 3e-4
 # And for evaluating, booking and logging an epoch, which a program's epochs share.
 EPOCH = 70.0
 # And for each evaluation within an epoch, and each lane of it.
@@ -57,21 +60,22 @@ LOSSES_BYTE, STEPS_BYTE = 0.06, 0.012
 ENDLESS = 10**9  # epochs
 # Of one pass over all rows, from which on a training isn't tried: the formula has to do.
 LONG_SECONDS = 1.0
-WINDOWS = 3
-MOMENT_SECONDS = 0.05  # of each run, after as much again to get going
+WINDOWS, MOMENT_SECONDS = 3, 0.05  # of each run, after as much again to get going
 
 
 def eager_seconds(problem: Problem, plan: Plan) -> float:
     """About how long all updates of a plan take one by one, by the formula."""
     model = problem.model
     weights, layers, lanes = model.parameters, model.layers, len(plan.lanes)
-    rows = lanes * plan.batch_size
+    rows, buffers = lanes * plan.batch_size, _buffers(plan)
     work = (
-        WEIGHT * lanes * weights + PRODUCT * rows * weights + ACTIVATION * rows * model.activations
+        (WEIGHT + BUFFER_WEIGHT * buffers) * lanes * weights
+        + PRODUCT * rows * weights
+        + ACTIVATION * rows * model.activations
     )
     if problem.work(lanes, plan.batch_size) >= SPLIT_WORK:
         work /= _threads()
-    update = UPDATE + LAYER * layers + ROW_LAYER * rows * layers + work
+    update = UPDATE + (LAYER + BUFFER_LAYER * buffers) * layers + ROW_LAYER * rows * layers + work
     return 1e-6 * (update * _updates(problem, plan) + EPOCH * plan.epochs)
 
 
@@ -112,6 +116,7 @@ def compiled_seconds(problem: Problem, plan: Plan, spec: ProgramSpec) -> float:
     if spec.lanes > 1:
         product = PROGRAM_VECTOR
     row = PROGRAM_ROW_LAYER * layers + product * weights
+    each += PROGRAM_BUFFER * _buffers(plan)
     update = groups * (each * weights + row * plan.batch_size)
     if groups > 1 or plan.batch_size >= SLICED_CHUNKS * spec.rows:
         update /= _threads()
@@ -120,10 +125,12 @@ def compiled_seconds(problem: Problem, plan: Plan, spec: ProgramSpec) -> float:
 
 def build_seconds(specs: Sequence[ProgramSpec]) -> float:
     """About how long building programs takes, side by side, by the formula."""
-    if not specs:
-        return 0.0
     each = [BUILD + BUILD_LAYER * len(s.chunks) * s.model.layers for s in specs]
-    return BUILD_FIRST + max(*each, sum(each) / (os.cpu_count() or 1))
+    return BUILD_FIRST + max(*each, sum(each) / (os.cpu_count() or 1)) if specs else 0.0
+
+
+def _buffers(plan: Plan) -> int:
+    return 0 if isinstance(plan.optimizer, SGD) else plan.optimizer.buffers
 
 
 def _threads() -> float:
@@ -189,9 +196,8 @@ def estimate(
         train = side_by_side(slower, jobs, pace * WORKER)
     draw = pace * _drawing_seconds(experiment)
     prepare = pace * build_seconds(unbuilt)
-    # Not measured yet:
     if experiment.command == "sweep" and experiment.left and not experiment.seconds_per_update:
-        prepare += MOMENT_SECONDS * (1 + 1 / WINDOWS) * len(experiment.runs)
+        prepare += MOMENT_SECONDS * (1 + 1 / WINDOWS) * len(experiment.runs)  # not measured yet
     return Estimate(prepare, max(train, watch) if train else 0.0, draw, in_turn)
 
 

@@ -19,6 +19,7 @@ from gdrun.errors import ConfigError
 from gdrun.results.history import COLUMN_BYTES, KEPT_ROW_BYTES, kept_per_lane
 from gdrun.storage.manifest import MAX_LANES
 from gdrun.training.bookkeeping import columns_of
+from gdrun.training.optimizers.build import build_optimizer
 from gdrun.training.problem import Problem
 from gdrun.training.state import Plan
 
@@ -64,7 +65,9 @@ def refuse_too_many_numbers(problem: Problem, config: RunConfig) -> None:
 def _number_bytes(problem: Problem, config: RunConfig) -> int:
     lanes = len(config.lr) * config.seeds
     rows = problem.data.rows
-    weights = 6 * problem.model.parameters
+    # Besides the buffers: the weights, their gradient, a backup, and what is on its way.
+    copies = 4 + 2 * max(1, build_optimizer(config).buffers)
+    weights = copies * problem.model.parameters
     activations = 4 * min(rows, problem.rows_at_once(lanes)) * problem.model.activations
     order = 8 * min(rows, SORTED_ROWS)
     return lanes * (4 * (weights + activations + order) + LANE_BYTES)

@@ -26,8 +26,8 @@ from gdrun.storage.row_file import FileDigest
 from gdrun.text import count, listed
 from gdrun.training.bookkeeping import columns_of
 from gdrun.training.models.own import OwnNetwork
+from gdrun.training.optimizers.build import build_optimizer
 from gdrun.training.optimizers.schedule import schedule_of
-from gdrun.training.optimizers.sgd import SGD
 from gdrun.training.outcome import describe
 from gdrun.training.problem import Problem, build_problem
 from gdrun.training.state import Plan, TrainState
@@ -213,7 +213,7 @@ def plan_experiment(
     for _, _, own in wanted:  # before there are as many lanes in memory
         refuse_too_many_numbers(problem.with_model(own), own)
     runs = tuple(_plan_run(name, method, own, problem) for name, method, own in wanted)
-    notes = tuple(_notes(asked, config, problem, runs))
+    notes = (*_rate_notes(command, config), *_notes(asked, config, problem, runs))
     return ExperimentPlan(command, config, _described(runs), runs, notes=notes)
 
 
@@ -256,6 +256,17 @@ def _notes(
         )
 
 
+def _rate_notes(command: str, config: RunConfig) -> Iterable[str]:
+    """What the user should know of a learning rate that nobody chose."""
+    usual, name = config.optimizer.usual_lr, config.optimizer.name
+    chosen = "lr" in config.model_fields_set or (command == "sweep" and config.sweep.lr)
+    if usual is not None and not chosen:
+        yield (
+            f"lr: {config.lr[0]:g}, the default, is large for {name}; torch.optim has {usual:g} "
+            "for it"
+        )
+
+
 def _network_notes(config: RunConfig, model: OwnNetwork, runs: Iterable[RunPlan]) -> Iterable[str]:
     """What the user should know of a network of one's own."""
     defaults = RunConfig()
@@ -275,10 +286,12 @@ def _network_notes(config: RunConfig, model: OwnNetwork, runs: Iterable[RunPlan]
 
 def _described(runs: Sequence[RunPlan]) -> Description:
     """What is minimised, in words; the last of several networks is the one that is counted."""
-    each = list({run.problem.model: describe(run.problem) for run in runs}.values())
+    each = list({run.problem.model: describe(run.problem, run.config) for run in runs}.values())
     *others, last = each
     counted = (f"{one.network} ({count(one.parameters, 'parameter')})" for one in others)
-    return replace(last, network=", ".join([*counted, last.network]))
+    optimizers = dict.fromkeys(run.config.rule for run in runs)
+    network = ", ".join([*counted, last.network])
+    return replace(last, network=network, optimizer=", ".join(optimizers))
 
 
 def _plan_run(name: str, method: Method, config: RunConfig, problem: Problem) -> RunPlan:
@@ -292,7 +305,7 @@ def _plan_run(name: str, method: Method, config: RunConfig, problem: Problem) ->
         # A full batch holds every row: there is nothing to draw, and no order that matters.
         sampling="sequential" if config.batch_size == "full" else config.sampling,
         drop_last=config.drop_last,
-        optimizer=SGD(config.momentum, config.nesterov, config.weight_decay),
+        optimizer=build_optimizer(config),
         schedule=schedule_of(config.schedule),
         eval_every=config.eval_every,
         patience=config.patience or 0,

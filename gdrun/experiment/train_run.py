@@ -103,7 +103,7 @@ def train_run(
         recorder.settle()
         result = run_result(
             problem,
-            describe(problem),
+            describe(problem, run.config),
             run.series,
             plan,
             state,
@@ -149,7 +149,7 @@ class _RunFiles:
         self._log: RunLog | None = None
         if directory:
             directory.mkdir(exist_ok=True)
-            own = {"problem": asdict(describe(run.problem)), "engines": engines_of(run)}
+            own = {"problem": asdict(describe(run.problem, run.config)), "engines": engines_of(run)}
             about = {**log_facts(facts, run.series, run.config), **own}
             if run.problem.own_code:
                 about["code"] = {key: code.sha256 for key, code in run.problem.own_code.items()}

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from gdrun.plots.curves import divergence
 from gdrun.plots.looks import has_bands, tells_rates_by_color
 from gdrun.results.lanes import BAND, lanes_by_rate
-from gdrun.results.run import RunResult
+from gdrun.results.run import PLAIN, RunResult
 from gdrun.text import count, listed, span
 
 
@@ -29,6 +29,8 @@ def title_of(results: Sequence[RunResult]) -> str:
     descriptions = [result.description for result in results]
     networks = _each_once([description.network for description in descriptions], "networks")
     problems = _each_once([f"{d.data}, {count(d.rows, 'row')}" for d in descriptions], "problems")
+    optimizers = _each_once([description.optimizer for description in descriptions], "optimizers")
+    how = "" if optimizers == PLAIN else f", {optimizers}"
     rates = _rates(results)
     rate = f", learning rate {min(rates):g}" if len(rates) == 1 else ""
     if tells_rates_by_color(results):
@@ -36,7 +38,7 @@ def title_of(results: Sequence[RunResult]) -> str:
     schedules = [result.series.schedule for result in results]
     if any(schedules):
         rate += f", {_each_once([each or 'constant' for each in schedules], 'schedules')}"
-    return f"{networks} on {problems}{rate}"
+    return f"{networks} on {problems}{how}{rate}"
 
 
 def loss_note(results: Sequence[RunResult]) -> str:

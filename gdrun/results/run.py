@@ -40,6 +40,8 @@ ENGINES_IN_TURN = ", then "
 
 MAX_LINE = 100  # characters of a line of a result as text
 
+PLAIN = "sgd"  # the optimizer that goes without saying
+
 # Each loss in words: in the units of the data, and for a standardised target.
 LOSS_NAMES: Mapping[str, tuple[str, str]] = {
     "mse": ("MSE", "MSE ÷ variance of {each}; 1 = predicting the mean"),
@@ -66,6 +68,7 @@ class Description:
     standardized: YesNo
     device: ShortText
     classes: tuple[Text, ...] = ()
+    optimizer: ShortText = PLAIN
     targets: tuple[Text, ...] = ()  # where there are several; `target` has all in one text
 
     @property

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from gdrun.results.colors import kind_of, run_colors
 from gdrun.results.progress import RunProgress
-from gdrun.results.run import Description
+from gdrun.results.run import PLAIN, Description
 from gdrun.terminal.chart import Curve, chart
 from gdrun.text import clock, count, duration, number, short
 
@@ -28,7 +28,9 @@ def headline(description: Description, note: str) -> Text:
         no_wrap=True,
         overflow="ellipsis",
     )
-    text.append(f"{description.loss_name} · {note} · {description.device}", style="dim")
+    how = [] if description.optimizer == PLAIN else [description.optimizer]
+    parts = [description.loss_name, *how, note, description.device]
+    text.append(" · ".join(parts), style="dim")
     return text
 
 

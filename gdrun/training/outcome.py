@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from gdrun.config.schema import RunConfig
 from gdrun.data.rows import Rows, spread, take
 from gdrun.data.standardize import Scaling
 from gdrun.results.events import Series, Status
@@ -28,7 +29,7 @@ FIT_ROWS = 10_000  # shown beside the fitted functions, at most
 PATIENCE_SECONDS = 0.2  # that evaluating a stopped run may take
 
 
-def describe(problem: Problem) -> Description:
+def describe(problem: Problem, config: RunConfig) -> Description:
     """What is trained on what, its names as a terminal or a picture can show them."""
     data, device = problem.data, problem.data.x.device
     return Description(
@@ -44,6 +45,7 @@ def describe(problem: Problem) -> Description:
         targets=tuple(visible(name) for name in data.targets),
         standardized=data.y_scaling is not None,
         device=torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+        optimizer=config.rule,
     )
 
 

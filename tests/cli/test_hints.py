@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from gdrun.cli.mistakes import sift
 from gdrun.config.explain import LIMITS, SAME_KEY, config_keys
+from gdrun.config.parts.optimizer import OPTIMIZERS
 from tests.command_line import COMMANDS, NO_PICTURES, SHORT, Invoke, completions
 
 TRAINING = [*COMMANDS, "sweep"]
@@ -114,7 +115,9 @@ def test_what_another_command_does_is_said(typed: str, hint: str, invoke: Invoke
 
 
 LACKS = [
-    ("optimizer=adam", "no optimizer but SGD yet"), ("optimizer.name=adam", "no optimizer but SGD"),
+    ("optimizer=lbfgs", "no other optimizers yet than sgd, adam, adamw, rmsprop, adagrad"),
+    ("optimizer.name=lion", "no other optimizers yet"), ("lbfgs=true", "no other optimizers yet"),
+    ("optimizer=momentum", "did you mean sgd?"), ("optimizer=adagard", "did you mean adagrad?"),
     ("loss=ce", "did you mean cross_entropy?"), ("loss=logistic", "did you mean bce?"),
     ("classification=true", "loss: cross_entropy, or bce"),
     ("loss=quantile", "gdrun has no other loss yet"), ("schedule=plateau", "looks at the loss"),
@@ -151,11 +154,17 @@ def test_the_words_for_keys_and_limits_are_no_keys() -> None:
     assert not {key.rpartition(".")[2] for key in keys} & set(asked)
 
 
-def test_an_optimizer_is_sgd(invoke: Invoke) -> None:
-    assert invoke("sgd", "--optimizer", "sgd", "--dry-run").code == 0
-    outcome = invoke("sgd", "--optimizer", "adam", "--lr", "x")
-    assert "hint: gdrun has no optimizer but SGD yet" in outcome.err
-    assert "error: lr (--lr x)" in outcome.err
+@pytest.mark.parametrize("name", ["sgd", "SGD", *OPTIMIZERS])
+@pytest.mark.parametrize("command", TRAINING)
+def test_every_command_that_trains_takes_an_optimizer(
+    command: str, name: str, invoke: Invoke
+) -> None:
+    outcome = invoke(command, "--optimizer", name, "--lr", "0.01", "--dry-run", "--json")
+    assert outcome.code == 0
+    assert name.lower() in outcome.out
+    outcome = invoke(command, "--optimizer", "lion", "--lr", "x")
+    assert "hint: gdrun has no other optimizers yet" in outcome.err
+    assert "error: lr (--lr x)" in outcome.err or command == "sweep"
 
 
 WORDS = [
@@ -281,6 +290,8 @@ COMPLETED = [
     ("list --sort train", ["train_accuracy", "train_loss"]),
     ("sgd --schedule warmup+c", ["warmup+constant", "warmup+cosine"]),
     ("list --sort data.ta", ["data.target"]), ("sgd --engine e", ["eager"]),
+    ("sgd --optimizer ada", ["adagrad", "adam", "adamw"]),
+    ("sgd --set optimizer.b", ["optimizer.betas="]),
     ("sgd --sampling re", ["replacement", "reshuffle"]), ("sweep --config dia", ["diabetes"]),
 ]  # fmt: skip
 

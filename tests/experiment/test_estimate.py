@@ -10,8 +10,10 @@ import pytest
 
 from gdrun.cli.preview import jobs_notes
 from gdrun.compiler import program_cache
+from gdrun.compiler.spec import spec_for
 from gdrun.config.read import configure
 from gdrun.experiment.estimate import (
+    compiled_seconds,
     eager_seconds,
     estimate,
     measure_updates,
@@ -22,6 +24,7 @@ from gdrun.experiment.plan import plan_experiment
 from gdrun.experiment.resume import resume_experiment
 from tests.command_line import Invoke
 from tests.experiment.sweeps import FLAGS, GRID_FLAGS, SHUFFLED, run_sweep, sweep_config
+from tests.training_runs import small_config
 
 
 def test_nothing_left_takes_no_time(tmp_path: Path) -> None:
@@ -217,3 +220,16 @@ def test_notes_on_jobs_come_before_a_training_and_in_its_dry_run(invoke: Invoke)
         outcome = invoke(*args, *more)
         said = " ".join((outcome.out + outcome.err).split())
         assert "-j 7: there are 3 runs to train, so that -j 3 does the same" in said
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "adamw", "rmsprop", "adagrad"])
+def test_an_optimizer_with_buffers_takes_longer(optimizer: str) -> None:
+    plain, momentum, other = (
+        (eager_seconds(run.problem, run.plan), compiled_seconds(run.problem, run.plan, spec))
+        for settings in ({}, {"momentum": 0.9}, {"optimizer": optimizer})
+        for run in plan_experiment("minibatch", small_config(**settings)).runs
+        for spec in [spec_for(run.problem, run.plan)]
+    )
+    assert plain == momentum
+    assert other[0] > plain[0]
+    assert other[1] > plain[1]

@@ -31,7 +31,10 @@ RUNS = {
     "sgd": ("--epochs", "100", "--seeds", "3"),
     "minibatch": ("-c", "diabetes", "--epochs", "200", "--set", "momentum=0.9", "--lr", "0.01,9"),
     "full": ("--epochs", "3000", "--set", "eval_every=7", "--lr", "0.1,1e6"),
-    "compare": ("--epochs", "40", "--set", "sampling=replacement", "--seeds", "2"),
+    "compare": (
+        *("--epochs", "40", "--set", "sampling=replacement", "--seeds", "2"),
+        *("--optimizer", "adam", "--lr", "0.01"),
+    ),
 }
 
 

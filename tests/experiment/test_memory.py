@@ -112,3 +112,24 @@ def test_memory_is_that_of_the_container(tmp_path: Path, monkeypatch: pytest.Mon
         assert memory_bytes() == expected
     with pytest.raises(ConfigError, match=r"and there are 0\.5 GiB"):
         plan_experiment("full", small_config(hidden_size=10**8))
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "copies"),
+    [
+        ("sgd", 6),
+        ({"name": "sgd", "momentum": 0.9}, 6),
+        ("adagrad", 6),
+        ("adam", 8),
+        ({"name": "adam", "amsgrad": True}, 10),
+        ({"name": "rmsprop", "centered": True, "momentum": 0.5}, 10),
+    ],
+)
+def test_the_buffers_of_an_optimizer_are_counted(optimizer: object, copies: int) -> None:
+    few, many = (
+        memory._number_bytes(plan.problem, plan.config) / 4
+        for hidden in (999, 1000)
+        for plan in [plan_experiment("sgd", small_config(optimizer=optimizer, hidden_size=hidden))]
+    )
+    activations = 4  # of a row
+    assert many - few == 3 * copies + activations * 100

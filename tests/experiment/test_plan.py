@@ -1,8 +1,11 @@
 """From a config to what is trained; what can't be trained is refused."""
 
+from typing import Any
+
 import pytest
 import torch
 
+from gdrun.config.read import configure
 from gdrun.config.schema import RunConfig
 from gdrun.errors import ConfigError
 from gdrun.experiment.plan import plan_experiment
@@ -64,3 +67,24 @@ def test_every_key_reaches_the_engine() -> None:
 def test_a_full_batch_is_every_row_in_order(sampling: str) -> None:
     (member,) = plan_experiment("full", small_config(sampling=sampling)).runs
     assert (member.plan.batch_size, member.plan.sampling) == (100, "sequential")
+
+
+@pytest.mark.parametrize(
+    ("settings", "noted"),
+    [
+        ({"optimizer": "adam"}, True),
+        ({"optimizer": "rmsprop", "momentum": 0.9}, True),
+        ({"optimizer": "adam", "lr": 0.2}, False),
+        ({"optimizer": "sgd"}, False),
+        ({}, False),
+    ],
+)
+@pytest.mark.parametrize("command", ["full", "compare", "sweep"])
+def test_a_learning_rate_that_nobody_chose_for_an_optimizer_is_noted(
+    command: str, settings: dict[str, Any], noted: bool
+) -> None:
+    for base in (None, {"epochs": 3}):
+        notes = plan_experiment(command, configure(base, settings)).notes
+        assert any("lr: 0.2, the default, is large for" in note for note in notes) == noted
+    grid = configure(None, {**settings, "sweep": {"lr": [0.001, 0.01]}})
+    assert not any(note.startswith("lr:") for note in plan_experiment("sweep", grid).notes)

@@ -54,6 +54,8 @@ CONFIGS: list[dict[str, Any]] = [
     {"sampling": "replacement", "momentum": 0.8, "nesterov": True, "weight_decay": 0.01},
     {"lr": [0.1, 0.01], "seeds": 2, "drop_last": True, "data": {"val_fraction": 0.2}},
     {"lr": [0.1, 1e6], "seeds": 2, "eval_every": 3, "log_every": 5},
+    {"lr": 0.01, "optimizer": {"name": "adam", "amsgrad": True}, "seeds": 2},
+    {"lr": 0.01, "optimizer": {"name": "rmsprop", "centered": True, "momentum": 0.5}},
     {"eval_every": 3, "batch_size": 30, "chunk_rows": 7},
     {"lr": [1e38, 1e30], "eval_every": 5},
     {"hidden_size": [], "momentum": 0.5, "data": {"source": "mean_estimation"}},

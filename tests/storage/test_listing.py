@@ -7,7 +7,7 @@ import pytest
 
 from gdrun.results.run import LaneResult
 from gdrun.storage.listing import best_losses
-from tests.command_line import Invoke, listed_names
+from tests.command_line import NO_PICTURES, Invoke, listed_names
 
 
 @pytest.mark.parametrize(
@@ -96,3 +96,16 @@ def test_the_losses_of_a_line_are_those_of_one_run_at_one_learning_rate(
     found = best_losses(runs)
     assert (found["train_loss"], found["val_loss"]) == expected
     assert found["best_train_loss"] == expected[0]
+
+
+def test_an_optimizer_is_looked_for_by_its_name(invoke: Invoke) -> None:
+    for name, *more in (
+        ("plain", "--optimizer", "sgd"),
+        ("usual", "--optimizer", "adam"),
+        ("own", "--optimizer", "adam", "--set", "optimizer.eps=1e-6"),
+    ):
+        words = ("full", "--epochs", "1", "--lr", "0.01", *more, *NO_PICTURES, "--name", name)
+        assert invoke(*words).code == 0
+    for optimizer, expected in (("adam", {"usual", "own"}), ("sgd", {"plain"}), ("lion", set())):
+        outcome = invoke("list", "--where", f"optimizer={optimizer}")
+        assert set(listed_names(outcome.out)) == expected

@@ -2,7 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, replace
+from inspect import signature
 from itertools import repeat
+from typing import Any
 
 import pytest
 import torch
@@ -10,11 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from gdrun.config.parts.optimizer import OPTIMIZERS as OPTIMIZERS_BY_NAME
+from gdrun.config.schema import RunConfig
 from gdrun.results.events import Lane
 from gdrun.training.batches import chunks
 from gdrun.training.models.model import Params
 from gdrun.training.optimizers.adagrad import Adagrad
 from gdrun.training.optimizers.adam import Adam, AdamW
+from gdrun.training.optimizers.build import build_optimizer
 from gdrun.training.optimizers.optimizer import Optimizer
 from gdrun.training.optimizers.rmsprop import RMSprop
 from gdrun.training.optimizers.sgd import SGD
@@ -194,3 +199,50 @@ def test_a_gradient_that_never_changes_has_no_variance_below_zero() -> None:
         other.step()
     assert not theirs.isfinite().all()
     assert weights[0].isfinite().all()
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS_BY_NAME)
+def test_what_a_name_alone_means_is_what_it_means_in_torch(name: str) -> None:
+    config = RunConfig.model_validate({"optimizer": name})
+    optimizer = build_optimizer(config)
+    kind = getattr(torch.optim, type(optimizer).__name__)
+    assert kind.__name__.lower() == name
+    usual = {key: p.default for key, p in signature(kind).parameters.items()}
+    for option, value in asdict(optimizer).items():  # type: ignore[call-overload]
+        assert value == usual[option]
+    assert config.optimizer.usual_lr in (usual["lr"], None)
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({"momentum": 0.9, "nesterov": True, "weight_decay": 0.1}, SGD(0.9, True, 0.1)),
+        (
+            {"optimizer": {"name": "adam", "betas": [0.8, 0.9], "eps": 1e-5, "amsgrad": True}},
+            Adam((0.8, 0.9), 1e-5, 0.0, True),
+        ),
+        ({"optimizer": "adamw", "weight_decay": 0.2}, AdamW(weight_decay=0.2)),
+        (
+            {
+                "optimizer": {"name": "rmsprop", "alpha": 0.8, "eps": 1e-5, "centered": True},
+                "momentum": 0.7,
+                "weight_decay": 0.3,
+            },
+            RMSprop(0.8, 1e-5, 0.3, 0.7, True),
+        ),
+        (
+            {
+                "optimizer": {
+                    "name": "adagrad",
+                    "lr_decay": 0.1,
+                    "initial_accumulator_value": 0.2,
+                    "eps": 1e-5,
+                    "weight_decay": 0.4,
+                }
+            },
+            Adagrad(0.1, 0.4, 0.2, 1e-5),
+        ),
+    ],
+)
+def test_each_option_of_a_config_arrives(settings: dict[str, Any], expected: Optimizer) -> None:
+    assert build_optimizer(RunConfig.model_validate(settings)) == expected

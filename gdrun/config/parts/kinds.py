@@ -6,6 +6,7 @@ from typing import Any
 
 from gdrun.config.parts.base import Schema
 from gdrun.config.parts.data import DATA_SOURCES
+from gdrun.config.parts.optimizer import OPTIMIZERS
 from gdrun.config.parts.schedule import SCHEDULES, WARMUP
 
 
@@ -56,6 +57,7 @@ def as_mappings(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 KINDS: Mapping[str, Kinds] = {
+    "optimizer": Kinds("name", OPTIMIZERS, "optimizer", named=True),
     "schedule": Kinds("name", SCHEDULES, "schedule", named=True, prefix=WARMUP),
     "data": Kinds("source", DATA_SOURCES, "source"),
 }
