@@ -94,6 +94,7 @@ def sweep(
     *,
     lr: Sequence[float] | str | None = None,
     batch_size: Sequence[int | str] | str | None = None,
+    optimizer: str | Mapping[str, Any] | Sequence[str | Mapping[str, Any]] | None = None,
     target: float | None = None,
     output_dir: str | Path | None = None,
     name: str | None = None,
@@ -110,6 +111,8 @@ def sweep(
             without it.
         lr: learning rates, or a range such as `"log:0.001:1:7"`.
         batch_size: batch sizes, `"full"` for all rows.
+        optimizer: one or several to be put side by side, such as `["sgd", {"name": "adam", "lr":
+            [0.001, 0.01]}]`.
         target: the train loss that trainings are timed to; 1.1 times the best without it.
         output_dir: where to make a directory; nothing is written without it.
         name: of the directory; made from date and time without it.
@@ -121,7 +124,7 @@ def sweep(
     Raises:
         GdrunError: the request or the data is wrong, or the results can't be written.
     """
-    given = {"lr": lr, "batch_size": batch_size, "target": target}
+    given = {"lr": lr, "batch_size": batch_size, "optimizer": optimizer, "target": target}
     results = _run("sweep", config, output_dir, name, _with_section(settings, "sweep", given))
     (sweep,) = (event for event in results if isinstance(event, SweepResult))
     return ShownSweep.of(sweep)

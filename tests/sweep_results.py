@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +77,23 @@ def answer_of(
     )
     fit = fit_of(cells) if target is not None else None
     return SweepResult(target, ABOUT, cells, fit, pace or {}, jobs)
+
+
+def side_by_side(**parts: SweepResult) -> SweepResult:
+    """The answer of a sweep of several optimizers, by the answers of each."""
+    cells = tuple(
+        replace(
+            cell,
+            run=f"{cell.run}-{name}",
+            optimizer=name,
+            trials=tuple(replace(each, optimizer=name) for each in cell.trials),
+        )
+        for name, part in parts.items()
+        for cell in part.cells
+    )
+    fits = {name: part.critical for name, part in parts.items()}
+    first = next(iter(parts.values()))
+    return replace(first, cells=cells, critical=None, fits=fits, pace={})
 
 
 def fast(size: int, lr: float, reached: int | None, **more: Any) -> list[Trial]:

@@ -35,10 +35,9 @@ def advice(sweep: SweepResult) -> str:
         return f"{_unfinished(sweep)}: the results so far are not enough for a recommendation."
     reached = sum(cell.reaches_target for cell in sweep.cells)
     sentences = [
-        f"The target, {_target(sweep.target, best)}, was reached by {reached} of "
-        f"{count(len(sweep.cells), 'pair')} of batch size and learning rate.",
+        f"The target, {_target(sweep.target, best)}, was reached by {reached} of {_tried(sweep)}.",
         *_fastest(sweep),
-        *larger_batches(sweep),
+        *_larger_batches(sweep),
         *_by_accuracy(sweep),
         *(_by_validation(sweep) if sweep.best_validated else _by_target(sweep)),
     ]
@@ -52,6 +51,25 @@ def command(sweep: SweepResult, directory: Path) -> str | None:
         return None
     config = shlex.quote(str(directory / cell.run / CONFIG))
     return f"gdrun {cell.method} --config {config} --lr {exact(cell.lr)} --seeds 1"
+
+
+def _tried(sweep: SweepResult) -> str:
+    """How many pairs were tried, or how many of each of several optimizers."""
+    if len(sweep.parts) == 1:
+        return f"{count(len(sweep.cells), 'pair')} of batch size and learning rate"
+    return f"{len(sweep.cells):,} combinations of optimizer, batch size and learning rate"
+
+
+def _larger_batches(sweep: SweepResult) -> Iterable[str]:
+    """How far larger batches pay off, for each of several optimizers."""
+    if len(sweep.parts) == 1:
+        yield from larger_batches(sweep)
+        return
+    for part in sweep.parts:
+        first, *_ = larger_batches(part)
+        yield f"With {part.optimizer}, {first[:1].lower()}{first[1:]}"
+    if any(part.sound_fit for part in sweep.parts):
+        yield "Beyond the critical batch size larger batches are mostly wasted."
 
 
 def _unfinished(sweep: SweepResult) -> str:

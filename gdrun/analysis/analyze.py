@@ -6,6 +6,7 @@ torch.
 """
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -25,16 +26,18 @@ def analyze(
     pace: Mapping[int, float] | None = None,
     jobs: int = 1,
     planned: Sequence[int] = (),
+    optimizers: Sequence[str] = (),
 ) -> SweepResult | None:
     """The result of a sweep; None if none of its runs has one.
 
     Args:
-        results: of its runs, one per batch size.
+        results: of its runs, one per batch size and optimizer.
         target: the train loss to reach; without one it is 1.1 times the median final train loss of
             the best pair.
         pace: as in `SweepResult`.
         jobs: as in `SweepResult`.
-        planned: all batch sizes of the grid, of which some may have no result.
+        planned: the batch sizes of all runs, of which some may have no result.
+        optimizers: those that are put side by side, as results describe theirs.
 
     Raises:
         DataError, OutputError: a row that was dropped from memory can't be read.
@@ -42,19 +45,30 @@ def analyze(
     if not results:
         return None
     target = target_of(results) if target is None else target
-    cells = [
-        cell
-        for result in sorted(results, key=lambda result: result.series.batch_size)
-        for cell in _cells(result, target)
-    ]
+    several = len(optimizers) > 1
+    by_size = sorted(results, key=lambda result: result.series.batch_size)
+    grids = {
+        name: [
+            cell
+            for result in by_size
+            if not several or result.description.optimizer == name
+            for cell in _cells(result, target, name)
+        ]
+        for name in (optimizers if several else [""])
+    }
+    missing = Counter(planned) - Counter(result.series.batch_size for result in results)
+    fits = {
+        name: fit_of(own) if own and target is not None else None for name, own in grids.items()
+    }
     return SweepResult(
         target=target,
         description=results[0].description,
-        cells=tuple(cells),
-        critical=fit_of(cells) if target is not None else None,
+        cells=tuple(cell for own in grids.values() for cell in own),
+        critical=fits.get(""),
         pace=pace or {},
         jobs=jobs,
-        missing=tuple(sorted(set(planned) - {cell.batch_size for cell in cells})),
+        missing=tuple(sorted(missing)),
+        fits=fits if several else {},
     )
 
 
@@ -101,7 +115,7 @@ def is_table_of(sweep: SweepResult, text: str) -> bool:
     )
 
 
-def _cells(result: RunResult, target: float | None) -> list[Cell]:
+def _cells(result: RunResult, target: float | None, optimizer: str) -> list[Cell]:
     """The cells of one run: one per learning rate, ascending."""
     series, reached = result.series, reach(result, target)
     return [
@@ -110,14 +124,19 @@ def _cells(result: RunResult, target: float | None) -> list[Cell]:
             series.method,
             series.batch_size,
             lr,
-            tuple(_trial(result, k, target, reached[k]) for k in positions),
+            tuple(_trial(result, k, target, reached[k], optimizer) for k in positions),
+            optimizer,
         )
         for lr, positions in sorted(lanes_by_rate(result.lanes).items())
     ]
 
 
 def _trial(
-    result: RunResult, position: int, target: float | None, reached: Reached | None
+    result: RunResult,
+    position: int,
+    target: float | None,
+    reached: Reached | None,
+    optimizer: str,
 ) -> Trial:
     """The training of one lane."""
     lane = result.lanes[position]
@@ -142,6 +161,7 @@ def _trial(
         best_val_loss=lane.best_val_loss,
         best_val_epoch=lane.best_val_epoch,
         metrics=lane.metrics,
+        optimizer=optimizer,
     )
 
 

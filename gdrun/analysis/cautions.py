@@ -11,7 +11,7 @@ from gdrun.analysis.sweep_result import SweepResult
 from gdrun.analysis.trials import Cell
 from gdrun.results.file_names import CONFIG
 from gdrun.results.lanes import MIN_BAND_SEEDS
-from gdrun.text import batches, count, exact, percent
+from gdrun.text import batches, count, exact, listed, percent
 
 ADDED_RATES = 3  # learning rates that a wider grid has beyond the edge
 MIN_RATIO = 1.2  # of two of these, so that three digits tell them apart
@@ -22,7 +22,8 @@ def cautions(sweep: SweepResult, directory: Path) -> Iterable[str]:
     """Notes on what the result doesn't show; a command that helps is on a second line."""
     if sweep.is_partial:
         return
-    yield from _grid_too_narrow(sweep, directory)
+    for part in sweep.parts:
+        yield from _grid_too_narrow(part, directory)
     yield from _target_not_reached(sweep, directory)
     yield from _rows_dropped(sweep)
     if sweep.coarsely_measured:
@@ -44,13 +45,19 @@ def _grid_too_narrow(sweep: SweepResult, directory: Path) -> Iterable[str]:
     lrs = sweep.lrs
     if sweep.is_lost:
         return
+    of = f"{sweep.optimizer}: " if sweep.optimizer else ""
     if len(lrs) < 2:
-        yield "only one learning rate was tried, but each batch size has its own best: try several"
+        yield (
+            f"{of}only one learning rate was tried, but each batch size has its own best: try "
+            "several"
+        )
         return
-    widen = f"gdrun sweep --config {shlex.quote(str(directory / CONFIG))} --lr"
+    # One of several optimizers is tried again without the others.
+    place = directory / sweep.cells[0].run if sweep.optimizer else directory
+    widen = f"gdrun sweep --config {shlex.quote(str(place / CONFIG))} --lr"
     lower, higher = _beyond(lrs[1], lrs[0])[::-1], _beyond(lrs[-2], lrs[-1])
     if sweep.best is None:
-        yield f"try smaller learning rates:\n  {widen} {_listed(lower)}"
+        yield f"{of}try smaller learning rates:\n  {widen} {_listed(lower)}"
         return
     diverged = [cell.batch_size for cell in sweep.best_of_batch if math.isinf(cell.train_loss)]
     remarks = [f"even the lowest tried diverges for {batches(diverged)}"] if diverged else []
@@ -60,7 +67,7 @@ def _grid_too_narrow(sweep: SweepResult, directory: Path) -> Iterable[str]:
     if not remarks:
         return
     wider = [*(lower if diverged or at_lowest else []), *lrs, *(higher if at_highest else [])]
-    yield f"learning rate: {' and '.join(remarks)}; widen the grid:\n  {widen} {_listed(wider)}"
+    yield f"{of}learning rate: {' and '.join(remarks)}; widen the grid:\n  {widen} {_listed(wider)}"
 
 
 def _best_at(edge: float, name: str, sweep: SweepResult) -> list[str]:
@@ -101,20 +108,24 @@ def _target_not_reached(sweep: SweepResult, directory: Path) -> Iterable[str]:
     """Which batch sizes were trained too little, and the command that trains them for longer."""
     if sweep.target is None:
         return
-    sizes = [cell.batch_size for cell in sweep.best_of_batch if cell.falls_short]
-    if sizes:
+    short = [
+        f"{batches(sizes)}{f' of {part.optimizer}' if part.optimizer else ''}"
+        for part in sweep.parts
+        if (sizes := [cell.batch_size for cell in part.best_of_batch if cell.falls_short])
+    ]
+    if short:
         epochs = max(1, 2 * max(trial.epochs for cell in sweep.cells for trial in cell.trials))
         resume = f"gdrun sweep --resume {shlex.quote(str(directory))}"
         # With the same target: a derived one moves with the lowest loss.
         yield (
-            f"{batches(sizes)} did not reach the target at any learning rate; train for more "
+            f"{listed(short)} did not reach the target at any learning rate; train for more "
             f"epochs:\n  {resume} --epochs {epochs} --target {sweep.target:.6g}"
         )
 
 
 def _rows_dropped(sweep: SweepResult) -> Iterable[str]:
     """Which batch sizes leave out many rows, in the last batch that is incomplete."""
-    for cell in sweep.best_of_batch:
+    for cell in sweep.parts[0].best_of_batch:
         done = [trial for trial in cell.trials if trial.status == "done"]
         rows_used = max((t.samples / max(1, t.epochs) for t in done), default=math.inf)
         if rows_used < MIN_ROWS_USED * sweep.rows:

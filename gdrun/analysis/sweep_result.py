@@ -5,7 +5,7 @@ Plain Python, without torch.
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -33,6 +33,7 @@ class SweepResult:
         pace: seconds per update of one training alone, by batch size, where it was measured.
         jobs: how many runs were trained side by side.
         missing: batch sizes of the grid without a result: never begun, or failed.
+        fits: of a sweep of several optimizers, the fit of each by its name.
     """
 
     target: float | None
@@ -42,6 +43,7 @@ class SweepResult:
     pace: Mapping[int, float]
     jobs: int
     missing: tuple[int, ...] = ()
+    fits: Mapping[str, "CriticalBatch | None"] = field(default_factory=dict, hash=False)
 
     def __repr__(self) -> str:
         """At most five lines: the grid, and its best pairs."""
@@ -54,13 +56,29 @@ class SweepResult:
             f"{count(len(self.batch_sizes), 'batch size')}, "
             f"{count(self.seeds if self.cells else 0, 'seed')}",
             f"{about.network} on {about.data}, {count(about.rows, 'row')}",
-            *(
-                f"lowest {kind} loss {number(loss)}: batch {cell.batch_size:,}, lr {cell.lr:g}"
-                for kind, cell, loss in found
-            ),
+            *(f"lowest {kind} loss {number(loss)}: {cell.pair}" for kind, cell, loss in found),
             f"target: train loss ≤ {number(self.target)}" if self.target else "no target",
         ]
         return "\n  ".join(visible(excerpt(line, MAX_LINE)) for line in lines)
+
+    @cached_property
+    def parts(self) -> "tuple[SweepResult, ...]":
+        """The results of each of several optimizers, with the target of all; itself of one."""
+        return tuple(
+            replace(
+                self,
+                cells=tuple(cell for cell in self.cells if cell.optimizer == name),
+                critical=fit,
+                fits={},
+            )
+            for name, fit in self.fits.items()
+            if any(cell.optimizer == name for cell in self.cells)
+        ) or (self,)
+
+    @property
+    def optimizer(self) -> str:
+        """That of a part; empty of a whole."""
+        return self.cells[0].optimizer if self.cells and not self.fits else ""
 
     @property
     def rows(self) -> int:
@@ -70,7 +88,7 @@ class SweepResult:
     @property
     def batch_sizes(self) -> list[int]:
         """The batch sizes, ascending."""
-        return list(dict.fromkeys(cell.batch_size for cell in self.cells))
+        return sorted({cell.batch_size for cell in self.cells})
 
     @property
     def lrs(self) -> list[float]:
@@ -118,11 +136,13 @@ class SweepResult:
 
     @cached_property
     def best_of_batch(self) -> tuple[Cell, ...]:
-        """For each batch size the learning rate that reaches the target in the fewest updates.
+        """For each batch size, of each optimizer, the learning rate that reaches the target first.
 
-        Where none does, the one with the lowest final loss. Shallue et al. 2019, sec. 4.1, tune the
-        learning rate for each batch size, too.
+        First is in the fewest updates; where none does, the one with the lowest final loss. Shallue
+        et al. 2019, sec. 4.1, tune the learning rate for each batch size, too.
         """
+        if len(self.parts) > 1:
+            return tuple(cell for part in self.parts for cell in part.best_of_batch)
         return tuple(
             min(
                 (cell for cell in self.cells if cell.batch_size == size),
@@ -134,7 +154,7 @@ class SweepResult:
     @cached_property
     def coarsely_measured(self) -> list[int]:
         """Batch sizes that reach the target between evaluations of the loss that are far apart."""
-        return [cell.batch_size for cell in self.best_of_batch if cell.is_coarse]
+        return sorted({cell.batch_size for cell in self.best_of_batch if cell.is_coarse})
 
     @property
     def sound_fit(self) -> "CriticalBatch | None":
@@ -167,7 +187,7 @@ class SweepResult:
         return [
             cell
             for cell in self.best_of_batch
-            if cell.batch_size != fastest.batch_size and cell.least_to_target(cost) <= least
+            if cell.run != fastest.run and cell.least_to_target(cost) <= least
         ]
 
     def seconds_alone(self, cell: Cell) -> float:
@@ -177,6 +197,7 @@ class SweepResult:
 
     def summary(self) -> dict[str, Any]:
         """The result for `run.json` and `--json`; what is infinite or missing is None."""
+        fits = {name: fit and _fit_as_json(fit) for name, fit in self.fits.items()}
         return {
             "target": self.target,
             "missing": list(self.missing),
@@ -192,12 +213,14 @@ class SweepResult:
             "least_time": self._cell_as_json(self.fastest("seconds")),
             "best_of_batch": [self._cell_as_json(cell) for cell in self.best_of_batch],
             "fit": self.critical and _fit_as_json(self.critical),
+            **({"fits": fits} if fits else {}),
         }
 
     def _cell_as_json(self, cell: Cell | None) -> dict[str, Any] | None:
         if cell is None:
             return None
         return {
+            **({"optimizer": cell.optimizer} if cell.optimizer else {}),
             "batch_size": cell.batch_size,
             "lr": cell.lr,
             "train_loss": finite(cell.train_loss),

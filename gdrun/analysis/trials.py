@@ -24,7 +24,7 @@ class Trial:
 
     What wasn't reached or isn't known is None. The `seconds` are the training time of all lanes of
     the run, which are trained together. After `updates_before_target` the train loss was evaluated
-    last before it was at the target.
+    last before it was at the target. The `optimizer` is empty where the sweep has but one.
     """
 
     method: str
@@ -47,12 +47,13 @@ class Trial:
     best_val_loss: float | None = None
     best_val_epoch: int | None = None
     metrics: Mapping[str, float | None] = field(default_factory=dict, hash=False)
+    optimizer: str = ""
 
     def as_row(self) -> dict[str, Any]:
-        """Its columns, those of metrics last."""
+        """Its columns, those of metrics last, and first the optimizer where there are several."""
         own = {column.name: getattr(self, column.name) for column in fields(self)}
-        metrics = own.pop("metrics")
-        return {**own, **metrics}
+        metrics, optimizer = own.pop("metrics"), own.pop("optimizer")
+        return {**({"optimizer": optimizer} if optimizer else {}), **own, **metrics}
 
 
 @dataclass(frozen=True)
@@ -68,11 +69,13 @@ class Cell:
     batch_size: int
     lr: float
     trials: tuple[Trial, ...]
+    optimizer: str = ""
 
     @property
     def pair(self) -> str:
-        """Batch size and learning rate as a sentence names them."""
-        return f"batch {self.batch_size:,}, lr {self.lr:g}"
+        """Batch size and learning rate, and which of several optimizers, as a sentence has them."""
+        optimizer = f"{self.optimizer}, " if self.optimizer else ""
+        return f"{optimizer}batch {self.batch_size:,}, lr {self.lr:g}"
 
     @property
     def diverged(self) -> int:

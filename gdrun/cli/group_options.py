@@ -8,6 +8,7 @@ import typer
 
 from gdrun.cli.help import DATA, GRID, OUTPUT, WATCH_SECONDS
 from gdrun.cli.options import TrainingOptions, complete_run_names, option
+from gdrun.config.parts.optimizer import OPTIMIZERS
 
 
 @dataclass(frozen=True)
@@ -105,6 +106,17 @@ class SweepOptions(TrainingOptions):
             panel=GRID,
         ),
     ] = None
+    optimizer: Annotated[
+        str | None,
+        option(
+            "--optimizer",
+            metavar="NAME,…",
+            help=f"Optimizers to put side by side, of {', '.join(OPTIMIZERS)}; without them, that "
+            "of the config.",
+            panel=GRID,
+            autocompletion=lambda: [*OPTIMIZERS],
+        ),
+    ] = None
     target: Annotated[
         str | None,
         option(
@@ -139,7 +151,8 @@ class SweepOptions(TrainingOptions):
 
     def _keys(self) -> dict[str, str]:
         """As above, for the grid; what `--target` is depends on `--data`."""
-        grid = {"lr": "sweep.lr", "batch_size": "sweep.batch_size", "target_loss": "sweep.target"}
+        grid = {flag: f"sweep.{flag}" for flag in ("lr", "batch_size", "optimizer")}
+        grid["target_loss"] = "sweep.target"
         if self.data is None and self.target_loss is None:
             grid["target"] = "sweep.target"
         return super()._keys() | grid

@@ -16,6 +16,7 @@ from gdrun.config.parts.schedule import schedule_in_words
 from gdrun.config.read import dump_config
 from gdrun.config.schema import RunConfig
 from gdrun.errors import ConfigError
+from gdrun.results.events import Series
 from gdrun.results.history import KEPT_ROWS
 from gdrun.results.progress import RunProgress
 from gdrun.storage.run_dir import free_bytes, is_locked, root_of
@@ -102,16 +103,14 @@ def extent(prepared: "PreparedCommand", began: float, jobs: int) -> Iterator[Tex
     if not left:
         yield Text("nothing is left to train")
         return
-    series = experiment.runs[0].series
-    lanes, lrs = len(series.lanes), len(series.lrs)
+    grids = dict.fromkeys(_lanes_of(run.series) for run in experiment.runs)
     at_a_time = min(jobs, len(runs))
     side_by_side = f", {at_a_time} at a time" if at_a_time > 1 else ""
     parts = _seconds_of(prepared, began)
     total = sum(parts.values())
     words = [f"{name} {duration(part)}" for name, part in parts.items() if part >= 0.05 * total]
     yield Text(
-        f"{count(len(runs), 'run')} of {count(lanes, 'lane')} "
-        f"({count(lrs, 'learning rate')} × {count(lanes // lrs, 'seed')}), "
+        f"{count(len(runs), 'run')} of {' or '.join(grids)}, "
         f"{count(left, 'update')}{side_by_side}: about {duration(total)}"
         + (f" ({', '.join(words)})" if len(words) > 1 else "")
     )
@@ -124,6 +123,12 @@ def extent(prepared: "PreparedCommand", began: float, jobs: int) -> Iterator[Tex
             "share the processors",
             style="yellow",
         )
+
+
+def _lanes_of(series: Series) -> str:
+    lanes, lrs = len(series.lanes), len(series.lrs)
+    seeds = count(lanes // lrs, "seed")
+    return f"{count(lanes, 'lane')} ({count(lrs, 'learning rate')} × {seeds})"
 
 
 def jobs_notes(jobs: int, runs: int, cores: int) -> Iterator[str]:
@@ -167,7 +172,13 @@ def _progress_of_runs_left(experiment: "ExperimentPlan") -> list[RunProgress]:
 def how(experiment: "ExperimentPlan") -> str:
     """How the training goes, in a few words."""
     config: RunConfig = experiment.runs[0].config  # that of the others but for the batch size
-    parts = [rates_in_words(config.lr, schedule_in_words(config.schedule)), config.sampling]
+    optimizers = {run.config.rule: run.config for run in experiment.runs}
+    schedule = schedule_in_words(config.schedule)
+    rates = [
+        f"{f'{name}: ' if len(optimizers) > 1 else ''}{rates_in_words(own.lr, schedule)}"
+        for name, own in optimizers.items()
+    ]
+    parts = [*rates, config.sampling]
     last = config.seed + config.seeds - 1
     parts.append(f"seed {config.seed}" if config.seeds == 1 else f"seeds {config.seed} to {last}")
     if len(config.lr) > 1:

@@ -212,7 +212,7 @@ def limit_of(text: str) -> str | None:
 def explain(mistakes: Iterable[ErrorDetails], layer: Layer) -> tuple[list[str], list[str]]:
     """All mistakes of a config: one line for each, and hints."""
     mistakes = list(mistakes)
-    above = {details["loc"][:-1] for details in mistakes}
+    above = {details["loc"][:n] for details in mistakes for n in range(len(details["loc"]))}
     own = [
         details
         for details in mistakes
@@ -228,9 +228,10 @@ def explain(mistakes: Iterable[ErrorDetails], layer: Layer) -> tuple[list[str], 
 def _explain(details: ErrorDetails, layer: Layer) -> tuple[str, str | None]:
     """One mistake as a line and a hint: which key, where, what was expected, what came."""
     path, position = _place(details, layer.values)
-    prefixes = [path[:length] for length in range(len(path), 0, -1)]
+    written = tuple(part.partition("[")[0] for part in path)
+    prefixes = [written[:length] for length in range(len(path), 0, -1)]
     where = next((layer.origins[prefix] for prefix in prefixes if prefix in layer.origins), None)
-    named = details["type"] == "union_tag_invalid" and KINDS[path[0]].named
+    named = details["type"] == "union_tag_invalid" and path[0] in KINDS and KINDS[path[0]].named
     label = excerpt(".".join(path[:1] if named else path)) + position
     label += f" ({where})" if where else ""
     match details["type"]:
@@ -241,10 +242,10 @@ def _explain(details: ErrorDetails, layer: Layer) -> tuple[str, str | None]:
             kind = brief(kinds.of(layer.values.get(path[0])))
             return f"{label}: missing; the {kinds.noun} {kind} needs it", HINTS_OF_MISSING.get(path)
         case "union_tag_invalid":
-            kinds = KINDS[path[0]]
-            kind = kinds.of(layer.values.get(path[0]))
-            said = f"{label}: must be one of {', '.join(kinds.models)}, got {brief(kind)}"
-            return said, _hint_for_kind(path[0], str(kind))
+            section = "optimizer" if path[0] == "sweep" else path[0]
+            kinds, came = KINDS[section], KINDS[section].of(details["input"])
+            said = f"{label}: must be one of {', '.join(kinds.models)}, got {brief(came)}"
+            return said, _hint_for_kind(section, str(came))
         case "string_type" if path in DATA_TEXTS:
             return f"{label}: {expected(details)}", QUOTE
     return f"{label or 'config'}: {expected(details)}", _hint_for_value(path, details)
@@ -258,6 +259,9 @@ def _place(details: ErrorDetails, values: Mapping[str, Any]) -> tuple[KeyPath, s
         del location[1]  # pydantic adds the kind to the key
     elif kinds and details["type"].startswith("union_tag"):
         location.append(kinds.key)
+    if location[:2] == ["sweep", "optimizer"] and len(location) > 2:  # of an entry of a list
+        entry, *below = (part for part in location[2:] if part not in OPTIMIZERS)
+        return ("sweep", f"optimizer[{entry}]", *below), ""
     position = ""
     while len(location) > 1 and isinstance(details["loc"][-1], int) and location[-1].isdecimal():
         index = location.pop()
@@ -320,6 +324,11 @@ def _hint_for_kind(section: str, kind: str) -> str:
 
 
 def _hint_for_unknown(path: KeyPath, values: Mapping[str, Any]) -> str | None:
+    if path[0] == "sweep" and len(path) > 2:  # an option of one of several optimizers
+        entry = _lookup(values, ("sweep", "optimizer"))[int(path[1][10:-1])]
+        path, values = ("optimizer", path[-1]), {"optimizer": entry}
+        if path[1] in OF_RUN:
+            return f"{KINDS['optimizer'].of(entry)} has no {path[1]}"
     name = path[-1]
     known = _known_keys(values)
     if meant := meant_key(".".join(path)):

@@ -8,7 +8,10 @@ from itertools import product
 from typing import Literal
 
 from gdrun.config.parts.groups import CompareConfig, SweepConfig
+from gdrun.config.parts.optimizer import OPTIMIZERS
+from gdrun.config.parts.swept import AnySwept
 from gdrun.config.schema import METHODS, Method, RunConfig
+from gdrun.config.values import expand
 from gdrun.errors import ConfigError
 
 BATCH_SIZES: dict[str, int | Literal["full"]] = {"full": "full", "sgd": 1}
@@ -87,7 +90,7 @@ def sweep_configs(config: RunConfig, rows: int) -> list[tuple[str, Method, RunCo
     """The runs of a sweep over so many training rows: one per batch size, small ones first.
 
     Each with its name, its method, and the config that gives it alone: with all learning rates, as
-    lanes.
+    lanes. Of several optimizers, the first has all of its runs before the second.
 
     Raises:
         ConfigError: a batch size is larger than the data.
@@ -96,16 +99,62 @@ def sweep_configs(config: RunConfig, rows: int) -> list[tuple[str, Method, RunCo
     for size in sizes:
         if size != "full":
             refuse_large_batch("sweep.batch_size", size, rows)
-    lrs = config.sweep.lr or _around(config.lr)
+    swept = swept_optimizers(config)
     found = []
     for size in sorted({rows if size == "full" else size for size in sizes}):
         method = method_of(size, rows)
         updates = updates_per_epoch(rows, size, drop_last=config.drop_last)
         every = config.log_every or -(-updates // SWEPT_ROWS)
-        update = {"lr": lrs, "batch_size": size, "log_every": every, "sweep": SweepConfig()}
-        own = config.model_copy(update=update)
-        found.append((f"batch-{size}", method, with_method(own, method)))
+        update = {"batch_size": size, "log_every": every, "sweep": SweepConfig()}
+        for of_optimizer in swept:
+            own = of_optimizer.model_copy(update=update)
+            label = f"-{own.rule.replace(' ', '-')}" if len(swept) > 1 else ""
+            found.append((f"batch-{size}{label}", method, with_method(own, method)))
+    return sorted(found, key=lambda run: [each.rule for each in swept].index(run[2].rule))
+
+
+def swept_optimizers(config: RunConfig) -> list[RunConfig]:
+    """The config for each optimizer of a sweep, with its learning rates.
+
+    These are its own, or else those of the sweep or, of the config's own optimizer, those around
+    the learning rate of the config. Other optimizers have the usual ones of their kind: rates that
+    suit one are often too large for another by orders of magnitude.
+
+    Raises:
+        ConfigError: two of the optimizers are the same.
+    """
+    found = []
+    for swept in config.sweep.optimizer or (None,):
+        own = config if swept is None else _with_optimizer(config, swept)
+        lrs = (swept and swept.lr) or config.sweep.lr
+        if not lrs:
+            is_own = own.optimizer.name == config.optimizer.name
+            lrs = _around(config.lr) if is_own else expand(own.optimizer.lrs)
+        found.append(own.model_copy(update={"lr": lrs}))
+    rules = [own.rule for own in found]
+    repeated = [rule for k, rule in enumerate(rules) if rule in rules[:k]]
+    if repeated:
+        raise ConfigError(f"sweep.optimizer: {repeated[0]} is there twice", "keep one of them")
     return found
+
+
+def _with_optimizer(config: RunConfig, swept: AnySwept) -> RunConfig:
+    """The config with another optimizer; what all have, and it doesn't set, is that of the config.
+
+    A weight decay counts as set where it isn't that of the config's optimizer.
+    """
+    kind = OPTIMIZERS[swept.name]
+    options = {key: getattr(swept, key) for key in kind.model_fields}
+    decay = config.weight_decay
+    usual = {
+        "momentum": config.momentum if "momentum" in kind.has else 0.0,
+        "nesterov": config.nesterov if "nesterov" in kind.has else False,
+        "weight_decay": kind.decay if decay == config.optimizer.decay else decay,
+    }
+    own = {key: getattr(swept, key, None) for key in usual}
+    update = {key: usual[key] if value is None else value for key, value in own.items()}
+    update["nesterov"] = update["nesterov"] and update["momentum"] > 0
+    return config.model_copy(update={"optimizer": kind(**options), **update})
 
 
 def _around(lrs: tuple[float, ...]) -> tuple[float, ...]:

@@ -259,7 +259,8 @@ def _notes(
 def _rate_notes(command: str, config: RunConfig) -> Iterable[str]:
     """What the user should know of a learning rate that nobody chose."""
     usual, name = config.optimizer.usual_lr, config.optimizer.name
-    chosen = "lr" in config.model_fields_set or (command == "sweep" and config.sweep.lr)
+    of_sweep = command == "sweep" and (config.sweep.lr or config.sweep.optimizer)
+    chosen = "lr" in config.model_fields_set or of_sweep
     if usual is not None and not chosen:
         yield (
             f"lr: {config.lr[0]:g}, the default, is large for {name}; torch.optim has {usual:g} "

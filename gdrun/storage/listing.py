@@ -10,6 +10,7 @@ from typing import Any
 from gdrun.config.explain import config_keys
 from gdrun.config.identity import flatten
 from gdrun.config.parts.kinds import KINDS, as_mappings
+from gdrun.config.parts.optimizer import name_of
 from gdrun.errors import DataError, GdrunError, OutputError
 from gdrun.results.lanes import medians, metric_medians
 from gdrun.results.run import LaneResult, finite, or_inf
@@ -74,9 +75,14 @@ class Entry:
         if key in KEYS or not isinstance(self.saved, SavedRun | SavedGroup):
             return self.facts.get(key, ())
         try:
-            known = flatten(as_mappings(self.saved.config))
+            config = self.saved.config
+            known = flatten(as_mappings(config))
             kinds = KINDS.get(key)  # whose name stands for them
             found = known.get(f"{key}.{kinds.key}" if kinds else key)
+            if key == "optimizer":  # those of a sweep of several; of an older run, the usual one
+                swept = config.get("sweep", {}).get(key)
+                found = [name_of(each) for each in swept] if isinstance(swept, list) else found
+                found = found or "sgd"
         except OSError as error:
             raise OutputError(f"{error.filename}: can't be read: {error.strerror}") from None
         values = found if isinstance(found, list) else [found]

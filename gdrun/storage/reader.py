@@ -15,6 +15,7 @@ from typing import BinaryIO
 
 from gdrun.analysis.analyze import analyze
 from gdrun.analysis.sweep_result import SweepResult
+from gdrun.config.methods import swept_optimizers
 from gdrun.config.parts.schedule import schedule_in_words
 from gdrun.errors import DataError
 from gdrun.logs.ends import first_lanes, last_rows
@@ -238,8 +239,10 @@ def saved_sweep_result(saved: AnySaved, results: Sequence[RunResult]) -> SweepRe
     if isinstance(saved, SavedComparison) or saved.experiment != "sweep":
         return None
     facts = saved.manifest
-    target, pace = saved.settings.sweep.target, facts.seconds_an_update_alone
-    return analyze(results, target, pace, facts.jobs, facts.batch_sizes)
+    settings, pace = saved.settings, facts.seconds_an_update_alone
+    optimizers = [own.rule for own in swept_optimizers(settings)]
+    target = settings.sweep.target
+    return analyze(results, target, pace, facts.jobs, facts.batch_sizes, optimizers)
 
 
 # ------------------------------------------------------------------------------------- CSV files

@@ -99,6 +99,8 @@ def _in_words(value: object) -> str:
             return "true" if value else "false"
         case float():
             return f"{value:g}"
+        case dict():
+            return "{" + ", ".join(f"{key}: {_in_words(own)}" for key, own in value.items()) + "}"
         case list():
             return "[" + ", ".join(map(_in_words, value)) + "]"
         case None:

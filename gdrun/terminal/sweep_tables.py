@@ -25,11 +25,12 @@ EXPENDABLE = ("missed", "accuracy", "val_loss", "samples", "train_loss", "second
 
 def sweep_report(sweep: SweepResult, directory: Path, console: Console) -> Iterable[RenderableType]:
     """What to print of a sweep, of which the runs are in a directory, with `crop=False`."""
-    grid = grid_table(sweep)
-    if fits(grid, console) and len(sweep.lrs) <= MAX_GRID_ROWS:
-        yield ""
-        yield Text(_grid_title(sweep), style="bold")
-        yield grid
+    for part in sweep.parts:
+        grid = grid_table(part, sweep.best_validated or sweep.best)
+        if fits(grid, console) and len(part.lrs) <= MAX_GRID_ROWS:
+            yield ""
+            yield Text(_grid_title(part), style="bold")
+            yield grid
     yield ""
     yield batch_table(sweep, console)
     yield from (Text(note, style="dim") for note in _notes(sweep))
@@ -46,16 +47,15 @@ def sweep_report(sweep: SweepResult, directory: Path, console: Console) -> Itera
     yield ""
 
 
-def grid_table(sweep: SweepResult) -> Table:
+def grid_table(sweep: SweepResult, best: Cell | None) -> Table:
     """The final loss of each pair: one column per batch size, one row per learning rate.
 
-    It is the validation loss where there is one. High learning rates are on top.
+    It is the validation loss where there is one. High learning rates are on top; `best` is marked.
     """
     table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="bold")
     table.add_column("lr \\ batch", no_wrap=True)
     for size in sweep.batch_sizes:
         table.add_column(f"{size:,} ", justify="right", no_wrap=True)
-    best = sweep.best_validated or sweep.best
     cells = {(cell.batch_size, cell.lr): cell for cell in sweep.cells}
     for lr in reversed(sweep.lrs):
         found = [cells.get((size, lr)) for size in sweep.batch_sizes]
@@ -87,7 +87,11 @@ def batch_table(sweep: SweepResult, console: Console) -> Table:
         columns = {key: columns[key] for key in columns if key in shown}
     colors = run_colors([Series(c.method, c.batch_size, (), c.run) for c in cells])
     names = [
-        Text(_size(cell.batch_size, sweep.rows), style=f"bold {colors[cell.run]}") for cell in cells
+        Text(
+            f"{cell.optimizer} {_size(cell.batch_size, sweep.rows)}".strip(),
+            style=f"bold {colors[cell.run]}",
+        )
+        for cell in cells
     ]
     return fitting_table("batch", names, columns, EXPENDABLE, console)
 
@@ -123,7 +127,8 @@ def _notes(sweep: SweepResult) -> Iterable[str]:
 def _grid_title(sweep: SweepResult) -> str:
     which = "validation" if sweep.has_validation else "train"
     seeds = f", median of {sweep.seeds} seeds" if sweep.seeds > 1 else ""
-    return f"final {which} loss{seeds} (*: the lowest)"
+    of = f"{sweep.optimizer}: " if sweep.optimizer else ""
+    return f"{of}final {which} loss{seeds} (*: the lowest)"
 
 
 def _loss(sweep: SweepResult, cell: Cell | None, best: Cell | None) -> Text:

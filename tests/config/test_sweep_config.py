@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from gdrun.config.methods import sweep_configs
-from gdrun.config.read import load_config
+from gdrun.config.methods import sweep_configs, swept_optimizers
+from gdrun.config.parts.groups import SweepConfig
+from gdrun.config.read import configure, dump_config, load_config
 from gdrun.config.schema import RunConfig
 from gdrun.errors import ConfigError
 from tests.command_line import Invoke
@@ -106,3 +107,63 @@ def test_a_sweep_logs_few_updates_of_an_epoch_unless_all_are_asked_for() -> None
     assert [own.log_every for _, _, own in sweep_configs(longer, 1000)] == list(every.values())
     asked = config.model_copy(update={"log_every": 3})
     assert {own.log_every for _, _, own in sweep_configs(asked, 1000)} == {3}
+
+
+@pytest.mark.parametrize(
+    ("optimizers", "rules"),
+    [
+        (["sgd", "adam"], ["sgd", "adam"]),
+        ("Adam", ["adam"]),
+        (["sgd", {"momentum": 0.9}], ["sgd", "sgd momentum 0.9"]),
+        (["adamw", {"name": "adamw", "weight_decay": 0.1}], ["adamw", "adamw weight-decay 0.1"]),
+        ([{"name": "rmsprop", "momentum": 0.5}, "adagrad"], ["rmsprop momentum 0.5", "adagrad"]),
+    ],
+)
+def test_several_optimizers_are_read_dumped_and_read_back(
+    optimizers: Any, rules: list[str], tmp_path: Path
+) -> None:
+    config = configure({}, {"sweep": {"optimizer": optimizers}})
+    assert [own.rule for own in swept_optimizers(config)] == rules
+    path = tmp_path / "c.yaml"
+    path.write_text(dump_config(config))
+    assert load_config(str(path)) == config
+    assert all(own.sweep == SweepConfig() for _, _, own in sweep_configs(config, 9))
+
+
+def test_optimizers_take_what_they_have_from_the_config() -> None:
+    config = configure(
+        {"momentum": 0.9, "weight_decay": 0.1}, {"sweep": {"optimizer": ["sgd", "adam", "adamw"]}}
+    )
+    assert [(own.momentum, own.weight_decay) for own in swept_optimizers(config)] == [
+        (0.9, 0.1),
+        (0.0, 0.1),
+        (0.0, 0.1),
+    ]
+    config = configure({}, {"sweep": {"optimizer": ["sgd", "adamw"]}})
+    assert [own.weight_decay for own in swept_optimizers(config)] == [0.0, 0.01]
+    config = configure({"optimizer": "adamw"}, {"sweep": {"optimizer": ["sgd", "adamw"]}})
+    assert [own.weight_decay for own in swept_optimizers(config)] == [0.0, 0.01]
+    config = configure({"lr": 0.01}, {"sweep": {"lr": [1, 2], "optimizer": ["sgd", "adam"]}})
+    assert [own.lr for own in swept_optimizers(config)] == [(1.0, 2.0), (1.0, 2.0)]
+
+
+@pytest.mark.parametrize(
+    ("optimizers", "problem"),
+    [
+        (["sgd", "sgd"], "sweep.optimizer (argument sweep): must be a list without repeats"),
+        (["sgd", {"momentum": 0}], "sweep.optimizer: sgd is there twice"),
+        (["sgd", "lion"], "sweep.optimizer[1] (argument sweep): must be one of sgd, adam"),
+        (
+            [{"name": "adam", "momentum": 1}],
+            "sweep.optimizer[0].momentum (argument sweep): unknown",
+        ),
+        ([{"name": "adam", "lr": 0}], "sweep.optimizer[0].lr.0 (argument sweep): must be greater"),
+        (7, "sweep.optimizer (argument sweep): must be a list of names such as adam"),
+        ([], "sweep.optimizer (argument sweep): must hold at least one value"),
+    ],
+)
+def test_mistakes_in_several_optimizers_are_named(optimizers: Any, problem: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        swept_optimizers(configure({}, {"sweep": {"optimizer": optimizers}}))
+    (found,) = caught.value.problems
+    assert found.startswith(problem)

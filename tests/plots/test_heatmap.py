@@ -13,7 +13,7 @@ from gdrun.analysis.sweep_result import SweepResult
 from gdrun.analysis.trials import Cell
 from gdrun.plots.sweeps.heatmap import ADVISED, LOWEST, heatmap_figure
 from tests.plots.drawn import collisions, texts_of
-from tests.sweep_results import answer_of, mixed, trial, typical
+from tests.sweep_results import answer_of, mixed, side_by_side, trial, typical
 
 
 def with_validation() -> SweepResult:
@@ -177,3 +177,23 @@ def test_a_hundred_rates_leave_the_axis_legible() -> None:
     figure = heatmap_figure(answer_of(trials))
     assert len(figure.axes[0].get_yticks()) <= 60
     assert figure.get_figheight() < 15
+
+
+@pytest.mark.parametrize("panel", [None, "train"])
+@pytest.mark.parametrize("parts", [(mixed(), typical()), (with_validation(), with_validation())])
+def test_each_of_several_optimizers_has_panels_on_one_scale(
+    parts: tuple[SweepResult, SweepResult], panel: str | None
+) -> None:
+    answer = side_by_side(sgd=parts[0], adam=parts[1])
+    figure = heatmap_figure(answer, panel=panel)
+    kinds = 1 + (answer.has_validation and panel is None)
+    assert len(figure.axes) == 2 * kinds
+    titles = [axes.get_title(loc="left") for axes in figure.axes]
+    assert [title.partition(":")[0] for title in titles] == ["sgd"] * kinds + ["adam"] * kinds
+    for first, second in zip(figure.axes[:kinds], figure.axes[kinds:], strict=True):
+        assert first.images[0].norm.vmin == second.images[0].norm.vmin
+        assert first.images[0].norm.vmax == second.images[0].norm.vmax
+    for axes, part in zip(figure.axes[::kinds], answer.parts, strict=True):
+        assert framed(axes, LOWEST) == place(part, part.best)
+    assert sum(len(framed(axes, ADVISED)) for axes in figure.axes) == kinds
+    assert not collisions(texts_of(figure))

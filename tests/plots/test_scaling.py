@@ -20,11 +20,12 @@ from gdrun.config.schema import RunConfig
 from gdrun.experiment.execute import execute
 from gdrun.experiment.plan import plan_experiment
 from gdrun.plots.sweeps.heatmap import heatmap_figure
-from gdrun.plots.sweeps.scaling import BAR, COLOR, MISSED, scaling_figure
+from gdrun.plots.sweeps.looks import ALONE
+from gdrun.plots.sweeps.scaling import BAR, scaling_figure
 from gdrun.results.run import RunResult
 from gdrun.text import rounded
 from tests.plots.drawn import beyond, collisions, texts_of
-from tests.sweep_results import answer_of, answers, fast, mixed, trial, typical
+from tests.sweep_results import answer_of, answers, fast, mixed, side_by_side, trial, typical
 from tests.training_runs import small_config
 
 
@@ -58,7 +59,7 @@ def test_reached_batch_sizes_are_circles_and_others_triangles_in_all_panels() ->
     assert markers(updates, "^") == {64: 764}
     assert markers(samples, "^") == {64: 500}  # as many as were counted
     assert markers(seconds, "^") == {64: pytest.approx(764 * 3e-3)}
-    assert {line.get_color() for line in updates.get_lines()} >= {COLOR, MISSED}
+    assert {line.get_color() for line in updates.get_lines()} >= {ALONE.color, ALONE.missed}
     assert [axes.get_yscale() for axes in (updates, samples, seconds)] == ["log"] * 3
 
 
@@ -255,3 +256,20 @@ def test_pictures_of_a_sweep_are_drawn_without_a_word(
 ) -> None:
     for figure in (heatmap_figure(swept[2][-1]), scaling_figure(swept[2][-1])):
         drawn(figure)
+
+
+def test_each_of_several_optimizers_has_a_curve_a_fit_and_a_critical_batch() -> None:
+    answer = side_by_side(sgd=typical(), adam=typical())
+    updates, samples = scaling_figure(answer).axes
+    for axes in (updates, samples):
+        colors = {line.get_color() for line in axes.get_lines() if line.get_marker() in ("o", "s")}
+        assert len(colors) == 2
+        fits = [line for line in axes.get_lines() if line.get_linestyle() == "--"]
+        assert {line.get_color() for line in fits} == colors
+        marks = [line for line in axes.get_lines() if line.get_marker() == "|"]
+        assert {line.get_color() for line in marks} == colors
+        for mark, part in zip(marks, reversed(answer.parts), strict=True):
+            assert part.critical
+            assert np.asarray(mark.get_xdata()).tolist() == [part.critical.batch_crit]
+    assert [len(markers(updates, marker)) for marker in "os"] == [3, 3]
+    assert not collisions(texts_of(scaling_figure(answer)))

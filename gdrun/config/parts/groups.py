@@ -1,10 +1,11 @@
 """The keys that are about several runs and their pictures: `compare`, `sweep` and `plot`."""
 
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import Field, StrictBool
+from pydantic import Field, SerializerFunctionWrapHandler, StrictBool, model_serializer
 
 from gdrun.config.parts.base import Schema
+from gdrun.config.parts.swept import OptimizersOrAuto
 from gdrun.config.values import (
     BatchSizesOrAuto,
     Integer,
@@ -32,12 +33,21 @@ class SweepConfig(Schema):
     """The grid of `gdrun sweep`; None, written `auto`, is chosen by the rest of the config.
 
     Each `batch_size` is a run (`full`: all rows), and each `lr` is a lane of every run. A training
-    reaches the `target` once its train loss is at or below it.
+    reaches the `target` once its train loss is at or below it. With several of `optimizer`, each
+    has a run of each batch size; `auto` is the optimizer of the config.
     """
 
     lr: RatesOrAuto = None
     batch_size: BatchSizesOrAuto = None
+    optimizer: OptimizersOrAuto = None
     target: PositiveOrAuto = None
+
+    @model_serializer(mode="wrap")
+    def _as_written(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        values: dict[str, Any] = write(self)
+        if self.optimizer is None:  # which older versions don't know
+            del values["optimizer"]
+        return values
 
 
 class CompareConfig(Schema):

@@ -27,13 +27,16 @@ class SGDConfig(Schema):
     """Stochastic gradient descent; all of its options are keys of the run.
 
     Of each optimizer, `has` are those keys that not all have, `decay` is its `weight_decay` where
-    the run has none, and `usual_lr` the learning rate that `torch.optim` has for it, if any.
+    the run has none, `usual_lr` the learning rate that `torch.optim` has for it, if any, and `lrs`
+    those of a sweep in which it stands beside others. The steps of all but SGD are about as large
+    as the learning rate, whatever the gradient is: that is why these are the same for all problems.
     """
 
     name: Literal["sgd"] = "sgd"
     has: ClassVar[tuple[str, ...]] = ("momentum", "nesterov")
     decay: ClassVar[float] = 0.0
     usual_lr: ClassVar[float | None] = None
+    lrs: ClassVar[str] = "log:0.00632:6.32:7"
 
 
 class AdamConfig(Schema):
@@ -46,6 +49,7 @@ class AdamConfig(Schema):
     has: ClassVar[tuple[str, ...]] = ()
     decay: ClassVar[float] = 0.0
     usual_lr: ClassVar[float | None] = 0.001
+    lrs: ClassVar[str] = "log:0.0001:0.1:7"
 
 
 class AdamWConfig(Schema):
@@ -58,6 +62,7 @@ class AdamWConfig(Schema):
     has: ClassVar[tuple[str, ...]] = ()
     decay: ClassVar[float] = 0.01
     usual_lr: ClassVar[float | None] = 0.001
+    lrs: ClassVar[str] = "log:0.0001:0.1:7"
 
 
 class RMSpropConfig(Schema):
@@ -70,6 +75,7 @@ class RMSpropConfig(Schema):
     has: ClassVar[tuple[str, ...]] = ("momentum",)
     decay: ClassVar[float] = 0.0
     usual_lr: ClassVar[float | None] = 0.01
+    lrs: ClassVar[str] = "log:0.0001:0.1:7"
 
 
 class AdagradConfig(Schema):
@@ -82,6 +88,7 @@ class AdagradConfig(Schema):
     has: ClassVar[tuple[str, ...]] = ()
     decay: ClassVar[float] = 0.0
     usual_lr: ClassVar[float | None] = 0.01
+    lrs: ClassVar[str] = "log:0.001:1:7"
 
 
 AnyOptimizer = SGDConfig | AdamConfig | AdamWConfig | RMSpropConfig | AdagradConfig

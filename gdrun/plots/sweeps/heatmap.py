@@ -12,7 +12,6 @@ from matplotlib.image import AxesImage
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 from matplotlib.patheffects import withStroke
-from numpy.typing import NDArray
 
 from gdrun.analysis.recommend import recommended
 from gdrun.analysis.sweep_result import SweepResult
@@ -28,6 +27,7 @@ COLORS = "viridis_r"  # low losses are light
 MAX_RATIO = 30  # to the lowest loss; beyond it, all losses have the darkest colour
 MAX_CELL = (0.8, 0.38)  # width and height in inches
 MIN_NUMBERED_CELL = (0.48, 0.2)  # inches; a smaller cell has no room for a number
+TITLE_ROOM = 0.35  # inches above a panel below another
 MAX_TICKS = (20, 50)  # of batch sizes and of learning rates
 LOWEST: Any = {"fill": False, "edgecolor": "#D55E00", "linewidth": 2.2}
 ADVISED: Any = {"fill": False, "edgecolor": "black", "linewidth": 1.8, "linestyle": (0, (2.5, 1))}
@@ -55,39 +55,49 @@ def heatmap_figure(
     panels = heatmap_panels(sweep)
     if panel is not None:
         panels = {panel: chosen(panels, panel)}
-    columns, rows = len(sweep.batch_sizes), len(sweep.lrs)
+    parts = sweep.parts
+    # Of several optimizers, each has a row of panels or, if there is but one loss, a column.
+    down, beside = (len(parts), len(panels)) if len(panels) > 1 else (1, len(parts))
+    columns, rows = len(sweep.batch_sizes), max(len(part.lrs) for part in parts)
     across, up = SHRINK[scale]
-    cell_width = across * min(MAX_CELL[0], 12 / (columns * len(panels)))
+    cell_width = across * min(MAX_CELL[0], 12 / (columns * beside))
     cell_height = max(MIN_NUMBERED_CELL[1], up * MAX_CELL[1])
     cell_height = min(cell_height, up * 9 / rows)
     numbered = cell_width >= MIN_NUMBERED_CELL[0] and cell_height >= MIN_NUMBERED_CELL[1]
-    width = max(across * 6.5, len(panels) * (max(2.6, cell_width * columns) + 1.1) + 0.4)
+    width = max(across * 6.5, beside * (max(2.6, cell_width * columns) + 1.1) + 0.4)
+    panel_height = max(1.4, cell_height * rows)
+    between = (BELOW + TITLE_ROOM) * (down - 1)
     figure, top, bottom = headed_figure(
         f"{sweep.description.network} on {sweep.description.data}, {count(sweep.rows, 'row')}",
         _notes(sweep),
         _legend(sweep),
         width=width / across,
-        height=(max(1.4, cell_height * rows) + BELOW) / up,
+        height=(panel_height * down + between + BELOW) / up,
         scale=scale,
     )
     grid = figure.add_gridspec(
-        1,
-        len(panels),
+        down,
+        beside,
         left=(0.45 + 0.065 * max(len(f"{lr:g}") for lr in sweep.lrs)) / width,
         right=1 - 0.3 / width,
         top=top,
         bottom=bottom,
         wspace=0.2,
+        hspace=(BELOW + TITLE_ROOM) / panel_height,
     )
-    for k, (title, loss, best) in enumerate(panels.values()):
-        axes = figure.add_subplot(grid[k])
-        image = _draw(axes, sweep, loss, best, numbered=numbered)
-        if not numbered:
-            figure.colorbar(image, ax=axes, pad=0.02)
-        _name_axes(axes, sweep.batch_sizes, sweep.lrs)
-        axes.set_title(title, **TITLE)
-        if k:
-            axes.set_ylabel("")
+    advised = recommended(sweep)
+    for row, part in enumerate(parts):
+        for k, name in enumerate(panels):
+            axes = figure.add_subplot(grid[row * len(panels) + k])
+            title, loss, best = heatmap_panels(part)[name]
+            norm = _color_norm([loss(cell) for cell in sweep.cells])
+            image = _draw(axes, part, loss, (best, advised), norm, numbered=numbered)
+            if not numbered:
+                figure.colorbar(image, ax=axes, pad=0.02)
+            _name_axes(axes, part.batch_sizes, part.lrs)
+            axes.set_title(f"{part.optimizer}: {title}" if part.optimizer else title, **TITLE)
+            if k:
+                axes.set_ylabel("")
     return figure
 
 
@@ -111,16 +121,20 @@ def _draw(
     axes: Axes,
     sweep: SweepResult,
     loss: Callable[[Cell], float],
-    best: Cell | None,
+    framed: tuple[Cell | None, Cell | None],
+    norm: LogNorm,
     *,
     numbered: bool,
 ) -> AxesImage:
-    """One panel: coloured cells, perhaps with numbers, the best cell and the lines through it."""
+    """One panel: coloured cells, perhaps with numbers, the best cell and the lines through it.
+
+    Framed are the best cell and, if it is in this panel, the recommended one.
+    """
+    best, _ = framed
     sizes, lrs = sweep.batch_sizes, sweep.lrs
     table = np.full((len(lrs), len(sizes)), np.nan)
     for cell in sweep.cells:
         table[lrs.index(cell.lr), sizes.index(cell.batch_size)] = loss(cell)
-    norm = _color_norm(table)
     shown = np.ma.masked_invalid(np.where(table > 0, table, np.nan))
     image = axes.imshow(shown, cmap=COLORS, norm=norm, origin="lower", aspect="auto")
     for cell in sweep.cells:
@@ -135,9 +149,9 @@ def _draw(
     if best:
         _guides(axes, best, sizes, lrs)
     # The inner frame leaves the outer one visible where both are around the same cell.
-    for framed, style, inset in ((best, LOWEST, 0.0), (recommended(sweep), ADVISED, 0.08)):
-        if framed:
-            x, y = _place(framed, sweep)
+    for one, style, inset in zip(framed, (LOWEST, ADVISED), (0.0, 0.08), strict=True):
+        if one and one in sweep.cells:
+            x, y = _place(one, sweep)
             corner, side = (x - 0.5 + inset, y - 0.5 + inset), 1 - 2 * inset
             axes.add_patch(Rectangle(corner, side, side, **style, zorder=5))
     return image
@@ -148,9 +162,9 @@ def _place(cell: Cell, sweep: SweepResult) -> tuple[int, int]:
     return sweep.batch_sizes.index(cell.batch_size), sweep.lrs.index(cell.lr)
 
 
-def _color_norm(table: NDArray[np.float64]) -> LogNorm:
+def _color_norm(found: Sequence[float]) -> LogNorm:
     """The logarithmic scale of colours, from the lowest loss to `MAX_RATIO` times that."""
-    losses = table[np.isfinite(table) & (table > 0)]
+    losses = np.array([loss for loss in found if 0 < loss < math.inf])
     if not len(losses):
         return LogNorm(1.0, 10.0, clip=True)
     low = float(losses.min())
@@ -217,13 +231,16 @@ def _position(values: Any, lrs: Sequence[float]) -> Any:
 
 def _has_guides(sweep: SweepResult) -> bool:
     """Whether there are lines through the best cell."""
-    return bool(sweep.best) and len(sweep.batch_sizes) > 1 and len(sweep.lrs) > 1
+    return any(
+        part.best and len(part.batch_sizes) > 1 and len(part.lrs) > 1 for part in sweep.parts
+    )
 
 
 def _legend(sweep: SweepResult) -> list[Any]:
     handles: list[Any] = []
     if sweep.best:
-        handles.append(Patch(**LOWEST, label="lowest"))
+        lowest = "lowest" if len(sweep.parts) == 1 else "lowest of each panel"
+        handles.append(Patch(**LOWEST, label=lowest))
     if advised := recommended(sweep):
         handles.append(Patch(**ADVISED, label=f"train with this: {advised.pair}"))
     if any(math.isinf(cell.train_loss) for cell in sweep.cells):

@@ -17,17 +17,18 @@ from gdrun.plots.layout import BELOW, SHRINK, chosen, headed_figure
 from gdrun.plots.placement import Label, label_points, number_ticks, room_beyond, rows_of_numbers
 from gdrun.plots.scales import fitting, number_log_axis, points_across
 from gdrun.plots.style import TITLE, StyledFigure, styled
+from gdrun.plots.sweeps.looks import ALONE, IN_COMMON, PointLook, points_of
 from gdrun.results.lanes import BAND, MIN_BAND_SEEDS
 from gdrun.text import batches, number, rounded
 
-COLOR, MISSED, FIT = "#0072B2", "#D55E00", "0.25"
 # Where trainings ended, if the 80th percentile of the seeds had not reached the target by then.
-OPEN: Any = {"marker": "^", "color": COLOR, "ms": 4.5, "alpha": 0.55, "linestyle": "none"}
+OPEN: Any = {"marker": "^", "ms": 4.5, "alpha": 0.55, "linestyle": "none"}
 # The band of a single batch size.
-BAR: Any = {"color": COLOR, "alpha": 0.4, "linewidth": 3, "solid_capstyle": "butt"}
+BAR: Any = {"alpha": 0.4, "linewidth": 3, "solid_capstyle": "butt"}
 LEFT, RIGHT, GAP = 0.62, 0.15, 0.62  # inches beside the panels and between them
 PANEL = (3.0, 2.8)  # inches, width and height
 TICK_ROW = 0.15  # inches for each further row of numbers below an axis
+INTERVAL_ROW = 0.035  # of a panel's height, for the interval of each of several optimizers
 
 
 @styled()
@@ -54,7 +55,8 @@ def scaling_figure(
         only = chosen({str(cost): cost for cost in panels}, panel)
         panels = {only: panels[only]}
     across, up = SHRINK[scale]
-    panel_width = across * (PANEL[0] if len(panels) > 1 else 1.6 * PANEL[0])
+    wide = 1.6 if len(panels) == 1 else 1.35 if len(sweep.parts) > 1 else 1.0
+    panel_width = across * wide * PANEL[0]
     sizes, limits = sweep.batch_sizes, _limits(sweep)
     texts = [f"{size:,}" for size in sizes]
     rows = rows_of_numbers(sizes, texts, limits, panel_width)
@@ -76,13 +78,16 @@ def scaling_figure(
     grid = figure.add_gridspec(1, len(panels), **sides, top=top, bottom=bottom)
     for column, (cost, (titles, cost_of_update)) in enumerate(panels.items()):
         axes = figure.add_subplot(grid[column])
-        _draw_cells(axes, sweep, cost, cost_of_update)
-        if cost != "seconds":
-            _draw_fit(axes, sweep, cost_of_update)
+        for part, look in points_of(sweep):
+            _draw_cells(axes, part, cost, cost_of_update, look)
+            if cost != "seconds":
+                _draw_fit(axes, part, cost_of_update, look.fit)
+        if len(sweep.parts) > 1 and cost != "seconds":
+            _draw_intervals(axes, sweep)
         axes.set_title(fitting(titles, points_across(axes), 10), **TITLE)
         _scale_axes(axes, limits)
         number_ticks(axes, sizes, texts, rows)
-        if not column:
+        if not column and len(sweep.parts) == 1:
             _label_rates(axes, sweep.best_of_batch, cost, cost_of_update)
     return figure
 
@@ -115,37 +120,52 @@ def _limits(sweep: SweepResult) -> tuple[float, float]:
 
 
 def _legend(sweep: SweepResult) -> list[Any]:
-    cells = sweep.best_of_batch
-    found = [cell.to_target("updates") for cell in cells]
+    cells, looks = sweep.best_of_batch, points_of(sweep)
+    several = len(looks) > 1
+    common = IN_COMMON if several else ALONE
     handles: list[Any] = []
-    if any(map(math.isfinite, found)):
-        handles.append(Line2D([], [], marker="o", color=COLOR, label="at the best lr"))
-        if len(cells) > 1:
+    if any(math.isfinite(cell.to_target("updates")) for cell in cells):
+        for part, look in looks:
+            label = part.optimizer or "at the best lr"
+            handles.append(Line2D([], [], marker=look.marker, color=look.color, label=label))
+        if len(cells) > len(looks):
             handles.append(Line2D([], [], linestyle=":", color="0.6", label="perfect scaling"))
-    if fit := sweep.sound_fit:
-        handles.append(Line2D([], [], linestyle="--", color=FIT, label="fit"))
-        if _interval_within(sweep):
-            handles.append(Patch(color="0.92", label="B_crit, 95 %"))
-        elif sweep.batch_sizes[0] <= fit.batch_crit <= sweep.batch_sizes[-1]:
-            handles.append(Line2D([], [], color="0.55", linewidth=1, label="B_crit"))
+    if any(part.sound_fit for part in sweep.parts):
+        handles.append(Line2D([], [], linestyle="--", color=common.fit, label="fit"))
+    if several and any(map(_interval_within, sweep.parts)):
+        handles.append(Line2D([], [], marker="|", color=common.fit, label="B_crit, 95 %"))
+    elif _interval_within(sweep):
+        handles.append(Patch(color="0.92", label="B_crit, 95 %"))
+    elif (fit := sweep.sound_fit) and _is_within(sweep, fit.batch_crit):
+        handles.append(Line2D([], [], color="0.55", linewidth=1, label="B_crit"))
     if any(map(_is_open, cells)):
-        handles.append(Line2D([], [], **OPEN, label=f"{BAND[1]}th percentile not reached by then"))
+        label = f"{BAND[1]}th percentile not reached by then"
+        handles.append(Line2D([], [], color=common.color, **OPEN, label=label))
     if any(map(_is_missed, cells)):
-        missed: Any = {"marker": "^", "color": MISSED, "markerfacecolor": "white", "ls": "none"}
-        handles.append(Line2D([], [], **missed, label="not reached by then"))
+        missed: Any = {"marker": "^", "markerfacecolor": "white", "ls": "none"}
+        handles.append(Line2D([], [], color=common.missed, **missed, label="not reached by then"))
     return handles
 
 
+def _is_within(sweep: SweepResult, size: float) -> bool:
+    """Whether a batch size lies within the sizes tried."""
+    return sweep.batch_sizes[0] <= size <= sweep.batch_sizes[-1]
+
+
 def _notes(sweep: SweepResult) -> list[str]:
-    notes = ["numbers: the best lr, where it changes"]
+    several = len(sweep.parts) > 1
+    notes = ["each at its best lr" if several else "numbers: the best lr, where it changes"]
     if sweep.seeds >= MIN_BAND_SEEDS:
         notes.append(f"median of {sweep.seeds} seeds, band {BAND[0]}th to {BAND[1]}th percentile")
     elif sweep.seeds > 1:
         notes.append(f"median of {sweep.seeds} seeds, too few for a band")
-    fit = sweep.sound_fit
-    if fit:
+    for part in sweep.parts:
+        fit = part.sound_fit
+        if fit is None:
+            continue
+        name = part.optimizer or "fit"
         notes.append(
-            f"fit: K_min = {number(fit.updates_min)} updates, B_crit {fit.sign} "
+            f"{name}: K_min = {number(fit.updates_min)} updates, B_crit {fit.sign} "
             f"{rounded(fit.batch_crit)}{interval_in_words(fit)}"
         )
     if _is_timed(sweep):
@@ -167,7 +187,7 @@ def _absent(sweep: SweepResult) -> list[str]:
 
 
 def _draw_cells(
-    axes: Axes, sweep: SweepResult, cost: TargetCost, cost_of_update: CostOfUpdate
+    axes: Axes, sweep: SweepResult, cost: TargetCost, cost_of_update: CostOfUpdate, look: PointLook
 ) -> None:
     """The best cell of each batch size with its band, or where it ended without the target."""
     cells = sweep.best_of_batch
@@ -189,11 +209,12 @@ def _draw_cells(
                 ]
                 for k in (0, 1)
             )
-            _draw_band(axes, x, low, high, [_end(cell, cost, cost_of_update) for cell in reached])
-        axes.plot(x, y, "o-", color=COLOR, markersize=5, linewidth=1.4)
+            ends = [_end(cell, cost, cost_of_update) for cell in reached]
+            _draw_band(axes, x, low, high, ends, look.color)
+        axes.plot(x, y, f"{look.marker}-", color=look.color, markersize=5, linewidth=1.4)
     for cell in filter(_is_missed, cells):
         end = _end(cell, cost, cost_of_update)
-        axes.plot([cell.batch_size], [end], "^", color=MISSED, markerfacecolor="white", ms=7)
+        axes.plot([cell.batch_size], [end], "^", color=look.missed, markerfacecolor="white", ms=7)
 
 
 def _counted(cost: TargetCost) -> TargetCost:
@@ -228,16 +249,17 @@ def _draw_band(
     low: Sequence[float],
     high: Sequence[float],
     ends: Sequence[float],
+    color: str,
 ) -> None:
     """The band over seeds; without an upper end, it ends with a mark where the trainings ended."""
     upper = [min(pair) for pair in zip(high, ends, strict=True)]
     if len(x) > 1:
-        axes.fill_between(x, low, upper, color=COLOR, alpha=0.18, linewidth=0)
+        axes.fill_between(x, low, upper, color=color, alpha=0.18, linewidth=0)
     else:
-        axes.plot([x[0], x[0]], [low[0], upper[0]], **BAR)
+        axes.plot([x[0], x[0]], [low[0], upper[0]], color=color, **BAR)
     for size, top, last in zip(x, high, upper, strict=True):
         if math.isinf(top):
-            axes.plot([size], [last], **OPEN)
+            axes.plot([size], [last], color=color, **OPEN)
 
 
 def _is_reached(cell: Cell) -> bool:
@@ -267,24 +289,37 @@ def _label_rates(
         value = _height(cell, cost, cost_of_update)
         points.append((cell.batch_size, value))
         if before is None or cell.lr != before.lr:
-            color = COLOR if cell.reaches_target else MISSED
+            color = ALONE.color if cell.reaches_target else ALONE.missed
             labels.append(Label(f"{cell.lr:g}", cell.batch_size, value, color))
     label_points(axes, labels, points, 7.5)
 
 
-def _draw_fit(axes: Axes, sweep: SweepResult, cost_of_update: CostOfUpdate) -> None:
-    """The fitted curve, and the critical batch size with its interval."""
+def _draw_fit(axes: Axes, sweep: SweepResult, cost_of_update: CostOfUpdate, color: str) -> None:
+    """The fitted curve and, of one optimizer, the critical batch size with its interval."""
     fit = sweep.sound_fit
     if fit is None:
         return
     low, high = sweep.batch_sizes[0], sweep.batch_sizes[-1]
     sizes = np.unique(np.geomspace(low, high, 200).round().astype(int))
     curve = [fit.updates(size) * cost_of_update(int(size)) for size in sizes]
-    axes.plot(sizes, curve, "--", color=FIT, linewidth=1.2, zorder=1)
+    axes.plot(sizes, curve, "--", color=color, linewidth=1.2, zorder=1)
+    if sweep.optimizer:
+        return
     if within := _interval_within(sweep):
         axes.axvspan(*within, color="0.92", linewidth=0, zorder=0)
-    if low <= fit.batch_crit <= high:
+    if _is_within(sweep, fit.batch_crit):
         axes.axvline(fit.batch_crit, color="0.55", linewidth=1, zorder=0)
+
+
+def _draw_intervals(axes: Axes, sweep: SweepResult) -> None:
+    """The critical batch sizes of several optimizers, each in a row at the bottom of a panel."""
+    across = axes.get_xaxis_transform()
+    for row, (part, look) in enumerate(reversed(points_of(sweep)), 1):
+        fit, y = part.sound_fit, INTERVAL_ROW * row
+        if within := _interval_within(part):
+            axes.plot(within, [y, y], color=look.color, linewidth=2, alpha=0.5, transform=across)
+        if fit and _is_within(sweep, fit.batch_crit):
+            axes.plot([fit.batch_crit], [y], "|", color=look.color, ms=9, mew=2, transform=across)
 
 
 def _interval_within(sweep: SweepResult) -> tuple[float, float] | None:
