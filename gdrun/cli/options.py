@@ -159,7 +159,7 @@ class TrainingOptions:
         option(
             "--data",
             metavar="FILE",
-            help="Your own data: a CSV or .npz file, or the .npy file of the features.",
+            help="Your own data: a CSV, Parquet or .npz file, or the .npy file of the features.",
             panel=DATA,
         ),
     ] = None

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from gdrun.config.parts.data import CsvData, DataConfig, NpyData, NpzData, TableData
+from gdrun.config.parts.data import CsvData, DataConfig, NpyData, NpzData, ParquetData, TableData
 from gdrun.data.classes import refuse_several
 from gdrun.data.dataset import Dataset
 from gdrun.data.files.npy import load_npy
@@ -37,6 +37,8 @@ def load_data(
             return load_npy(config, classify, on_progress)
         case NpzData():
             return load_npz(config, classify, on_progress)
+        case ParquetData():
+            return _load_parquet(config, classify, on_progress)
         case CsvData():
             return _load_csv(config, classify, on_progress)
         case _:
@@ -59,6 +61,22 @@ def _load_csv(config: CsvData, classify: bool, on_progress: Callable[[str], None
         refuse_several(config.targets)
     on_progress(f"reading {visible(config.path.name)}")
     table = read_table(config, classify=classify)
+    return _of_table(config, table, classify, config.path.name)
+
+
+def _load_parquet(
+    config: ParquetData, classify: bool, on_progress: Callable[[str], None]
+) -> Dataset:
+    """Read a Parquet file.
+
+    Raises:
+        DataError: the file can't be read or used.
+    """
+    from gdrun.data.files.parquet import read_parquet
+
+    if classify:
+        refuse_several(config.targets)
+    table = read_parquet(config, classify, on_progress)
     return _of_table(config, table, classify, config.path.name)
 
 

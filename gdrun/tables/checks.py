@@ -109,7 +109,7 @@ def refuse_mistakes(config: TableData, columns: Sequence[Column]) -> None:
         for line, text in (*column.mistakes, *(column.gaps if is_strict else ()))
     )
     problems = [
-        f"{config.label}, {config.place} {line}, column {_quoted(columns[place].name)}: expected "
+        f"{config.label}, {config.at(line)}, column {_quoted(columns[place].name)}: expected "
         f"a number, got {repr(text) if text else 'an empty cell'}"
         for line, place, text in first[:MAX_MISTAKES]
     ]

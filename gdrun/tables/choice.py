@@ -137,6 +137,8 @@ def _candidates(
 
 def _unusable(column: Column, *, is_nameless: bool) -> str | None:
     """Why a column isn't a feature, however many of its cells are filled; None if it may be one."""
+    if column.unusable:
+        return column.unusable
     if is_nameless or _ROW_NUMBERS.fullmatch(column.name):
         return "without a name, or numbering the rows"
     if not column.is_numeric() and column.filled:

@@ -39,6 +39,7 @@ class Column:
         codes: of each row the place of its text in `labels`, `NO_CATEGORY` if it is missing; None
             if that isn't wanted, or there are too many labels.
         labels: the different texts, in the order of their first rows.
+        unusable: what it holds that is neither numbers nor text; its values aren't kept then.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Column:
     dates: int = 0
     codes: "array[int] | None" = None
     labels: dict[str, int] = field(default_factory=dict)
+    unusable: str = ""
 
     @property
     def filled(self) -> int:
@@ -119,6 +121,19 @@ class Column:
                 self.mistakes.append((line, excerpt(cell)))
                 self.dates += is_date(cell)
 
+    def add_numbers(self, rows: range, numbers: NDArray[np.float64]) -> None:
+        """Add the numbers of some rows; NaN where there is none."""
+        if self.codes is not None:
+            self._add_codes(["" if math.isnan(value) else as_text(value) for value in numbers])
+        lacking, infinite = np.isnan(numbers), np.isinf(numbers)
+        self.missing += int(lacking.sum())
+        for row in np.flatnonzero(lacking)[: MAX_MISTAKES - len(self.gaps)].tolist():
+            self.gaps.append((rows[row], ""))
+        self.wrong += int(infinite.sum())
+        for row in np.flatnonzero(infinite)[: MAX_MISTAKES - len(self.mistakes)].tolist():
+            self.mistakes.append((rows[row], f"{numbers[row]:g}"))
+        self.values.frombytes(np.where(infinite, math.nan, numbers).tobytes())
+
     def _add_codes(self, cells: Sequence[str]) -> None:
         assert self.codes is not None
         for cell in cells:
@@ -128,6 +143,11 @@ class Column:
                 self.codes.append(self.labels.setdefault(cell, len(self.labels)))
         if len(self.labels) > MAX_CATEGORIES:
             self.codes = None
+
+
+def as_text(value: float) -> str:
+    """A number as the name of a category: 3 and not 3.0."""
+    return str(int(value)) if value.is_integer() else repr(float(value))
 
 
 def fill_columns(columns: Mapping[int, Column], rows: Iterator[Row], decimal: Decimal) -> None:

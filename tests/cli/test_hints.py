@@ -132,7 +132,7 @@ LACKS = [
     ("dropout=0.1", "no dropout"), ("early_stopping=true", "patience: 10 stops a lane"),
     ("device=tpu", "gdrun has no other device yet"),
     ("engine=jit", "gdrun has no other engine yet"),
-    ("data.source=parquet", "gdrun reads no other sources yet than quadratic"),
+    ("data.source=sqlite", "gdrun reads no other sources yet than quadratic"),
     ("precision=16", "no other precision yet"), ("clip_norm=1", "can't clip gradients yet"),
     ("loss=mae", "did you mean l1?"), ("activation=tanhh", "did you mean tanh?"),
 ]  # fmt: skip

@@ -1,6 +1,6 @@
 """The key `data`: where rows come from, and how they are split and scaled."""
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, StrictBool, ValidationInfo, field_validator
 
@@ -116,12 +116,14 @@ class TableData(Data):
     missing: Literal["drop", "mean", "error"] = "drop"
     standardize: StrictBool = True
 
-    place: ClassVar[str] = "row"  # what its rows are counted by, in messages
-
     @property
     def label(self) -> str:
         """What it is called in messages."""
         return "the table"
+
+    def at(self, row: int) -> str:
+        """What a row is called in messages, by its number."""
+        return f"row {row} (from 0)"
 
     @property
     def targets(self) -> tuple[str, ...]:
@@ -157,7 +159,15 @@ class CsvData(TableFile):
     encoding: EncodingOrAuto = None
     comment: CommentOrAuto = None
 
-    place: ClassVar[str] = "line"
+    def at(self, row: int) -> str:
+        """What a row is called: by the line that it begins in."""
+        return f"line {row}"
+
+
+class ParquetData(TableFile):
+    """A Parquet file, whose columns have types; reading it takes the extra `parquet`."""
+
+    source: Literal["parquet"] = "parquet"
 
 
 class NpyData(Data):
@@ -190,7 +200,7 @@ def _with_source(value: Any) -> Any:
 
 GeneratedData = QuadraticData | MeanEstimationData | SpiralData | MoonsData | CirclesData
 DataConfig = Annotated[
-    GeneratedData | CsvData | NpyData | NpzData,
+    GeneratedData | CsvData | ParquetData | NpyData | NpzData,
     Field(discriminator="source"),
     BeforeValidator(_with_source),
 ]
@@ -201,15 +211,17 @@ DATA_SOURCES: dict[str, type[Data]] = {
     "moons": MoonsData,
     "circles": CirclesData,
     "csv": CsvData,
+    "parquet": ParquetData,
     "npy": NpyData,
     "npz": NpzData,
 }
 
 
 # The keys of `data` that name files, by source.
-_FILES_OF = {"csv": ("path",), "npy": ("x", "y"), "npz": ("path",)}
+_FILES_OF = {"csv": ("path",), "parquet": ("path",), "npy": ("x", "y"), "npz": ("path",)}
 FILE_SOURCES = tuple(_FILES_OF)
-SOURCE_OF = {".npy": "npy", ".npz": "npz"}  # by the end of a file's name; others are CSV files
+# By the ends of the names of files; all others are CSV files.
+SOURCE_OF = {".npy": "npy", ".npz": "npz", ".parquet": "parquet", ".pq": "parquet"}
 DATA_FILES = ("path", "x", "y")
 # Those that hold text as it is written, though it may look like a number or a truth value.
 DATA_TEXTS = frozenset(
