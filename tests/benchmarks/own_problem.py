@@ -77,9 +77,7 @@ def adam(weights: Weights, state: Any, gradients: Any) -> Any:
     v = jax.tree.map(lambda v, g: BETAS[1] * v + (1 - BETAS[1]) * g * g, v, gradients)
     step = ADAM_LR / (1 - BETAS[0] ** t)
     root = 1 / jnp.sqrt(1 - BETAS[1] ** t)
-    moved = jax.tree.map(
-        lambda w, m, v: w - step * m / (jnp.sqrt(v) * root + EPS), weights, m, v
-    )
+    moved = jax.tree.map(lambda w, m, v: w - step * m / (jnp.sqrt(v) * root + EPS), weights, m, v)
     return moved, (m, v, t)
 
 
