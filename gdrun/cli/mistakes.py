@@ -10,8 +10,10 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from gdrun.config.explain import config_keys, limit_of, meant_key
+from gdrun.config.explain import config_keys
 from gdrun.config.presets import preset_names
+from gdrun.config.words.limits import limit_of
+from gdrun.config.words.names import meant_key
 from gdrun.errors import ConfigError, GdrunError, did_you_mean, excerpt
 
 # The option that people mean by another name for it, beside those named after a key of a config.

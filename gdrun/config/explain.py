@@ -16,8 +16,9 @@ from gdrun.config.parts.data import DATA_TEXTS
 from gdrun.config.parts.groups import CompareConfig, PlotConfig, SweepConfig
 from gdrun.config.parts.kinds import KINDS
 from gdrun.config.parts.optimizer import OF_RUN, OPTIMIZERS
-from gdrun.config.parts.schedule import SCHEDULES
 from gdrun.config.schema import RunConfig
+from gdrun.config.words.limits import limit_of
+from gdrun.config.words.names import NEAR_KINDS, SAME_VALUE, meant_key
 from gdrun.config.yaml_loader import kind
 from gdrun.errors import did_you_mean, excerpt, first_of
 
@@ -47,114 +48,6 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "sweep": SweepConfig,
     "plot": PlotConfig,
 }
-# The key that people mean by another name for it.
-SAME_KEY = {
-    "learning_rate": "lr",
-    "learningrate": "lr",
-    "step_size": "lr",
-    "rate": "lr",
-    "eta": "lr",
-    "lrs": "lr",
-    "hidden": "hidden_size",
-    "hidden_units": "hidden_size",
-    "hidden_dim": "hidden_size",
-    "hidden_sizes": "hidden_size",
-    "hidden_layers": "hidden_size",
-    "layers": "hidden_size",
-    "units": "hidden_size",
-    "width": "hidden_size",
-    "neurons": "hidden_size",
-    "batch": "batch_size",
-    "batchsize": "batch_size",
-    "batch_sizes": "batch_size",
-    "minibatch_size": "batch_size",
-    "bs": "batch_size",
-    "epoch": "epochs",
-    "n_epochs": "epochs",
-    "num_epochs": "epochs",
-    "max_epochs": "epochs",
-    "random_seed": "seed",
-    "random_state": "seed",
-    "n_seeds": "seeds",
-    "num_seeds": "seeds",
-    "repeats": "seeds",
-    "shuffle": "sampling",
-    "order": "sampling",
-    "wd": "weight_decay",
-    "l2": "weight_decay",
-    "loss_fn": "loss",
-    "criterion": "loss",
-    "objective": "loss",
-    "lr_schedule": "schedule",
-    "lr_scheduler": "schedule",
-    "scheduler": "schedule",
-    "lr_decay": "schedule",
-    "warmup": "schedule.warmup",
-    "act": "activation",
-    "nonlinearity": "activation",
-    "backend": "engine",
-    "optim": "optimizer",
-    "optimiser": "optimizer",
-    "solver": "optimizer",
-    "beta1": "optimizer.betas",
-    "beta2": "optimizer.betas",
-    "optimizer.lr": "lr",
-    "csv": "data.path",
-    "file": "data.path",
-    "dataset": "data.path",
-    "label": "data.target",
-    "columns": "data.features",
-    "validation_split": "data.val_fraction",
-    "val_split": "data.val_fraction",
-    "test_size": "data.val_fraction",
-    "normalize": "data.standardize",
-    "n_samples": "data.rows",
-}
-# The value that people mean by another name for it.
-SAME_VALUE = {
-    "loss": {
-        "l2": "mse",
-        "mean_squared_error": "mse",
-        "mae": "l1",
-        "smooth_l1": "huber",
-        **dict.fromkeys(("crossentropy", "ce", "nll", "softmax", "categorical"), "cross_entropy"),
-        **dict.fromkeys(("binary_cross_entropy", "logistic", "log_loss", "logloss"), "bce"),
-    },
-    "sampling": {"shuffle": "reshuffle", "random": "reshuffle", "true": "reshuffle"},
-    "activation": {"logistic": "sigmoid", "rectifier": "relu"},
-    "device": {"gpu": "cuda"},
-    "optimizer": dict.fromkeys(("momentum", "nesterov", "gd"), "sgd"),
-    "schedule": {
-        **dict.fromkeys(("none", "off", "no", "fixed", "warmup", "false"), "constant"),
-        **dict.fromkeys(("poly", "polynomial", "decay"), "linear"),
-        **dict.fromkeys(("annealing", "cosine_annealing", "cosineannealinglr", "cos"), "cosine"),
-        **dict.fromkeys(("multistep", "steplr", "multisteplr", "piecewise", "drop"), "step"),
-        **dict.fromkeys(("1/t", "inverse_time", "time", "hyperbolic", "robbins_monro"), "inverse"),
-    },
-}
-# What is near to a kind of a section that gdrun hasn't; by letters alone.
-NEAR_KINDS = {
-    "schedule": {
-        **dict.fromkeys(
-            ("onecycle", "onecyclelr", "cyclic", "cycliclr", "triangular"),
-            "gdrun has no cycles yet; warmup+cosine and warmup+linear rise once and fall",
-        ),
-        **dict.fromkeys(
-            ("plateau", "reducelronplateau", "adaptive"),
-            "gdrun has no schedule yet that looks at the loss; step falls at given shares of the "
-            "training",
-        ),
-        **dict.fromkeys(
-            ("exponential", "exponentiallr", "exp", "geometric"),
-            "gdrun has no exponential schedule yet; inverse and cosine fall smoothly, step by a "
-            "factor",
-        ),
-        **dict.fromkeys(
-            ("cosinewarmrestarts", "sgdr", "restarts", "cosineannealingwarmrestarts"),
-            "gdrun has no restarts yet; cosine falls once",
-        ),
-    },
-}
 # How to give a key of the data that is missing.
 HINTS_OF_MISSING: dict[KeyPath, str] = {
     ("data", "path"): "--data FILE names it",
@@ -162,51 +55,6 @@ HINTS_OF_MISSING: dict[KeyPath, str] = {
     ("data", "x"): "--data X.npy names it",
     ("data", "y"): "--target Y.npy names it",
 }
-# What gdrun can't do, and what it has instead; by words of the keys, values and commands that ask.
-LIMITS = {
-    "lbfgs lion adadelta nadam radam adamax adafactor lamb lars muon sophia shampoo rprop": (
-        f"gdrun has no other optimizers yet than {', '.join(OPTIMIZERS)}"
-    ),
-    "schedules cosine annealing decays onecycle plateau lrdecay": (
-        f"schedule is the key of learning rates that change: {', '.join(SCHEDULES)}, or warmup+ "
-        "and one of these"
-    ),
-    "logits softmax classification classifier accuracy hinge labels": (
-        "loss: cross_entropy, or bce for two classes, is what classes are learned by; the accuracy "
-        "is then logged, too"
-    ),
-    "dropout batchnorm layernorm normalization": (
-        "gdrun's networks have no dropout or normalisation layers yet; weight_decay is there"
-    ),
-    "early stopping": "patience: 10 stops a lane whose validation loss is no lower after 10 epochs",
-    "clip clipping gradclip": (
-        "gdrun can't clip gradients yet; a smaller learning rate keeps updates small"
-    ),
-    "metric metrics r2 auc f1": (
-        "gdrun has no metrics yet but train and validation loss, and the accuracy of classes"
-    ),
-    "network arch architecture conv cnn rnn lstm transformer resnet residual skip": (
-        "model: net.py:build names a function that returns a network of your own, an nn.Module"
-    ),
-    "amp fp16 bf16 fp64 float16 bfloat16 float64 double half precision dtype": (
-        "gdrun has no other precision yet than 32 bits"
-    ),
-    "ddp distributed gpus nodes devices rank": "gdrun has no training on several devices yet",
-    "wandb tensorboard mlflow logger": "gdrun logs to CSV files alone; see gdrun guide files",
-    "init initializer initialization xavier kaiming": (
-        "gdrun has no choice of initial weights yet; seed decides them"
-    ),
-    "predict evaluate test export save": (
-        "gdrun has no command yet that predicts with a network; its loss is in gdrun show RUN"
-    ),
-}
-
-
-def limit_of(text: str) -> str | None:
-    """What gdrun can't do that a key, value or command asks for; None if it is none of that."""
-    lowered = text.lower()
-    words = {*re.split(r"[^a-z0-9]+", lowered), re.sub(r"[^a-z0-9]+", "", lowered)}
-    return next((said for asked, said in LIMITS.items() if words & {*asked.split()}), None)
 
 
 def explain(mistakes: Iterable[ErrorDetails], layer: Layer) -> tuple[list[str], list[str]]:
@@ -362,11 +210,6 @@ def config_keys() -> list[str]:
     named = {key for key, kinds in KINDS.items() if kinds.named}
     plain = (key for key in RunConfig.model_fields if key in named or key not in sections)
     return [*plain, *dict.fromkeys(below)]
-
-
-def meant_key(name: str) -> str | None:
-    """The key that people mean by another name for it; None if that isn't one."""
-    return SAME_KEY.get(name.lower().replace("-", "_"))
 
 
 def _known_keys(values: Mapping[str, Any]) -> list[KeyPath]:

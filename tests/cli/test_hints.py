@@ -9,8 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gdrun.cli.mistakes import sift
-from gdrun.config.explain import LIMITS, SAME_KEY, config_keys
+from gdrun.config.explain import config_keys
 from gdrun.config.parts.optimizer import OPTIMIZERS
+from gdrun.config.words.limits import LIMITS
+from gdrun.config.words.names import SAME_KEY
 from tests.command_line import COMMANDS, NO_PICTURES, SHORT, Invoke, completions
 
 TRAINING = [*COMMANDS, "sweep"]
