@@ -42,8 +42,9 @@ def train(
         name: of the run directory; made from date, time and method without it.
         settings: keys of the config that win over it, such as `lr=0.1` or `data={"rows": 50}`: lr,
             hidden_size, batch_size, epochs, device, seed, seeds, sampling, drop_last, optimizer,
-            momentum, nesterov, weight_decay, schedule, activation, loss, data, chunk_rows, engine,
-            eval_every, eval_growth, log_every, checkpoint_every, compare, sweep and plot.
+            momentum, nesterov, weight_decay, schedule, model, activation, loss, data, chunk_rows,
+            engine, eval_every, eval_growth, patience, log_every, checkpoint_every, compare, sweep and
+            plot.
 
     Raises:
         GdrunError: the request or the data is wrong, or the results can't be written.
@@ -77,8 +78,9 @@ def compare(
         name: of the directory; made from date and time without it.
         settings: keys of the config that win over it, such as `lr=0.1` or `data={"rows": 50}`: lr,
             hidden_size, batch_size, epochs, device, seed, seeds, sampling, drop_last, optimizer,
-            momentum, nesterov, weight_decay, schedule, activation, loss, data, chunk_rows, engine,
-            eval_every, eval_growth, log_every, checkpoint_every, compare, sweep and plot.
+            momentum, nesterov, weight_decay, schedule, model, activation, loss, data, chunk_rows,
+            engine, eval_every, eval_growth, patience, log_every, checkpoint_every, compare, sweep and
+            plot.
 
     Raises:
         GdrunError: the request or the data is wrong, or the results can't be written.
@@ -118,8 +120,9 @@ def sweep(
         name: of the directory; made from date and time without it.
         settings: keys of the config that win over it, such as `lr=0.1` or `data={"rows": 50}`: lr,
             hidden_size, batch_size, epochs, device, seed, seeds, sampling, drop_last, optimizer,
-            momentum, nesterov, weight_decay, schedule, activation, loss, data, chunk_rows, engine,
-            eval_every, eval_growth, log_every, checkpoint_every, compare, sweep and plot.
+            momentum, nesterov, weight_decay, schedule, model, activation, loss, data, chunk_rows,
+            engine, eval_every, eval_growth, patience, log_every, checkpoint_every, compare, sweep and
+            plot.
 
     Raises:
         GdrunError: the request or the data is wrong, or the results can't be written.

@@ -46,7 +46,7 @@ class SweepConfig(Schema):
     def _as_written(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
         values: dict[str, Any] = write(self)
         if self.optimizer is None:  # which older versions don't know
-            del values["optimizer"]
+            values.pop("optimizer", None)
         return values
 
 
