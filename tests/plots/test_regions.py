@@ -303,3 +303,15 @@ def test_a_constant_guess_has_one_colour_and_no_boundary() -> None:
     assert not lines(axes, BOUNDARY)
     assert len(np.unique(background(axes).reshape(-1, 3), axis=0)) == 1
     assert not re.search("nan", str(axes.get_xlim()))
+
+
+@pytest.mark.parametrize("value", [0.0, -3e9])
+def test_a_feature_with_a_single_value_has_room_around_it(value: float) -> None:
+    regions = regions_of([linear((0, 0, 0), (5, 0, 0))], WHO)
+    points = [(x, value) for x, _ in regions.x]
+    figure = fit_figure(run_of(replace(regions, x=points, grid_y=[value] * GRID)))
+    low, high = figure.axes[0].get_ylim()
+    assert low < value < high
+    (line,) = lines(figure.axes[0], BOUNDARY)
+    np.testing.assert_allclose(line[:, 0], 0, atol=1e-6)
+    assert collisions(texts_of(figure)) == []

@@ -1,21 +1,17 @@
 """Two features: their rows as points, and the regions of the classes that were learned of them."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
-from unicodedata import east_asian_width
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.axis import Axis
 from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator
 
 from gdrun.config.parts.groups import Scale
-from gdrun.errors import excerpt
 from gdrun.plots.captions import literal, loss_note, status_notes, title_of
-from gdrun.plots.curves import MAX_VECTOR_POINTS
+from gdrun.plots.curves import MAX_VECTOR_POINTS, Array
 from gdrun.plots.figures import titles_of
 from gdrun.plots.fits.classes import (
     color_of,
@@ -27,16 +23,11 @@ from gdrun.plots.fits.classes import (
     painted,
     refined,
 )
+from gdrun.plots.fits.frame import cut, name_axes
 from gdrun.plots.layout import BELOW, BETWEEN, LEFT, RIGHT, SHRINK, headed_figure
 from gdrun.plots.scales import (
-    AVERAGE_LETTER,
-    LETTER,
-    LINE,
-    MAX_TICKS,
-    TICK_GAP,
     fitting,
     points_across,
-    points_up,
 )
 from gdrun.plots.style import StyledFigure, styled
 from gdrun.results.colors import run_colors
@@ -50,6 +41,7 @@ WIDEST = 11.0  # inches of all panels of a row
 ABOVE = 0.36  # inches above panels, for their titles
 BOUNDARY, SEED = "boundary", "seed"  # the `gid` of lines: where the mean of seeds, or one, is equal
 MAX_MARKER = 0.022  # of the width of a panel
+CONSTANT = 1e-9  # of the values of a feature: a range below has no ticks of its own
 MAX_CLASS = 20.0  # average letters of its name in the legend
 SIZES = ((200, 4.2), (1000, 3.2), (math.inf, 2.2))  # of markers in points, for so many rows
 
@@ -120,7 +112,12 @@ def _drawn(runs: Sequence[_Shown], notes: Sequence[str], scale: Scale) -> Styled
         first = first or axes
         _draw_regions(axes, run)
         _draw_rows(axes, run.regions)
-        _name_axes(axes, run, lowest=k + columns >= len(runs), leftmost=k % columns == 0)
+        name_axes(
+            axes,
+            run.result.description.features,
+            lowest=k + columns >= len(runs),
+            leftmost=k % columns == 0,
+        )
         titles = _titles(run, [each.result for each in runs])
         room = points_across(axes)
         title = fitting(titles, room, 10)
@@ -148,7 +145,7 @@ def _titles(run: _Shown, results: Sequence[RunResult]) -> list[str]:
 def _draw_regions(axes: Axes, run: _Shown) -> None:
     """The background, the boundaries of single seeds, and above them that of their mean."""
     regions = run.regions
-    x, y = np.asarray(regions.grid_x, dtype=float), np.asarray(regions.grid_y, dtype=float)
+    x, y = _spread(regions.grid_x), _spread(regions.grid_y)
     axes.grid(visible=False)
     for side in axes.spines.values():
         side.set(visible=True, color="0.6", linewidth=0.6)
@@ -170,6 +167,15 @@ def _draw_regions(axes: Axes, run: _Shown) -> None:
     fine_y = np.linspace(y[0], y[-1], mean.shape[0])
     _draw_boundary(axes, mean, fine_x, fine_y, BOUNDARY, colors="black", linewidths=1.4)
     axes.set(xlim=(x[0], x[-1]), ylim=(y[0], y[-1]))
+
+
+def _spread(grid: Sequence[float]) -> Array:
+    """The values of an axis; if a feature has but one, with room around it."""
+    values = np.asarray(grid, dtype=float)
+    size = max(abs(values[0]), abs(values[-1]))
+    if values[-1] - values[0] > CONSTANT * size:
+        return values
+    return np.asarray(values[0] + np.linspace(-0.5, 0.5, len(values)) * (size or 1.0))
 
 
 def _draw_boundary(axes: Axes, logs: Any, x: Any, y: Any, gid: str, **look: Any) -> None:
@@ -208,71 +214,11 @@ def _points(label: int, size: float, *, hollow: bool) -> Line2D:
     return Line2D([], [], color=color_of(label), **look)
 
 
-def _name_axes(axes: Axes, run: _Shown, *, lowest: bool, leftmost: bool) -> None:
-    """Number and name the axes, of panels below and beside others only the outermost."""
-    x, y = run.result.description.features
-    room = points_across(axes), points_up(axes)
-    unit_x = _number(
-        axes.xaxis, axes.get_xlim(), lambda text: LETTER * len(text) + TICK_GAP, room[0]
-    )
-    unit_y = _number(axes.yaxis, axes.get_ylim(), lambda _: 2 * LINE, room[1])
-    axes.tick_params(labelbottom=lowest, labelleft=leftmost, length=2.5, color="0.6")
-    if lowest:
-        axes.set_xlabel(_titled(x, unit_x, room[0]))
-    if leftmost:
-        axes.set_ylabel(_titled(y, unit_y, room[1]))
-
-
-def _titled(feature: str, power: int, room: float) -> str:
-    """The title of an axis, as long as has room, with the power of ten that is its unit."""
-    unit = f" (×$10^{{{power}}}$)" if power else ""
-    return literal(_cut(feature, room / (AVERAGE_LETTER * 9) - 4 * bool(unit))) + unit
-
-
-def _cut(name: str, room: float) -> str:
-    """A name cut to the room of so many average letters."""
-    whole = excerpt(name)
-    cuts = (excerpt(whole, letters) for letters in range(len(whole), 0, -1))
-    return next((cut for cut in cuts if sum(map(_share, cut)) <= room), "…")
-
-
-def _share(letter: str) -> float:
-    """How wide a letter is, in average ones."""
-    if letter in "mwMW@%…" or east_asian_width(letter) in "WF":
-        return 1.8
-    return 1.25 if letter.isupper() else 1.0
-
-
-def _width(number: str, gap: float) -> float:
-    """How wide a number of an axis is, with the gap to the next."""
-    return LETTER * len(number) + gap
-
-
-def _number(
-    axis: Axis, limits: tuple[float, float], needs: Callable[[str], float], room: float
-) -> int:
-    """Number an axis at as many values as have room; the power of ten that is their unit."""
-    power = math.floor(math.log10(max(map(abs, limits))))
-    power = 0 if -3 < power < 4 else power
-
-    def text(value: float, _: object = None) -> str:
-        return f"{value / 10.0**power:.6g}".replace("-", "−")
-
-    for bins in range(MAX_TICKS, 0, -1):
-        locator = MaxNLocator(bins, steps=[1, 2, 5, 10])
-        ticks = [tick for tick in locator.tick_values(*limits) if limits[0] <= tick <= limits[1]]
-        if len(ticks) * max(needs(text(tick)) for tick in (*ticks, limits[0])) <= room:
-            break
-    axis.set_major_locator(locator)
-    axis.set_major_formatter(text)
-    return power
-
-
 def _legend(regions: Regions) -> list[Line2D]:
     """One entry a class, and what filled and hollow points are."""
     handles = [_points(label, 6.0, hollow=False) for label in range(len(regions.classes))]
     for handle, name in zip(handles, regions.classes, strict=True):
-        handle.set_label(literal(_cut(visible(name), MAX_CLASS)))
+        handle.set_label(literal(cut(visible(name), MAX_CLASS)))
     if regions.labels_val:
         dots: Any = {"linestyle": "none", "marker": "o", "markersize": 6, "color": "0.4"}
         handles.append(Line2D([], [], **dots, markeredgewidth=0.35, label="training data"))
