@@ -9,7 +9,7 @@ from gdrun.analysis.sweep_result import SweepResult
 from gdrun.config import timing
 from gdrun.config.explain import brief
 from gdrun.config.methods import with_method
-from gdrun.config.read import a_path, configure
+from gdrun.config.read import a_path, configured
 from gdrun.config.schema import METHODS, Method, RunConfig
 from gdrun.errors import ConfigError, OutputError
 from gdrun.experiment.execute import execute
@@ -40,7 +40,9 @@ def train(
             without it.
         output_dir: where to make a run directory; nothing is written without it.
         name: of the run directory; made from date, time and method without it.
-        settings: keys of the config that win over it, such as `lr=0.1` or `data={"rows": 50}`: lr,
+        settings: keys of the config that win over it, such as `lr=0.1` or `data={"rows": 50}`. The
+            rows themselves may be `data`, (x, y), (x, y, x_val, y_val) or a DataFrame, with keys of
+            theirs beside it, such as `target="price"` and `val_fraction=0.2`. The others are lr,
             hidden_size, batch_size, epochs, device, seed, seeds, sampling, drop_last, optimizer,
             momentum, nesterov, weight_decay, schedule, model, activation, loss, data, chunk_rows,
             engine, eval_every, eval_growth, patience, log_every, checkpoint_every, compare, sweep and
@@ -76,7 +78,9 @@ def compare(
         hidden_sizes: of several networks, each to be trained: 4 is one hidden layer, [16, 16] two.
         output_dir: where to make a directory; nothing is written without it.
         name: of the directory; made from date and time without it.
-        settings: keys of the config that win over it, such as `lr=0.1` or `data={"rows": 50}`: lr,
+        settings: keys of the config that win over it, such as `lr=0.1` or `data={"rows": 50}`. The
+            rows themselves may be `data`, (x, y), (x, y, x_val, y_val) or a DataFrame, with keys of
+            theirs beside it, such as `target="price"` and `val_fraction=0.2`. The others are lr,
             hidden_size, batch_size, epochs, device, seed, seeds, sampling, drop_last, optimizer,
             momentum, nesterov, weight_decay, schedule, model, activation, loss, data, chunk_rows,
             engine, eval_every, eval_growth, patience, log_every, checkpoint_every, compare, sweep and
@@ -97,7 +101,7 @@ def sweep(
     lr: Sequence[float] | str | None = None,
     batch_size: Sequence[int | str] | str | None = None,
     optimizer: str | Mapping[str, Any] | Sequence[str | Mapping[str, Any]] | None = None,
-    target: float | None = None,
+    target: float | str | Sequence[str] | None = None,
     output_dir: str | Path | None = None,
     name: str | None = None,
     **settings: Any,
@@ -115,10 +119,13 @@ def sweep(
         batch_size: batch sizes, `"full"` for all rows.
         optimizer: one or several to be put side by side, such as `["sgd", {"name": "adam", "lr":
             [0.001, 0.01]}]`.
-        target: the train loss that trainings are timed to; 1.1 times the best without it.
+        target: the train loss that trainings are timed to; 1.1 times the best without it. A text is
+            the column of a DataFrame to predict.
         output_dir: where to make a directory; nothing is written without it.
         name: of the directory; made from date and time without it.
-        settings: keys of the config that win over it, such as `lr=0.1` or `data={"rows": 50}`: lr,
+        settings: keys of the config that win over it, such as `lr=0.1` or `data={"rows": 50}`. The
+            rows themselves may be `data`, (x, y), (x, y, x_val, y_val) or a DataFrame, with keys of
+            theirs beside it, such as `target="price"` and `val_fraction=0.2`. The others are lr,
             hidden_size, batch_size, epochs, device, seed, seeds, sampling, drop_last, optimizer,
             momentum, nesterov, weight_decay, schedule, model, activation, loss, data, chunk_rows,
             engine, eval_every, eval_growth, patience, log_every, checkpoint_every, compare, sweep and
@@ -127,7 +134,11 @@ def sweep(
     Raises:
         GdrunError: the request or the data is wrong, or the results can't be written.
     """
-    given = {"lr": lr, "batch_size": batch_size, "optimizer": optimizer, "target": target}
+    given: dict[str, Any] = {"lr": lr, "batch_size": batch_size, "optimizer": optimizer}
+    if isinstance(target, str | list | tuple):
+        settings["target"] = target
+    else:
+        given["target"] = target
     results = _run("sweep", config, output_dir, name, _with_section(settings, "sweep", given))
     (sweep,) = (event for event in results if isinstance(event, SweepResult))
     return ShownSweep.of(sweep)
@@ -155,7 +166,7 @@ def _run(
     if name is not None and output_dir is None:
         raise ConfigError(f"name {name!r}: needs an output_dir to make that directory in")
     place = None if output_dir is None else a_path("output_dir", output_dir)
-    requested = with_method(configure(config, settings), command)
+    requested = with_method(configured(config, settings), command)
     experiment = prepare_command(command, requested, estimates=False).experiment
     arguments = f"{command!r}, …" if command in METHODS else "…"
     called = f"gdrun.{'train' if command in METHODS else command}({arguments})"

@@ -13,7 +13,7 @@ import yaml
 from gdrun import compare
 from gdrun.cli.guide import PAGES, TOPICS
 from gdrun.config.parts.base import Schema
-from gdrun.config.parts.data import CsvData, NpyData, NpzData
+from gdrun.config.parts.data import CsvData, NpyData, NpzData, PythonData
 from gdrun.config.parts.groups import CompareConfig, PlotConfig, SweepConfig
 from gdrun.config.parts.kinds import KINDS
 from gdrun.config.parts.schedule import SCHEDULES
@@ -259,6 +259,8 @@ def test_config_examples_are_valid(text: str, tmp_path: Path) -> None:
     match data:
         case CsvData():
             assert data.path in {tmp_path / "houses.csv", tmp_path / "customers.csv"}
+        case PythonData():
+            assert data.path == f"{tmp_path / 'load.py'}:load"
         case NpzData():
             assert data.path == tmp_path / "data.npz"
         case NpyData():

@@ -1,5 +1,6 @@
 """The options that all commands that train have; those of `full` and `sgd` have no others."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, get_args
@@ -263,7 +264,11 @@ class TrainingOptions:
     @property
     def _source(self) -> str:
         """The source of the file, by its name: text may be called anything."""
-        return SOURCE_OF.get(self.data.suffix.lower(), "csv") if self.data else "csv"
+        if self.data is None:
+            return "csv"
+        if re.fullmatch(r"\.py:\w+", self.data.suffix):
+            return "python"
+        return SOURCE_OF.get(self.data.suffix.lower(), "csv")
 
     def _keys(self) -> dict[str, str]:
         """The flags that set one key of the config, each with that key."""

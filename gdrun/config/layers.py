@@ -137,6 +137,8 @@ def read_layer(path: Path) -> Layer:
         return layer
     keys = files_of(data.get("source"))
     files = {key: _beside(path, data[key]) for key in keys if isinstance(data.get(key), str)}
+    if data.get("source") == "python" and is_own(data.get("path")):
+        files = {"path": beside(path, data["path"])}
     return Layer({**layer.values, "data": {**data, **files}}, layer.origins)
 
 

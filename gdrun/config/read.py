@@ -9,13 +9,15 @@ from pydantic import ValidationError
 
 from gdrun.config.explain import explain
 from gdrun.config.layers import KeyPath, Layer, assign, merge_layers, read_layer
-from gdrun.config.parts.data import DATA_TEXTS
+from gdrun.config.parts.data import DATA_TEXTS, Data, MemoryData
 from gdrun.config.parts.optimizer import OF_RUN, clashes
 from gdrun.config.presets import DEFAULT_PRESET, find_config
 from gdrun.config.schema import RunConfig
 from gdrun.config.yaml_loader import RefusedError, compose, construct, keep_text, kind
 from gdrun.errors import ConfigError, excerpt
 
+# Keys of rows that are given from Python, as arguments beside them; `seed` is that of the run.
+MEMORY_KEYS = tuple(key for key in MemoryData.model_fields if key not in ("source", "seed"))
 DEFAULTED = ("batch_size", "lr")  # of the preset `article`: those of the schema
 MAX_PARTS = 8  # of a dotted key; those of the schema have two
 
@@ -74,6 +76,29 @@ def configure(
         base = read_layer(find_config(str(config)))
     origins = {path: f"argument {path[0]}" for path in _key_paths(settings)}
     return validate(merge_layers(base, Layer(settings, origins)))
+
+
+def configured(
+    config: str | Path | RunConfig | Mapping[str, Any] | None, settings: Mapping[str, Any]
+) -> RunConfig:
+    """The same, where `data` may also be the rows themselves, beside keys of theirs.
+
+    Raises:
+        ConfigError: with every mistake.
+    """
+    rows = settings.get("data")
+    if rows is None or isinstance(rows, Data) or (isinstance(rows, Mapping) and not _is_rows(rows)):
+        return configure(config, settings)
+    own = {key: settings[key] for key in MEMORY_KEYS if key in settings}
+    others = {key: value for key, value in settings.items() if key not in own}
+    found = configure(config, {**others, "data": {"source": "memory", **own}})
+    assert isinstance(found.data, MemoryData)
+    return found.model_copy(update={"data": found.data.with_rows(rows)})
+
+
+def _is_rows(values: Mapping[str, Any]) -> bool:
+    """Whether a mapping holds arrays, and not keys of a config."""
+    return "source" not in values and {"x", "y"} <= set(values)
 
 
 def a_path(name: str, value: object) -> Path:

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from gdrun.data.fingerprint import ALL_ROWS, fingerprint, is_small, sampled_fingerprint
+from gdrun.data.own.find import OwnFunction
 from gdrun.data.rows import Rows
 from gdrun.data.standardize import Scaling
 from gdrun.errors import DataError
@@ -26,6 +27,7 @@ class Dataset:
         notes: what was assumed of the file, and what of it was left out.
         classes: the names of the classes whose numbers are the target; empty in a regression.
         targets: the names of the columns of y where there are several.
+        code: the function of the user's that it came from, if it did.
     """
 
     x: Rows
@@ -40,6 +42,7 @@ class Dataset:
     notes: tuple[str, ...] = ()
     classes: tuple[str, ...] = ()
     targets: tuple[str, ...] = ()
+    code: OwnFunction | None = None
 
     @cached_property
     def rows(self) -> int:

@@ -1,19 +1,26 @@
 """Loads the data of a config as tensors, from whatever source."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from dataclasses import replace
 
-from gdrun.config.parts.data import CsvData, DataConfig, NpyData, NpzData, ParquetData, TableData
+from gdrun.config.parts.data import (
+    CsvData,
+    DataConfig,
+    MemoryData,
+    NpyData,
+    NpzData,
+    ParquetData,
+    PythonData,
+)
 from gdrun.data.classes import refuse_several
 from gdrun.data.dataset import Dataset
 from gdrun.data.files.npy import load_npy
 from gdrun.data.files.npz import load_npz
 from gdrun.data.generated import generate
 from gdrun.data.in_memory import Target, dataset_of, split
+from gdrun.data.own.find import find_function
+from gdrun.errors import DataError
 from gdrun.text import visible
-
-if TYPE_CHECKING:
-    from gdrun.tables.selection import Table
 
 
 def load_data(
@@ -31,6 +38,7 @@ def load_data(
 
     Raises:
         DataError: the file can't be read or used.
+        ConfigError, UserCodeError: a function of the user's can't be found, or raises an exception.
     """
     match config:
         case NpyData():
@@ -39,6 +47,10 @@ def load_data(
             return load_npz(config, classify, on_progress)
         case ParquetData():
             return _load_parquet(config, classify, on_progress)
+        case MemoryData():
+            return _load_memory(config, classify)
+        case PythonData():
+            return _load_python(config, classify, on_progress)
         case CsvData():
             return _load_csv(config, classify, on_progress)
         case _:
@@ -55,13 +67,46 @@ def _load_csv(config: CsvData, classify: bool, on_progress: Callable[[str], None
         DataError: the file can't be read or used.
     """
     # Only those who read CSV files pay for that.
+    from gdrun.data.of_table import dataset_of_table
     from gdrun.tables.table import read_table
 
     if classify:
         refuse_several(config.targets)
     on_progress(f"reading {visible(config.path.name)}")
     table = read_table(config, classify=classify)
-    return _of_table(config, table, classify, config.path.name)
+    return dataset_of_table(config, table, classify, config.path.name)
+
+
+def _load_memory(config: MemoryData, classify: bool) -> Dataset:
+    """The rows that were given from Python.
+
+    Raises:
+        DataError: this is a saved run, without them; or they can't be used.
+    """
+    from gdrun.data.given.objects import load_given
+
+    if config.given is None:
+        raise DataError(
+            "data.source memory: the rows were given from Python, and aren't saved with the run",
+            "pass them again: data=(x, y) of gdrun.train, gdrun.compare or gdrun.sweep",
+        )
+    return load_given(config, config.given.rows, classify, "data", "data given from Python")
+
+
+def _load_python(config: PythonData, classify: bool, on_progress: Callable[[str], None]) -> Dataset:
+    """Call a function of the user's.
+
+    Raises:
+        ConfigError: there is no such function.
+        DataError: what it returns can't be used.
+        UserCodeError: it raises an exception.
+    """
+    from gdrun.data.given.objects import load_given
+
+    function = find_function("data.path", config.path, ())
+    on_progress(f"calling {visible(function.name)}")
+    loaded = load_given(config, function(), classify, f"{function.name} returned", function.name)
+    return replace(loaded, code=function)
 
 
 def _load_parquet(
@@ -73,22 +118,9 @@ def _load_parquet(
         DataError: the file can't be read or used.
     """
     from gdrun.data.files.parquet import read_parquet
+    from gdrun.data.of_table import dataset_of_table
 
     if classify:
         refuse_several(config.targets)
     table = read_parquet(config, classify, on_progress)
-    return _of_table(config, table, classify, config.path.name)
-
-
-def _of_table(config: TableData, table: "Table", classify: bool, title: str) -> Dataset:
-    """The rows of a table."""
-    from gdrun.data.encode import encode, encode_targets
-
-    values, labels = encode_targets(table)
-    names = tuple(target.name for target in table.targets)
-    target = Target(names, values, classify, labels, may_be_constant=True)
-    train, held_out = split(len(values), config.val_fraction, config.seed)
-    x, features, notes = encode(
-        table, train.numpy(), held_out.numpy(), keep_constant=config.shape is not None
-    )
-    return dataset_of(config, x, target, (train, held_out), features, title, (*table.notes, *notes))
+    return dataset_of_table(config, table, classify, config.path.name)

@@ -70,6 +70,8 @@ class Problem:
             found["model"] = self.model.function
         if isinstance(self.loss, OwnLoss):
             found["loss"] = self.loss.function
+        if self.data.code:
+            found["data"] = self.data.code
         return found
 
     def work(self, lanes: int, rows: int) -> int:

@@ -1,10 +1,19 @@
 """The key `data`: where rows come from, and how they are split and scaled."""
 
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, StrictBool, ValidationInfo, field_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    PrivateAttr,
+    StrictBool,
+    ValidationInfo,
+    field_validator,
+)
 
 from gdrun.config.parts.base import Schema
+from gdrun.config.parts.own_code import own_function
 from gdrun.config.values import (
     Categorical,
     ColumnName,
@@ -170,6 +179,44 @@ class ParquetData(TableFile):
     source: Literal["parquet"] = "parquet"
 
 
+@dataclass(frozen=True, eq=False)
+class Given:
+    """Rows that were given from Python: the same only if they are the same object."""
+
+    rows: Any
+
+
+class MemoryData(TableData):
+    """Rows that were given from Python, in memory: arrays, or a DataFrame with these columns.
+
+    They are no part of what is saved.
+    """
+
+    source: Literal["memory"] = "memory"
+    target: Targets = "y"
+
+    _given: Given | None = PrivateAttr(default=None)
+
+    @property
+    def given(self) -> Given | None:
+        """The rows; None of a saved run."""
+        return self._given
+
+    def with_rows(self, rows: Any) -> "MemoryData":
+        """The same with rows."""
+        copy = self.model_copy()
+        copy._given = Given(rows)
+        return copy
+
+
+class PythonData(TableData):
+    """What a function of the user's returns: arrays, or a DataFrame with these columns."""
+
+    source: Literal["python"] = "python"
+    path: Annotated[str, BeforeValidator(own_function)]
+    target: Targets = "y"
+
+
 class NpyData(Data):
     """Two .npy files, x (N, D) or (N,) and y (N,) or (N, T), read while they are needed."""
 
@@ -200,7 +247,7 @@ def _with_source(value: Any) -> Any:
 
 GeneratedData = QuadraticData | MeanEstimationData | SpiralData | MoonsData | CirclesData
 DataConfig = Annotated[
-    GeneratedData | CsvData | ParquetData | NpyData | NpzData,
+    GeneratedData | CsvData | ParquetData | NpyData | NpzData | PythonData | MemoryData,
     Field(discriminator="source"),
     BeforeValidator(_with_source),
 ]
@@ -214,12 +261,19 @@ DATA_SOURCES: dict[str, type[Data]] = {
     "parquet": ParquetData,
     "npy": NpyData,
     "npz": NpzData,
+    "python": PythonData,
+    "memory": MemoryData,
 }
 
 
 # The keys of `data` that name files, by source.
-_FILES_OF = {"csv": ("path",), "parquet": ("path",), "npy": ("x", "y"), "npz": ("path",)}
-FILE_SOURCES = tuple(_FILES_OF)
+_FILES_OF: dict[str, tuple[str, ...]] = {
+    "csv": ("path",),
+    "parquet": ("path",),
+    "npy": ("x", "y"),
+    "npz": ("path",),
+}
+FILE_SOURCES = (*_FILES_OF, "python", "memory")  # of rows that somebody has collected
 # By the ends of the names of files; all others are CSV files.
 SOURCE_OF = {".npy": "npy", ".npz": "npz", ".parquet": "parquet", ".pq": "parquet"}
 DATA_FILES = ("path", "x", "y")

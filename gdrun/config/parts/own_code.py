@@ -38,6 +38,13 @@ def name_or_function(names: Sequence[str]) -> Callable[[Any], str]:
     return check
 
 
+def own_function(value: Any) -> str:
+    """A check of a value that names a function of the user's."""
+    if not is_own(value):
+        raise ValueError("Input should be FILE.py:NAME or package.module:NAME")
+    return name_or_function(())(value)
+
+
 def beside(config: Path, reference: str) -> str:
     """A reference that a config holds, its file relative to the config."""
     place, _, name = reference.rpartition(":")

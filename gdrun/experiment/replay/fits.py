@@ -1,5 +1,6 @@
 """The functions that a saved run has learned, by its last checkpoint; and its plan, made again."""
 
+from gdrun.config.parts.data import PythonData
 from gdrun.config.parts.own_code import OWN_CODE, is_own
 from gdrun.errors import DataError
 from gdrun.experiment.checkpoint import last_checkpoint, most_bytes
@@ -42,9 +43,11 @@ def refuse_own_code(saved: SavedRun) -> None:
     """Refuse to run code of the user's for a picture: only who trains has asked for that.
 
     Raises:
-        DataError: the network or the loss of a run is such code.
+        DataError: the network, the loss or the data of a run comes from such code.
     """
     named = [getattr(saved.settings, key) for key in OWN_CODE]
+    if isinstance(saved.settings.data, PythonData):
+        named.append(saved.settings.data.path)
     for reference in filter(is_own, named):
         raise DataError(
             f"{saved.path}: what it learned isn't drawn again, since that would run the code of "

@@ -1,0 +1,19 @@
+"""The columns of a table become a data set."""
+
+from gdrun.config.parts.data import TableData
+from gdrun.data.dataset import Dataset
+from gdrun.data.encode import encode, encode_targets
+from gdrun.data.in_memory import Target, dataset_of, split
+from gdrun.tables.selection import Table
+
+
+def dataset_of_table(config: TableData, table: Table, classify: bool, title: str) -> Dataset:
+    """The rows of a table."""
+    values, labels = encode_targets(table)
+    names = tuple(target.name for target in table.targets)
+    target = Target(names, values, classify, labels, may_be_constant=True)
+    train, held_out = split(len(values), config.val_fraction, config.seed)
+    x, features, notes = encode(
+        table, train.numpy(), held_out.numpy(), keep_constant=config.shape is not None
+    )
+    return dataset_of(config, x, target, (train, held_out), features, title, (*table.notes, *notes))
