@@ -87,7 +87,9 @@ class Description:
     @property
     def loss_name(self) -> str:
         """The loss in words, with its unit where the target was standardised."""
-        names = LOSS_NAMES.get(self.loss, (self.loss, self.loss))
+        names = LOSS_NAMES.get(self.loss)
+        if names is None:  # of a function of the user's
+            return self.loss
         each, all_ = ("each target", "targets") if self.targets else (self.target, self.target)
         return names[self.standardized].format(each=each, all=all_)
 

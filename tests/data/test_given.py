@@ -138,7 +138,8 @@ def test_dates_and_objects_of_frames_are_left_out_with_a_note() -> None:
 
 def test_texts_are_classes() -> None:
     labels = np.array(["no", "yes"])[(Y.mean() < Y).astype(int)]
-    for given in (labels, labels.tolist(), pd.Series(labels), labels.astype(object)):
+    wide = labels.astype(np.dtypes.StringDType()) if hasattr(np.dtypes, "StringDType") else labels
+    for given in (labels, labels.tolist(), pd.Series(labels), labels.astype(object), wide):
         data = loaded((X, given), classify=True)
         assert data.classes == ("no", "yes")
         assert (data.y[:].flatten().numpy() == (Y.mean() < Y)).all()
@@ -166,6 +167,8 @@ class Sparse:
         (torch.tensor(X), "got a tensor of shape (40, 3)"),
         ("houses.csv", "a file: data={'source': 'csv'"),
         (Path("houses.csv"), "a file: data={'source': 'csv'"),
+        (torch.utils.data.TensorDataset(torch.ones(3)), "an object of the type TensorDataset"),
+        ((torch.empty(40, 3, device="meta"), Y), "x is a tensor of torch.float32"),
         (3, "expected (x, y), (x, y, x_val, y_val) or a DataFrame, got"),
         (lambda: (X, Y), "expected (x, y)"),
         ({"x": X, "y": Y, "z": X}, "got one of x, y, z"),

@@ -121,20 +121,21 @@ def as_array(place: str, name: str, value: Any) -> Array:
             "rows may have different lengths",
         ) from None
     if array.dtype.kind == "T" or _are_texts(array):
-        return array.astype(str)
+        return np.array(array.tolist())
     return array
 
 
 def _of_tensor(place: str, name: str, tensor: torch.Tensor) -> Array:
     if tensor.layout != torch.strided:
         raise DataError(f"{place} is a sparse tensor", f"{name}.to_dense() makes it a dense one")
-    tensor = tensor.detach().cpu()
-    if tensor.dtype == torch.bfloat16:
-        tensor = tensor.float()
     try:
+        tensor = tensor.detach().cpu()
+        if tensor.dtype == torch.bfloat16:
+            tensor = tensor.float()
         return np.asarray(tensor.resolve_conj().resolve_neg().numpy())
     except (TypeError, RuntimeError) as error:
-        raise DataError(f"{place} is a tensor of {tensor.dtype}: {one_line(error)}") from None
+        problem = excerpt(one_line(error), 200)
+        raise DataError(f"{place} is a tensor of {tensor.dtype}: {problem}") from None
 
 
 def _are_texts(array: Array) -> bool:
@@ -150,4 +151,5 @@ def described(value: Any) -> str:
         return f"a tensor of shape {tuple(value.shape)}"
     if isinstance(value, np.ndarray):
         return f"an array of shape {value.shape}"
-    return excerpt(kind(value))
+    plain = value is None or isinstance(value, str | bool | int | float | list | tuple | dict | set)
+    return excerpt(kind(value)) if plain else f"an object of the type {type(value).__name__}"
