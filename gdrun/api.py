@@ -45,8 +45,8 @@ def train(
             theirs beside it, such as `target="price"` and `val_fraction=0.2`. The others are lr,
             hidden_size, batch_size, epochs, device, seed, seeds, sampling, drop_last, optimizer,
             momentum, nesterov, weight_decay, schedule, model, activation, loss, data, chunk_rows,
-            engine, eval_every, eval_growth, patience, log_every, checkpoint_every, compare, sweep and
-            plot.
+            engine, eval_every, eval_growth, patience, log_every, checkpoint_every, compare, sweep
+            and plot.
 
     Raises:
         GdrunError: the request or the data is wrong, or the results can't be written.
@@ -83,8 +83,8 @@ def compare(
             theirs beside it, such as `target="price"` and `val_fraction=0.2`. The others are lr,
             hidden_size, batch_size, epochs, device, seed, seeds, sampling, drop_last, optimizer,
             momentum, nesterov, weight_decay, schedule, model, activation, loss, data, chunk_rows,
-            engine, eval_every, eval_growth, patience, log_every, checkpoint_every, compare, sweep and
-            plot.
+            engine, eval_every, eval_growth, patience, log_every, checkpoint_every, compare, sweep
+            and plot.
 
     Raises:
         GdrunError: the request or the data is wrong, or the results can't be written.
@@ -128,8 +128,8 @@ def sweep(
             theirs beside it, such as `target="price"` and `val_fraction=0.2`. The others are lr,
             hidden_size, batch_size, epochs, device, seed, seeds, sampling, drop_last, optimizer,
             momentum, nesterov, weight_decay, schedule, model, activation, loss, data, chunk_rows,
-            engine, eval_every, eval_growth, patience, log_every, checkpoint_every, compare, sweep and
-            plot.
+            engine, eval_every, eval_growth, patience, log_every, checkpoint_every, compare, sweep
+            and plot.
 
     Raises:
         GdrunError: the request or the data is wrong, or the results can't be written.
