@@ -16,6 +16,7 @@ from gdrun.results.run import INFINITE_AT_START, or_inf
 from gdrun.text import accuracy, batches, count, duration, exact, listed, number, percent
 
 NOTABLE_EXCESS = 1.02  # times the lowest validation loss, from which on it is spoken of
+SEVERAL_TIMES = 3  # from which on that isn't said in per cent
 OUTLIER_FACTOR = 2  # times its median loss: seeds that end above are counted as failing
 
 
@@ -187,6 +188,8 @@ def _compared(loss: float, lowest: float) -> str:
         return "is not finite"
     if lowest == 0:
         return f"is {number(loss)}, not 0"
+    if loss >= SEVERAL_TIMES * lowest:
+        return f"is {number(loss)}, {number(loss / lowest)} times the lowest"
     return f"is {number(loss)}, {percent(loss / lowest - 1)} above the lowest"
 
 
