@@ -111,8 +111,9 @@ class LoadedRun:
             raise ConfigError(f"{self.path}: is not a sweep, and only a sweep has trials")
         cells = self.answer.cells if self.answer else ()
         rows = [trial.as_row() for cell in cells for trial in cell.trials]
-        names = [column.name for column in fields(Trial) if column.name != "metrics"]
-        names = [*dict.fromkeys([*names, *(name for row in rows for name in row)])]
+        not_of_all = ("metrics", "optimizer")
+        names = [column.name for column in fields(Trial) if column.name not in not_of_all]
+        names = [*dict.fromkeys([*(name for row in rows for name in row), *names])]
         return {name: [row.get(name) for row in rows] for name in names}
 
 

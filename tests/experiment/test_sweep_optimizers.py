@@ -68,6 +68,8 @@ def test_what_is_saved_says_the_same(tmp_path: Path) -> None:
     assert loaded.answer.summary() == answer.summary()
     assert [part.optimizer for part in loaded.answer.parts] == NAMES
     assert list(dict.fromkeys(loaded.trials["optimizer"])) == NAMES
+    header, *_ = (tmp_path / "all" / "sweep.csv").read_text().splitlines()
+    assert list(loaded.trials) == header.split(",")
     assert list(answer.summary()["fits"]) == NAMES
 
 
