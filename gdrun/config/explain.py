@@ -76,7 +76,9 @@ def explain(mistakes: Iterable[ErrorDetails], layer: Layer) -> tuple[list[str], 
 def _explain(details: ErrorDetails, layer: Layer) -> tuple[str, str | None]:
     """One mistake as a line and a hint: which key, where, what was expected, what came."""
     path, position = _place(details, layer.values)
-    written = tuple(part.partition("[")[0] for part in path)
+    written = path
+    if path[:1] == ("sweep",):  # of which an entry of a list has no line of its own
+        written = tuple(part.partition("[")[0] for part in path)
     prefixes = [written[:length] for length in range(len(path), 0, -1)]
     where = next((layer.origins[prefix] for prefix in prefixes if prefix in layer.origins), None)
     named = details["type"] == "union_tag_invalid" and path[0] in KINDS and KINDS[path[0]].named

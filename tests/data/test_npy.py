@@ -165,7 +165,7 @@ X, Y = np.ones((5, 2)) * np.arange(5)[:, None], np.arange(5.0)
 
 BROKEN = [
     ({"x": X, "y": Y[:4]}, ["x.npy has 5 rows", "y.npy has 4"]),
-    ({"x": X, "y": X}, ["y.npy has 2 columns, expected one number per row"]),
+    ({"x": X, "y": X[:, :, None]}, ["y.npy holds", "expected numbers of shape (rows, columns)"]),
     ({"x": X[:, :, None], "y": Y}, ["shape (5, 2, 1), expected numbers of shape (rows, columns)"]),
     ({"x": X.astype(complex), "y": Y}, ["complex128"]),
     ({"x": X.astype(str), "y": Y}, ["x.npy holds <U"]),
