@@ -230,8 +230,10 @@ def _guess(sample: bytes) -> str:
     import chardet
 
     lines = [line for line in sample.splitlines(keepends=True) if not line.isascii()]
-    found = chardet.detect(b"".join(lines))
-    encoding = found["encoding"] if (found["confidence"] or 0.0) >= MIN_CONFIDENCE else None
+    encoding = None
+    with suppress(RuntimeError):  # which chardet 7.0 raises where it has no guess at all
+        found = chardet.detect(b"".join(lines))
+        encoding = found["encoding"] if (found["confidence"] or 0.0) >= MIN_CONFIDENCE else None
     for candidate in (encoding, "cp1252"):
         with suppress(UnicodeDecodeError, LookupError):
             if candidate:

@@ -300,3 +300,16 @@ def test_tables_that_pandas_writes(
     table = table_of(path, "y", features=["first, x"])
     kept = frame[frame["first, x"].notna()]
     assert numbers_of(table) == {name: kept[name].tolist() for name in ("first, x", "y")}
+
+
+def test_bytes_of_which_chardet_has_no_guess_are_letters_of_latin_1(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: bytes) -> None:
+        raise RuntimeError("pipeline must always return at least one result")
+
+    monkeypatch.setattr("chardet.detect", fail)
+    path = tmp_path / "houses.csv"
+    path.write_bytes(b"a,price\n\x8d,1\n2,2\n3,3\n4,4\n")
+    with pytest.raises(DataError, match="expected a number, got"):
+        table_of(path)
