@@ -5,6 +5,7 @@ Shapes: R lanes, N training rows, B batch rows.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import count, takewhile
 
 import torch
@@ -104,10 +105,10 @@ class Plan:
         That is by what the learning rates are multiplied, and the factors of the optimizer. None
         where the first is always one, and there are no others.
         """
+        if not self._has_factors:
+            return None
         numbers = torch.arange(updates.start, updates.stop, dtype=torch.float64)
         own = self.optimizer.factors(numbers)
-        if not own and self.schedule == CONSTANT:
-            return None
         scheduled = self.schedule.factors(numbers, self.scheduled_updates(rows))
         return torch.stack([scheduled, *own], dim=1).float()
 
@@ -115,11 +116,16 @@ class Plan:
         """The updates in which the schedule is run through."""
         return (self.scheduled_epochs or self.epochs) * self.updates_per_epoch(rows)
 
+    @cached_property
+    def _has_factors(self) -> bool:
+        first = torch.ones(1, dtype=torch.float64)
+        return self.schedule != CONSTANT or bool(self.optimizer.factors(first))
+
     def factors_after(
         self, update: int, rows: int, device: torch.device
     ) -> Iterator[Sequence[Tensor]] | None:
         """Those of one later update after the other, () each."""
-        if self.factors(range(1, 2), rows) is None:
+        if not self._has_factors:
             return None
         blocks = (
             self.factors(range(start, start + BLOCK), rows) for start in count(update + 1, BLOCK)
