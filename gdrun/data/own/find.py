@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import Any
@@ -33,7 +34,7 @@ class OwnFunction:
     sha256: str
     function: Callable[..., Any] = field(compare=False, repr=False)
 
-    @property
+    @cached_property
     def name(self) -> str:
         """The reference without the directories of its file."""
         place, _, name = self.reference.rpartition(":")
