@@ -25,6 +25,7 @@ MEAN, CROSS, PEAK = "mean", "cross", "peak"
 LETTER = 0.62 * 9  # the width of a digit beside an axis, in points
 AVERAGE_LETTER = 0.56  # the width of a letter, as a share of the font size
 TICK_GAP = 9.0  # at least, between numbers side by side
+BESIDE = 13.0  # that a number may reach beyond the end of its axis
 LINE = 12.0  # from one number to the next above it
 MAX_TICKS = 6
 # The leading digits of the values that an axis of less than two powers of ten is numbered at.
@@ -177,6 +178,8 @@ def _values_between(low: float, high: float, length: float, *, upright: bool) ->
         values = [value for value in values if low <= value <= high]
         sizes = [LINE if upright else LETTER * len(f"{value:,g}") + TICK_GAP for value in values]
         places = [length * math.log(value / low) / math.log(high / low) for value in values]
+        if values and not upright and places[-1] + (sizes[-1] - TICK_GAP) / 2 > length + BESIDE:
+            values, sizes, places = values[:-1], sizes[:-1], places[:-1]  # it would be cut off
         gaps = zip(pairwise(places), pairwise(sizes), strict=True)
         if values and all(b - a >= (one + other) / 2 for (a, b), (one, other) in gaps):
             return values
