@@ -11,7 +11,7 @@ from gdrun.logs.lines import MAX_ROW_BYTES, BadRowError, whole_lines
 from gdrun.logs.rows import RowParser
 from gdrun.results.events import Lane, Series, Status
 from gdrun.results.file_names import EPOCHS
-from gdrun.results.log_rows import LoggedRows, columns_of, metrics_of
+from gdrun.results.log_rows import LoggedRows, columns_of, evaluated_of, metrics_of
 from gdrun.results.run import LaneResult, finite
 
 MOST_LANES = 2**20
@@ -72,7 +72,7 @@ class LastRows:
         left, known = set(self.last.lanes), self.evaluated.lanes if self.evaluated else ()
         found = []
         for k, lane in enumerate(series.lanes):
-            names = ("train_loss", "val_loss", *metrics_of(series.columns))
+            names = evaluated_of(series.columns)
             losses = dict.fromkeys(names, math.nan)
             if self.evaluated and k in left:
                 place = known.index(k)
@@ -93,7 +93,8 @@ class LastRows:
                     best_train_loss=None,
                     val_loss=None if diverged else finite(losses["val_loss"]),
                     metrics={
-                        name: None if diverged else finite(losses[name]) for name in names[2:]
+                        name: None if diverged else finite(losses[name])
+                        for name in metrics_of(series.columns)
                     },
                 )
             )

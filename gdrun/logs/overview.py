@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from gdrun.results.events import Series
 from gdrun.results.history import History, Latest, empty_history, kept_per_lane
-from gdrun.results.log_rows import LoggedRows, metrics_of
+from gdrun.results.log_rows import LoggedRows, evaluated_of
 
 MOST_STRETCHES = 2**11
 WRITTEN_AT_ONCE = 16  # epochs
@@ -206,7 +206,7 @@ class _Overview:
         rows, lane = self._last, self._lanes[place]
         if rows is None:
             return None
-        names = ("train_loss", "val_loss", *metrics_of(self.histories[lane].series.columns))
+        names = evaluated_of(self.histories[lane].series.columns)
         evaluated = dict.fromkeys(names, math.nan)
         if self._evaluated:
             at = place

@@ -119,10 +119,7 @@ class Segment:
     @property
     def ended_at(self) -> tuple[int | None, ...]:
         """Per lane, the update after which nothing is logged of it, or None."""
-        if not any(self.stopped_at):
-            return self.diverged_at
-        pairs = zip(self.diverged_at, self.stopped_at, strict=True)
-        return tuple(at if at is not None else stopped for at, stopped in pairs)
+        return ended_at(self.diverged_at, self.stopped_at) if self.stopped_at else self.diverged_at
 
     def evaluated(self, lanes: Sequence[T]) -> Iterator[tuple[T, float]]:
         """Those of the lanes that haven't ended, with their train losses within an epoch."""
@@ -144,6 +141,14 @@ class Segment:
             return array("q", [self.epoch]) * len(updates)
         updates_per_epoch = self.ends.updates.step
         return as_column((range_array(updates) - 1) // updates_per_epoch + 1)
+
+
+def ended_at(
+    diverged_at: Sequence[int | None], stopped_at: Sequence[int | None]
+) -> tuple[int | None, ...]:
+    """Per lane, the update after which it counts no more: it diverged or was stopped; or None."""
+    pairs = zip(diverged_at, stopped_at, strict=True)
+    return tuple(at if at is not None else stopped for at, stopped in pairs)
 
 
 def range_array(numbers: range) -> "NDArray[np.int64]":

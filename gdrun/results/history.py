@@ -20,7 +20,7 @@ from gdrun.results.log_rows import (
     as_logged,
     columns_of,
     count_until_end,
-    metrics_of,
+    evaluated_of,
 )
 
 # Rows of each table of a run that are kept for pictures, those of all lanes together: about 90 MB,
@@ -142,10 +142,11 @@ class History:
             return before
         known = (k for k in range(len(losses) - 1, first - 1, -1) if not math.isnan(losses[k]))
         at = next(known, None)
+        names = evaluated_of(self.series.columns)
         if at is not None:
-            evaluated: Mapping[str, float] = {name: table[name][at] for name in self._measured}
+            evaluated: Mapping[str, float] = {name: table[name][at] for name in names}
         else:
-            evaluated = before.evaluated if before else dict.fromkeys(self._measured, math.nan)
+            evaluated = before.evaluated if before else dict.fromkeys(names, math.nan)
         finite = filter(math.isfinite, islice(losses, first, None))
         lowest = min(chain([before.lowest if before else math.inf], finite))
         validated = zip(
@@ -160,10 +161,6 @@ class History:
             )
         )
         return Latest.of({name: table[name][-1] for name in table}, evaluated, lowest, best_val)
-
-    @property
-    def _measured(self) -> list[str]:
-        return ["train_loss", "val_loss", *metrics_of(self.series.columns)]
 
     def crossing(self, target: float) -> Crossing | None:
         """Where the train loss was first at or below a target; None if it never was."""

@@ -62,6 +62,11 @@ def metrics_of(columns: Sequence[str]) -> list[str]:
     return [name for name in columns if name.startswith(("train_", "val_"))]
 
 
+def evaluated_of(columns: Sequence[str]) -> list[str]:
+    """The columns that an evaluation of all rows fills, where a run has such further ones."""
+    return ["train_loss", "val_loss", *metrics_of(columns)]
+
+
 def header(columns: tuple[str, ...]) -> str:
     """The first line of a CSV file with these columns."""
     return ",".join(columns) + "\n"

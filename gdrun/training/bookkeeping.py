@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gdrun.results.events import EpochEnds, Segment
+from gdrun.results.events import EpochEnds, Segment, ended_at
 from gdrun.results.log_rows import SCHEDULED_LR
 from gdrun.training.evaluate import Losses, evaluate, evaluate_all
 from gdrun.training.optimizers.schedule import CONSTANT
@@ -139,10 +139,7 @@ def _note_best(
     stacked: Sequence[Tensor],
 ) -> None:
     """Keep the weights of the epochs with the lowest validation losses, and stop lanes."""
-    taking_part = [
-        at is None and stopped is None
-        for at, stopped in zip(diverged_at, state.best.stopped_at, strict=True)
-    ]
+    taking_part = [at is None for at in ended_at(diverged_at, state.best.stopped_at)]
     for k, (epoch, losses) in enumerate(zip(epochs, at_ends, strict=True)):
         if losses is None:
             continue

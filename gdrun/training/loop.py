@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gdrun.config.timing import DEFAULT, Timing
-from gdrun.results.events import Segment
+from gdrun.results.events import Segment, ended_at
 from gdrun.training.backend import Backend, Updates
 from gdrun.training.bookkeeping import (
     count_updates,
@@ -207,7 +207,6 @@ def _stops(
     """Whether a lane is stopped at the end of an epoch; noted in a copy of `state.best`."""
     if losses is None:
         return False
-    pairs = zip(state.diverged_at, best.stopped_at, strict=True)
-    taking_part = [at is None and stopped is None for at, stopped in pairs]
+    taking_part = [at is None for at in ended_at(state.diverged_at, best.stopped_at)]
     best.note(epoch, losses.val, taking_part)
     return best.stop(epoch, epoch, plan.patience, taking_part)

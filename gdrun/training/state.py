@@ -13,7 +13,7 @@ from torch import Tensor
 
 from gdrun.config.methods import updates_per_epoch
 from gdrun.config.schema import Sampling
-from gdrun.results.events import Lane
+from gdrun.results.events import Lane, ended_at
 from gdrun.training.models.model import Params
 from gdrun.training.optimizers.optimizer import Optimizer
 from gdrun.training.optimizers.schedule import CONSTANT, Schedule
@@ -183,8 +183,7 @@ class TrainState:
 
         Lanes go on in lockstep with the others, but nothing of them is noted.
         """
-        pairs = zip(self.diverged_at, self.best.stopped_at, strict=True)
-        return tuple(at if at is not None else stopped for at, stopped in pairs)
+        return ended_at(self.diverged_at, self.best.stopped_at)
 
     def rest(self, before: Params) -> None:
         """Give stopped lanes the weights that they had before, since they don't move any more."""

@@ -53,3 +53,20 @@ class Loss(Protocol):
             outputs: (R, B, O), of the network.
             y: (R, B, T), the targets.
         """
+
+
+class OfQuantities:
+    """What losses of real-valued targets have in common."""
+
+    @property
+    def metrics(self) -> tuple[Metric, ...]:
+        """None."""
+        return ()
+
+    def outputs(self, targets: int) -> int:
+        """One output for each column of the target."""
+        return targets
+
+    def probabilities(self, outputs: Tensor) -> Tensor | None:  # noqa: ARG002
+        """None: there are no classes."""
+        return None

@@ -10,13 +10,13 @@ from torch import Tensor
 
 from gdrun.data.own.find import OwnFunction
 from gdrun.errors import ConfigError
-from gdrun.training.losses.loss import Metric
+from gdrun.training.losses.loss import OfQuantities
 
 CHECKED_ROWS = 4
 
 
 @dataclass(frozen=True)
-class OwnLoss:
+class OwnLoss(OfQuantities):
     """A function (B, O), (B, T) → losses of the rows, (B,) or (B, ·), of which the mean is taken.
 
     A row's loss must not depend on other rows: batches are cut into chunks, and those of several
@@ -29,19 +29,6 @@ class OwnLoss:
     def name(self) -> str:
         """As in a config."""
         return self.function.name
-
-    @property
-    def metrics(self) -> tuple[Metric, ...]:
-        """None."""
-        return ()
-
-    def outputs(self, targets: int) -> int:
-        """One output for each column of the target."""
-        return targets
-
-    def probabilities(self, outputs: Tensor) -> Tensor | None:  # noqa: ARG002
-        """None: there are no classes."""
-        return None
 
     def __call__(self, outputs: Tensor, y: Tensor) -> Tensor:
         """(R, B, O) and (R, B, T) → (R, B, ·)."""

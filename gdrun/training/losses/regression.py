@@ -8,7 +8,7 @@ from functools import partial
 import torch.nn.functional as F
 from torch import Tensor
 
-from gdrun.training.losses.loss import Metric
+from gdrun.training.losses.loss import OfQuantities
 
 LOSSES: dict[str, Callable[..., Tensor]] = {
     "mse": F.mse_loss,
@@ -20,23 +20,10 @@ LOSSES: dict[str, Callable[..., Tensor]] = {
 
 
 @dataclass(frozen=True)
-class Regression:
+class Regression(OfQuantities):
     """One of `LOSSES`, by its name."""
 
     name: str
-
-    @property
-    def metrics(self) -> tuple[Metric, ...]:
-        """None."""
-        return ()
-
-    def outputs(self, targets: int) -> int:
-        """One output for each column of the target."""
-        return targets
-
-    def probabilities(self, outputs: Tensor) -> Tensor | None:  # noqa: ARG002
-        """None: there are no classes."""
-        return None
 
     def __call__(self, outputs: Tensor, y: Tensor) -> Tensor:
         """(R, B, T) and (R, B, T) → the losses of each row and output, (R, B, T)."""
