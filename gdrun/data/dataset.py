@@ -9,7 +9,7 @@ from torch import Tensor
 from gdrun.data.fingerprint import ALL_ROWS, fingerprint, is_small, sampled_fingerprint
 from gdrun.data.own.find import OwnFunction
 from gdrun.data.rows import Rows
-from gdrun.data.standardize import Scaling
+from gdrun.data.preprocessing.standardize import Scaling
 from gdrun.errors import DataError
 from gdrun.text import count, listed
 

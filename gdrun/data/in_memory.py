@@ -11,7 +11,7 @@ from torch import Tensor
 from gdrun.config.parts.data import Data
 from gdrun.data.classes import find_classes, target_notes
 from gdrun.data.dataset import Dataset, in_words, rows_held_out, several
-from gdrun.data.standardize import Scaling, fit_scaling, refuse_overflow
+from gdrun.data.preprocessing.standardize import Scaling, fit_scaling, refuse_overflow
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from gdrun.config.parts.data import TableData
 from gdrun.data.dataset import Dataset
-from gdrun.data.encode import encode, encode_targets
+from gdrun.data.preprocessing.encode import encode, encode_targets
 from gdrun.data.in_memory import Target, dataset_of, split
 from gdrun.tables.selection import Table
 

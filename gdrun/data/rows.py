@@ -14,7 +14,7 @@ from torch import Tensor
 from gdrun.data.classes import Classes
 from gdrun.data.files.npy_file import NpyFile
 from gdrun.data.order import random_numbers
-from gdrun.data.standardize import Scaling
+from gdrun.data.preprocessing.standardize import Scaling
 
 READ_NUMBERS = 2**18  # that are read at once where all rows are read in order (1 MB)
 

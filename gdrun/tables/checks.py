@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from gdrun.config.parts.data import CsvData, TableData
 from gdrun.errors import DataError, did_you_mean, excerpt, first_of
 from gdrun.tables.columns import MAX_CATEGORIES, MAX_MISTAKES, Column
-from gdrun.tables.header import QUOTES
+from gdrun.tables.csv_text.header import QUOTES
 from gdrun.text import count, listed
 
 OTHER_DELIMITER = "if another sign stands between the cells, name it in data.delimiter"

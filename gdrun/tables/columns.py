@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from gdrun.errors import excerpt
 from gdrun.tables.cells import Decimal, is_date, is_missing, number
-from gdrun.tables.rows import Row
+from gdrun.tables.csv_text.rows import Row
 
 MAX_MISTAKES = 5  # of a kind that are listed, and so many of a column kept; the rest are counted
 MAX_WORDS = 1000  # of a column that are counted

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from gdrun.config.schema import RunConfig
 from gdrun.data.rows import Rows, spread, take
-from gdrun.data.standardize import Scaling
+from gdrun.data.preprocessing.standardize import Scaling
 from gdrun.results.events import Series, Status
 from gdrun.results.history import History
 from gdrun.results.run import Description, Fit, Regions, RunResult, lane_result, overall_status

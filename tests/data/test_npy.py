@@ -13,7 +13,7 @@ from gdrun.data import rows
 from gdrun.data.files import npy
 from gdrun.data.rows import FileRows, Holdout, spread
 from gdrun.data.sources import load_data
-from gdrun.data.standardize import fit_scaling
+from gdrun.data.preprocessing.standardize import fit_scaling
 from gdrun.errors import DataError
 from gdrun.experiment.execute import execute
 from gdrun.experiment.plan import plan_experiment

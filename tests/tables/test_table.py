@@ -8,7 +8,7 @@ import pytest
 from gdrun.config.parts.data import CsvData, NpyData
 from gdrun.data.sources import load_data
 from gdrun.errors import DataError
-from gdrun.tables import text_file
+from gdrun.tables.csv_text import text_file
 from tests.marks import slow
 from tests.tables.csv_files import TABLE, csv, table_of, target_of
 

@@ -23,7 +23,7 @@ from gdrun.data.files.npy_file import NpyFile
 from gdrun.data.fingerprint import hashed
 from gdrun.data.given.arrays import column_names
 from gdrun.data.rows import FileRows, Holdout, Rows, blocks, original_blocks
-from gdrun.data.standardize import Scaling, fit_scaling, refuse_overflow
+from gdrun.data.preprocessing.standardize import Scaling, fit_scaling, refuse_overflow
 from gdrun.errors import DataError, one_line, unreadable
 from gdrun.text import visible
 

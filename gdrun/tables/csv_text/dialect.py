@@ -10,7 +10,7 @@ from typing import TextIO
 from gdrun.config.values import DELIMITERS
 from gdrun.errors import DataError
 from gdrun.tables.cells import is_number
-from gdrun.tables.rows import MAX_ROW_LENGTH, Dialect, Row, rows_of
+from gdrun.tables.csv_text.rows import MAX_ROW_LENGTH, Dialect, Row, rows_of
 
 NAMES = {mark: name for name, mark in DELIMITERS.items()}
 COMMENTS = ("#", "%")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TextIO
 
 from gdrun.errors import DataError
-from gdrun.tables.text_file import USE_NPY
+from gdrun.tables.csv_text.text_file import USE_NPY
 
 MAX_ROW_LENGTH = 4_000_000  # characters of a row
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 
 from gdrun.errors import excerpt
 from gdrun.tables.cells import Decimal, is_missing, is_number
-from gdrun.tables.dialect import rows_in, width_of
-from gdrun.tables.rows import Dialect, Row
+from gdrun.tables.csv_text.dialect import rows_in, width_of
+from gdrun.tables.csv_text.rows import Dialect, Row
 from gdrun.text import count
 
 MAX_TITLES = 100  # rows above a header, or below a table

@@ -1,0 +1,1 @@
+"""What is learned of the training rows and done to all others: fills, categories, scales."""
