@@ -8,8 +8,15 @@ from torch import Tensor
 
 from gdrun.data.fingerprint import ALL_ROWS, fingerprint, is_small, sampled_fingerprint
 from gdrun.data.own.find import OwnFunction
-from gdrun.data.rows import Rows
+from gdrun.data.preprocessing.record import (
+    InputColumn,
+    Missing,
+    Preprocessing,
+    Scale,
+    as_they_are,
+)
 from gdrun.data.preprocessing.standardize import Scaling
+from gdrun.data.rows import Rows
 from gdrun.errors import DataError
 from gdrun.text import count, listed
 
@@ -28,6 +35,8 @@ class Dataset:
         classes: the names of the classes whose numbers are the target; empty in a regression.
         targets: the names of the columns of y where there are several.
         code: the function of the user's that it came from, if it did.
+        inputs: the columns of the data that the features were made of.
+        missing: what becomes of rows with missing cells.
     """
 
     x: Rows
@@ -43,6 +52,8 @@ class Dataset:
     classes: tuple[str, ...] = ()
     targets: tuple[str, ...] = ()
     code: OwnFunction | None = None
+    inputs: tuple[InputColumn, ...] = ()
+    missing: Missing = "drop"
 
     @cached_property
     def rows(self) -> int:
@@ -68,6 +79,18 @@ class Dataset:
         """The same data with its rows on a device."""
         names = ("x", "y", "x_val", "y_val")
         return replace(self, **{name: getattr(self, name).to(device) for name in names})
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """What other rows need before the network can be given them."""
+        return Preprocessing(
+            inputs=self.inputs or as_they_are(self.features),
+            targets=self.targets or (self.target,),
+            classes=self.classes,
+            missing=self.missing,
+            x_scale=Scale.of(self.x_scaling),
+            y_scale=Scale.of(self.y_scaling),
+        )
 
     @cached_property
     def fingerprint(self) -> str:

@@ -11,6 +11,7 @@ from torch import Tensor
 from gdrun.config.parts.data import Data
 from gdrun.data.classes import find_classes, target_notes
 from gdrun.data.dataset import Dataset, in_words, rows_held_out, several
+from gdrun.data.preprocessing.record import InputColumn, features_of
 from gdrun.data.preprocessing.standardize import Scaling, fit_scaling, refuse_overflow
 
 
@@ -38,12 +39,13 @@ def dataset_of(
     x: Tensor,
     target: Target,
     rows: tuple[Tensor, Tensor],
-    features: tuple[str, ...],
+    inputs: tuple[InputColumn, ...],
     title: str,
     notes: tuple[str, ...] = (),
 ) -> Dataset:
     """Rows in memory, split into training and validation rows, and scaled if they are to be."""
     train, held_out = rows
+    features = features_of(inputs)
     x_scaling = y_scaling = None
     if config.standardize and features:
         x_scaling = fit_scaling([x[train]], features, keep_constant=config.shape is not None)
@@ -68,6 +70,7 @@ def dataset_of(
         x_val=x[held_out],
         y_val=y[held_out],
         features=features,
+        inputs=inputs,
         target=in_words(target.names),
         targets=several(target.names),
         x_scaling=x_scaling,

@@ -19,6 +19,7 @@ from gdrun.data.files.npz import load_npz
 from gdrun.data.generated import generate
 from gdrun.data.in_memory import Target, dataset_of, split
 from gdrun.data.own.find import find_function
+from gdrun.data.preprocessing.record import as_they_are
 from gdrun.errors import DataError
 from gdrun.text import visible
 
@@ -57,7 +58,7 @@ def load_data(
             made = generate(config)
             rows = split(len(made.y), config.val_fraction, config.seed)
             target = Target((made.target,), made.y.double(), classify)
-            return dataset_of(config, made.x, target, rows, made.features, made.title)
+            return dataset_of(config, made.x, target, rows, as_they_are(made.features), made.title)
 
 
 def _load_csv(config: CsvData, classify: bool, on_progress: Callable[[str], None]) -> Dataset:

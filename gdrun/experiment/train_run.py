@@ -157,7 +157,13 @@ class _RunFiles:
                 about["program"] = program_cache.key(spec_for(run.problem, plan))
             manifest = ManifestWriter(directory, about, start.manifest, start.state.updates)
             self._log = RunLog(
-                directory, run.series, run.config, manifest, start.digests, timing.flush
+                directory,
+                run.series,
+                run.config,
+                manifest,
+                start.digests,
+                timing.flush,
+                data.preprocessing.content,
             )
 
     def __enter__(self) -> "_RunFiles":

@@ -12,6 +12,7 @@ EPOCHS, EVALUATIONS, STEPS = "epochs.csv", "evaluations.csv", "steps.csv"
 SWEEP = "sweep.csv"
 CHECKPOINT, PREVIOUS_CHECKPOINT = "checkpoint.pt", "checkpoint.previous.pt"
 COMPARED = "compared.json"
+PREPROCESSING = "preprocessing.json"
 LOCK = ".lock"
 # Pictures have one of the formats at their end. Some are panels of others, alone.
 PICTURES = (
@@ -24,7 +25,9 @@ PICTURES = (
 LOGS = (EPOCHS, EVALUATIONS, STEPS)
 ANIMATION = "animation"
 FILMS: Final = ("gif", "mp4")  # formats of an animation
-FILES = (MANIFEST, CONFIG, *LOGS, SWEEP, CHECKPOINT, PREVIOUS_CHECKPOINT, COMPARED)
+FILES = (
+    *(MANIFEST, CONFIG, *LOGS, SWEEP, CHECKPOINT, PREVIOUS_CHECKPOINT, PREPROCESSING, COMPARED),
+)
 
 
 def picture_names(runs: Iterable[str] = ()) -> set[str]:

@@ -16,7 +16,7 @@ from gdrun._version import __version__
 from gdrun.config.read import dump_config
 from gdrun.config.schema import RunConfig
 from gdrun.results.events import Segment, Series, Status
-from gdrun.results.file_names import CONFIG, EPOCHS, EVALUATIONS, MANIFEST, STEPS
+from gdrun.results.file_names import CONFIG, EPOCHS, EVALUATIONS, MANIFEST, PREPROCESSING, STEPS
 from gdrun.results.log_rows import (
     COLUMNS,
     columns_of,
@@ -83,12 +83,11 @@ class ManifestWriter:
 
     def _write(self) -> None:
         with replacing(self.directory / MANIFEST) as partial:
-            # A file name may hold bytes that are no text; they become escapes that JSON has too.
-            partial.write_text(to_json(self._content), encoding="utf-8", errors="backslashreplace")
+            _write_json(partial, self._content)
 
 
 class RunLog:
-    """`run.json`, `config.yaml` and the CSV files; `with` closes them in any case.
+    """The files of a run: JSON, `config.yaml` and the CSV files; `with` closes them in any case.
 
     Rows are appended with every segment and flushed once in `flush_seconds`, so that
     `tail -f epochs.csv` follows a run and logging costs next to nothing.
@@ -102,10 +101,18 @@ class RunLog:
         manifest: ManifestWriter,
         digests: Mapping[str, FileDigest],
         flush_seconds: float,
+        preprocessing: Mapping[str, Any],
     ) -> None:
         """Prepare the files of a run.
 
-        `digests` say, by name, what the CSV files of a resumed run hold; others begin anew.
+        Args:
+            directory: of the run.
+            series: its name and lanes.
+            config: what is trained.
+            manifest: its `run.json`.
+            digests: by name, what the CSV files of a resumed run hold; others begin anew.
+            flush_seconds: between two times that rows are flushed.
+            preprocessing: the content of `preprocessing.json`.
         """
         self._flush_seconds = flush_seconds
         self.directory = directory
@@ -113,6 +120,7 @@ class RunLog:
         self._config = config
         self._manifest = manifest
         self._kept = digests
+        self._preprocessing = preprocessing
         self._files: dict[str, RowFile] = {}
         self._names = [name for name in COLUMNS if name != EVALUATIONS or config.eval_growth]
 
@@ -120,6 +128,8 @@ class RunLog:
         with ExitStack() as stack:
             # Before run.json, so that any directory with a run.json can be resumed.
             write_config(self.directory, self._series.method, self._config)
+            with replacing(self.directory / PREPROCESSING) as partial:
+                _write_json(partial, self._preprocessing)
             stack.enter_context(self._manifest)
             for name in self._names:
                 first_line = header(columns_of(name, self._series.columns))
@@ -157,6 +167,11 @@ class RunLog:
         """Record how the run and its lanes ended."""
         files = {name: asdict(digest) for name, digest in self.digests().items()}
         self._manifest.finish(status, lanes=[asdict(lane) for lane in lanes], files=files)
+
+
+def _write_json(path: Path, content: Mapping[str, Any]) -> None:
+    # A file name may hold bytes that are no text; they become escapes that JSON has too.
+    path.write_text(to_json(content), encoding="utf-8", errors="backslashreplace")
 
 
 def write_config(directory: Path, command: str, config: RunConfig) -> None:

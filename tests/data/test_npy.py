@@ -11,13 +11,14 @@ from hypothesis import strategies as st
 
 from gdrun.data import rows
 from gdrun.data.files import npy
+from gdrun.data.preprocessing.standardize import fit_scaling
 from gdrun.data.rows import FileRows, Holdout, spread
 from gdrun.data.sources import load_data
-from gdrun.data.preprocessing.standardize import fit_scaling
 from gdrun.errors import DataError
 from gdrun.experiment.execute import execute
 from gdrun.experiment.plan import plan_experiment
-from gdrun.results.run import Fit, RunResult
+from gdrun.results.fits import Fit
+from gdrun.results.run import RunResult
 from gdrun.training import outcome
 from tests.command_line import NO_PICTURES, Invoke
 from tests.data.npy_files import save, saved, some_rows

@@ -15,7 +15,7 @@ from gdrun.data.order import visiting_order
 from gdrun.experiment.checkpoint import load_checkpoint
 from gdrun.experiment.plan import plan_experiment
 from gdrun.results.file_names import CHECKPOINT
-from gdrun.results.run import Fit, Regions
+from gdrun.results.fits import Fit, Regions
 from tests.command_line import NO_PICTURES, Invoke
 from tests.run_files import MOST, logs
 from tests.training_runs import run, small_config

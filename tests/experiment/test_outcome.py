@@ -7,7 +7,7 @@ import pytest
 
 from gdrun.api import train
 from gdrun.results.compare import compare_results
-from gdrun.results.run import Fit
+from gdrun.results.fits import Fit
 
 
 def test_fit_is_in_original_units(tmp_path: Path) -> None:

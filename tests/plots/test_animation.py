@@ -16,7 +16,8 @@ from gdrun.plots.animation.moving import Functions, median_functions
 from gdrun.plots.animation.scene import DPI, HEIGHT, WIDTH, Scene
 from gdrun.plots.animation.timeline import MAX_FRAMES, plan_timeline
 from gdrun.results.colors import METHOD_COLORS
-from gdrun.results.run import Fit, RunResult
+from gdrun.results.fits import Fit
+from gdrun.results.run import RunResult
 from tests.plots.plane import nearest, regions_of
 
 COMMON: dict[str, Any] = {"data": {"rows": 20}, "batch_size": 4, "epochs": 6}

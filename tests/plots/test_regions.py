@@ -22,7 +22,8 @@ from gdrun.plots.fits.regions import BOUNDARY, SEED
 from gdrun.plots.pictures import pictures
 from gdrun.results.colors import METHOD_COLORS
 from gdrun.results.compare import at_best_rate
-from gdrun.results.run import Regions, RunResult
+from gdrun.results.fits import Regions
+from gdrun.results.run import RunResult
 from tests.plots.drawn import beyond, collisions, texts_of
 from tests.plots.plane import GRID, linear, nearest, probabilities, regions_of, run_of, without
 from tests.plots.test_formats import READERS, seen

@@ -10,7 +10,8 @@ from rich.text import Text
 from gdrun.cli.startup import loading
 from gdrun.experiment.signals import StopRequest
 from gdrun.results.compare import BEST_RATES, legible
-from gdrun.results.run import Fit, RunResult
+from gdrun.results.fits import Fit
+from gdrun.results.run import RunResult
 from gdrun.storage.atomic import output_errors
 from gdrun.storage.saved_run import AnySaved, SavedComparison, SavedRun, named_runs
 from gdrun.text import count, visible

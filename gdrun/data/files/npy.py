@@ -22,8 +22,9 @@ from gdrun.data.dataset import Dataset, in_words, rows_held_out, several
 from gdrun.data.files.npy_file import NpyFile
 from gdrun.data.fingerprint import hashed
 from gdrun.data.given.arrays import column_names
-from gdrun.data.rows import FileRows, Holdout, Rows, blocks, original_blocks
+from gdrun.data.preprocessing.record import as_they_are
 from gdrun.data.preprocessing.standardize import Scaling, fit_scaling, refuse_overflow
+from gdrun.data.rows import FileRows, Holdout, Rows, blocks, original_blocks
 from gdrun.errors import DataError, one_line, unreadable
 from gdrun.text import visible
 
@@ -76,6 +77,7 @@ def load_npy(config: NpyData, classify: bool, on_progress: Callable[[str], None]
         x_val=val_x,
         y_val=val_y,
         features=features,
+        inputs=as_they_are(features),
         target=in_words(targets),
         targets=several(targets),
         x_scaling=x_scaling,

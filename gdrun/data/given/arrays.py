@@ -15,6 +15,7 @@ from gdrun.config.parts.data import Data
 from gdrun.data.classes import refuse_several
 from gdrun.data.dataset import Dataset
 from gdrun.data.in_memory import Target, dataset_of, split
+from gdrun.data.preprocessing.record import as_they_are
 from gdrun.errors import DataError, excerpt
 
 Array = NDArray[Any]
@@ -84,7 +85,7 @@ def load_arrays(config: Data, arrays: Arrays, classify: bool, title: str) -> Dat
     rows = split(train, config.val_fraction, config.seed)
     if held_out:
         rows = torch.arange(train), torch.arange(train, train + held_out)
-    return dataset_of(config, x, target, rows, features, title)
+    return dataset_of(config, x, target, rows, as_they_are(features), title)
 
 
 def column_names(array: str, columns: int) -> tuple[str, ...]:

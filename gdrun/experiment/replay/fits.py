@@ -7,7 +7,7 @@ from gdrun.experiment.checkpoint import last_checkpoint, most_bytes
 from gdrun.experiment.memory import memory_errors
 from gdrun.experiment.plan import RunPlan, plan_experiment
 from gdrun.results.file_names import CHECKPOINT
-from gdrun.results.run import Fit, Regions
+from gdrun.results.fits import Fit, Regions
 from gdrun.storage.saved_run import SavedRun
 from gdrun.training.outcome import learned
 from gdrun.training.problem import Problem

@@ -18,7 +18,8 @@ from gdrun.experiment.plan import RunPlan
 from gdrun.experiment.replay.fits import plan_of, refuse_other_data
 from gdrun.experiment.resume import engine_of
 from gdrun.results.events import Lane
-from gdrun.results.run import Fit, RunResult
+from gdrun.results.fits import Fit
+from gdrun.results.run import RunResult
 from gdrun.storage.saved_run import SavedRun
 from gdrun.training.loop import train
 from gdrun.training.outcome import fit, fit_grid, fitted

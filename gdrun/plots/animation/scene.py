@@ -33,7 +33,8 @@ from gdrun.plots.looks import looks_of, tells_rates_by_color
 from gdrun.plots.scales import MARGIN, edge_of
 from gdrun.plots.style import StyledFigure, styled
 from gdrun.results.axes import Cost
-from gdrun.results.run import Fit, RunResult
+from gdrun.results.fits import Fit
+from gdrun.results.run import RunResult
 
 WIDTH, HEIGHT, DPI = 6.4, 3.6, 150  # in inches, so that text is as large as on a slide
 MIN_PANEL = 1.6  # inches; many notes and runs make the picture higher

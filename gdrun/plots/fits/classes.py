@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.colors import to_rgb
 
 from gdrun.plots.curves import Array
-from gdrun.results.run import Regions
+from gdrun.results.fits import Regions
 
 # Told apart with all common forms of colour vision, the first six at a glance; none is the colour
 # of a method. From the eleventh class on the pairs of colour and marker are others.

@@ -7,7 +7,8 @@ from gdrun.plots.figures import comparable
 from gdrun.plots.fits.functions import functions_figure
 from gdrun.plots.fits.regions import regions_figure
 from gdrun.plots.style import StyledFigure, styled
-from gdrun.results.run import Fit, Regions, RunResult
+from gdrun.results.fits import Fit, Regions
+from gdrun.results.run import RunResult
 
 
 @styled()

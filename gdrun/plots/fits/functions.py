@@ -14,7 +14,8 @@ from gdrun.plots.curves import MAX_VECTOR_POINTS, draw_band, lr_groups
 from gdrun.plots.layout import LEFT, RIGHT, framed_figure
 from gdrun.plots.looks import looks_of
 from gdrun.plots.style import StyledFigure
-from gdrun.results.run import Fit, RunResult
+from gdrun.results.fits import Fit
+from gdrun.results.run import RunResult
 
 
 def functions_figure(

@@ -32,7 +32,8 @@ from gdrun.plots.scales import (
 from gdrun.plots.style import StyledFigure, styled
 from gdrun.results.colors import run_colors
 from gdrun.results.compare import BEST_RATES, at_best_rate
-from gdrun.results.run import Regions, RunResult
+from gdrun.results.fits import Regions
+from gdrun.results.run import RunResult
 from gdrun.text import listed, span, visible
 
 MAX_ACROSS = 4  # panels in a single row; more are in several

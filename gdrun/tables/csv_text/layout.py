@@ -1,4 +1,4 @@
-"""How a CSV file is written, what its columns are called, and its rows from the first to the last."""
+"""How a CSV file is written, what its columns are called, and its rows."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -29,6 +29,7 @@ class Layout:
         names: of its columns, also of those without one of their own.
         nameless: those without one.
         rows_above: how many rows of the text come before the first row of values.
+        width: how many cells a row has, apart from empty ones at its end.
         notes: what was assumed.
     """
 
