@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from gdrun.analysis.sweep_result import SweepResult
 from gdrun.analysis.trials import Trial
 from gdrun.config.read import a_path
 from gdrun.errors import ConfigError, excerpt
+from gdrun.experiment.trained.on_demand import SavedNetworks
 from gdrun.notebook import png_of
 from gdrun.results.events import Status
 from gdrun.results.run import MAX_LINE, LaneResult, RunResult
@@ -139,9 +140,15 @@ def load(run: str | Path, *, output_dir: str | Path = OUTPUTS) -> LoadedRun:
             status=saved.status,
             config=saved.config,
             manifest=saved.manifest.content,
-            results=tuple(read_results(saved)),
+            results=tuple(map(_with_networks, read_results(saved))),
             _saved=saved,
         )
+
+
+def _with_networks(result: RunResult) -> RunResult:
+    """A result with the networks that its directory keeps."""
+    assert result.directory is not None
+    return replace(result, networks=SavedNetworks(result.directory))
 
 
 def _joined(tables: list[dict[str, list[float | str]]]) -> Columns:

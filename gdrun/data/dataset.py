@@ -55,6 +55,26 @@ class Dataset:
     inputs: tuple[InputColumn, ...] = ()
     missing: Missing = "drop"
 
+    @classmethod
+    def without_rows(cls, found: Preprocessing, title: str) -> "Dataset":
+        """Data of which nothing is known but what was learned of its training rows."""
+        x, y = torch.empty(0, len(found.features)), torch.empty(0, len(found.targets))
+        return cls(
+            x=x,
+            y=y,
+            x_val=x,
+            y_val=y,
+            features=found.features,
+            target=in_words(found.targets),
+            targets=several(found.targets),
+            x_scaling=found.x_scale.scaling if found.x_scale else None,
+            y_scaling=found.y_scale.scaling if found.y_scale else None,
+            title=title,
+            classes=found.classes,
+            inputs=found.inputs,
+            missing=found.missing,
+        )
+
     @cached_property
     def rows(self) -> int:
         """N, the number of training rows."""

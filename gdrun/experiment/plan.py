@@ -297,8 +297,7 @@ def _described(runs: Sequence[RunPlan]) -> Description:
 
 def _plan_run(name: str, method: Method, config: RunConfig, problem: Problem) -> RunPlan:
     problem, rows = problem.with_model(config), problem.data.rows
-    seeds = range(config.seed, config.seed + config.seeds)
-    lanes = tuple(Lane(lr, seed) for lr, seed in product(config.lr, seeds))
+    lanes = lanes_of(config)
     plan = Plan(
         lanes=lanes,
         batch_size=_rows_per_update(method, config, rows),
@@ -321,6 +320,12 @@ def _plan_run(name: str, method: Method, config: RunConfig, problem: Problem) ->
         schedule_in_words(config.schedule),
     )
     return RunPlan(series, problem, plan, config)
+
+
+def lanes_of(config: RunConfig) -> tuple[Lane, ...]:
+    """The lanes of a run."""
+    seeds = range(config.seed, config.seed + config.seeds)
+    return tuple(Lane(lr, seed) for lr, seed in product(config.lr, seeds))
 
 
 def _rows_per_update(method: Method, config: RunConfig, rows: int) -> int:

@@ -88,7 +88,7 @@ def load(run: RunPlan, directory: Path, keep_rows: int | None = None) -> RunPlan
         raise DataError(f"{directory / MANIFEST}: is damaged: is that of a group, not of a run")
     run = _evaluated_as_begun(run, manifest)
     problem = run.problem
-    _refuse_other_code(problem, manifest, directory)
+    refuse_other_code(problem, manifest, directory)
     new = initial_state(problem, run.plan)
     checkpoint, complaints = last_checkpoint(directory, most_bytes(new))
     if checkpoint is None:
@@ -106,8 +106,12 @@ def load(run: RunPlan, directory: Path, keep_rows: int | None = None) -> RunPlan
     return replace(run, config=config, resumed=state)
 
 
-def _refuse_other_code(problem: Problem, manifest: RunManifest, directory: Path) -> None:
-    """Refuse functions of the user's whose files were changed since the run was begun."""
+def refuse_other_code(problem: Problem, manifest: RunManifest, directory: Path) -> None:
+    """Refuse functions of the user's whose files were changed since the run was begun.
+
+    Raises:
+        DataError: one was.
+    """
     for key, code in problem.own_code.items():
         if manifest.code.get(key) != code.sha256:
             raise DataError(

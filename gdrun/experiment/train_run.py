@@ -15,6 +15,8 @@ from gdrun.experiment.checkpoint import Checkpoint, CheckpointSchedule, save_che
 from gdrun.experiment.memory import memory_errors
 from gdrun.experiment.plan import ExperimentPlan, RunPlan, RunStart
 from gdrun.experiment.resume import fresh
+from gdrun.experiment.trained.networks import TrainedNetworks
+from gdrun.experiment.trained.on_demand import SavedNetworks
 from gdrun.results.events import Segment, Status
 from gdrun.results.file_names import EPOCHS
 from gdrun.results.progress import RunProgress
@@ -113,8 +115,12 @@ def train_run(
         )
         files.finish(result.status, result.lanes)
     if directory:
-        result = replace(result, log=SavedEpochs(directory / EPOCHS, run.series))
-    yield result
+        log, networks = SavedEpochs(directory / EPOCHS, run.series), SavedNetworks(directory)
+        yield replace(result, log=log, networks=networks)
+    elif experiment.command == "sweep":  # of many runs, whose networks nobody asks for
+        yield result
+    else:
+        yield replace(result, networks=TrainedNetworks.of(problem, state))
 
 
 def engines_of(run: RunPlan) -> tuple[str, ...]:

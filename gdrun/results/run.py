@@ -8,8 +8,9 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
+from gdrun.config.explain import brief
 from gdrun.config.foreign import (
     MetricColumn,
     Natural,
@@ -22,7 +23,7 @@ from gdrun.config.foreign import (
     Text,
     YesNo,
 )
-from gdrun.errors import excerpt
+from gdrun.errors import ConfigError, DataError, excerpt
 from gdrun.results.events import Lane, Series, Status
 from gdrun.results.fits import Fit, Regions
 from gdrun.results.history import History, epoch_table, step_table
@@ -150,6 +151,17 @@ class EpochLog(Protocol):
         """
 
 
+class Networks(Protocol):
+    """The trained networks of a run, where they are kept."""
+
+    def network(self, lane: int, *, last: bool) -> Any:
+        """That of the lane at a position, an `nn.Module`: of its best epoch, or of its last.
+
+        Raises:
+            GdrunError: it isn't there any more, or can't be built.
+        """
+
+
 @dataclass(frozen=True)
 class RunResult:
     """How one run ended, with all that it recorded.
@@ -164,6 +176,7 @@ class RunResult:
         directory: where the run was written, if it was.
         engines: what executed its updates, one after the other if it was resumed.
         log: where rows that `histories` have dropped are found, if they are.
+        networks: what was trained, if it is kept.
     """
 
     series: Series
@@ -175,6 +188,7 @@ class RunResult:
     directory: Path | None
     engines: tuple[str, ...] = ()
     log: EpochLog | None = None
+    networks: Networks | None = field(default=None, compare=False, repr=False)
 
     def __repr__(self) -> str:
         """At most five lines: what was trained on what, and how it ended."""
@@ -207,6 +221,54 @@ class RunResult:
     def steps(self) -> dict[str, list[float | str]]:
         """The columns of `steps.csv`, lane after lane, as `pandas.DataFrame` takes them."""
         return step_table(self.histories)
+
+    def best_lane(self, *, last: bool = False) -> int:
+        """The position of the lane with the lowest validation loss at its best epoch, or its last.
+
+        Without validation rows, of the one with the lowest train loss.
+
+        Raises:
+            DataError: none has a finite loss.
+        """
+        best = min(range(len(self.lanes)), key=lambda lane: self.loss_of(lane, last=last))
+        if math.isinf(self.loss_of(best, last=last)):
+            raise DataError(f"{self.series.name}: no lane has a finite loss")
+        return best
+
+    def loss_of(self, lane: int, *, last: bool = False) -> float:
+        """The loss by which `best_lane` judges a lane; infinite if it has none."""
+        own = self.lanes[lane]
+        if not self.description.val_rows:
+            return or_inf(own.train_loss)
+        return or_inf(own.val_loss if last else own.best_val_loss)
+
+    def network(self, lane: int | None = None, *, last: bool = False) -> Any:
+        """A trained network, an `nn.Module` of its own: rows of features (N, D) → outputs (N, O).
+
+        Where the data was standardised, so are the rows that it gets, by the training rows, and its
+        outputs are in the units of the targets: both are the numbers of the data. The features are
+        those of `description.features`: a column of categories is one for each of them. Outputs of
+        classes are logits, as for the loss: of `bce` one, that of the second class.
+
+        Args:
+            lane: its position in `lanes`; without it, that of `best_lane`.
+            last: whether the weights are those of the last epoch. Else they are those of the epoch
+                with the lowest validation loss, where rows are held out.
+
+        Raises:
+            ConfigError: there is no such lane.
+            DataError: no network was kept, or it can't be read or built any more.
+        """
+        position = self.best_lane(last=last) if lane is None else lane
+        if type(position) is not int or not 0 <= position < len(self.lanes):
+            raise ConfigError(
+                f"lane {brief(lane)}: must be from 0 to {len(self.lanes) - 1}, as there are "
+                f"{count(len(self.lanes), 'lane')}",
+                "lanes are counted in the order of run.json: learning rate by learning rate",
+            )
+        if self.networks is None:
+            raise DataError(f"{self.series.name}: its network wasn't kept")
+        return self.networks.network(position, last=last)
 
 
 @dataclass(frozen=True)

@@ -111,7 +111,7 @@ def build_problem(config: RunConfig, data: Dataset) -> Problem:
     loss = build_loss(config, data)
     model = build_model(config, data, loss)
     if isinstance(model, OwnNetwork):
-        model.module.to(device)
+        model.template.to(device)
     return Problem(data.to(device), model, loss, config.chunk_rows)
 
 

@@ -7,7 +7,7 @@ the leading axis; lanes never interact, so one autograd pass gives each its own 
 from collections.abc import Sequence
 from typing import Protocol
 
-from torch import Tensor
+from torch import Tensor, nn
 
 Params = tuple[Tensor, ...]
 
@@ -44,6 +44,9 @@ class Model(Protocol):
 
     def __call__(self, params: Params, x: Tensor) -> Tensor:
         """Outputs of all lanes: (R, B, D) → (R, B, O)."""
+
+    def module(self, params: Params) -> nn.Module:
+        """A module of its own, (B, D) → (B, O), with the weights of one lane: (…) each."""
 
     def __str__(self) -> str:
         """What it is, in a few words."""

@@ -25,10 +25,11 @@ class OwnNetwork:
         function: (D, O) → the module, called after `torch.manual_seed` of each lane.
         inputs, outputs: D and O.
         shape: of a row as the module gets it; None: (D,).
+        seed: of what isn't trained in it, which is the same for all lanes.
         title: the class of the module.
         parameters, layers, activations, widest: as of any model.
         is_batched: whether lanes are computed together.
-        module: one, whose weights are replaced by those of a lane.
+        template: one, whose weights are replaced by those of a lane.
         forward: the module's outputs for weights of one lane.
     """
 
@@ -36,13 +37,14 @@ class OwnNetwork:
     inputs: int
     outputs: int
     shape: tuple[int, ...] | None
+    seed: int
     title: str
     parameters: int
     layers: int
     activations: int
     widest: int
     is_batched: bool
-    module: nn.Module = field(compare=False, repr=False)
+    template: nn.Module = field(compare=False, repr=False)
     forward: Forward = field(compare=False, repr=False)
 
     def init(self, seeds: Sequence[int]) -> Params:
@@ -66,6 +68,14 @@ class OwnNetwork:
                 return together
             lanes = zip(zip(*(p.unbind() for p in params), strict=True), rows, strict=True)
             return torch.stack([self.forward(own, each) for own, each in lanes])
+
+    def module(self, params: Params) -> nn.Module:
+        """The user's module with the weights of one lane; it gets rows of its shape."""
+        found = build(self.function, self.inputs, self.outputs, self.seed)
+        with torch.no_grad():
+            for (_, own), weight in zip(trained(found), params, strict=True):
+                own.copy_(weight)
+        return found if self.shape is None else nn.Sequential(nn.Unflatten(1, self.shape), found)
 
     def __str__(self) -> str:
         return f"{self.title} of {self.function.name}"

@@ -86,13 +86,14 @@ def own_network(
         inputs=inputs,
         outputs=outputs,
         shape=shape,
+        seed=seed,
         title=type(module).__name__,
         parameters=sum(tensor.numel() for tensor in own),
         layers=sum(any(True for _ in each.parameters(recurse=False)) for each in again.modules()),
         activations=sum(sizes),
         widest=max(sizes),
         is_batched=is_batched,
-        module=module,
+        template=module,
         forward=fast,
     )
 

@@ -4,6 +4,7 @@ Shapes: R lanes, B batch rows, D features, H hidden width, O outputs.
 """
 
 import math
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -20,6 +21,13 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "tanh": torch.tanh_,
     "sigmoid": torch.sigmoid_,
     "gelu": F.gelu,
+}
+
+MODULES: dict[str, type[nn.Module]] = {
+    "relu": nn.ReLU,
+    "tanh": nn.Tanh,
+    "sigmoid": nn.Sigmoid,
+    "gelu": nn.GELU,
 }
 
 
@@ -90,9 +98,27 @@ class Perceptron:
             x = activate(torch.baddbmm(params[k + 1], x, params[k]))
         return torch.baddbmm(params[last + 1], x, params[last])
 
+    def module(self, params: Params) -> nn.Sequential:
+        """Its layers as modules of PyTorch, with the weights of one lane."""
+        layers: list[nn.Module] = []
+        for weight, bias in zip(params[::2], params[1::2], strict=True):
+            layers += [_linear(weight, bias), MODULES[self.activation]()]
+        return nn.Sequential(*layers[:-1])
+
     def __str__(self) -> str:
         if self.sizes[0] == 0:
             return "constant model"
         name = {"relu": "ReLU", "gelu": "GELU"}.get(self.activation, self.activation)
         layers = " → ".join(map(str, self.sizes))
         return f"{layers} {name} network" if len(self.sizes) > 2 else f"{layers} linear model"
+
+
+def _linear(weight: Tensor, bias: Tensor) -> nn.Linear:
+    """A layer with copies of the weights (in, out) and (1, out)."""
+    inputs, outputs = weight.shape
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of no inputs, that there is nothing to draw
+        layer = nn.Linear(inputs, outputs, device="meta")  # draws nothing
+    layer.weight = nn.Parameter(weight.t().clone(memory_format=torch.contiguous_format))
+    layer.bias = nn.Parameter(bias.squeeze(0).clone())
+    return layer

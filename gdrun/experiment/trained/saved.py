@@ -1,0 +1,83 @@
+"""The trained networks of a saved run, by its last checkpoint; its data isn't needed for that."""
+
+from gdrun.config.methods import updates_per_epoch
+from gdrun.data.dataset import Dataset
+from gdrun.data.preprocessing.record import Preprocessing, read_preprocessing
+from gdrun.errors import DataError
+from gdrun.experiment.checkpoint import last_checkpoint, most_bytes
+from gdrun.experiment.memory import memory_errors
+from gdrun.experiment.plan import lanes_of
+from gdrun.experiment.replay.fits import plan_of, refuse_other_data
+from gdrun.experiment.resume import refuse_other_code
+from gdrun.experiment.trained.networks import TrainedNetworks
+from gdrun.results.file_names import CHECKPOINT
+from gdrun.storage.saved_run import SavedRun
+from gdrun.training.models.model import Params
+from gdrun.training.optimizers.build import build_optimizer
+from gdrun.training.patience import BestEpochs
+from gdrun.training.problem import build_problem
+from gdrun.training.state import Plan, TrainState, initial_state
+
+
+def load_networks(saved: SavedRun) -> TrainedNetworks:
+    """The networks of all lanes of a saved run, on the processor.
+
+    A network of the user's is built by the code that the config of the run names, as it is when the
+    run is resumed.
+
+    Raises:
+        GdrunError: it has no checkpoint, a file is damaged, or the user's code was changed since.
+        OSError: a file can't be read.
+    """
+    config = saved.settings.model_copy(update={"device": "cpu"})
+    with memory_errors():
+        data = Dataset.without_rows(_preprocessing(saved), saved.description.data)
+        problem = build_problem(config, data)
+        refuse_other_code(problem, saved.manifest, saved.path)
+        lanes = lanes_of(config)
+        plan = Plan(lanes, batch_size=1, epochs=config.epochs, optimizer=build_optimizer(config))
+        new = initial_state(problem, plan)
+        checkpoint, _ = last_checkpoint(saved.path, most_bytes(new))
+        if checkpoint is None:
+            raise DataError(
+                f"{saved.path / CHECKPOINT}: is missing, and the weights are in it", "put it back"
+            )
+        state = checkpoint.state
+        wanted = BestEpochs.none_yet(len(lanes), new.params)
+        if _shapes(state.params) != _shapes(new.params) or not state.best.fits(wanted, state.epoch):
+            raise DataError(f"{saved.path / CHECKPOINT}: is of another network")
+    return TrainedNetworks(problem, state.params, _best(saved, state))
+
+
+def _preprocessing(saved: SavedRun) -> Preprocessing:
+    """What was learned of the training rows; of an older gdrun's run they are read again."""
+    found = read_preprocessing(saved.path)
+    if found is None:
+        problem = plan_of(saved).problem
+        if saved.manifest.data_fingerprint is not None:
+            refuse_other_data(problem, saved.manifest.data_fingerprint)
+        found = problem.data.preprocessing
+    return found
+
+
+def _best(saved: SavedRun, state: TrainState) -> Params:
+    """The weights of the best epochs of all lanes; none if they weren't kept.
+
+    The last checkpoint is that before the closing evaluation: the epoch that it closes may be the
+    best, and its weights are then the last ones.
+    """
+    best, manifest = state.best.clone(), saved.manifest
+    drop_last = saved.settings.drop_last
+    per_epoch = updates_per_epoch(saved.description.rows, manifest.batch_size, drop_last=drop_last)
+    epoch, rest = divmod(state.updates, per_epoch)
+    at_its_end = [
+        lane
+        for lane, result in enumerate(saved.lanes)
+        if not rest and result.best_val_epoch == epoch and best.epochs[lane] < epoch
+    ]
+    best.keep(at_its_end, state.params)
+    return best.params
+
+
+def _shapes(params: Params) -> list[object]:
+    return [(tensor.shape, tensor.dtype) for tensor in params]
