@@ -232,8 +232,15 @@ class RunResult:
         """
         best = min(range(len(self.lanes)), key=lambda lane: self.loss_of(lane, last=last))
         if math.isinf(self.loss_of(best, last=last)):
-            raise DataError(f"{self.series.name}: no lane has a finite loss")
+            raise DataError(
+                f"{self.directory or self.series.name}: no lane has a finite loss",
+                "name one of them to see its network all the same",
+            )
         return best
+
+    def lowest_loss(self, *, last: bool = False) -> float:
+        """The loss of `best_lane`; infinite if there is none."""
+        return min(self.loss_of(lane, last=last) for lane in range(len(self.lanes)))
 
     def loss_of(self, lane: int, *, last: bool = False) -> float:
         """The loss by which `best_lane` judges a lane; infinite if it has none."""
@@ -259,16 +266,24 @@ class RunResult:
             ConfigError: there is no such lane.
             DataError: no network was kept, or it can't be read or built any more.
         """
-        position = self.best_lane(last=last) if lane is None else lane
-        if type(position) is not int or not 0 <= position < len(self.lanes):
-            raise ConfigError(
-                f"lane {brief(lane)}: must be from 0 to {len(self.lanes) - 1}, as there are "
-                f"{count(len(self.lanes), 'lane')}",
-                "lanes are counted in the order of run.json: learning rate by learning rate",
-            )
+        position = self.best_lane(last=last) if lane is None else self.checked_lane(lane)
         if self.networks is None:
             raise DataError(f"{self.series.name}: its network wasn't kept")
         return self.networks.network(position, last=last)
+
+    def checked_lane(self, position: int) -> int:
+        """The position of a lane.
+
+        Raises:
+            ConfigError: there is none.
+        """
+        if type(position) is not int or not 0 <= position < len(self.lanes):
+            raise ConfigError(
+                f"lane {brief(position)}: must be from 0 to {len(self.lanes) - 1}, as there are "
+                f"{count(len(self.lanes), 'lane')}",
+                "lanes are counted in the order of run.json: learning rate by learning rate",
+            )
+        return position
 
 
 @dataclass(frozen=True)

@@ -71,6 +71,27 @@ def refuse_unknown(config: TableData, names: Sequence[str]) -> None:
             raise DataError(f"data.exclude: {_quoted(name)} is also named as a feature")
 
 
+def refuse_lacking(config: TableData, wanted: Sequence[str], names: Sequence[str]) -> None:
+    """Refuse rows without the columns that a network was trained on.
+
+    Raises:
+        DataError: some aren't there.
+    """
+    known = set(names)
+    missing = [name for name in wanted if name not in known]
+    if missing:
+        problems = [
+            f"{config.label}: has no column {_quoted(name)}, which the network was trained on"
+            for name in missing[:MAX_MISTAKES]
+        ]
+        raise DataError(
+            first_of(problems, len(missing), "column"),
+            *(hint for name in missing[:MAX_MISTAKES] for hint in did_you_mean(name, names[:1000])),
+            f"its columns: {_first([excerpt(name) for name in names], MAX_NAMES)}",
+            *([OTHER_DELIMITER] if len(names) == 1 and isinstance(config, CsvData) else []),
+        )
+
+
 def _list_hints(name: str, known: Collection[str]) -> list[str]:
     """How to name several targets, where that is meant."""
     parts = [part.strip() for part in name.split(",")]
@@ -100,10 +121,50 @@ def refuse_mistakes(config: TableData, columns: Sequence[Column]) -> None:
         DataError: there are such cells.
     """
     is_strict = config.missing == "error"
-    total = sum(column.wrong + is_strict * column.missing for column in columns)
-    if not total:
+    problems, first = _no_numbers(config, columns, is_strict=is_strict)
+    if not problems:
         return
-    first = sorted(
+    hints = []
+    if any(column.name in config.targets and text for column, text in first):
+        hints.append(
+            "if the target is of classes: loss: cross_entropy, or bce for two (--loss bce)"
+        )
+    hints += _decimal_hints(config, first)
+    if any(column.missing for column in columns) and is_strict:
+        hints.append("data.missing: drop leaves rows with missing cells out, mean fills them")
+    raise DataError(
+        problems, *hints, "correct or remove these rows, or leave the columns out: data.exclude"
+    )
+
+
+def refuse_new_mistakes(config: TableData, columns: Sequence[Column]) -> None:
+    """The same of rows that a trained network is to be given.
+
+    Raises:
+        DataError: there are such cells.
+    """
+    problems, first = _no_numbers(config, columns, is_strict=config.missing == "error")
+    if problems:
+        raise DataError(
+            problems,
+            *_decimal_hints(config, first),
+            "the network was trained on numbers there: correct these rows"
+            + ("" if config.missing == "error" else ", or leave the cells empty"),
+        )
+
+
+def _decimal_hints(config: TableData, first: Sequence[tuple[Column, str]]) -> list[str]:
+    if isinstance(config, CsvData) and any("," in text for _, text in first):
+        return ['if numbers have a decimal comma, set data.decimal to ","']
+    return []
+
+
+def _no_numbers(
+    config: TableData, columns: Sequence[Column], *, is_strict: bool
+) -> tuple[list[str], list[tuple[Column, str]]]:
+    """Cells that aren't numbers, and missing ones if it is strict: in words; the first ones."""
+    total = sum(column.wrong + is_strict * column.missing for column in columns)
+    found = sorted(
         (line, place, text)
         for place, column in enumerate(columns)
         for line, text in (*column.mistakes, *(column.gaps if is_strict else ()))
@@ -111,22 +172,10 @@ def refuse_mistakes(config: TableData, columns: Sequence[Column]) -> None:
     problems = [
         f"{config.label}, {config.at(line)}, column {_quoted(columns[place].name)}: expected "
         f"a number, got {repr(text) if text else 'an empty cell'}"
-        for line, place, text in first[:MAX_MISTAKES]
+        for line, place, text in found[:MAX_MISTAKES]
     ]
-    hints = []
-    if any(columns[place].name in config.targets and text for _, place, text in first):
-        hints.append(
-            "if the target is of classes: loss: cross_entropy, or bce for two (--loss bce)"
-        )
-    if isinstance(config, CsvData) and any("," in text for _, _, text in first):
-        hints.append('if numbers have a decimal comma, set data.decimal to ","')
-    if any(column.missing for column in columns) and is_strict:
-        hints.append("data.missing: drop leaves rows with missing cells out, mean fills them")
-    raise DataError(
-        first_of(problems, total, "cell"),
-        *hints,
-        "correct or remove these rows, or leave the columns out: data.exclude",
-    )
+    first = [(columns[place], text) for _, place, text in found]
+    return first_of(problems, total, "cell") if total else [], first
 
 
 def rows_kept(

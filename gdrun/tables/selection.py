@@ -93,14 +93,17 @@ def select(
     refuse_mistakes(config, numbers if of_texts else [*numbers, *targets])
     keep, left_out = rows_kept(config, features, chosen.rows, chosen.categorical)
     return Table(
-        tuple(_kept(column, keep, column.name in chosen.categorical) for column in features),
-        tuple(_kept(target, keep, of_texts) for target in targets),
+        tuple(kept(column, keep, column.name in chosen.categorical) for column in features),
+        tuple(kept(target, keep, of_texts) for target in targets),
         config.features is None,
         tuple(note for note in (*assumed, *chosen.notes, *left_out) if note),
     )
 
 
-def _kept(column: Column, rows: NDArray[np.bool_], as_category: bool) -> Numbers | Categories:
+def kept(
+    column: Column, rows: NDArray[np.bool_] | slice, as_category: bool
+) -> Numbers | Categories:
+    """Some rows of a column that was read, as what it is used as."""
     if as_category:
         return Categories(column.name, column.category_codes()[rows], tuple(column.labels))
     return Numbers(column.name, column.numbers()[rows])

@@ -43,20 +43,28 @@ class TypedTable:
             DataError: one that a config names doesn't exist, or can't be used; or there are no
                 rows.
         """
+        refuse_unknown(config, self.names)
+        self.refuse_unusable(config, [n for n in named_in(config) if n not in config.exclude])
+        wanted = wanted_of(config, self.names)
+        return [name for name in self.names if name in wanted and name not in self.unusable]
+
+    def refuse_unusable(self, config: TableData, names: Sequence[str]) -> None:
+        """Refuse a table without rows, or whose columns of some names can't be used.
+
+        Raises:
+            DataError: it is one.
+        """
         repeated = [name for name, times in Counter(self.names).items() if times > 1]
         if repeated:
             raise DataError(f"{config.label}: has two columns {excerpt(repeated[0])!r}")
-        refuse_unknown(config, self.names)
-        for name in named_in(config):
-            if name in self.unusable and name not in config.exclude:
+        for name in names:
+            if name in self.unusable:
                 raise DataError(
                     f"{config.label}: column {excerpt(name)!r} holds {self.unusable[name]}, "
                     "expected numbers or text"
                 )
         if not self.rows:
             raise DataError(f"{config.label}: has no rows")
-        wanted = wanted_of(config, self.names)
-        return [name for name in self.names if name in wanted and name not in self.unusable]
 
     def select(
         self, config: TableData, pieces: Iterable[Mapping[str, Piece]], *, classify: bool
@@ -74,18 +82,23 @@ class TypedTable:
         """
         kept = self.wanted(config)
         columns = {name: new_column(config, name, classify=classify) for name in kept}
-        row = 0
-        for piece in pieces:
-            rows = range(row, row + max(map(len, piece.values()), default=0))
-            for name, column in columns.items():
-                _add(column, rows, piece[name])
-            row = rows.stop
+        fill(columns, pieces)
         wanted = wanted_of(config, self.names)
         for name in self.unusable:
             if name in wanted:
                 columns[name] = Column(name, unusable=self.unusable[name])
         in_order = [columns[name] for name in self.names if name in columns]
         return select(config, in_order, (), (), classify=classify)
+
+
+def fill(columns: Mapping[str, Column], pieces: Iterable[Mapping[str, Piece]]) -> None:
+    """Add rows to columns, by their names, some rows at a time."""
+    row = 0
+    for piece in pieces:
+        rows = range(row, row + max(map(len, piece.values()), default=0))
+        for name, column in columns.items():
+            _add(column, rows, piece[name])
+        row = rows.stop
 
 
 def _add(column: Column, rows: range, piece: Piece) -> None:

@@ -1,4 +1,4 @@
-"""The commands for saved runs: `list`, `show`, `plot`, `animate`, which change none; and `rm`."""
+"""The commands for saved runs: `rm`, and those that change none, as `list` and `predict`."""
 
 from collections.abc import Callable, Mapping
 from functools import wraps
@@ -11,6 +11,7 @@ from gdrun.cli.help import SAVED_RUNS, Command
 from gdrun.cli.saved.animate import animate_run
 from gdrun.cli.saved.parameters import OutputDir, Run, choice, one_of, read_any, say
 from gdrun.cli.saved.plot import plot_run
+from gdrun.cli.saved.predict import check_predict, predict_run
 from gdrun.cli.saved.remove import check_runs, remove_runs
 from gdrun.cli.startup import end_without_cleanup
 from gdrun.results.axes import COSTS
@@ -46,6 +47,12 @@ def add_commands(app: typer.Typer) -> None:
             _check_run,
             "animate",
             ["gdrun animate latest", "gdrun animate latest --x epoch --output film.mp4"],
+        ),
+        (
+            predict_run,
+            check_predict,
+            "predict",
+            ["gdrun predict latest new.csv --output predicted.csv"],
         ),
         (remove_runs, check_runs, "rm", ["gdrun rm first two", "gdrun rm latest --yes"]),
     ):

@@ -42,7 +42,7 @@ def load_npy(config: NpyData, classify: bool, on_progress: Callable[[str], None]
     Raises:
         DataError: a file can't be read, or doesn't hold finite numbers of the right shape.
     """
-    x, y = _opened(config.x, "data.x"), _opened(config.y, "data.y")
+    x, y = open_npy(config.x, "data.x"), open_npy(config.y, "data.y")
     if len(x) != len(y):
         raise DataError(
             f"data.x and data.y: {config.x} has {len(x):,} rows, {config.y} has {len(y):,}",
@@ -95,8 +95,12 @@ def _classified(rows: Rows, classes: Classes) -> Rows:
     return replace(rows, classes=classes)
 
 
-def _opened(path: Path, key: str) -> NpyFile:
-    """A file of rows."""
+def open_npy(path: Path, key: str) -> NpyFile:
+    """A file of rows; messages call it by its key.
+
+    Raises:
+        DataError: it can't be read, or holds no rows of numbers.
+    """
     try:
         if path.exists() and not path.is_file():
             raise DataError(f"{key}: {path} is not a regular file")

@@ -41,6 +41,39 @@ def load_npz(config: NpzData, classify: bool, on_progress: Callable[[str], None]
     """
     path = config.path
     on_progress(f"reading {visible(path.name)}")
+    with _opened(path) as (file, known):
+        for key, name in (("x", config.x), ("y", config.y)):
+            _refuse_unknown(path, name, known, f" (data.{key})")
+        for one, other in (("x_val", "y_val"), ("y_val", "x_val")):
+            if one in known and other not in known:
+                raise DataError(f"{path}: has an array {one}, but no {other}")
+        x, y = (_array(file, path, name) for name in (config.x, config.y))
+        x_val, y_val = (
+            _array(file, path, name) if name in known else None for name in ("x_val", "y_val")
+        )
+    names = (config.x, config.y, "x_val", "y_val")
+    arrays = Arrays(x, y, x_val, y_val, str(path), names)
+    return load_arrays(config, arrays, classify, path.name)
+
+
+def read_array(path: Path, name: str) -> NDArray[Any]:
+    """One of the arrays of a file.
+
+    Raises:
+        DataError: the file can't be read, or has no such array.
+    """
+    with _opened(path) as (file, known):
+        _refuse_unknown(path, name, known)
+        return _array(file, path, name)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[tuple[zipfile.ZipFile, set[str]]]:
+    """A file, and the names of its arrays.
+
+    Raises:
+        DataError: it can't be read.
+    """
     with _errors(path):
         mode = path.stat().st_mode
         if not stat.S_ISREG(mode):
@@ -48,34 +81,22 @@ def load_npz(config: NpzData, classify: bool, on_progress: Callable[[str], None]
         if path.stat().st_size > MAX_FILE_BYTES:
             raise DataError(f"data.path: {path} is too large for memory", USE_NPY)
         with zipfile.ZipFile(path) as file:
-            known = {name.removesuffix(".npy") for name in file.namelist()}
-            _refuse_unknown(config, known)
-            x, y = (_array(file, path, name) for name in (config.x, config.y))
-            x_val, y_val = (
-                _array(file, path, name) if name in known else None for name in ("x_val", "y_val")
-            )
-    names = (config.x, config.y, "x_val", "y_val")
-    arrays = Arrays(x, y, x_val, y_val, str(path), names)
-    return load_arrays(config, arrays, classify, path.name)
+            yield file, {name.removesuffix(".npy") for name in file.namelist()}
 
 
-def _refuse_unknown(config: NpzData, known: set[str]) -> None:
-    """Refuse names of arrays that a file doesn't have, and validation rows without their targets.
+def _refuse_unknown(path: Path, name: str, known: set[str], key: str = "") -> None:
+    """Refuse the name of an array that a file doesn't have.
 
     Raises:
-        DataError: there are such.
+        DataError: it is one.
     """
-    for key, name in (("x", config.x), ("y", config.y)):
-        if name not in known:
-            shown = listed(sorted(map(excerpt, known)), 20) if known else "none"
-            raise DataError(
-                f"{config.path}: has no array {excerpt(name)!r} (data.{key})",
-                *did_you_mean(name, known),
-                f"its arrays: {shown}",
-            )
-    for one, other in (("x_val", "y_val"), ("y_val", "x_val")):
-        if one in known and other not in known:
-            raise DataError(f"{config.path}: has an array {one}, but no {other}")
+    if name not in known:
+        shown = listed(sorted(map(excerpt, known)), 20) if known else "none"
+        raise DataError(
+            f"{path}: has no array {excerpt(name)!r}{key}",
+            *did_you_mean(name, known),
+            f"its arrays: {shown}",
+        )
 
 
 def _array(file: zipfile.ZipFile, path: Path, name: str) -> NDArray[Any]:

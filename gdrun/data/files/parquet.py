@@ -6,6 +6,7 @@ is an extra, and imported only here.
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -36,6 +37,22 @@ def read_parquet(config: ParquetData, classify: bool, on_progress: Callable[[str
     Raises:
         DataError: pyarrow isn't installed, or the file can't be read or used.
     """
+    choose = partial(TypedTable.wanted, config=config)
+    with opened_parquet(config, choose, on_progress) as (table, pieces):
+        return table.select(config, pieces, classify=classify)
+
+
+@contextmanager
+def opened_parquet(
+    config: ParquetData,
+    choose: Callable[[TypedTable], list[str]],
+    on_progress: Callable[[str], None],
+) -> Iterator[tuple[TypedTable, Iterator[Mapping[str, Piece]]]]:
+    """The table in a Parquet file, and those of its columns that are chosen, some rows at a time.
+
+    Raises:
+        DataError: pyarrow isn't installed, or the file can't be read.
+    """
     try:
         from pyarrow import parquet
     except ImportError as error:
@@ -58,7 +75,7 @@ def read_parquet(config: ParquetData, classify: bool, on_progress: Callable[[str
                 )
             unusable = {field.name: said for field in schema if (said := _unusable(field.type))}
             table = TypedTable(schema.names, unusable, rows)
-            wanted = table.wanted(config)
+            wanted = choose(table)
             if rows * len(wanted) > MAX_NUMBERS:
                 raise DataError(
                     f"{path}: has {rows:,} rows of {len(wanted):,} columns to read; Parquet files "
@@ -70,8 +87,7 @@ def read_parquet(config: ParquetData, classify: bool, on_progress: Callable[[str
         # Equal texts are one in memory then, however often they are repeated.
         with path.open("rb") as opened, parquet.ParquetFile(opened, read_dictionary=texts) as file:
             batches = file.iter_batches(BATCH_ROWS, columns=wanted)
-            pieces = _pieces(batches, wanted, rows, path.name, on_progress)
-            return table.select(config, pieces, classify=classify)
+            yield table, _pieces(batches, wanted, rows, path.name, on_progress)
 
 
 def _pieces(

@@ -122,6 +122,8 @@ def read_preprocessing(directory: Path) -> Preprocessing | None:
     path = directory / PREPROCESSING
     try:
         content = from_json(read_plain(path, MAX_BYTES))
+        if not isinstance(content, dict):
+            raise ValueError("no object")
         found = TypeAdapter(Preprocessing).validate_python(content)
     except FileNotFoundError:
         return None

@@ -47,18 +47,20 @@ class TrainedNetworks:
         problem: the network and its loss; the data is without rows.
         last: the weights at the end, (R, …) each.
         best: those of the epochs with the lowest validation losses; empty if none were kept.
+        best_epochs: which these are, R of them.
     """
 
     problem: Problem
     last: Params
-    best: Params = ()
+    best: Params
+    best_epochs: tuple[int, ...]
 
     @classmethod
     def of(cls, problem: Problem, state: TrainState) -> "TrainedNetworks":
         """Those of a training that has ended, or was stopped."""
         last, best = (tuple(p.cpu() for p in each) for each in (state.params, state.best.params))
         data = Dataset.without_rows(problem.data.preprocessing, problem.data.title)
-        return cls(replace(problem, data=data), last, best)
+        return cls(replace(problem, data=data), last, best, tuple(state.best.epochs))
 
     def params(self, lane: int, *, last: bool = False) -> Params:
         """The weights of a lane, (…) each: of its best epoch if they were kept, or of its last."""

@@ -10,7 +10,7 @@ from gdrun.experiment.plan import lanes_of
 from gdrun.experiment.replay.fits import plan_of, refuse_other_data
 from gdrun.experiment.resume import refuse_other_code
 from gdrun.experiment.trained.networks import TrainedNetworks
-from gdrun.results.file_names import CHECKPOINT
+from gdrun.results.file_names import CHECKPOINT, PREPROCESSING
 from gdrun.storage.saved_run import SavedRun
 from gdrun.training.models.model import Params
 from gdrun.training.optimizers.build import build_optimizer
@@ -46,7 +46,8 @@ def load_networks(saved: SavedRun) -> TrainedNetworks:
         wanted = BestEpochs.none_yet(len(lanes), new.params)
         if _shapes(state.params) != _shapes(new.params) or not state.best.fits(wanted, state.epoch):
             raise DataError(f"{saved.path / CHECKPOINT}: is of another network")
-    return TrainedNetworks(problem, state.params, _best(saved, state))
+    best = _best(saved, state)
+    return TrainedNetworks(problem, state.params, best.params, tuple(best.epochs))
 
 
 def _preprocessing(saved: SavedRun) -> Preprocessing:
@@ -57,11 +58,15 @@ def _preprocessing(saved: SavedRun) -> Preprocessing:
         if saved.manifest.data_fingerprint is not None:
             refuse_other_data(problem, saved.manifest.data_fingerprint)
         found = problem.data.preprocessing
+    about = saved.description
+    sizes = (len(found.features), len(found.targets), len(found.classes))
+    if sizes != (len(about.features), max(1, len(about.targets)), len(about.classes)):
+        raise DataError(f"{saved.path / PREPROCESSING}: is of another run", "put it back as it was")
     return found
 
 
-def _best(saved: SavedRun, state: TrainState) -> Params:
-    """The weights of the best epochs of all lanes; none if they weren't kept.
+def _best(saved: SavedRun, state: TrainState) -> BestEpochs:
+    """The best epochs of all lanes, with their weights if they were kept.
 
     The last checkpoint is that before the closing evaluation: the epoch that it closes may be the
     best, and its weights are then the last ones.
@@ -76,7 +81,9 @@ def _best(saved: SavedRun, state: TrainState) -> Params:
         if not rest and result.best_val_epoch == epoch and best.epochs[lane] < epoch
     ]
     best.keep(at_its_end, state.params)
-    return best.params
+    for lane in at_its_end:
+        best.epochs[lane] = epoch
+    return best
 
 
 def _shapes(params: Params) -> list[object]:

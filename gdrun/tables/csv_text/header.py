@@ -82,7 +82,7 @@ def _named(
     repeated = [name for name, times in Counter(filter(None, names)).items() if times > 1]
     shown = ", ".join(repr(excerpt(name)) for name in repeated[:MAX_SHOWN])
     more = [f"several columns are called {shown}: the second is NAME.1 here, and so on"]
-    found = (*_all_different(names), *[""] * (width - len(names)))
+    found = (*all_different(names), *[""] * (width - len(names)))
     return found, (*notes, *(more if repeated else []))
 
 
@@ -163,7 +163,7 @@ def _is_header(
 ) -> bool:
     """Whether the first row names the columns."""
     called = {f"c{k}" for k in range(1, len(first) + 2)}
-    names = {name for cell in _all_different(first) for name in (cell, cell.strip(QUOTES))}
+    names = {name for cell in all_different(first) for name in (cell, cell.strip(QUOTES))}
     if not names.isdisjoint(wanted) and not set(wanted) <= called:
         return True
     filled = [k for k, cell in enumerate(first) if not is_missing(cell)]
@@ -180,7 +180,7 @@ def _is_header(
     return any(map(is_numeric, words))
 
 
-def _all_different(names: Sequence[str]) -> list[str]:
+def all_different(names: Sequence[str]) -> list[str]:
     """Names of which no two are the same, but empty ones."""
     given, taken, times = set(names), set[str](), Counter[str]()
     found = []
