@@ -28,7 +28,7 @@ DOCUMENTS = [README, *GUIDE]
 LINKED = [*DOCUMENTS, *sorted((ROOT / "tests" / "benchmarks").rglob("*.md"))]
 COMMANDS = (
     *("compare", "full", "sgd", "minibatch", "sweep"),
-    *("list", "show", "plot", "animate", "rm", "init", "guide"),
+    *("list", "show", "plot", "animate", "predict", "rm", "init", "guide"),
 )
 LANGUAGES = {"", "sh", "python", "yaml"}
 
@@ -220,6 +220,25 @@ def test_a_word_among_numbers_is_reported_as_shown(invoke: Invoke) -> None:
     command = "compare --config gdrun.yaml"
     found = invoke(*command.split()).err.replace(str(Path.cwd()), "…")
     assert found == shown(f"gdrun {command}", PAGES / "data.md")
+
+
+def test_rows_are_predicted_as_shown(invoke: Invoke) -> None:
+    (page,) = [block for block in blocks("", PAGES / "predict.md") if "points.csv" in block]
+    *remarks, header, upper, lower, between, unknown = page.partition("points.csv\n")[
+        2
+    ].splitlines()
+    lines = [header, upper, lower, between, unknown]
+    Path("points.csv").write_text("".join(",".join(line.split(",")[:3]) + "\n" for line in lines))
+    invoke("minibatch", "-c", "moons", "--name", "moons", "--set", "plot.enabled=false")
+    done = invoke("predict", "moons", "points.csv")
+    assert done.out.splitlines()[0] == header
+    for own, found in zip(lines[1:], done.out.splitlines()[1:], strict=True):
+        assert own.split(",")[:4] == found.split(",")[:4]
+        pairs = zip(own.split(",")[4:], found.split(",")[4:], strict=True)
+        assert all(a == b or float(a) == pytest.approx(float(b), rel=1e-2) for a, b in pairs)
+    network, lacking = done.err.splitlines()[-2:]
+    assert re.sub(r"[\d.]+", "0", network) == re.sub(r"[\d.]+", "0", remarks[0])
+    assert lacking == remarks[1]
 
 
 def test_different_problems_are_reported_as_shown(invoke: Invoke) -> None:

@@ -26,6 +26,7 @@ TOPICS = (
     "data",
     "own",
     "sweep",
+    "predict",
     "pictures",
     "files",
     "saved-runs",

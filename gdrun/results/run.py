@@ -277,10 +277,11 @@ class RunResult:
         Raises:
             ConfigError: there is none.
         """
-        if type(position) is not int or not 0 <= position < len(self.lanes):
+        most = len(self.lanes) - 1
+        known = f"lanes 0 to {most}" if most else "only lane 0"
+        if type(position) is not int or not 0 <= position <= most:
             raise ConfigError(
-                f"lane {brief(position)}: must be from 0 to {len(self.lanes) - 1}, as there are "
-                f"{count(len(self.lanes), 'lane')}",
+                f"lane {brief(position)}: the run has {known}",
                 "lanes are counted in the order of run.json: learning rate by learning rate",
             )
         return position

@@ -262,7 +262,7 @@ def from_json(text: bytes | str) -> Any:
         ValueError, RecursionError: it isn't that.
     """
     content = json.loads(text, parse_float=_finite, parse_constant=_finite)
-    level = [content]
+    level = [content] if type(content) in (dict, list) else []
     for _ in range(MAX_LEVELS):
         items = [each.values() if type(each) is dict else each for each in level]
         level = [item for each in items for item in each if type(item) in (dict, list)]

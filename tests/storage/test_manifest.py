@@ -126,6 +126,13 @@ def test_numbers_are_finite_even_where_nobody_reads_them(number: str, outputs: P
         read_manifest(outputs / "one")
 
 
+@pytest.mark.parametrize("text", ["3", '"run"', "null", "true", "[]", "[{}]"])
+def test_what_is_no_object_is_no_manifest(text: str, outputs: Path) -> None:
+    (outputs / "one/run.json").write_text(text)
+    with pytest.raises(DataError, match=r"one/run.json: is (damaged|not a run.json of gdrun)"):
+        read_manifest(outputs / "one")
+
+
 def test_no_more_of_a_file_is_read_than_it_may_hold(tmp_path: Path) -> None:
     path = tmp_path / "a"
     path.write_bytes(b"12345")

@@ -24,6 +24,7 @@ def test_run_directory_of_one_run(tmp_path: Path) -> None:
         "checkpoint.pt",
         "config.yaml",
         "epochs.csv",
+        "preprocessing.json",
         "run.json",
         "steps.csv",
     ]

@@ -41,7 +41,10 @@ class Predicted:
         yield self.chosen.in_words(self.networks)
         if found.lacking:
             rows = count(len(self.rows), "row")
-            yield f"no prediction for {found.lacking:,} of {rows}: numbers are missing or too large"
+            yield (
+                f"no prediction for {found.lacking:,} of {rows}, in which a number is missing or "
+                "not finite"
+            )
         if found.score:
             about, (loss, *metrics) = self.chosen.result.description, found.score
             shown = [f"{about.loss_name}: {number(found.score[loss])}"]
