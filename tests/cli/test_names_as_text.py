@@ -81,12 +81,14 @@ def test_names_of_directories_are_shown_as_text(outputs: Path, invoke: Invoke) -
     edit(outputs / RED, name=RED, command=RED, host=RED, versions={RED: RED}, git_commit=RED)
     problem = {**manifest(outputs / RED)["problem"], "network": RED, "data": RED, "device": RED}
     edit(outputs / RED, problem=problem)
+    Path("new.csv").write_text("x\n0.5\n")
     for args in (
         ("list",),
         ("show", RED),
         ("plot", RED),
         ("plot", RED, "--x", "updates"),
         ("animate", RED),
+        ("predict", RED, "new.csv", "--output", RED + ".csv"),
         ("compare", "worst", RED, "--force", "-n"),
         ("compare", "worst", RED, "--force", "--name", "both-of-them"),
     ):
