@@ -5,7 +5,7 @@ expected and what came. Unknown keys get a hint, and so does what gdrun can't do
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from pydantic import BaseModel
@@ -181,7 +181,7 @@ def _hint_for_unknown(path: KeyPath, values: Mapping[str, Any]) -> str | None:
             return f"{KINDS['optimizer'].of(entry)} has no {path[1]}"
     name = path[-1]
     known = _known_keys(values)
-    if meant := meant_key(".".join(path)):
+    if meant := _meant(path, known):
         return f"{'.'.join(path)}: did you mean {meant}?"
     if limit := limit_of(".".join(path)):
         return limit
@@ -198,6 +198,15 @@ def _hint_for_unknown(path: KeyPath, values: Mapping[str, Any]) -> str | None:
     for hint in did_you_mean(name, siblings, prefix=path[:-1]):
         return hint
     return f"known keys{' of ' + '.'.join(path[:-1]) if path[:-1] else ''}: {', '.join(siblings)}"
+
+
+def _meant(path: KeyPath, known: Collection[KeyPath]) -> str | None:
+    """The key that is meant by another name, in the same section if it has one."""
+    if whole := meant_key(".".join(path)):
+        return whole
+    meant = meant_key(path[-1])
+    places = [(*path[:-1], meant), tuple(meant.split("."))] if meant else []
+    return next((".".join(place) for place in places if place in known), None)
 
 
 def config_keys() -> list[str]:

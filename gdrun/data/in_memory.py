@@ -12,7 +12,7 @@ from gdrun.config.parts.data import Data
 from gdrun.data.classes import find_classes, target_notes
 from gdrun.data.dataset import Dataset, in_words, rows_held_out, several
 from gdrun.data.preprocessing.record import InputColumn, features_of
-from gdrun.data.preprocessing.standardize import Scaling, fit_scaling, refuse_overflow
+from gdrun.data.preprocessing.standardize import fit_scaling, refuse_overflow
 
 
 @dataclass(frozen=True)
@@ -24,14 +24,12 @@ class Target:
         values: (N, T) in 64 bits; with labels, the positions among these.
         classify: whether it is of classes; there is one column then.
         labels: the texts of the column, sorted; None of a column of numbers.
-        may_be_constant: whether numbers that are all the same are no mistake.
     """
 
     names: tuple[str, ...]
     values: Tensor
     classify: bool
     labels: tuple[str, ...] | None = None
-    may_be_constant: bool = False
 
 
 def dataset_of(
@@ -59,7 +57,7 @@ def dataset_of(
         for name, column in zip(target.names, y[train].T, strict=True):
             notes = (*notes, *target_notes(name, column.unsqueeze(1)))
         if config.standardize:
-            y_scaling = _scaling_of(target, y[train])
+            y_scaling = fit_scaling([y[train]], target.names, keep_constant=True)
             y = y_scaling.apply(y)
     x, y = x.float(), y.float()
     for columns, names in ((x, features), (y, target.names)):
@@ -79,21 +77,6 @@ def dataset_of(
         notes=notes,
         classes=classes,
     )
-
-
-def _scaling_of(target: Target, y: Tensor) -> Scaling:
-    """That of its training rows, (N, T); a target that may be constant then keeps its unit."""
-    same = (y == y[0]).all(dim=0)
-    if not target.may_be_constant or not same.any():
-        return fit_scaling([y], target.names)
-    scaling = Scaling(y[0].clone(), torch.ones_like(y[0]))
-    if not same.all():
-        varying = tuple(
-            n for n, fixed in zip(target.names, same.tolist(), strict=True) if not fixed
-        )
-        found = fit_scaling([y[:, ~same]], varying)
-        scaling.mean[~same], scaling.deviation[~same] = found.mean, found.deviation
-    return scaling
 
 
 def split(rows: int, val_fraction: float, seed: int) -> tuple[Tensor, Tensor]:

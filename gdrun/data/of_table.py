@@ -13,7 +13,7 @@ def dataset_of_table(config: TableData, table: Table, classify: bool, title: str
     """The rows of a table."""
     values, labels = encode_targets(table)
     names = tuple(target.name for target in table.targets)
-    target = Target(names, values, classify, labels, may_be_constant=True)
+    target = Target(names, values, classify, labels)
     train, held_out = split(len(values), config.val_fraction, config.seed)
     found = encode(table, train.numpy(), held_out.numpy(), keep_constant=config.shape is not None)
     notes = (*table.notes, *found.notes)

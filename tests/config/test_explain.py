@@ -162,3 +162,15 @@ def test_odd_values_are_named_in_words(setting: str, expected: str) -> None:
         load_config(settings=[setting])
     (problem,) = caught.value.problems
     assert expected in problem
+
+
+@pytest.mark.parametrize(
+    ("key", "meant"),
+    [("data.n_samples", "data.rows"), ("data.num_rows", "data.rows"), ("data.lrs", "lr"),
+     ("data.normalize", "data.standardize"), ("sweep.batch_sizes", "sweep.batch_size"),
+     ("optimizer.wd", "optimizer.weight_decay")],
+)  # fmt: skip
+def test_a_key_by_another_name_is_known_in_its_section(key: str, meant: str) -> None:
+    with pytest.raises(ConfigError) as got:
+        load_config(settings=[f"{key}=3"])
+    assert f"{key}: did you mean {meant}?" in got.value.hints

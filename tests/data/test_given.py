@@ -189,7 +189,7 @@ class Sparse:
         ((X, Y.astype(str)), "holds texts"),
         ((pd.DataFrame(COLUMNS), pd.Series(range(5))), "holds objects"),
         (pl.LazyFrame(COLUMNS), "collect() makes a DataFrame of it"),
-        (pd.DataFrame(COLUMNS), "has no column 'y'"),
+        (pd.DataFrame(COLUMNS), "which column of the DataFrame is to be predicted isn't said"),
         (pd.DataFrame(np.ones((3, 2)), columns=["y", "y"]), "has two columns 'y'"),
         (pd.DataFrame({"y": []}), "has no rows"),
     ],
@@ -263,3 +263,11 @@ def test_configs_are_equal_only_with_the_same_rows() -> None:
 def test_rows_can_not_be_written_in_a_config(key: str) -> None:
     with pytest.raises(GdrunError, match="unknown key"):
         gdrun.train("full", data={"source": "memory", key: [1, 2]})
+
+
+def test_a_frame_without_a_target_is_asked_for_one() -> None:
+    frame = pd.DataFrame({"a": [1.0, 2, 3, 4], "b": [1.0, 3, 2, 4]})
+    with pytest.raises(DataError, match="which column of the DataFrame is to be predicted") as got:
+        gdrun.train("full", data=frame, epochs=1)
+    assert got.value.hints == ("name it: target='b'", "its columns: a and b")
+    assert gdrun.train("full", data=frame.rename(columns={"b": "y"}), epochs=1).status == "done"

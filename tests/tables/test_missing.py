@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gdrun.config.parts.data import CsvData
+from gdrun.config.parts.data import CsvData, MemoryData, NpyData
 from gdrun.data.sources import load_data
 from gdrun.errors import DataError
 from tests.tables.csv_files import csv, numbers_of, table_of, target_of
@@ -142,6 +142,16 @@ def test_too_many_categories(tmp_path: Path) -> None:
 
 
 def test_a_target_that_never_varies_is_said(tmp_path: Path) -> None:
-    data = load_data(CsvData(path=csv(tmp_path, "x,y\n1,3\n2,3\n5,3\n"), target="y"))
-    assert data.y[:].tolist() == [[0], [0], [0]]
-    assert data.notes == ("the target y is 3 in all 3 training rows: there is nothing to learn",)
+    x, y = np.array([1.0, 2, 5]), np.full(3, 3.0)
+    np.save(tmp_path / "x.npy", x)
+    np.save(tmp_path / "y.npy", y)
+    for config in (
+        CsvData(path=csv(tmp_path, "x,y\n1,3\n2,3\n5,3\n"), target="y"),
+        NpyData(x=tmp_path / "x.npy", y=tmp_path / "y.npy"),
+        MemoryData(standardize=True).with_rows((x, y)),
+    ):
+        data = load_data(config)
+        assert data.y[:].tolist() == [[0], [0], [0]]
+        assert data.notes == (
+            "the target y is 3 in all 3 training rows: there is nothing to learn",
+        )

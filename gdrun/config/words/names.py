@@ -62,6 +62,9 @@ SAME_KEY = {
     "test_size": "data.val_fraction",
     "normalize": "data.standardize",
     "n_samples": "data.rows",
+    "n_rows": "data.rows",
+    "num_rows": "data.rows",
+    "num_samples": "data.rows",
 }
 # The value that people mean by another name for it.
 SAME_VALUE = {

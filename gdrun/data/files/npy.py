@@ -59,8 +59,13 @@ def load_npy(config: NpyData, classify: bool, on_progress: Callable[[str], None]
         )
     holdout = Holdout(len(x), held, config.seed) if held else None
     read = partial(_read, holdout, on_progress)
-    train_x, val_x, x_scaling = read(x, features, standardize=config.standardize)
-    train_y, val_y, y_scaling = read(y, targets, standardize=config.standardize and not classify)
+    keep = config.shape is not None
+    train_x, val_x, x_scaling = read(
+        x, features, standardize=config.standardize, keep_constant=keep
+    )
+    train_y, val_y, y_scaling = read(
+        y, targets, standardize=config.standardize and not classify, keep_constant=True
+    )
     classes: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     if classify:
@@ -138,6 +143,7 @@ def _read(
     names: tuple[str, ...],
     *,
     standardize: bool,
+    keep_constant: bool,
 ) -> tuple[Rows, Rows, Scaling | None]:
     """Training rows, validation rows and their scaling; every number is checked and hashed."""
     train, val = FileRows(file, holdout), FileRows(file, holdout, held=True)
@@ -149,7 +155,7 @@ def _read(
     scaling = None
     if standardize:
         # Training rows can't overflow: a standardised value is at most the root of their number.
-        scaling = fit_scaling(of_train, names)
+        scaling = fit_scaling(of_train, names, keep_constant=keep_constant)
     else:
         for block in of_train:
             refuse_overflow(block.float(), names)

@@ -12,8 +12,11 @@ from typing import Any
 import numpy as np
 
 from gdrun.config.parts.data import TableData
+from gdrun.errors import DataError, excerpt
+from gdrun.tables.checks import MAX_NAMES
 from gdrun.tables.selection import Table
 from gdrun.tables.typed import Piece, TypedTable, as_numbers
+from gdrun.text import listed
 
 SCALARS = (str, bool, int, float, Decimal, np.generic)
 DATES = (date, datetime, time, timedelta)
@@ -34,9 +37,16 @@ def frame_table(config: TableData, frame: Any, classify: bool) -> Table:
         classify: whether the target may be texts.
 
     Raises:
-        DataError: a column doesn't exist, or can't be used.
+        DataError: no target is named, or a column doesn't exist, or can't be used.
     """
     names = [str(name) for name in frame.columns]
+    if "target" not in config.model_fields_set and not set(config.targets) <= set(names):
+        last = repr(excerpt(names[-1])) if names else "NAME"
+        raise DataError(
+            "which column of the DataFrame is to be predicted isn't said",
+            f"name it: target={last}",
+            f"its columns: {listed([excerpt(name) for name in names], MAX_NAMES)}",
+        )
     series = [
         frame.iloc[:, k] if hasattr(frame, "iloc") else frame.to_series(k)
         for k in range(len(names))

@@ -53,7 +53,7 @@ def fit_scaling(
         low, high, rows = torch.minimum(low, own_low), torch.maximum(high, own_high), total
     deviation = (squares / rows).sqrt()
     if keep_constant:
-        deviation = deviation.where(low != high, 1.0)
+        mean, deviation = mean.where(low != high, low), deviation.where(low != high, 1.0)
     scaling = Scaling(mean, deviation)
     unscalable = [
         f"data.standardize: column {excerpt(name)!r} "
