@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from gdrun.errors import ConfigError as ConfigError
     from gdrun.errors import DataError as DataError
     from gdrun.errors import GdrunError as GdrunError
+    from gdrun.errors import GdrunWarning as GdrunWarning
     from gdrun.errors import OutputError as OutputError
     from gdrun.loading import LoadedRun as LoadedRun
     from gdrun.loading import load as load
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "gdrun.analysis.sweep_result": ("SweepResult",),
     "gdrun.api": ("compare", "sweep", "train"),
-    "gdrun.errors": ("ConfigError", "DataError", "GdrunError", "OutputError"),
+    "gdrun.errors": ("ConfigError", "DataError", "GdrunError", "GdrunWarning", "OutputError"),
     "gdrun.loading": ("LoadedRun", "load"),
     "gdrun.notebook": (
         *("RunConfig", "compare_figure", "compare_results", "curves_figure", "fit_figure"),

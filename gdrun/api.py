@@ -1,5 +1,6 @@
 """gdrun from Python: the same runs as on the command line, in a notebook or a script."""
 
+import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -9,9 +10,10 @@ from gdrun.analysis.sweep_result import SweepResult
 from gdrun.config import timing
 from gdrun.config.explain import brief
 from gdrun.config.methods import with_method
+from gdrun.config.parts.data import FILE_SOURCES
 from gdrun.config.read import a_path, configured
 from gdrun.config.schema import METHODS, Method, RunConfig
-from gdrun.errors import ConfigError, OutputError
+from gdrun.errors import ConfigError, GdrunWarning, OutputError
 from gdrun.experiment.execute import execute
 from gdrun.experiment.prepare import prepare_command
 from gdrun.notebook import ShownRuns, ShownSweep
@@ -35,14 +37,15 @@ def train(
     True
 
     Args:
-        method: which batch size to train with.
+        method: which batch size to train with: `full` all rows, `sgd` one, `minibatch` that of the
+            config.
         config: a YAML file, the name of a preset, a `RunConfig` or a mapping; the preset `article`
             without it.
         output_dir: where to make a run directory; nothing is written without it.
         name: of the run directory; made from date, time and method without it.
         settings: keys of the config that win over it, such as `lr=0.1` or `data={"rows": 50}`. The
-            rows themselves may be `data`, (x, y), (x, y, x_val, y_val) or a DataFrame, with keys of
-            theirs beside it, such as `target="price"` and `val_fraction=0.2`. The others are lr,
+            rows themselves may be `data`, (x, y), (x, y, x_val, y_val) or a DataFrame. Its keys,
+            such as `target="price"` and `val_fraction=0.2`, may stand beside it. The others are lr,
             hidden_size, batch_size, epochs, device, seed, seeds, sampling, drop_last, optimizer,
             momentum, nesterov, weight_decay, schedule, model, activation, loss, data, chunk_rows,
             engine, eval_every, eval_growth, patience, log_every, checkpoint_every, compare, sweep
@@ -53,6 +56,11 @@ def train(
     """
     if not isinstance(method, str) or method not in METHODS:
         raise ConfigError(f"method {brief(method)}: must be one of {', '.join(METHODS)}")
+    if method != "minibatch" and "batch_size" in settings:
+        raise ConfigError(
+            f"batch_size: is that of minibatch; {method} has its own",
+            f'gdrun.train("minibatch", batch_size={brief(settings["batch_size"])})',
+        )
     (result,) = _results(_run(method, config, output_dir, name, settings))
     return result
 
@@ -79,8 +87,8 @@ def compare(
         output_dir: where to make a directory; nothing is written without it.
         name: of the directory; made from date and time without it.
         settings: keys of the config that win over it, such as `lr=0.1` or `data={"rows": 50}`. The
-            rows themselves may be `data`, (x, y), (x, y, x_val, y_val) or a DataFrame, with keys of
-            theirs beside it, such as `target="price"` and `val_fraction=0.2`. The others are lr,
+            rows themselves may be `data`, (x, y), (x, y, x_val, y_val) or a DataFrame. Its keys,
+            such as `target="price"` and `val_fraction=0.2`, may stand beside it. The others are lr,
             hidden_size, batch_size, epochs, device, seed, seeds, sampling, drop_last, optimizer,
             momentum, nesterov, weight_decay, schedule, model, activation, loss, data, chunk_rows,
             engine, eval_every, eval_growth, patience, log_every, checkpoint_every, compare, sweep
@@ -124,8 +132,8 @@ def sweep(
         output_dir: where to make a directory; nothing is written without it.
         name: of the directory; made from date and time without it.
         settings: keys of the config that win over it, such as `lr=0.1` or `data={"rows": 50}`. The
-            rows themselves may be `data`, (x, y), (x, y, x_val, y_val) or a DataFrame, with keys of
-            theirs beside it, such as `target="price"` and `val_fraction=0.2`. The others are lr,
+            rows themselves may be `data`, (x, y), (x, y, x_val, y_val) or a DataFrame. Its keys,
+            such as `target="price"` and `val_fraction=0.2`, may stand beside it. The others are lr,
             hidden_size, batch_size, epochs, device, seed, seeds, sampling, drop_last, optimizer,
             momentum, nesterov, weight_decay, schedule, model, activation, loss, data, chunk_rows,
             engine, eval_every, eval_growth, patience, log_every, checkpoint_every, compare, sweep
@@ -168,6 +176,9 @@ def _run(
     place = None if output_dir is None else a_path("output_dir", output_dir)
     requested = with_method(configured(config, settings), command)
     experiment = prepare_command(command, requested, estimates=False).experiment
+    if requested.data.source in FILE_SOURCES:  # of what comes with gdrun, the guide tells
+        for note in (*experiment.problem.data.notes, *experiment.notes):
+            warnings.warn(note, GdrunWarning, stacklevel=3)
     arguments = f"{command!r}, …" if command in METHODS else "…"
     called = f"gdrun.{'train' if command in METHODS else command}({arguments})"
     with ExitStack() as stack:

@@ -45,6 +45,10 @@ class OutputError(GdrunError):
     """A file of a run can't be written or read."""
 
 
+class GdrunWarning(UserWarning):
+    """What a caller in Python should know: what was assumed, and what was left out."""
+
+
 class UserCodeError(GdrunError):
     """A function of the user's, named in the config, raised an exception.
 

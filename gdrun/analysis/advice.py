@@ -1,19 +1,18 @@
 """The advice of a sweep in plain words: which pair to train with, and why."""
 
 import math
-import shlex
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
 from gdrun.analysis.larger_batches import larger_batches
+from gdrun.analysis.next_command import next_command
 from gdrun.analysis.recommend import recommended, training_time
 from gdrun.analysis.sweep_result import SweepResult
 from gdrun.analysis.trials import Cell
-from gdrun.results.compare import TARGET_FACTOR
-from gdrun.results.file_names import CONFIG
+from gdrun.results.compare import TARGET_FACTOR, target_near
 from gdrun.results.run import INFINITE_AT_START, or_inf
-from gdrun.text import accuracy, batches, count, duration, exact, listed, number, percent
+from gdrun.text import accuracy, batches, count, duration, listed, number, percent
 
 NOTABLE_EXCESS = 1.02  # times the lowest validation loss, from which on it is spoken of
 SEVERAL_TIMES = 3  # from which on that isn't said in per cent
@@ -46,12 +45,12 @@ def advice(sweep: SweepResult) -> str:
 
 
 def command(sweep: SweepResult, directory: Path) -> str | None:
-    """The command line that trains the recommended pair."""
+    """What trains the recommended pair, as it is typed."""
     cell = recommended(sweep)
     if cell is None:
         return None
-    config = shlex.quote(str(directory / cell.run / CONFIG))
-    return f"gdrun {cell.method} --config {config} --lr {exact(cell.lr)} --seeds 1"
+    place = directory / cell.run
+    return next_command(sweep.description, cell.method, place, {"lr": cell.lr, "seeds": 1})
 
 
 def _tried(sweep: SweepResult) -> str:
@@ -87,8 +86,9 @@ def _unfinished(sweep: SweepResult) -> str:
 def _target(target: float, best: Cell) -> str:
     """The target and, unless it was given, how it was derived from the lowest train loss."""
     words = f"a train loss of {number(target)}"
-    if math.isclose(target, TARGET_FACTOR * best.train_loss, rel_tol=1e-6):
-        return f"{words} ({TARGET_FACTOR:g} times the lowest, that of {best.pair})"
+    if math.isclose(target, target_near(best.train_loss), rel_tol=1e-6):
+        times = f"{TARGET_FACTOR:g} times" if target >= 0 else "a tenth above"
+        return f"{words} ({times} the lowest, that of {best.pair})"
     return words
 
 
@@ -158,13 +158,14 @@ def _by_validation(sweep: SweepResult) -> Iterable[str]:
     if cell is None or best is None:
         return
     fast = sweep.fastest("seconds") or sweep.fastest("updates")
-    if fast and fast != cell and fast.val_loss > NOTABLE_EXCESS * best.val_loss:
+    notable = best.val_loss + (NOTABLE_EXCESS - 1) * abs(best.val_loss)
+    if fast and fast != cell and fast.val_loss > notable:
         yield (
             "But a low train loss is not the goal: the validation loss of "
             f"{fast.pair} {_compared(fast.val_loss, best.val_loss)}."
         )
     losses = [or_inf(trial.val_loss) for trial in cell.trials]
-    outliers = [loss for loss in losses if loss > OUTLIER_FACTOR * cell.val_loss]
+    outliers = [loss for loss in losses if loss > OUTLIER_FACTOR * cell.val_loss > 0]
     failing = _failing(cell, outliers, f"ends with more than {OUTLIER_FACTOR} times that", ",")
     lowest = number(best.val_loss)
     if cell == best:
@@ -186,8 +187,8 @@ def _compared(loss: float, lowest: float) -> str:
     """How a validation loss compares with the lowest one."""
     if math.isinf(loss):
         return "is not finite"
-    if lowest == 0:
-        return f"is {number(loss)}, not 0"
+    if lowest <= 0:
+        return f"is {number(loss)}, not {number(lowest)}"
     if loss >= SEVERAL_TIMES * lowest:
         return f"is {number(loss)}, {number(loss / lowest)} times the lowest"
     return f"is {number(loss)}, {percent(loss / lowest - 1)} above the lowest"

@@ -1,17 +1,16 @@
 """What limits the result of a sweep: a grid too small, too few seeds, a target reached too soon."""
 
 import math
-import shlex
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from gdrun.analysis.next_command import next_command
 from gdrun.analysis.recommend import MIN_TEST_SEEDS, recommended
 from gdrun.analysis.sweep_result import SweepResult
 from gdrun.analysis.trials import Cell
-from gdrun.results.file_names import CONFIG
 from gdrun.results.lanes import MIN_BAND_SEEDS
-from gdrun.text import batches, count, exact, listed, percent
+from gdrun.text import batches, count, listed, percent
 
 ADDED_RATES = 3  # learning rates that a wider grid has beyond the edge
 MIN_RATIO = 1.2  # of two of these, so that three digits tell them apart
@@ -54,10 +53,13 @@ def _grid_too_narrow(sweep: SweepResult, directory: Path) -> Iterable[str]:
         return
     # One of several optimizers is tried again without the others.
     place = directory / sweep.cells[0].run if sweep.optimizer else directory
-    widen = f"gdrun sweep --config {shlex.quote(str(place / CONFIG))} --lr"
+
+    def widen(rates: Sequence[float]) -> str:
+        return next_command(sweep.description, "sweep", place, {"lr": rates})
+
     lower, higher = _beyond(lrs[1], lrs[0])[::-1], _beyond(lrs[-2], lrs[-1])
     if sweep.best is None:
-        yield f"{of}try smaller learning rates:\n  {widen} {_listed(lower)}"
+        yield f"{of}try smaller learning rates:\n  {widen(lower)}"
         return
     diverged = [cell.batch_size for cell in sweep.best_of_batch if math.isinf(cell.train_loss)]
     remarks = [f"even the lowest tried diverges for {batches(diverged)}"] if diverged else []
@@ -67,7 +69,7 @@ def _grid_too_narrow(sweep: SweepResult, directory: Path) -> Iterable[str]:
     if not remarks:
         return
     wider = [*(lower if diverged or at_lowest else []), *lrs, *(higher if at_highest else [])]
-    yield f"{of}learning rate: {' and '.join(remarks)}; widen the grid:\n  {widen} {_listed(wider)}"
+    yield f"{of}learning rate: {' and '.join(remarks)}; widen the grid:\n  {widen(wider)}"
 
 
 def _best_at(edge: float, name: str, sweep: SweepResult) -> list[str]:
@@ -99,11 +101,6 @@ def _beyond(inner: float, edge: float) -> list[float]:
     return [lr for lr in found if 0 < lr < math.inf]
 
 
-def _listed(lrs: Iterable[float]) -> str:
-    """Learning rates as `--lr` takes them."""
-    return ",".join(map(exact, lrs))
-
-
 def _target_not_reached(sweep: SweepResult, directory: Path) -> Iterable[str]:
     """Which batch sizes were trained too little, and the command that trains them for longer."""
     if sweep.target is None:
@@ -115,11 +112,12 @@ def _target_not_reached(sweep: SweepResult, directory: Path) -> Iterable[str]:
     ]
     if short:
         epochs = max(1, 2 * max(trial.epochs for cell in sweep.cells for trial in cell.trials))
-        resume = f"gdrun sweep --resume {shlex.quote(str(directory))}"
         # With the same target: a derived one moves with the lowest loss.
+        options = {"epochs": epochs, "target": float(f"{sweep.target:.6g}")}
+        more = next_command(sweep.description, "sweep", directory, options, resume=True)
         yield (
             f"{listed(short)} did not reach the target at any learning rate; train for more "
-            f"epochs:\n  {resume} --epochs {epochs} --target {sweep.target:.6g}"
+            f"epochs:\n  {more}"
         )
 
 
@@ -132,7 +130,7 @@ def _rows_dropped(sweep: SweepResult) -> Iterable[str]:
             share = percent(1 - rows_used / sweep.rows)
             yield (
                 f"{batches([cell.batch_size])} left {share} of the rows out of every epoch: "
-                "--set drop_last=false uses them"
+                "drop_last: false uses them"
             )
 
 

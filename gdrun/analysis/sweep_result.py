@@ -46,18 +46,20 @@ class SweepResult:
     fits: Mapping[str, "CriticalBatch | None"] = field(default_factory=dict, hash=False)
 
     def __repr__(self) -> str:
-        """At most five lines: the grid, and its best pairs."""
+        """At most five lines: the grid, what to train with, and its best pairs."""
         about = self.description
         best, validated = self.best, self.best_validated
         found = [("train", best, best.train_loss)] if best else []
         found += [("validation", validated, validated.val_loss)] if validated else []
+        target = f"target: train loss ≤ {number(self.target)}" if self.target else "no target"
+        chosen = self.recommended
         lines = [
             f"SweepResult: {count(len(self.lrs), 'learning rate')}, "
             f"{count(len(self.batch_sizes), 'batch size')}, "
-            f"{count(self.seeds if self.cells else 0, 'seed')}",
+            f"{count(self.seeds if self.cells else 0, 'seed')}; {target}",
             f"{about.network} on {about.data}, {count(about.rows, 'row')}",
+            f"train with {chosen.pair}: the reasons are in advice" if chosen else "see advice",
             *(f"lowest {kind} loss {number(loss)}: {cell.pair}" for kind, cell, loss in found),
-            f"target: train loss ≤ {number(self.target)}" if self.target else "no target",
         ]
         return "\n  ".join(visible(excerpt(line, MAX_LINE)) for line in lines)
 
@@ -117,6 +119,21 @@ class SweepResult:
     def has_validation(self) -> bool:
         """Whether there is a validation loss."""
         return any(trial.val_loss is not None for cell in self.cells for trial in cell.trials)
+
+    @cached_property
+    def recommended(self) -> Cell | None:
+        """The pair to train with; None where there is no evidence for any."""
+        from gdrun.analysis.recommend import recommended
+
+        return recommended(self)
+
+    @property
+    def advice(self) -> str:
+        """Which pair to train with, and why, in words."""
+        from gdrun.analysis.advice import advice
+
+        found = advice(self)  # before a command it ends with a colon
+        return f"{found[:-1]}." if found.endswith(":") else found
 
     @cached_property
     def best(self) -> Cell | None:

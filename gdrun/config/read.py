@@ -16,8 +16,8 @@ from gdrun.config.schema import RunConfig
 from gdrun.config.yaml_loader import RefusedError, compose, construct, keep_text, kind
 from gdrun.errors import ConfigError, excerpt
 
-# Keys of rows that are given from Python, as arguments beside them; `seed` is that of the run.
-MEMORY_KEYS = tuple(key for key in MemoryData.model_fields if key not in ("source", "seed"))
+# Keys of `data` that may be arguments beside it in Python; `seed` is that of the run.
+DATA_KEYS = tuple(key for key in MemoryData.model_fields if key not in ("source", "seed"))
 DEFAULTED = ("batch_size", "lr")  # of the preset `article`: those of the schema
 MAX_PARTS = 8  # of a dotted key; those of the schema have two
 
@@ -64,7 +64,8 @@ def configure(
     """
     if config is not None and not isinstance(config, str | Path | RunConfig | Mapping):
         raise ConfigError(
-            f"config: must be a file, the name of a preset or a mapping, got {kind(config)}"
+            f"config: must be a file, the name of a preset or a mapping, got {kind(config)}",
+            *(["rows are handed over by data=…"] if hasattr(config, "shape") else []),
         )
     if isinstance(config, Mapping):
         base = Layer(config)
@@ -81,16 +82,20 @@ def configure(
 def configured(
     config: str | Path | RunConfig | Mapping[str, Any] | None, settings: Mapping[str, Any]
 ) -> RunConfig:
-    """The same, where `data` may also be the rows themselves, beside keys of theirs.
+    """The same, where `data` may also be the rows themselves, and keys of it may stand beside it.
 
     Raises:
         ConfigError: with every mistake.
     """
-    rows = settings.get("data")
-    if rows is None or isinstance(rows, Data) or (isinstance(rows, Mapping) and not _is_rows(rows)):
-        return configure(config, settings)
-    own = {key: settings[key] for key in MEMORY_KEYS if key in settings}
+    own = {key: settings[key] for key in DATA_KEYS if key in settings}
     others = {key: value for key, value in settings.items() if key not in own}
+    rows = settings.get("data")
+    if isinstance(rows, Data):
+        return configure(
+            config, {**others, "data": {**rows.model_dump(), **own}} if own else others
+        )
+    if rows is None or (isinstance(rows, Mapping) and not _is_rows(rows)):
+        return configure(config, {**others, "data": {**(rows or {}), **own}} if own else others)
     found = configure(config, {**others, "data": {"source": "memory", **own}})
     assert isinstance(found.data, MemoryData)
     return found.model_copy(update={"data": found.data.with_rows(rows)})

@@ -127,7 +127,7 @@ def _batch_sizes(value: Any) -> Any:
 
 
 def _batch_size(value: Any) -> int | Literal["full"]:
-    if value == "full":
+    if isinstance(value, str) and value == "full":
         return "full"
     is_number = isinstance(value, Real) and not isinstance(value, bool)
     if not is_number or not 1 <= value < math.inf or value != int(value):

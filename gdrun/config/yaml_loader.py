@@ -152,6 +152,8 @@ def kind(value: Any) -> str:
             return "a number of more than 60 digits"
         case date():
             return value.isoformat()
+        case _ if getattr(value, "ndim", 0) and hasattr(value, "columns"):
+            return "a DataFrame"
         case _ if getattr(value, "ndim", 0):  # of numpy or PyTorch, and as large as it likes
             return "an array"
     return excerpt(repr(value))

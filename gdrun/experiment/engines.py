@@ -16,6 +16,7 @@ from gdrun.compiler.executor import COMPILED
 from gdrun.compiler.lower import unknown_operation
 from gdrun.compiler.spec import ProgramSpec, spec_for
 from gdrun.experiment.estimate import (
+    alone,
     build_seconds,
     compiled_seconds,
     eager_seconds,
@@ -76,10 +77,19 @@ def choose_engine(experiment: ExperimentPlan) -> Choice:
     obstacles = _obstacles(experiment.left)
     if obstacle := next(obstacles, None):
         return Choice("eager", obstacle)
-    specs = tuple(dict.fromkeys(spec_for(run.problem, run.plan) for run in experiment.left))
+    specs = tuple(dict.fromkeys(_specs(experiment)))
     if requested == "compiled":
         return Choice("compiled", why, specs)
     return _faster(experiment, specs)
+
+
+def _specs(experiment: ExperimentPlan) -> Iterator[ProgramSpec]:
+    """The programs of the runs that are left; and of a sweep those by which one lane is timed."""
+    for run in experiment.left:
+        yield spec_for(run.problem, run.plan)
+    if experiment.is_timed:
+        for run in experiment.runs:
+            yield spec_for(run.problem, alone(run.plan))
 
 
 def _faster(experiment: ExperimentPlan, specs: tuple[ProgramSpec, ...]) -> Choice:

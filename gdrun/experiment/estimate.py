@@ -322,26 +322,34 @@ def _is_there(run: RunPlan) -> bool:
 def measure_updates(experiment: ExperimentPlan) -> dict[int, float]:
     """The seconds that an update of one lane alone takes, by batch size.
 
-    That is training time, as in the logs. The lanes of a sweep are trained together, at the expense
-    of large batches: their time says little of that of a training alone. What was measured when the
-    experiment was begun stands.
+    That is training time, as in the logs, by the engine that trains the runs, whose programs for
+    one lane are built. The lanes of a sweep are trained together, at the expense of large batches:
+    their time says little of that of a training alone. What was measured when the experiment was
+    begun stands.
     """
     manifest = experiment.manifest
     if manifest and manifest.seconds_an_update_alone is not None:
         return manifest.seconds_an_update_alone
-    measured = {run.plan.batch_size: _alone(run.problem, run.plan) for run in experiment.runs}
+    if not experiment.is_timed:
+        return {}
+    measured = {run.plan.batch_size: _seconds_alone(run) for run in experiment.runs}
     # One without a finite loss takes no update at all.
     return {size: seconds for size, seconds in measured.items() if seconds}
 
 
-def _alone(problem: Problem, plan: Plan) -> float:
+def alone(plan: Plan) -> Plan:
+    """The plan of one of its lanes whose updates are timed: it has no end, and won't diverge."""
+    unmoved = replace(plan.lanes[0], lr=0.0)
+    return replace(plan, lanes=(unmoved,), epochs=ENDLESS, eval_every=ENDLESS, eval_growth=0.0)
+
+
+def _seconds_alone(run: RunPlan) -> float:
     """The fastest of several windows, since other work on the machine only ever slows one down."""
-    unmoved = replace(plan.lanes[0], lr=0.0)  # it won't diverge and end
-    plan = replace(plan, lanes=(unmoved,), epochs=ENDLESS, eval_every=ENDLESS, eval_growth=0.0)
-    state = initial_state(problem, plan)
+    plan = alone(run.plan)
+    state = initial_state(run.problem, plan)
     found: list[float] = []
     at, start = 0, 0.0
-    for _ in train(problem, plan, state):
+    for _ in train(run.problem, plan, state, BACKENDS[run.config.engine]):
         taken = state.seconds - start
         if state.updates > at and (not at or taken > MOMENT_SECONDS / WINDOWS):
             found.append(taken / (state.updates - at))

@@ -138,6 +138,17 @@ class ExperimentPlan:
         """Its runs that aren't complete."""
         return [run for run in self.runs if not run.is_complete]
 
+    @property
+    def is_timed(self) -> bool:
+        """Whether an update of one lane alone is timed for each batch size.
+
+        By batch size, what an update takes of several optimizers can't be told. What was timed when
+        an earlier process began it stands.
+        """
+        timed = self.manifest and self.manifest.seconds_an_update_alone is not None
+        several = len({run.plan.optimizer for run in self.runs}) > 1
+        return self.command == "sweep" and not several and not timed
+
     def in_order(self, results: Iterable[RunResult]) -> list[RunResult]:
         """Results of its runs, in the order of the runs."""
         names = [run.name for run in self.runs]
@@ -243,7 +254,7 @@ def _notes(
         if run.plan.drop_last and problem.data.rows % run.plan.batch_size
     ]
     if left_out:
-        yield f"{listed(left_out)} of {rows} out of every epoch: --set drop_last=false uses them"
+        yield f"{listed(left_out)} of {rows} out of every epoch: drop_last: false uses them"
     ordered = any(
         run.plan.sampling == "sequential" and run.plan.batch_size < problem.data.rows
         for run in runs
@@ -252,7 +263,7 @@ def _notes(
     if column is not None:
         yield (
             f"the rows are visited in order, and are sorted by {excerpt(column)}: each batch holds "
-            "rows that are alike; --set sampling=reshuffle mixes them"
+            "rows that are alike; sampling: reshuffle mixes them"
         )
 
 

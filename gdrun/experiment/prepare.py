@@ -100,10 +100,7 @@ def prepare_command(
     if command == "sweep":
         on_progress("timing a moment of each run")
     if command == "sweep" and not preview:
-        # By batch size: what an update takes of several optimizers, that doesn't tell.
-        several = len({run.plan.optimizer for run in experiment.runs}) > 1
-        pace = {} if several else measure_updates(experiment)
-        experiment = replace(experiment, seconds_per_update=pace)
+        experiment = replace(experiment, seconds_per_update=measure_updates(experiment))
     if not estimates or not (command == "sweep" or preview):
         return PreparedCommand(experiment, line)
     found = estimate(experiment, jobs, unbuilt, watch)

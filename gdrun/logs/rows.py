@@ -149,8 +149,11 @@ class RowParser:
     def _refuse_letters(self, lines: bytes, number: int) -> None:
         """Refuse lines with something in them that no row has; the first has a number."""
         is_sound = not lines.translate(None, self._letters)
-        for sign in (b"-", b"+"):  # no number is negative: they stand in exponents alone
-            is_sound &= sign not in lines or lines.count(sign) == lines.count(b"e" + sign)
+        # A loss of the user's may be negative; other signs stand in exponents alone.
+        if b"-" in lines:
+            is_sound &= lines.count(b"-") == lines.count(b"e-") + lines.count(b",-")
+        if b"+" in lines:
+            is_sound &= lines.count(b"+") == lines.count(b"e+")
         if not is_sound:
             raise BadRowError(number)
 
@@ -257,9 +260,12 @@ def _numbers(cells: Sequence[str], name: str) -> list[float]:
     Raises:
         ValueError: one isn't as it is logged.
     """
-    if name in COUNTS:
-        return list(map(int, cells))
-    return list(map(float, cells)) if name == "seconds" else _losses(cells)
+    if name not in SHARED:
+        return _losses(cells)
+    numbers = list(map(int if name in COUNTS else float, cells))
+    if numbers and min(numbers) < 0:
+        raise ValueError("less than none")
+    return numbers
 
 
 def _losses(cells: Sequence[str]) -> list[float]:
@@ -283,7 +289,7 @@ def _loss(cell: str) -> float:
     if cell in ("nan", "inf"):
         return math.inf
     value = float(cell) if cell else math.nan
-    if math.isinf(value):
+    if cell and not math.isfinite(value):
         raise ValueError("larger than any number")
     return value
 

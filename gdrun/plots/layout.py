@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -17,7 +18,16 @@ from gdrun.plots.captions import caption, literal
 from gdrun.plots.curves import Trace
 from gdrun.plots.looks import looks_of, styles_of, tells_rates_by_color
 from gdrun.plots.placement import EdgeMark, leaves_at, mark_edge
-from gdrun.plots.scales import edge_of, fitting, frame, label_axes, log_scale, points_across, widen
+from gdrun.plots.scales import (
+    edge_of,
+    fitting,
+    frame,
+    label_axes,
+    log_scale,
+    points_across,
+    values_of,
+    widen,
+)
 from gdrun.plots.style import StyledFigure
 from gdrun.results.colors import run_colors, says_size
 from gdrun.results.run import RunResult
@@ -261,7 +271,9 @@ def draw_row(
         room = points_across(axes)
         traces = panel.draw(axes)
         drawn.append((axes, traces, room))
-        log_scale(axes, x=panel.log_x)
+    shared = np.concatenate([values_of(axes) for axes, *_ in drawn])
+    for (axes, traces, _), panel in zip(drawn, panels, strict=True):
+        log_scale(axes, x=panel.log_x, y=not (shared < 0).any())
         widen(axes, [trace.diverges_at for trace in traces if trace.diverges_at is not None])
     frame([axes for axes, *_ in drawn], edge)
     for k, ((axes, traces, room), panel) in enumerate(zip(drawn, panels, strict=True)):

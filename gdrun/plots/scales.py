@@ -14,6 +14,7 @@ from matplotlib.ticker import (
     MaxNLocator,
     NullLocator,
 )
+from numpy.typing import NDArray
 
 from gdrun.results.run import RunResult
 from gdrun.text import short
@@ -45,7 +46,7 @@ def label_axes(axes: Axes, x: str, y: str | None, *, whole: bool = True) -> None
         axes.text(0.5, 0.5, "nothing logged", transform=axes.transAxes, ha="center", color="0.5")
     elif axes.get_xscale() == "linear":
         _number_linear_axis(axes, whole=whole)
-    if axes.get_yscale() == "linear":  # all curves diverge before there is anything to see
+    if not values_of(axes).any():  # all curves diverge before there is anything to see
         axes.set_yticks([])
     if y is None:
         axes.tick_params(which="both", labelleft=False)
@@ -99,7 +100,8 @@ def edge_of(results: Sequence[RunResult]) -> float:
     """
     lanes = [history for result in results for history in result.histories]
     untrained = [lane.epochs["train_loss"][0] for lane in lanes]
-    edge = FRAME * max(filter(math.isfinite, untrained), default=math.inf)
+    highest = max(filter(math.isfinite, untrained), default=math.inf)
+    edge = FRAME * highest if highest > 0 else math.inf
     lowest = min(lane.latest.evaluated["train_loss"] for lane in lanes)
     return edge if lowest < edge else math.inf
 
@@ -127,15 +129,24 @@ def frame(panels: Sequence[Axes], edge: float) -> None:
             number_log_axis(axes.yaxis)
 
 
-def log_scale(axes: Axes, *, x: bool) -> None:
-    """Make the y axis logarithmic, and on request the x axis, if there is any positive value."""
-    lines = [np.asarray(line.get_ydata(), dtype=float) for line in axes.get_lines()]
-    if any((np.isfinite(y) & (y > 0)).any() for y in lines):
+def log_scale(axes: Axes, *, x: bool, y: bool = True) -> None:
+    """Make the axes logarithmic, each on request, if there is anything to see."""
+    if not values_of(axes).any():
+        return
+    if y:
         axes.set_yscale("log")
         number_log_axis(axes.yaxis)
-        if x:
-            axes.set_xscale("log")
-            number_log_axis(axes.xaxis)
+    if x:
+        axes.set_xscale("log")
+        number_log_axis(axes.xaxis)
+
+
+def values_of(axes: Axes) -> NDArray[np.float64]:
+    """The finite values of all curves of a panel."""
+    values = [np.asarray(line.get_ydata(), dtype=float) for line in axes.get_lines()]
+    known = np.concatenate([np.empty(0), *values])
+    finite: NDArray[np.float64] = known[np.isfinite(known)]
+    return finite
 
 
 def widen(axes: Axes, places: Sequence[float]) -> None:
@@ -153,8 +164,11 @@ def widen(axes: Axes, places: Sequence[float]) -> None:
 def number_log_axis(axis: Axis) -> None:
     """Number an axis at powers of ten or, if it spans hardly two, at values between them.
 
-    Called once its limits and its panel are as they will be; numbers are as many as have room.
+    Called once its limits and its panel are as they will be; numbers are as many as have room. A
+    linear axis stays as it is.
     """
+    if axis.get_scale() != "log":
+        return
     low, high = axis.get_view_interval()
     # Ticks take most of the time to draw a figure, and those without a number tell nothing.
     axis.set_minor_locator(NullLocator())

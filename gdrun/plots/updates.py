@@ -142,7 +142,8 @@ def _noise_of(history: History) -> float:
     if not history.has_every_update or per_epoch < 2 or not len(epochs):
         return math.nan
     with np.errstate(all="ignore"):
-        return float(np.median(epochs.std(axis=1) / epochs.mean(axis=1)))
+        ratio = float(np.median(epochs.std(axis=1) / epochs.mean(axis=1)))
+    return ratio if ratio >= 0 else math.nan  # of negative losses, it says nothing
 
 
 def measured(result: RunResult) -> str:

@@ -158,6 +158,8 @@ def bad_ends(results: Sequence[RunResult]) -> Iterator[BadEnd]:
                 final, best = lane.train_loss, lane.best_train_loss
                 if final is None or best is None or final <= CONVERGED * untrained:
                     continue
+                if best < 0:  # as losses of the user's may be, which are no ratios of each other
+                    continue
                 if final > min(FAR_ABOVE_BEST * best, FAR_ABOVE_START * untrained):
                     found.append((final, best, untrained))
             if found:
@@ -167,14 +169,19 @@ def bad_ends(results: Sequence[RunResult]) -> Iterator[BadEnd]:
 
 
 def target_of(results: Sequence[RunResult]) -> float | None:
-    """`TARGET_FACTOR` times the lowest median final train loss.
+    """Near the lowest median final train loss: `TARGET_FACTOR` times that, where it isn't below 0.
 
     None where that isn't below the median loss of the untrained networks.
     """
     finals = [loss for result in results for loss in medians(result.lanes, "train_loss").values()]
-    near = TARGET_FACTOR * min(finals, default=math.inf)
+    near = target_near(min(finals, default=math.inf))
     untrained = [h.epochs["train_loss"][0] for result in results for h in result.histories]
     return near if untrained and near < median(untrained) else None
+
+
+def target_near(loss: float) -> float:
+    """The train loss that is a tenth above the lowest, which may be negative."""
+    return loss * (TARGET_FACTOR if loss >= 0 else 2 - TARGET_FACTOR)
 
 
 def engine_notes(results: Sequence[RunResult]) -> Iterator[str]:

@@ -71,6 +71,7 @@ class Description:
     classes: tuple[Text, ...] = ()
     optimizer: ShortText = PLAIN
     targets: tuple[Text, ...] = ()  # where there are several; `target` has all in one text
+    is_given: YesNo = False  # from Python, and no part of what is saved
 
     @property
     def has_fit(self) -> bool:

@@ -130,6 +130,9 @@ def refuse_mistakes(config: TableData, columns: Sequence[Column]) -> None:
             "if the target is of classes: loss: cross_entropy, or bce for two (--loss bce)"
         )
     hints += _decimal_hints(config, first)
+    texts = [excerpt(column.name) for column in columns if _is_text(config, column)]
+    if texts:
+        hints.append(f"columns of text are used by data.categorical: [{', '.join(texts[:3])}]")
     if any(column.missing for column in columns) and is_strict:
         hints.append("data.missing: drop leaves rows with missing cells out, mean fills them")
     raise DataError(
@@ -151,6 +154,11 @@ def refuse_new_mistakes(config: TableData, columns: Sequence[Column]) -> None:
             "the network was trained on numbers there: correct these rows"
             + ("" if config.missing == "error" else ", or leave the cells empty"),
         )
+
+
+def _is_text(config: TableData, column: Column) -> bool:
+    """Whether a column that is named as a feature holds texts for the most part."""
+    return column.name not in config.targets and bool(column.wrong) and not column.is_numeric()
 
 
 def _decimal_hints(config: TableData, first: Sequence[tuple[Column, str]]) -> list[str]:

@@ -66,13 +66,17 @@ class _Canvas:
 
 @dataclass(frozen=True)
 class _Scale:
-    """The ranges of a chart: x as it is, y in powers of ten; and how many lines it has."""
+    """The ranges of a chart: x as it is, y in powers of ten; and how many lines it has.
+
+    Of values of which one is negative, y is as it is, too.
+    """
 
     first: float
     last: float
     low: float
     high: float
     rows: int
+    is_linear: bool
 
     def dot_of(self, x: float, y: float, columns: int) -> tuple[int, int | None]:
         """The dot of a point, across and down; without a place down if it isn't finite."""
@@ -80,7 +84,10 @@ class _Scale:
         across = round(right * (2 * columns - 1))
         if not y < math.inf:
             return across, None
-        height = (math.log10(y) - self.low) / (self.high - self.low) if y > 0 else 0.0
+        at = self.low
+        if self.is_linear or y > 0:
+            at = y if self.is_linear else math.log10(y)
+        height = (at - self.low) / (self.high - self.low)
         return across, round((1 - height) * (4 * self.rows - 1))
 
 
@@ -114,7 +121,7 @@ def chart(
         return
     fancy = _can_show("⣿┤└─×", encoding)
     marks = None if fancy and (colored or len(curves) == 1) else MARKS
-    ticks = dict(_ticks(scale.low, scale.high, height))
+    ticks = dict(_linear_ticks(scale) if scale.is_linear else _ticks(scale.low, scale.high, height))
     margin = max(map(len, ticks.values()))
     columns = max(MIN_COLUMNS, width - margin - 2)
     canvas, crosses = _Canvas(columns, height), {}
@@ -153,16 +160,17 @@ def chart(
 def _scale_of(
     curves: Sequence[Curve], rows: int, x_range: tuple[float, float] | None
 ) -> _Scale | None:
-    """The scale on which all positive, finite values have room; None if there are none."""
+    """The scale on which all finite values have room, but 0; None if there are none."""
     x = [value for curve in curves for value in curve.x]
-    y = [value for curve in curves for value in curve.y if 0 < value < math.inf]
+    y = [value for curve in curves for value in curve.y if value and math.isfinite(value)]
     if not x or not y:
         return None
-    low, high = math.log10(min(y)), math.log10(max(y))
+    is_linear = min(y) < 0
+    low, high = (min(y), max(y)) if is_linear else (math.log10(min(y)), math.log10(max(y)))
     if high - low < 1e-3:  # a flat curve lies in the middle
         low, high = low - 0.15, high + 0.15
     first, last = x_range or (min(x), max(x))
-    return _Scale(first, last, low, high, rows)
+    return _Scale(first, last, low, high, rows, is_linear)
 
 
 def _draw(
@@ -212,6 +220,17 @@ def _ticks(low: float, high: float, rows: int) -> Iterator[tuple[int, str]]:
         if not taken or row - taken[-1] >= 2:
             taken.append(row)
             yield row, number(value)
+
+
+def _linear_ticks(scale: _Scale) -> Iterator[tuple[int, str]]:
+    """The rows of a linear chart that have a number: multiples of 1, 2 or 5 · 10ᵏ."""
+    span = scale.high - scale.low
+    power = 10.0 ** math.floor(math.log10(span))
+    steps = (power * step for step in (0.1, 0.2, 0.5, 1, 2, 5, 10))
+    step = next(step for step in steps if span / step <= max(2, scale.rows // 2))
+    for k in range(math.ceil(scale.low / step), math.floor(scale.high / step) + 1):
+        down = (scale.high - k * step) / span
+        yield min(scale.rows - 1, int(down * scale.rows)), number(k * step)
 
 
 def _legend(

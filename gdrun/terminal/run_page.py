@@ -56,7 +56,10 @@ def page(
     yield from (Text(visible(line)) for line in progress_of(saved, results))
     if saved.status in ("interrupted", "failed"):
         resume = shlex.join(["gdrun", saved.experiment, "--resume", str(saved.path)])
-        yield OneLine(Text(visible(f"to resume: {resume}")))
+        if saved.description.is_given:
+            yield Text("can't be resumed, as its rows were given from Python")
+        else:
+            yield OneLine(Text(visible(f"to resume: {resume}")))
     if not results:
         yield Text("no row is logged yet", "yellow")
     else:

@@ -1,5 +1,6 @@
 """Results → what a command prints on stdout: the table of results, the dry run, the files."""
 
+import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -9,7 +10,15 @@ from rich.text import Text
 
 from gdrun.errors import first_of
 from gdrun.results.colors import kind_of, run_colors
-from gdrun.results.compare import TARGET_FACTOR, BadEnd, Comparison, Row, bad_ends, target_of
+from gdrun.results.compare import (
+    TARGET_FACTOR,
+    BadEnd,
+    Comparison,
+    Row,
+    bad_ends,
+    target_near,
+    target_of,
+)
 from gdrun.results.events import Series
 from gdrun.results.progress import RunProgress
 from gdrun.results.run import INFINITE_AT_START, RunResult
@@ -98,7 +107,7 @@ def result_notes(
         words = f"target: train loss ≤ {number(comparison.target)}"
         if comparison.target == target_of(results):
             percent = round(100 * (TARGET_FACTOR - 1))
-            best = number(comparison.target / TARGET_FACTOR)
+            best = number(comparison.target / abs(target_near(math.copysign(1, comparison.target))))
             words += f", within {percent} % of the best final loss {best}"
         yield words
     elif len(comparison.rows) > 1 and not mixed:

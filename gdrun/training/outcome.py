@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from gdrun.config.parts.data import MemoryData
 from gdrun.config.schema import RunConfig
 from gdrun.data.preprocessing.standardize import Scaling
 from gdrun.data.rows import Rows, spread, take
@@ -47,6 +48,7 @@ def describe(problem: Problem, config: RunConfig) -> Description:
         standardized=data.y_scaling is not None,
         device=torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
         optimizer=config.rule,
+        is_given=isinstance(config.data, MemoryData),
     )
 
 

@@ -54,7 +54,8 @@ def assert_same(one: Dataset, other: Dataset) -> None:
 def test_rows_are_those_of_npy_files_however_they_come(data: Any, tmp_path: Path) -> None:
     files = load_data(save(tmp_path, X, Y))
     assert_same(loaded(data), files)
-    assert (loaded(data).features, loaded(data).target) == (files.features, files.target)
+    if not isinstance(data[0] if isinstance(data, tuple) else data, pl.DataFrame):  # it has names
+        assert (loaded(data).features, loaded(data).target) == (files.features, files.target)
 
 
 def test_losses_are_those_of_a_file(tmp_path: Path) -> None:
@@ -210,8 +211,43 @@ def test_mistakes_in_the_keys_of_rows_are_explained() -> None:
     for keys in mistakes:
         with pytest.raises(ConfigError, match=rf"data\.{next(iter(keys))}"):
             gdrun.train("full", data=(X, Y), **keys)
-    with pytest.raises(ConfigError, match="val_fraction"):  # of no data
-        gdrun.train("full", val_fraction=0.2)
+
+
+def test_keys_of_any_data_may_stand_beside_it(tmp_path: Path) -> None:
+    assert gdrun.train("full", val_fraction=0.2, epochs=1).description.val_rows == 20
+    assert gdrun.train("full", "diabetes", val_fraction=0.5, epochs=1).description.val_rows == 221
+    path = tmp_path / "a.csv"
+    pd.DataFrame(COLUMNS).to_csv(path, index=False)
+    data = {"source": "csv", "path": str(path)}
+    found = gdrun.train("full", data=data, target="price", exclude=["new"], epochs=1)
+    assert found.description.features == ("area", "rooms")
+
+
+def test_names_are_kept_of_frames_and_series_that_are_handed_over_as_arrays() -> None:
+    frame = pd.DataFrame(COLUMNS)[["area", "new", "price"]].astype(float)
+    for x, y in (
+        (frame[["area", "new"]], frame.price),
+        (pl.from_pandas(frame)[["area", "new"]], pl.from_pandas(frame)["price"]),
+    ):
+        about = gdrun.train("full", data=(x, y), epochs=1).description
+        assert about.features == ("area", "new")
+        assert about.target == "price"
+
+
+def test_objects_that_are_all_numbers_are_numbers() -> None:
+    x = np.array([[1, 2.5], [3, 4], [5, np.float32(7)]], dtype=object)
+    found = gdrun.train("full", data=(x, [1.0, 2.0, 4.0]), epochs=1)
+    assert found.status == "done"
+    with pytest.raises(DataError, match="holds objects of shape"):
+        gdrun.train("full", data=(np.array([[1], [None], [3]], dtype=object), [1, 2, 4]))
+
+
+def test_a_method_that_has_its_batch_size_takes_no_other() -> None:
+    for method in ("full", "sgd"):
+        with pytest.raises(ConfigError, match="batch_size: is that of minibatch"):
+            gdrun.train(method, batch_size=8)
+    with pytest.raises(ConfigError, match="batch_size"):
+        gdrun.train("minibatch", batch_size=np.array([8, 16]))
 
 
 def test_a_sweep_takes_a_column_or_a_loss_as_target() -> None:

@@ -203,3 +203,16 @@ def test_two_classes_of_one_feature_have_a_curve_of_probabilities(tmp_path: Path
     assert isinstance(result.fit, Fit)
     (curve,) = result.fit.curves
     assert 0 < curve[0] < 0.5 < curve[-1] < 1
+
+
+@pytest.mark.parametrize("engine", ["eager", "compiled"])
+def test_a_loss_of_classes_is_never_negative_however_sure_the_network_is(
+    engine: str, invoke: Invoke
+) -> None:
+    settings = ("-c", "moons", "--set", f"engine={engine}", *NO_PICTURES)
+    assert invoke("sgd", *settings, "--epochs", "100", "--name", "sure").code == 0
+    steps = gdrun.load("sure").steps["loss"]
+    assert min(steps) >= 0
+    assert max(steps[-160:]) < 1e-2
+    done = invoke("sgd", "--resume", "sure", "--epochs", "120")
+    assert done.code == 0, done.err

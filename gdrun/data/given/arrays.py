@@ -32,6 +32,7 @@ class Arrays:
         x_val, y_val: likewise of V rows; None without validation rows of their own.
         label: what messages call them; empty if they have no name but x and y.
         names: what messages call each of the arrays, where that is something else.
+        features, targets: the names of the columns of x and of y, where they have some.
     """
 
     x: Array
@@ -40,6 +41,8 @@ class Arrays:
     y_val: Array | None = None
     label: str = ""
     names: tuple[str, str, str, str] = ("x", "y", "x_val", "y_val")
+    features: tuple[str, ...] = ()
+    targets: tuple[str, ...] = ()
 
 
 def load_arrays(config: Data, arrays: Arrays, classify: bool, title: str) -> Dataset:
@@ -75,8 +78,8 @@ def load_arrays(config: Data, arrays: Arrays, classify: bool, title: str) -> Dat
             f"{held_out:,} validation rows of its own, {parts[2].name}",
             "set data.val_fraction to 0, or leave these rows away",
         )
-    features = column_names("x", parts[0].columns)
-    targets = column_names("y", parts[1].columns)
+    features = arrays.features or column_names("x", parts[0].columns)
+    targets = arrays.targets or column_names("y", parts[1].columns)
     if classify:
         refuse_several(targets)
     x = torch.from_numpy(np.concatenate([_numbers(part, features) for part in parts[::2]]))

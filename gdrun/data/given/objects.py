@@ -1,6 +1,7 @@
 """What a caller or a function of the user's hands over: (x, y), or a DataFrame, as a data set."""
 
 from collections.abc import Mapping
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -55,7 +56,24 @@ def load_given(config: TableData, rows: Any, classify: bool, label: str, title: 
     for one, other in ((2, 3), (3, 2)):
         if arrays[one] is not None and arrays[other] is None:
             raise DataError(f"{label}: has {NAMES[one]}, but no {NAMES[other]}")
-    return load_arrays(config, Arrays(x, y, x_val, y_val, label), classify, title)
+    features, targets = (_names_of(part) for part in _parts(rows, label)[:2])
+    if set(features) & set(targets):
+        targets = ()
+    given = Arrays(x, y, x_val, y_val, label, features=features, targets=targets)
+    return load_arrays(config, given, classify, title)
+
+
+def _names_of(value: Any) -> tuple[str, ...]:
+    """The names of the columns of a DataFrame, or that of a Series; none if they aren't all given.
+
+    Both are those of pandas or polars.
+    """
+    if hasattr(value, "columns"):
+        names = list(value.columns)
+    else:
+        names = [getattr(value, "name", None)] if hasattr(value, "to_numpy") else []
+    are_texts = all(name and isinstance(name, str) for name in names)
+    return tuple(names) if are_texts and len(set(names)) == len(names) else ()
 
 
 def default_of(config: TableData, key: str) -> Any:
@@ -120,9 +138,9 @@ def as_array(place: str, name: str, value: Any) -> Array:
             f"{place} can't be made an array: {excerpt(one_line(error), 200)}",
             "rows may have different lengths",
         ) from None
-    if array.dtype.kind == "T" or _are_texts(array):
+    if array.dtype.kind == "T" or _are_all(array, str):
         return np.array(array.tolist())
-    return array
+    return array.astype(np.float64) if _are_all(array, Real) else array
 
 
 def _of_tensor(place: str, name: str, tensor: torch.Tensor) -> Array:
@@ -138,11 +156,11 @@ def _of_tensor(place: str, name: str, tensor: torch.Tensor) -> Array:
         raise DataError(f"{place} is a tensor of {tensor.dtype}: {problem}") from None
 
 
-def _are_texts(array: Array) -> bool:
-    """Whether it holds objects that are all texts, as columns of pandas do."""
+def _are_all(array: Array, kind: type) -> bool:
+    """Whether it holds objects that are all of a kind, as columns of pandas do."""
     if array.dtype.kind != "O" or not array.size:
         return False
-    return all(isinstance(value, str) for value in array.flat)
+    return all(isinstance(value, kind) for value in array.flat)
 
 
 def described(value: Any) -> str:

@@ -71,7 +71,10 @@ def encode(
         inputs.append(learned)
         found += own
     if not found:
-        raise DataError("data: every column is the same in all training rows")
+        raise DataError(
+            f"data: every column is the same in the {count(len(train), 'training row')}",
+            *(["a smaller data.val_fraction leaves more of them"] if len(held_out) else []),
+        )
     x = torch.from_numpy(np.stack(found, axis=1))
     return Encoded(x, tuple(inputs), tuple(notes.in_words()))
 

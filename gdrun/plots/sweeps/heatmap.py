@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from matplotlib import colormaps
 from matplotlib.axes import Axes
-from matplotlib.colors import LogNorm
+from matplotlib.colors import LogNorm, Normalize
 from matplotlib.image import AxesImage
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
@@ -122,7 +122,7 @@ def _draw(
     sweep: SweepResult,
     loss: Callable[[Cell], float],
     framed: tuple[Cell | None, Cell | None],
-    norm: LogNorm,
+    norm: Normalize,
     *,
     numbered: bool,
 ) -> AxesImage:
@@ -135,7 +135,8 @@ def _draw(
     table = np.full((len(lrs), len(sizes)), np.nan)
     for cell in sweep.cells:
         table[lrs.index(cell.lr), sizes.index(cell.batch_size)] = loss(cell)
-    shown = np.ma.masked_invalid(np.where(table > 0, table, np.nan))
+    can_show = table > 0 if isinstance(norm, LogNorm) else np.isfinite(table)
+    shown = np.ma.masked_invalid(np.where(can_show, table, np.nan))
     image = axes.imshow(shown, cmap=COLORS, norm=norm, origin="lower", aspect="auto")
     for cell in sweep.cells:
         x, y = _place(cell, sweep)
@@ -162,8 +163,14 @@ def _place(cell: Cell, sweep: SweepResult) -> tuple[int, int]:
     return sweep.batch_sizes.index(cell.batch_size), sweep.lrs.index(cell.lr)
 
 
-def _color_norm(found: Sequence[float]) -> LogNorm:
-    """The logarithmic scale of colours, from the lowest loss to `MAX_RATIO` times that."""
+def _color_norm(found: Sequence[float]) -> Normalize:
+    """The logarithmic scale of colours, from the lowest loss to `MAX_RATIO` times that.
+
+    Losses of which one is negative have a linear one.
+    """
+    finite = [loss for loss in found if math.isfinite(loss)]
+    if finite and min(finite) < 0:
+        return Normalize(min(finite), max(finite), clip=True)
     losses = np.array([loss for loss in found if 0 < loss < math.inf])
     if not len(losses):
         return LogNorm(1.0, 10.0, clip=True)

@@ -69,7 +69,8 @@ class CrossEntropy:
 class BinaryCrossEntropy:
     """The cross-entropy of classes 0 and 1 and the sigmoid of one output z.
 
-    For a row of class y it is log(1 + exp(z)) − y z: where z is large, z − y z.
+    For a row of class y it is log(1 + exp(−z)) where y is 1, and log(1 + exp(z)) where y is 0. With
+    the sign in front of z nothing is subtracted, so that it is accurate and never below 0.
     """
 
     @property
@@ -92,4 +93,4 @@ class BinaryCrossEntropy:
 
     def __call__(self, outputs: Tensor, y: Tensor) -> Tensor:
         """(R, B, 1) and class numbers (R, B, 1) → the losses of the rows, (R, B, 1)."""
-        return F.softplus(outputs) - outputs * y
+        return F.softplus((1 - 2 * y) * outputs)

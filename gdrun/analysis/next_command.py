@@ -1,0 +1,53 @@
+"""What to train next, as it is typed: a command, or a call where Python gave the rows."""
+
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from gdrun.results.file_names import CONFIG
+from gdrun.results.run import Description
+from gdrun.text import exact
+
+Value = int | float | Sequence[float]
+
+
+def next_command(
+    about: Description,
+    command: str,
+    directory: Path,
+    options: Mapping[str, Value],
+    *,
+    resume: bool = False,
+) -> str:
+    """How to train again with the config of a run or group, and some keys of it changed.
+
+    Args:
+        about: what was trained on what.
+        command: `sweep`, or a method.
+        directory: of the run or group.
+        options: by the key of the config.
+        resume: whether that is resumed, where it can be.
+    """
+    if about.is_given:
+        return _call(command, directory, options)
+    start = ["--resume", str(directory)] if resume else ["--config", str(directory / CONFIG)]
+    typed = (f"--{key.replace('_', '-')} {_typed(value)}" for key, value in options.items())
+    return " ".join([f"gdrun {command}", shlex.join(start), *typed])
+
+
+def _call(command: str, directory: Path, options: Mapping[str, Value]) -> str:
+    """A call in Python, which is given the rows once more."""
+    method = "" if command == "sweep" else f'"{command}", '
+    function = "sweep" if command == "sweep" else "train"
+    config = str(directory / CONFIG)
+    keys = ", ".join(
+        f"{key}={_typed(value) if isinstance(value, int | float) else f'[{_typed(value)}]'}"
+        for key, value in options.items()
+    )
+    return f"gdrun.{function}({method}{config!r}, data=data, {keys})"
+
+
+def _typed(value: Value) -> str:
+    if isinstance(value, int):
+        return str(value)
+    return exact(value) if isinstance(value, float) else ",".join(map(exact, value))
