@@ -123,7 +123,7 @@ def _by_accuracy(sweep: SweepResult) -> Iterable[str]:
         return
     kind = "validation" if sweep.has_validation else "train"
     if cell == best or cell.accuracy == best.accuracy:
-        yield f"The {kind} accuracy agrees: that of {cell.pair} is the highest, {_accuracy(cell)}."
+        yield f"The highest {kind} accuracy, {_accuracy(cell)}, is that of {cell.pair}."
         return
     yield (
         f"The {kind} accuracy of {cell.pair} is {_accuracy(cell)}; the highest, {_accuracy(best)}, "
@@ -146,10 +146,13 @@ def _by_target(sweep: SweepResult) -> Iterable[str]:
         return
     missed = [or_inf(trial.train_loss) for trial in cell.trials if trial.updates_to_target is None]
     failing = _failing(cell, missed, "never reaches the target", " and ends with")
-    yield (
-        f"So train with {cell.pair}, which reaches the target first and ends with a train loss of "
-        f"{loss}{failing}:"
-    )
+    fast = sweep.fastest("seconds") or sweep.fastest("updates")
+    if fast and fast != cell:
+        yield f"But {fast.pair} ends at {number(fast.train_loss)}, above the target."
+        first = "which reaches it first of those that end below it, and ends"
+    else:
+        first = "which reaches the target first and ends"
+    yield f"So train with {cell.pair}, {first} with a train loss of {loss}{failing}:"
 
 
 def _by_validation(sweep: SweepResult) -> Iterable[str]:

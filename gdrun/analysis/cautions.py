@@ -53,9 +53,10 @@ def _grid_too_narrow(sweep: SweepResult, directory: Path) -> Iterable[str]:
         return
     # One of several optimizers is tried again without the others.
     place = directory / sweep.cells[0].run if sweep.optimizer else directory
+    sizes = {"batch_size": sweep.batch_sizes} if sweep.optimizer else {}
 
     def widen(rates: Sequence[float]) -> str:
-        return next_command(sweep.description, "sweep", place, {"lr": rates})
+        return next_command(sweep.description, "sweep", place, {"lr": rates, **sizes})
 
     lower, higher = _beyond(lrs[1], lrs[0])[::-1], _beyond(lrs[-2], lrs[-1])
     if sweep.best is None:
@@ -69,7 +70,7 @@ def _grid_too_narrow(sweep: SweepResult, directory: Path) -> Iterable[str]:
     if not remarks:
         return
     wider = [*(lower if diverged or at_lowest else []), *lrs, *(higher if at_highest else [])]
-    yield f"{of}learning rate: {' and '.join(remarks)}; widen the grid:\n  {widen(wider)}"
+    yield f"{of}learning rate: {'; '.join(remarks)}; widen the grid:\n  {widen(wider)}"
 
 
 def _best_at(edge: float, name: str, sweep: SweepResult) -> list[str]:
@@ -115,8 +116,9 @@ def _target_not_reached(sweep: SweepResult, directory: Path) -> Iterable[str]:
         # With the same target: a derived one moves with the lowest loss.
         options = {"epochs": epochs, "target": float(f"{sweep.target:.6g}")}
         more = next_command(sweep.description, "sweep", directory, options, resume=True)
+        seeds = " with at least half of the seeds" if sweep.seeds > 1 else ""
         yield (
-            f"{listed(short)} did not reach the target at any learning rate; train for more "
+            f"{listed(short)} did not reach the target at any learning rate{seeds}; train for more "
             f"epochs:\n  {more}"
         )
 
@@ -141,6 +143,11 @@ def _too_few_data(sweep: SweepResult) -> Iterable[str]:
             f"the validation loss is measured on {count(sweep.description.val_rows, 'row')} of one "
             f"split, and the lowest was chosen from {count(len(sweep.cells), 'pair')}: expect a "
             "somewhat higher loss on other rows; data.seed makes another split"
+        )
+    elif sweep.description.features:
+        yield (
+            "no rows were held out, so that nothing tells how well it predicts others: "
+            "--val-fraction 0.2 holds a fifth of them out"
         )
     if sweep.seeds < MIN_BAND_SEEDS:
         yield (

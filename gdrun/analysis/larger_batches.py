@@ -74,6 +74,8 @@ def _bounded(sweep: SweepResult, fit: "CriticalBatch") -> Iterable[str]:
     if fit.batch_crit > max(fit.batches):
         largest = f"batch {max(fit.batches):,}, the largest one that reached the target"
         yield f"This estimate lies beyond {largest}."
+    elif fit.batch_crit < min(fit.batches):
+        yield f"This estimate lies below batch {min(fit.batches):,}, the smallest one tried."
     yield (
         f"By the fit, no batch size reaches the target in fewer than {fit.updates_min:,.0f} "
         f"updates or {fit.samples_min:,.0f} samples; the critical one needs twice as many of both, "

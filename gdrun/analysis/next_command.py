@@ -48,6 +48,6 @@ def _call(command: str, directory: Path, options: Mapping[str, Value]) -> str:
 
 
 def _typed(value: Value) -> str:
-    if isinstance(value, int):
-        return str(value)
-    return exact(value) if isinstance(value, float) else ",".join(map(exact, value))
+    if isinstance(value, int | float):
+        return str(value) if isinstance(value, int) else exact(value)
+    return ",".join(map(_typed, value))

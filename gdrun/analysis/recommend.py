@@ -2,7 +2,7 @@
 
 Where rows are held out for validation, the validation loss decides: of the pairs that the seeds
 can't tell apart from the one with the lowest loss, the one that trains in the least time. Otherwise
-it is the pair that reaches the target in the least time.
+it is the pair that reaches the target in the least time, of those that end no higher.
 """
 
 import math
@@ -22,7 +22,9 @@ def recommended(sweep: SweepResult) -> Cell | None:
         return None
     best = sweep.best_validated
     if best is None:
-        return sweep.fastest("seconds") or sweep.fastest("updates") or sweep.best
+        target = sweep.target
+        settled = [cell for cell in sweep.cells if cell.train_loss <= target]
+        return sweep.fastest("seconds", settled) or sweep.fastest("updates", settled) or sweep.best
     candidates = [cell for cell in sweep.cells if cell == best or _as_good_as(cell, best)]
     return min(candidates, key=lambda cell: (training_time(sweep, cell), cell.val_loss))
 

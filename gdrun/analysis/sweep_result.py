@@ -183,14 +183,15 @@ class SweepResult:
         measured = set(self.critical.batches) - set(self.coarsely_measured)
         return self.critical if len(measured) >= MIN_BATCH_SIZES else None
 
-    def fastest(self, cost: TargetCost) -> Cell | None:
-        """The pair that reaches the target at the least cost; None if none does.
+    def fastest(self, cost: TargetCost, cells: Sequence[Cell] | None = None) -> Cell | None:
+        """The pair of some, or of all, that reaches the target at the least cost.
 
-        Seconds are those of one training alone, as far as they were measured.
+        None if none does. Seconds are those of one training alone, as far as they were measured.
         """
+        among = self.cells if cells is None else cells
         if cost == "seconds":
-            return _least(self.cells, self.seconds_alone) if self.pace else None
-        return _least(self.cells, lambda cell: cell.to_target(cost))
+            return _least(among, self.seconds_alone) if self.pace else None
+        return _least(among, lambda cell: cell.to_target(cost))
 
     def ties(self, cost: Literal["updates", "samples"]) -> list[Cell]:
         """The best pairs of other batch sizes that may reach the target at no more than the least.

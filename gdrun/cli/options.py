@@ -173,6 +173,15 @@ class TrainingOptions:
             panel=DATA,
         ),
     ] = None
+    val_fraction: Annotated[
+        str | None,
+        option(
+            "--val-fraction",
+            metavar="SHARE",
+            help="Hold out such a share of the rows, as 0.2, to see how well others are predicted.",
+            panel=DATA,
+        ),
+    ] = None
     name: Annotated[
         str | None,
         option(
@@ -285,8 +294,9 @@ class TrainingOptions:
             "loss",
             "model",
         )
-        target = {"target": "data.y" if self._source in ("npy", "npz") else "data.target"}
-        return {flag: flag for flag in (*flags, "optimizer", "engine")} | target
+        of_data = {"target": "data.y" if self._source in ("npy", "npz") else "data.target"}
+        of_data["val_fraction"] = "data.val_fraction"
+        return {flag: flag for flag in (*flags, "optimizer", "engine")} | of_data
 
     def _networks(self, typed: str) -> dict[str, tuple[str, str]]:
         """What `--hidden-size` sets: one network, or a list of them, which the schema refuses."""

@@ -162,6 +162,13 @@ class Networks(Protocol):
             GdrunError: it isn't there any more, or can't be built.
         """
 
+    def predict(self, rows: Any, lane: int, *, last: bool) -> dict[str, list[Any]]:
+        """What it predicts for rows, as columns by name.
+
+        Raises:
+            GdrunError: the network isn't there any more, or the rows can't be used.
+        """
+
 
 @dataclass(frozen=True)
 class RunResult:
@@ -267,10 +274,36 @@ class RunResult:
             ConfigError: there is no such lane.
             DataError: no network was kept, or it can't be read or built any more.
         """
+        networks, position = self._kept(lane, last)
+        return networks.network(position, last=last)
+
+    def predict(
+        self, rows: Any, lane: int | None = None, *, last: bool = False
+    ) -> dict[str, list[Any]]:
+        """What a trained network predicts for new rows, as `pandas.DataFrame` takes it.
+
+        A column for each target, in its own units: `predicted_price`. Of classes the likeliest, and
+        then the probability of each: `probability_yes`. Where a cell is missing, there is None.
+
+        Args:
+            rows: a DataFrame with the columns of the data; or an array (N, D) with a column for
+                each of `description.features`.
+            lane: as in `network`.
+            last: as in `network`.
+
+        Raises:
+            ConfigError: there is no such lane.
+            DataError: a column is missing, the rows can't be used, or no network was kept.
+        """
+        networks, position = self._kept(lane, last)
+        return networks.predict(rows, position, last=last)
+
+    def _kept(self, lane: int | None, last: bool) -> tuple[Networks, int]:
+        """The networks, and the position of the lane that is meant."""
         position = self.best_lane(last=last) if lane is None else self.checked_lane(lane)
         if self.networks is None:
             raise DataError(f"{self.series.name}: its network wasn't kept")
-        return self.networks.network(position, last=last)
+        return self.networks, position
 
     def checked_lane(self, position: int) -> int:
         """The position of a lane.

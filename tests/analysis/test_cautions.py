@@ -1,5 +1,7 @@
 """What is to be minded about a sweep, and the commands that mend it."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -147,3 +149,23 @@ def test_what_is_to_be_minded_is_said_where_it_is_so(
     answer: SweepResult, words: str, says: bool
 ) -> None:
     assert (words in "\n".join(cautions(answer, HERE))) == says
+
+
+def test_without_validation_rows_it_is_said_that_nothing_tells_how_others_are_predicted() -> None:
+    said = "no rows were held out, so that nothing tells how well it predicts others"
+    trials = [trial(size, 0.1, seed) for size in (1, 10) for seed in range(5)]
+    assert any(said in caution for caution in cautions(answer_of(trials), HERE))
+    held = [trial(size, 0.1, seed, val=0.1) for size in (1, 10) for seed in range(5)]
+    assert not any(said in caution for caution in cautions(answer_of(held), HERE))
+
+
+def test_rows_given_from_python_are_given_again_in_python() -> None:
+    sweep = answer_of([trial(size, lr) for size in (4, 16) for lr in (0.1, 0.2)])
+    about = replace(sweep.description, is_given=True)
+    sweep = replace(sweep, description=about)
+    line = command(sweep, HERE)
+    assert line
+    assert line.startswith('gdrun.train("minibatch", \'outputs/a sweep/batch-')
+    assert line.endswith("config.yaml', data=data, lr=0.1, seeds=1)")
+    (widen,) = [caution for caution in cautions(sweep, HERE) if "widen the grid" in caution]
+    assert "gdrun.sweep('outputs/a sweep/config.yaml', data=data, lr=[" in widen

@@ -69,3 +69,27 @@ def test_seeds_that_diverged_make_no_other_pair_as_good() -> None:
     found = recommended(answer_of(trials))
     assert found
     assert (found.batch_size, found.lr) == (4, 0.1)
+
+
+def test_a_pair_that_passes_the_target_and_ends_above_it_is_not_recommended() -> None:
+    hasty = [trial(64, 0.5, k, reached=5, loss=0.3) for k in range(3)]
+    steady = [trial(16, 0.1, k, reached=50, loss=0.1) for k in range(3)]
+    sweep = answer_of([*hasty, *steady], pace={16: 1.0, 64: 1.0})
+    found = recommended(sweep)
+    assert found
+    assert (found.batch_size, found.lr) == (16, 0.1)
+    assert "But batch 64, lr 0.5 ends at 0.3, above the target." in advice(sweep)
+    assert "So train with batch 16, lr 0.1, which reaches it first of those" in advice(sweep)
+    only = answer_of(hasty, pace={64: 1.0})
+    assert recommended(only) == only.best
+
+
+def test_a_sweep_says_in_python_what_it_says_on_a_terminal() -> None:
+    sweep = typical()
+    assert sweep.recommended == recommended(sweep)
+    assert sweep.advice == advice(sweep).removesuffix(":") + "."
+    assert f"train with {recommended(sweep).pair}" in repr(sweep)  # type: ignore[union-attr]
+    none = answer_of([trial(4, 0.1, loss=None)])
+    assert none.recommended is None
+    assert none.advice.endswith("too large.")
+    assert len(repr(none).splitlines()) <= 5

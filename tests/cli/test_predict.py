@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
 import torch
 from numpy.typing import NDArray
@@ -184,7 +185,9 @@ def test_a_row_with_a_missing_cell_has_no_prediction(invoke: Invoke) -> None:
     found = table(done)
     assert found.predicted_churn.isna().tolist() == [True, True, False, False, False, False]
     assert found.probability_yes.isna().tolist() == [True, True, False, False, False, False]
-    assert "no prediction for 2 of 6 rows" in done.err
+    assert (
+        "no prediction for 2 of 6 rows, in which a cell is missing; a run with data.mis" in done.err
+    )
     assert "rows of a category that no training row had: plan (1)" in done.err
 
 
@@ -354,3 +357,61 @@ def test_code_of_the_users_is_named_and_refused_if_it_was_changed(invoke: Invoke
     done = invoke("predict", "run", "new.csv")
     assert done.code == 2
     assert "model: the file of net.py:build was changed since the run was begun" in done.err
+
+
+# ----------------------------------------------------------------------------------- from Python
+
+
+@pytest.mark.parametrize("target", ["value", "churn"])
+@pytest.mark.parametrize("kind", ["pandas", "polars"])
+def test_a_frame_is_predicted_as_a_file_is(target: str, kind: str, invoke: Invoke) -> None:
+    train(invoke, target)
+    new = customers(9, seed=5)
+    new.loc[1, "age"] = np.nan
+    new.loc[2, "plan"] = "gold"
+    new.to_csv("new.csv", index=False)
+    found = table(invoke("predict", "run", "new.csv"))
+    (result,) = gdrun.load("run").results
+    frame = new if kind == "pandas" else pl.from_pandas(new)
+    own = pd.DataFrame(result.predict(frame.drop(columns="id") if kind == "pandas" else frame))
+    assert list(own.columns) == [c for c in found.columns if c not in new.columns]
+    pd.testing.assert_frame_equal(own, found[own.columns], check_dtype=False, rtol=1e-6)
+    last = pd.DataFrame(result.predict(frame, 0, last=True))
+    assert (last.iloc[0] != own.iloc[0]).any() or result.lanes[0].best_val_epoch == 8
+
+
+def test_what_was_trained_in_memory_predicts_frames_and_arrays() -> None:
+    frame = customers()
+    keys: dict[str, Any] = {"target": "value", "exclude": ["id", "churn"], "val_fraction": 0.2}
+    result = gdrun.train("minibatch", data=frame, categorical=["plan"], epochs=5, **keys)
+    predicted = result.predict(frame.head(4))["predicted_value"]
+    about = result.description
+    x = pd.DataFrame({"age": frame.age, "spend": frame.spend})
+    for name in ("basic", "pro", "team"):
+        x[f"plan={name}"] = (frame.plan == name).astype(float)
+    rows = x[list(about.features)].head(4).to_numpy()
+    assert result.predict(rows)["predicted_value"] == pytest.approx(predicted)
+    assert result.predict(torch.tensor(rows))["predicted_value"] == pytest.approx(predicted)
+    for wrong, match in (
+        (frame.drop(columns="age"), "has no column 'age', which the network was trained on"),
+        (rows[:, :2], "rows: has 2 columns, and the network was trained on 5"),
+        ("new.csv", "rows is"),
+        ({"age": [1]}, "rows is"),
+    ):
+        with pytest.raises(gdrun.DataError, match=match):
+            result.predict(wrong)
+
+
+def test_the_file_with_the_rows_is_never_written_over(invoke: Invoke) -> None:
+    train(invoke, "value")
+    customers(3).to_csv("new.csv", index=False)
+    before = Path("new.csv").read_text()
+    Path("link.csv").symlink_to("new.csv")
+    for name in ("new.csv", "./new.csv", "link.csv"):
+        done = invoke("predict", "run", "new.csv", "--output", name)
+        assert done.code == 2
+        assert "is the file with the rows" in done.err
+    assert Path("new.csv").read_text() == before
+    done = invoke("predict", "new.csv", "run")
+    assert "run: no such file" in done.err
+    assert "the run comes first: gdrun predict RUN new.csv" in done.err

@@ -82,6 +82,8 @@ def predict_run(
     """
     require_current_directory()
     _source(data, settings or [], None)
+    if output is not None and output.exists() and output.samefile(data):
+        raise ConfigError(f"--output {output}: is the file with the rows", "name another")
     if output is not None and not output.parent.is_dir():
         raise ConfigError(f"--output {output}: there is no directory {output.parent}")
     messages = Console(quiet=True) if quiet else console(stderr=True)
@@ -122,7 +124,8 @@ def _source(path: Path, settings: Sequence[str], run: SavedRun | None) -> TableF
     """
     if not path.exists():
         near = [each.name for each in path.parent.iterdir()] if path.parent.is_dir() else []
-        raise ConfigError(f"{path}: no such file", *did_you_mean(path.name, near))
+        hints = did_you_mean(path.name, near) or ["the run comes first: gdrun predict RUN new.csv"]
+        raise ConfigError(f"{path}: no such file", *hints)
     if not path.is_file():
         raise ConfigError(f"{path}: is not a regular file", "name a CSV file with the new rows")
     source = SOURCE_OF.get(path.suffix.lower(), "csv")

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gdrun.cli.saved.network import ChosenLane
+from gdrun.config.parts.data import TableData
 from gdrun.results.run import SCHEMA_VERSION, finite
 from gdrun.storage.atomic import output_errors, replacing
 from gdrun.terminal.console import write, write_json
@@ -41,10 +42,10 @@ class Predicted:
         yield self.chosen.in_words(self.networks)
         if found.lacking:
             rows = count(len(self.rows), "row")
-            yield (
-                f"no prediction for {found.lacking:,} of {rows}, in which a number is missing or "
-                "not finite"
-            )
+            data = self.chosen.run.settings.data
+            may_be_filled = isinstance(data, TableData) and data.missing == "drop"
+            how = "; a run with data.missing=mean fills it" if may_be_filled else ""
+            yield f"no prediction for {found.lacking:,} of {rows}, in which a cell is missing{how}"
         if found.score:
             about, (loss, *metrics) = self.chosen.result.description, found.score
             shown = [f"{about.loss_name}: {number(found.score[loss])}"]

@@ -39,7 +39,7 @@ def frame_table(config: TableData, frame: Any, classify: bool) -> Table:
     Raises:
         DataError: no target is named, or a column doesn't exist, or can't be used.
     """
-    names = [str(name) for name in frame.columns]
+    names, found = read_frame(frame)
     if "target" not in config.model_fields_set and not set(config.targets) <= set(names):
         last = repr(excerpt(names[-1])) if names else "NAME"
         raise DataError(
@@ -47,19 +47,28 @@ def frame_table(config: TableData, frame: Any, classify: bool) -> Table:
             f"name it: target={last}",
             f"its columns: {listed([excerpt(name) for name in names], MAX_NAMES)}",
         )
+    table, by_name = table_of(names, found, len(frame))
+    return table.select(config, [by_name], classify=classify)
+
+
+def read_frame(frame: Any) -> tuple[list[str], list[Piece | str]]:
+    """The names of the columns of a DataFrame; and their values, or what can't be used of them."""
+    names = [str(name) for name in frame.columns]
     series = [
         frame.iloc[:, k] if hasattr(frame, "iloc") else frame.to_series(k)
         for k in range(len(names))
     ]
-    found = [_piece(each) for each in series]
-    unusable = {
-        name: piece for name, piece in zip(names, found, strict=True) if isinstance(piece, str)
-    }
-    table = TypedTable(names, unusable, len(frame))
-    by_name = {
-        name: piece for name, piece in zip(names, found, strict=True) if not isinstance(piece, str)
-    }
-    return table.select(config, [by_name], classify=classify)
+    return names, [_piece(each) for each in series]
+
+
+def table_of(
+    names: Sequence[str], found: Sequence[Piece | str], rows: int
+) -> tuple[TypedTable, dict[str, Piece]]:
+    """The table of columns that were read, and the values of those that can be used."""
+    pairs = list(zip(names, found, strict=True))
+    unusable = {name: piece for name, piece in pairs if isinstance(piece, str)}
+    by_name = {name: piece for name, piece in pairs if not isinstance(piece, str)}
+    return TypedTable(names, unusable, rows), by_name
 
 
 def _piece(series: Any) -> Piece | str:

@@ -6,13 +6,14 @@ Shapes: N rows, D features, T targets.
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gdrun.config.parts.data import CsvData, ParquetData, TableData, TableFile
+from gdrun.config.parts.data import CsvData, MemoryData, ParquetData, TableData, TableFile
 from gdrun.data.preprocessing.encode import count_unseen, encoded
 from gdrun.data.preprocessing.record import Preprocessing
 from gdrun.data.rows import FileRows
@@ -26,6 +27,7 @@ from gdrun.tables.typed import TypedTable, fill
 from gdrun.text import count, listed
 
 ALL_ROWS = slice(None)
+FEATURELESS = "the network has no features, and gives the same for any row"
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,7 @@ def read_new_rows(
         DataError: it can't be read, lacks a column, or a cell isn't a number.
     """
     if not found.inputs:
-        raise DataError("the network has no features, and gives the same for any row")
+        raise DataError(FEATURELESS)
     match table and table.model_copy(update={"missing": found.missing}):
         case CsvData() as config:
             return _of_csv(config, found)
@@ -85,6 +87,30 @@ def read_new_rows(
         case _:
             is_npz = path.suffix.lower() == ".npz"
             return _of_npz(path, array, found) if is_npz else _of_npy(path, found)
+
+
+def given_rows(rows: Any, found: Preprocessing) -> NewRows:
+    """Rows that were given from Python: a DataFrame, or an array whose columns are the features.
+
+    Raises:
+        DataError: it is something else, lacks a column, or has other columns; a value isn't a
+            number.
+    """
+    # These read data that is trained on, too, and so know what is learned of it.
+    from gdrun.data.given.frames import is_frame, read_frame, table_of
+    from gdrun.data.given.objects import as_array
+
+    if not found.inputs:
+        raise DataError(FEATURELESS)
+    if not is_frame(rows):
+        values = as_array("rows", "rows", rows)
+        return _by_place(_numbers(values, "rows"), found, "rows")
+    config = MemoryData(missing=found.missing)
+    table, by_name = table_of(*read_frame(rows), len(rows))
+    columns = _columns(config, found, table.names)
+    table.refuse_unusable(config, [*columns])
+    fill(columns, [by_name])
+    return _rows(config, found, columns)
 
 
 def _of_csv(config: CsvData, found: Preprocessing) -> NewRows:
@@ -131,13 +157,7 @@ def _of_npz(path: Path, name: str, found: Preprocessing) -> NewRows:
     from gdrun.data.files.npz import read_array
 
     values = read_array(path, name)
-    if values.dtype.kind not in "biuf" or values.ndim not in (1, 2):
-        raise DataError(
-            f"{path}: {excerpt(name)} holds {values.dtype} of shape {values.shape}, expected "
-            "numbers of shape (rows, columns) or (rows,)"
-        )
-    x = torch.from_numpy(values.reshape(len(values), -1).astype(np.float64))
-    return _by_place(x, found, path)
+    return _by_place(_numbers(values, f"{path}: {excerpt(name)}"), found, str(path))
 
 
 def _of_npy(path: Path, found: Preprocessing) -> NewRows:
@@ -148,14 +168,28 @@ def _of_npy(path: Path, found: Preprocessing) -> NewRows:
     """
     from gdrun.data.files.npy import open_npy
 
-    return _by_place(FileRows(open_npy(path, "the data")), found, path)
+    return _by_place(FileRows(open_npy(path, "the data")), found, str(path))
 
 
-def _by_place(x: Tensor | FileRows, found: Preprocessing, path: Path) -> NewRows:
+def _numbers(values: NDArray[Any], label: str) -> Tensor:
+    """The numbers of an array, (N, C) in 64 bits.
+
+    Raises:
+        DataError: it holds something else, or has another shape.
+    """
+    if values.dtype.kind not in "biuf" or values.ndim not in (1, 2):
+        raise DataError(
+            f"{label} holds {values.dtype} of shape {values.shape}, expected numbers of shape "
+            "(rows, columns) or (rows,)"
+        )
+    return torch.from_numpy(values.reshape(len(values), -1).astype(np.float64))
+
+
+def _by_place(x: Tensor | FileRows, found: Preprocessing, label: str) -> NewRows:
     if x.shape[1] != len(found.features):
         shown = listed([excerpt(name) for name in found.features], 10)
         raise DataError(
-            f"{path}: has {count(x.shape[1], 'column')}, and the network was trained on "
+            f"{label}: has {count(x.shape[1], 'column')}, and the network was trained on "
             f"{len(found.features):,}: {shown}"
         )
     return NewRows(x)

@@ -5,10 +5,12 @@ Shapes: R lanes, N rows, D features, O outputs, T targets.
 
 from collections import OrderedDict
 from dataclasses import dataclass, replace
+from typing import Any
 
 from torch import Tensor, nn
 
 from gdrun.data.dataset import Dataset
+from gdrun.data.preprocessing.new_rows import given_rows
 from gdrun.data.preprocessing.standardize import Scaling
 from gdrun.training.models.model import Params
 from gdrun.training.problem import Problem
@@ -65,6 +67,17 @@ class TrainedNetworks:
     def params(self, lane: int, *, last: bool = False) -> Params:
         """The weights of a lane, (…) each: of its best epoch if they were kept, or of its last."""
         return tuple(p[lane] for p in (self.last if last else self.best or self.last))
+
+    def predict(self, rows: Any, lane: int, *, last: bool = False) -> dict[str, list[Any]]:
+        """The predictions of a lane's network for rows from Python, as columns by name.
+
+        Raises:
+            DataError: the rows can't be used.
+        """
+        from gdrun.experiment.trained.predict import predict
+
+        new = given_rows(rows, self.problem.data.preprocessing)
+        return dict(predict(self, self.params(lane, last=last), new).columns)
 
     def network(self, lane: int, *, last: bool = False) -> nn.Module:
         """The network of a lane, (N, D) → (N, O), in the units of the data.

@@ -2,7 +2,10 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from gdrun.experiment.trained.networks import TrainedNetworks
 
 
 @dataclass(frozen=True)
@@ -17,6 +20,17 @@ class SavedNetworks:
         Raises:
             GdrunError: its files are damaged or gone.
         """
+        return self._read().network(lane, last=last)
+
+    def predict(self, rows: Any, lane: int, *, last: bool) -> dict[str, list[Any]]:
+        """The predictions of a lane's network for rows, as columns by name.
+
+        Raises:
+            GdrunError: its files are damaged or gone, or the rows can't be used.
+        """
+        return self._read().predict(rows, lane, last=last)
+
+    def _read(self) -> "TrainedNetworks":
         from gdrun.experiment.trained.saved import load_networks
         from gdrun.storage.atomic import output_errors
         from gdrun.storage.saved_run import SavedRun, open_saved
@@ -24,4 +38,4 @@ class SavedNetworks:
         with output_errors(self.directory, "read"):
             saved = open_saved(self.directory)
             assert isinstance(saved, SavedRun)
-            return load_networks(saved).network(lane, last=last)
+            return load_networks(saved)
