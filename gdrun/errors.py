@@ -54,12 +54,13 @@ class UserCodeError(GdrunError):
 
     Args:
         problem: which, and what it raised.
+        hints: as of any error.
         trace: its traceback, as far as it is the user's.
     """
 
-    def __init__(self, problem: str, *, trace: str) -> None:
+    def __init__(self, problem: str, *hints: str, trace: str) -> None:
         self.trace = trace
-        super().__init__(problem)
+        super().__init__(problem, *hints)
 
 
 def unreadable(key: str, path: object, reason: object) -> DataError:

@@ -16,6 +16,7 @@ from gdrun.config.parts.data import DATA_TEXTS
 from gdrun.config.parts.groups import CompareConfig, PlotConfig, SweepConfig
 from gdrun.config.parts.kinds import KINDS
 from gdrun.config.parts.optimizer import OF_RUN, OPTIMIZERS
+from gdrun.config.parts.own_code import OWN_CODE
 from gdrun.config.schema import RunConfig
 from gdrun.config.words.limits import limit_of
 from gdrun.config.words.names import NEAR_KINDS, SAME_VALUE, meant_key
@@ -157,7 +158,8 @@ def _hint_for_value(path: KeyPath, details: ErrorDetails) -> str | None:
     allowed = re.findall(r"'(\w+)'", str(details.get("ctx", {}).get("expected", "")))
     for hint in did_you_mean(str(value), allowed):
         return hint
-    return limit_of(name) or f"gdrun has no other {key} yet"
+    own = "; net.py:build names one of your own" if key in OWN_CODE else ""
+    return limit_of(name) or f"gdrun has no other {key} yet{own}"
 
 
 def _hint_for_kind(section: str, kind: str) -> str:

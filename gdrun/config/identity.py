@@ -7,13 +7,14 @@ from typing import Any
 
 from gdrun.config.parts.data import DATA_FILES
 from gdrun.config.parts.kinds import KINDS
+from gdrun.config.parts.own_code import OWN_CODE, function_name
 from gdrun.config.parts.schedule import schedule_in_words
 from gdrun.config.schema import RunConfig
 from gdrun.errors import ConfigError
 
 # The keys that may change: a resumed run may have more epochs, unless its schedule depends on them,
-# its data are compared by content, another engine computes the same, and a target is applied after
-# training.
+# its data and the user's functions are compared by content, another engine computes the same, and a
+# target is applied after training.
 MAY_CHANGE = ("epochs", "engine", "sweep.target", *(f"data.{key}" for key in DATA_FILES))
 
 # Keys that came later, with the value that changes nothing: an older checkpoint has none of them.
@@ -64,9 +65,12 @@ def refuse_changes(saved: RunConfig, requested: RunConfig) -> None:
         raise ConfigError(differing, *hints)
 
 
-def fingerprint(config: RunConfig, method: str) -> str:
-    """A hash of the method and of all keys that a run depends on and that may not change."""
-    fixed = _fixed_keys(config)
+def fingerprint(config: RunConfig, method: str, *, with_places: bool = False) -> str:
+    """A hash of the method and of all keys that a run depends on and that may not change.
+
+    An older gdrun's is one `with_places` of files of functions.
+    """
+    fixed = _fixed_keys(config, with_places=with_places)
     own = {
         key: value
         for key, value in fixed.items()
@@ -91,11 +95,16 @@ def flatten(values: Mapping[str, Any], above: str = "") -> dict[str, Any]:
     return flat
 
 
-def _fixed_keys(config: RunConfig) -> dict[str, Any]:
-    """The dotted keys of a config that may not change; a section that may be a name is one."""
+def _fixed_keys(config: RunConfig, *, with_places: bool = False) -> dict[str, Any]:
+    """The dotted keys of a config that may not change; a section that may be a name is one.
+
+    Files of functions of the user's may be moved: their content is compared.
+    """
     values = config.model_dump(mode="json")
     named = {key: values.pop(key) for key, kinds in KINDS.items() if kinds.named}
     flat = {**named, **flatten(values)}
+    if not with_places:
+        flat |= {key: function_name(flat[key]) for key in OWN_CODE}
     return {key: value for key, value in flat.items() if key not in MAY_CHANGE}
 
 

@@ -11,6 +11,7 @@ from gdrun.config.explain import explain
 from gdrun.config.layers import KeyPath, Layer, assign, merge_layers, read_layer
 from gdrun.config.parts.data import DATA_TEXTS, Data, MemoryData
 from gdrun.config.parts.optimizer import OF_RUN, clashes
+from gdrun.config.parts.own_code import OWN_CODE
 from gdrun.config.presets import DEFAULT_PRESET, find_config
 from gdrun.config.schema import RunConfig
 from gdrun.config.yaml_loader import RefusedError, compose, construct, keep_text, kind
@@ -19,6 +20,7 @@ from gdrun.errors import ConfigError, excerpt
 # Keys of `data` that may be arguments beside it in Python; `seed` is that of the run.
 DATA_KEYS = tuple(key for key in MemoryData.model_fields if key not in ("source", "seed"))
 DEFAULTED = ("batch_size", "lr")  # of the preset `article`: those of the schema
+OWN_CODE_PATHS = [(key,) for key in OWN_CODE]  # text, though YAML reads `net.py:` as a mapping
 MAX_PARTS = 8  # of a dotted key; those of the schema have two
 
 
@@ -217,7 +219,7 @@ def _flag_value(path: KeyPath, text: str) -> Any:
     """
     if not text.strip():
         return ""
-    if path in DATA_TEXTS:
+    if path in DATA_TEXTS or path in OWN_CODE_PATHS:
         return text
     try:
         return construct(compose(f"[{text}]" if "," in text else text))

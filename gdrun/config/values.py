@@ -5,6 +5,7 @@ A range such as `log:0.001:1:7` is seven numbers from 0.001 to 1.
 
 import codecs
 import math
+import re
 from numbers import Real
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -93,6 +94,12 @@ def _several(value: Any) -> Any:
     if hasattr(value, "tolist"):  # an array of numpy or torch
         value = value.tolist()
     return tuple(value) if isinstance(value, list | tuple | range) else (value,)
+
+
+def _sizes(value: Any) -> Any:
+    """Read `1,8,8` as a list, too."""
+    is_listed = isinstance(value, str) and re.fullmatch(r"\d{1,9}(\s*,\s*\d{1,9})*", value.strip())
+    return _several([int(part) for part in value.split(",")] if is_listed else value)
 
 
 def _pair(value: Any) -> Any:
@@ -253,7 +260,7 @@ Rates = Annotated[
 ]
 BatchSize = Annotated[int | Literal["full"], PlainValidator(_batch_size)]
 
-Shape = Annotated[tuple[Count, ...], Field(min_length=1, max_length=8), BeforeValidator(_several)]
+Shape = Annotated[tuple[Count, ...], Field(min_length=1, max_length=8), BeforeValidator(_sizes)]
 
 # None is written `auto` in a config.
 _Auto = PlainSerializer(lambda value: "auto" if value is None else value)

@@ -221,7 +221,8 @@ def _refuse_others(
 ) -> None:
     """Refuse a checkpoint of another config, other data or another network."""
     current = fingerprint(run.config, run.series.method)
-    if checkpoint.config not in (current, _older_fingerprint(run, manifest)):
+    older = fingerprint(run.config, run.series.method, with_places=True)
+    if checkpoint.config not in (current, older, _older_fingerprint(run, manifest)):
         raise DataError(
             f"{directory}: its checkpoint was made with another config than it has now",
             "put config.yaml back as it was, or start a new run with it",

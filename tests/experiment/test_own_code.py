@@ -305,3 +305,92 @@ def test_a_shape_must_fit_the_row(net: Path, invoke: Invoke) -> None:
     outcome = invoke("full", "-c", "digits", *model)
     assert outcome.code == 2
     assert "data.shape: 1 × 8 × 9 = 72 numbers, and a row of digits.csv has 64" in outcome.err
+
+
+ODD = """
+import torch
+from torch import nn
+
+
+class Sneaky(nn.Module):
+    def __init__(self, in_dim, hidden=64, out_dim=1):
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(in_dim, hidden), nn.Linear(hidden, out_dim))
+
+    def forward(self, x):
+        return self.layers(x)
+
+
+class Narrow(nn.Module):
+    def __init__(self, dim):
+        super().__init__()
+
+
+made = nn.Linear(1, 1)
+
+
+def same(features, outputs):
+    return made
+
+
+def convolution(features, outputs):
+    return nn.Sequential(nn.Conv2d(1, 2, 3), nn.Flatten(), nn.Linear(8, outputs))
+
+
+def undropped(features, outputs):
+    return nn.Sequential(nn.Linear(features, 3), nn.Dropout(0.0), nn.Linear(3, outputs))
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("Sneaky", "its second argument is given the number of outputs, and is called hidden"),
+        ("Sneaky", "def build(features, outputs): return Sneaky(…)"),
+        ("Narrow", "name a function that makes one: def build(features, outputs): return Narrow("),
+        ("made", "'made' is a network already, and each lane has its own"),
+        ("same", "returns the same module each time"),
+        ("convolution", "it was given 3 rows of shape (1,); data.shape gives rows another shape"),
+        ("nobody", "it has Sneaky, Narrow, same, convolution, undropped"),
+        ("", "must be FILE.py:NAME, with the name of the function"),
+    ],
+)
+def test_what_is_no_function_of_features_and_outputs_is_explained(
+    name: str, said: str, tmp_path: Path
+) -> None:
+    (tmp_path / "odd.py").write_text(ODD)
+    outcome = in_process("full", "--model", f"{tmp_path / 'odd.py'}:{name}", "--epochs", "1")
+    assert outcome.code in (1, 2)
+    assert said in outcome.err
+    assert "defect" not in outcome.err
+
+
+def test_dropout_that_drops_nothing_is_no_harm(tmp_path: Path, invoke: Invoke) -> None:
+    (tmp_path / "odd.py").write_text(ODD)
+    model = ("--model", f"{tmp_path / 'odd.py'}:undropped")
+    assert invoke("full", *model, "--epochs", "1", *NO_PICTURES).code == 0
+
+
+def test_a_file_that_was_moved_is_the_same(net: Path, tmp_path: Path, invoke: Invoke) -> None:
+    for name, epochs in (("short", "2"), ("long", "4")):
+        args = ("--model", f"{net}:build", "--epochs", epochs, "--name", name, *NO_PICTURES)
+        assert invoke("minibatch", *args).code == 0
+    moved = tmp_path / "elsewhere.py"
+    net.rename(moved)
+    assert "no such file" in invoke("minibatch", "--resume", "short", "--epochs", "4").err
+    done = invoke("minibatch", "--resume", "short", "--epochs", "4", "--model", f"{moved}:build")
+    assert done.code == 0, done.err
+    assert logs(Path("outputs/short")) == logs(Path("outputs/long"))
+    Path("new.csv").write_text("x\n0.5\n")
+    assert invoke("predict", "short", "new.csv").code == 0
+    assert invoke("predict", "long", "new.csv").code == 2
+    found = invoke("predict", "long", "new.csv", "--set", f"model={moved}:build")
+    assert found.code == 0, found.err
+    assert found.out == invoke("predict", "short", "new.csv").out
+    moved.write_text(moved.read_text() + "# changed\n")
+    for command in ("--resume", "long", "--epochs", "6"), ("--resume", "short", "--epochs", "6"):
+        outcome = invoke("minibatch", *command, "--model", f"{moved}:build")
+        assert outcome.code == 2
+        assert "was changed since the run was begun" in outcome.err
+    other = invoke("minibatch", "--resume", "short", "--model", f"{moved}:perceptron")
+    assert "can't be resumed with" in other.err

@@ -1,6 +1,6 @@
 """`gdrun predict RUN DATA`: what a trained network gives for new rows, as CSV."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -67,7 +67,8 @@ def predict_run(
             "--set",
             metavar="KEY=VALUE",
             help="How the file is written, where that is guessed wrong: "
-            f"{', '.join(f'data.{key}' for key in HOW_WRITTEN)}.",
+            f"{', '.join(f'data.{key}' for key in HOW_WRITTEN)}; or where code of yours is now: "
+            "model, loss.",
         ),
     ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no remarks.")] = False,
@@ -98,11 +99,11 @@ def predict_run(
         saved, results, _ = read_any(run, output_dir, on_read, overview=True)
     chosen = choose_lane(saved, results, lane, last)
     source = _source(data, settings or [], chosen.run)
-    if code := _own_code(chosen.run):
-        tell(f"runs the code that the run's config names: {code}")
+    if code := _own_code(chosen.run, settings or []):
+        tell(f"runs the code that the run's config names: {', '.join(code.values())}")
     with stages(messages) as on_progress:
         on_progress("loading PyTorch", 0.0)
-        predicted = _predict(chosen, source, data, on_progress)
+        predicted = _predict(chosen, source, data, code, on_progress)
     for line in predicted.in_words(data.name):
         tell(line)
     predicted.report(output, as_json=as_json)
@@ -130,13 +131,14 @@ def _source(path: Path, settings: Sequence[str], run: SavedRun | None) -> TableF
         raise ConfigError(f"{path}: is not a regular file", "name a CSV file with the new rows")
     source = SOURCE_OF.get(path.suffix.lower(), "csv")
     known = [f"data.{key}" for key in HOW_WRITTEN] if source == "csv" else []
+    known += OWN_CODE
     for text in settings:
         key = text.partition("=")[0].strip()
         if key not in known:
             raise ConfigError(
-                f"--set {excerpt(text)}: only says how a CSV file is written",
+                f"--set {excerpt(text)}: only says how a CSV file is written, and where code is",
                 *did_you_mean(key, known),
-                f"its keys: {', '.join(f'data.{key}' for key in HOW_WRITTEN)}",
+                f"its keys: {', '.join((*(f'data.{key}' for key in HOW_WRITTEN), *OWN_CODE))}",
             )
     if source not in ("csv", "parquet"):
         return None
@@ -145,21 +147,31 @@ def _source(path: Path, settings: Sequence[str], run: SavedRun | None) -> TableF
         own = run.settings.data.model_dump(mode="json", include={*HOW_WRITTEN})
     # Which columns are read is known from the training.
     base = {**own, "source": source, "path": str(path), "target": "y"}
-    config = load_config(settings=settings, base=Layer({"data": base})).data
+    of_file = [text for text in settings if text.strip().startswith("data.")]
+    config = load_config(settings=of_file, base=Layer({"data": base})).data
     assert isinstance(config, TableFile)
     return config
 
 
-def _own_code(run: SavedRun) -> str:
-    """The functions of the user's that a network of the run is built with."""
-    named = [getattr(run.settings, key) for key in OWN_CODE]
-    return ", ".join(filter(is_own, named))
+def _own_code(run: SavedRun, settings: Sequence[str]) -> dict[str, str]:
+    """The functions of the user's that a network of the run is built with, where they are now."""
+    places = load_config(
+        settings=[text for text in settings if text.partition("=")[0].strip() in OWN_CODE],
+        base=Layer({}),
+    )
+    found = {}
+    for key in OWN_CODE:
+        now, then = getattr(places, key), getattr(run.settings, key)
+        if is_own(then):
+            found[key] = now if is_own(now) else then
+    return found
 
 
 def _predict(
     chosen: ChosenLane,
     source: TableFile | None,
     path: Path,
+    code: Mapping[str, str],
     on_progress: Callable[[str, float], None],
 ) -> Predicted:
     """The rows of a file, and what the network of a lane gives for them."""
@@ -168,7 +180,7 @@ def _predict(
         from gdrun.experiment.trained.predict import predict
         from gdrun.experiment.trained.saved import load_networks
     with output_errors(chosen.run.path, "read"):
-        networks = load_networks(chosen.run)
+        networks = load_networks(chosen.run, code)
     if not networks.best:
         chosen = replace(chosen, last=True)
     found = networks.problem.data.preprocessing

@@ -25,6 +25,8 @@ def name_or_function(names: Sequence[str]) -> Callable[[Any], str]:
     def check(value: Any) -> str:
         if isinstance(value, str) and value in names:
             return value
+        if isinstance(value, str) and re.search(r"\.py:?$", value):
+            raise ValueError("Input should be FILE.py:NAME, with the name of the function")
         if is_own(value):
             match = _REFERENCE.fullmatch(value)
             if match is None or not (is_file(match["place"]) or _MODULE.fullmatch(match["place"])):
@@ -36,6 +38,11 @@ def name_or_function(names: Sequence[str]) -> Callable[[Any], str]:
         )
 
     return check
+
+
+def function_name(value: Any) -> Any:
+    """The name of a function without its place, which may be another; or what else a value is."""
+    return value[value.rindex(":") :] if is_own(value) else value
 
 
 def own_function(value: Any) -> str:

@@ -4,6 +4,7 @@ import hashlib
 import importlib
 import importlib.util
 import inspect
+import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -67,17 +68,26 @@ def find_function(key: str, reference: str, takes: Sequence[str]) -> OwnFunction
     with user_code(Path(place).name):
         module = _from_file(said, Path(place)) if is_file(place) else _from_package(said, place)
     if not hasattr(module, name):
-        known = [each for each, value in vars(module).items() if isinstance(value, FunctionType)]
+        known = [
+            each
+            for each, value in vars(module).items()
+            if isinstance(value, FunctionType | type) and value.__module__ == module.__name__
+        ]
         raise ConfigError(
             f"{said}: there is no {name!r} in {Path(place).name}",
             *did_you_mean(name, known),
-            *([f"its functions: {', '.join(known[:10])}"] if known else []),
+            *([f"it has {', '.join(known[:10])}"] if known else []),
         )
     found = getattr(module, name)
     if not callable(found):
         raise ConfigError(
             f"{said}: {name!r} is {type(found).__name__}, and can't be called",
             f"name a function: def {name}({', '.join(takes)})",
+        )
+    if key == "model" and hasattr(found, "forward") and not inspect.isclass(found):
+        raise ConfigError(
+            f"{said}: {name!r} is a network already, and each lane has its own",
+            f"name a function that makes one: def build({', '.join(takes)}): return …",
         )
     _refuse_other_arguments(said, name, found, takes)
     source = Path(module.__file__) if module.__file__ else None
@@ -86,8 +96,10 @@ def find_function(key: str, reference: str, takes: Sequence[str]) -> OwnFunction
 
 
 @contextmanager
-def user_code(name: str) -> Iterator[None]:
+def user_code(name: str, *hints: str) -> Iterator[None]:
     """Run code of the user's, whose exceptions become errors of gdrun with the user's traceback.
+
+    The hints are theirs.
 
     Raises:
         UserCodeError: it raises an exception.
@@ -99,6 +111,7 @@ def user_code(name: str) -> Iterator[None]:
     except Exception as error:
         raise UserCodeError(
             f"{name} raised {type(error).__name__}: {excerpt(one_line(error), 200)}",
+            *hints,
             trace=user_trace(error),
         ) from error
 
@@ -163,7 +176,27 @@ def _refuse_other_arguments(
     except TypeError as error:
         raise ConfigError(
             f"{said}: takes other arguments than ({', '.join(takes)}): {one_line(error)}",
-            f"def {name}({', '.join(takes)})",
+            _wrapped(name, function, takes),
         ) from None
     except ValueError:  # a builtin without a signature
         return
+    # Of (in_dim, hidden=64, out_dim=1) the second would be given the number of outputs.
+    _, *names = signature.parameters or [""]
+    is_network = tuple(takes) == ("features", "outputs")
+    if is_network and any(map(_is_output, names[1:])) and not _is_output(names[0]):
+        raise ConfigError(
+            f"{said}: its second argument is given the number of outputs, and is called {names[0]}",
+            _wrapped(name, function, takes),
+        )
+
+
+def _is_output(name: str) -> bool:
+    """Whether an argument may be the number of outputs, by its name."""
+    return bool(re.search(r"out|class|target|label", name.lower()))
+
+
+def _wrapped(name: str, function: Callable[..., Any], takes: Sequence[str]) -> str:
+    """How a function that takes such arguments is written."""
+    if not inspect.isclass(function):
+        return f"def {name}({', '.join(takes)})"
+    return f"name a function that makes one: def build({', '.join(takes)}): return {name}(…)"

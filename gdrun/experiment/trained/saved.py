@@ -1,5 +1,8 @@
 """The trained networks of a saved run, by its last checkpoint; its data isn't needed for that."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 from gdrun.config.methods import updates_per_epoch
 from gdrun.data.dataset import Dataset
 from gdrun.data.preprocessing.record import Preprocessing, read_preprocessing
@@ -19,17 +22,23 @@ from gdrun.training.problem import build_problem
 from gdrun.training.state import Plan, TrainState, initial_state
 
 
-def load_networks(saved: SavedRun) -> TrainedNetworks:
+def load_networks(
+    saved: SavedRun, code: Mapping[str, str] = MappingProxyType({})
+) -> TrainedNetworks:
     """The networks of all lanes of a saved run, on the processor.
 
     A network of the user's is built by the code that the config of the run names, as it is when the
     run is resumed.
 
+    Args:
+        saved: the run.
+        code: by key of the config, where functions of the user's are now, if they were moved.
+
     Raises:
         GdrunError: it has no checkpoint, a file is damaged, or the user's code was changed since.
         OSError: a file can't be read.
     """
-    config = saved.settings.model_copy(update={"device": "cpu"})
+    config = saved.settings.model_copy(update={"device": "cpu", **code})
     with memory_errors():
         data = Dataset.without_rows(_preprocessing(saved), saved.description.data)
         problem = build_problem(config, data)

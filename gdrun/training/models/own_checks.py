@@ -59,11 +59,15 @@ def own_network(
     _refuse_modules(said, module)
     _refuse_weights(said, module)
     again, other = (build(function, inputs, outputs, each) for each in (seed, seed + 1))
+    if module is again or module is other:
+        raise ConfigError(f"{said}: returns the same module each time, and each lane has its own")
     _refuse_other_starts(said, module, again, other)
     generator = torch.Generator().manual_seed(0)
     x = torch.randn(ROWS, *(shape or (inputs,)), generator=generator)
     own = weights_of(module)
-    with user_code(function.name), torch.random.fork_rng(devices=[]):
+    given = f"it was given {ROWS} rows of shape {tuple(x.shape[1:])}"
+    shapes = "; data.shape gives rows another shape, such as [1, 8, 8]" if shape is None else ""
+    with user_code(function.name, given + shapes), torch.random.fork_rng(devices=[]):
         before = copy.deepcopy(module.state_dict())
         found = module(x)
         _refuse_outputs(said, found, outputs)
@@ -101,13 +105,17 @@ def own_network(
 def _refuse_modules(said: str, module: nn.Module) -> None:
     for name, (kinds, why, instead) in REFUSED.items():
         for place, own in module.named_modules():
-            if isinstance(own, kinds):
+            if isinstance(own, kinds) and not _drops_nothing(own):
                 where = f" ({place})" if place else ""
                 raise ConfigError(
                     f"{said}: has {name}, {type(own).__name__}{where}, which gdrun can't train "
                     f"exactly: {why}",
                     instead,
                 )
+
+
+def _drops_nothing(module: nn.Module) -> bool:
+    return isinstance(module, nn.modules.dropout._DropoutNd) and module.p == 0
 
 
 def _refuse_weights(said: str, module: nn.Module) -> None:
