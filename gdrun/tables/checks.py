@@ -1,6 +1,6 @@
 """What is refused in the columns of a table, and which of its rows are left out."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,7 +49,7 @@ def refuse_unknown(config: TableData, names: Sequence[str]) -> None:
         raise DataError(
             first_of(problems[:MAX_MISTAKES], len(missing), "name"),
             *(hint for name in missing[:MAX_MISTAKES] for hint in did_you_mean(name, names[:1000])),
-            *(hint for name in config.targets for hint in _list_hints(name, known)),
+            *_list_hints(config, known),
             f"its columns: {_first([excerpt(name) for name in names], MAX_NAMES)}",
             *([OTHER_DELIMITER] if len(names) == 1 and isinstance(config, CsvData) else []),
         )
@@ -92,12 +92,21 @@ def refuse_lacking(config: TableData, wanted: Sequence[str], names: Sequence[str
         )
 
 
-def _list_hints(name: str, known: Collection[str]) -> list[str]:
-    """How to name several targets, where that is meant."""
-    parts = [part.strip() for part in name.split(",")]
-    if name in known or len(parts) == 1 or not {*parts} <= {*known}:
-        return []
-    return [f"several targets are a list: --set 'data.target=[{excerpt(', '.join(parts))}]'"]
+def _list_hints(config: TableData, known: Collection[str]) -> Iterator[str]:
+    """How to name several columns, where that is meant."""
+    named = {
+        "target": config.targets,
+        "features": config.features or (),
+        "categorical": config.named_categories,
+        "exclude": config.exclude,
+    }
+    for key, names in named.items():
+        for name in names:
+            parts = [part.strip() for part in name.split(",")]
+            if name not in known and len(parts) > 1 and {*parts} <= {*known}:
+                several = "targets" if key == "target" else "columns"
+                together = excerpt(", ".join(parts))
+                yield f"several {several} are a list: --set 'data.{key}=[{together}]'"
 
 
 def refuse_many_classes(config: TableData, target: Column) -> None:

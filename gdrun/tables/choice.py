@@ -85,7 +85,7 @@ def choose(
     sparse = [name for name in candidates if name not in found]
     if sparse:
         left_out["missing in more than half of the rows"] = sparse
-    reasons = [_note(reason, names) for reason, names in left_out.items()]
+    reasons = [_note(reason, names, columns) for reason, names in left_out.items()]
     if not found:
         wanted = listed([repr(excerpt(name)) for name in config.targets])
         raise DataError(
@@ -163,9 +163,10 @@ def _refuse_too_many(columns: Iterable[Column]) -> None:
             )
 
 
-def _note(reason: str, names: list[str]) -> str:
+def _note(reason: str, names: list[str], columns: Mapping[str, Column]) -> str:
     shown = listed([excerpt(name) for name in names], MAX_SHOWN)
     if reason == TEXT:
-        use = ", ".join(excerpt(name) for name in names[:3])
-        return f"columns left out ({reason}): {shown}; data.categorical: [{use}] uses them"
+        few = [excerpt(name) for name in names if columns[name].repeats_itself]
+        use = f"; data.categorical: [{', '.join(few[:3])}] uses them" if few else ""
+        return f"columns left out ({reason}): {shown}{use}"
     return f"columns left out ({reason}): {shown}"

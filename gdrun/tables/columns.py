@@ -18,6 +18,7 @@ from gdrun.tables.csv_text.rows import Row
 
 MAX_MISTAKES = 5  # of a kind that are listed, and so many of a column kept; the rest are counted
 MAX_WORDS = 1000  # of a column that are counted
+MIN_COUNTED = 10  # cells, below which nothing can be said of how often they are repeated
 MAX_CATEGORIES = 1000  # of a column
 CHUNK_CELLS = 10_000  # that are looked at together
 NO_CATEGORY = -1
@@ -68,6 +69,12 @@ class Column:
         for word, times in self.words.most_common(1):
             return word if times > 1 else None
         return None
+
+    @property
+    def repeats_itself(self) -> bool:
+        """Whether its texts may be categories: most stand in several cells, as no names do."""
+        counted = self.words.total()
+        return counted >= 2 * len(self.words) or counted < MIN_COUNTED
 
     def has_dates(self) -> bool:
         """Whether what isn't a number looks like dates."""

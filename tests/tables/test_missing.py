@@ -155,3 +155,22 @@ def test_a_target_that_never_varies_is_said(tmp_path: Path) -> None:
         assert data.notes == (
             "the target y is 3 in all 3 training rows: there is nothing to learn",
         )
+
+
+def test_only_texts_that_are_repeated_are_offered_as_categories(tmp_path: Path) -> None:
+    rows = "".join(f"c{k},{'ab'[k % 2]},{k},{k}\n" for k in range(40))
+    path = csv(tmp_path, f"customer,plan,x,y\n{rows}")
+    (note,) = table_of(path, "y").notes
+    assert note == "columns left out (text): customer and plan; data.categorical: [plan] uses them"
+    names = csv(tmp_path, "customer,x,y\n" + "".join(f"c{k},{k},{k}\n" for k in range(40)))
+    assert table_of(names, "y").notes == ("columns left out (text): customer",)
+
+
+def test_several_columns_with_commas_are_told_to_be_a_list(tmp_path: Path) -> None:
+    path = csv(tmp_path, "plan,country,x,y\na,b,1,2\nb,b,2,3\na,a,3,5\n")
+    for key in ("categorical", "exclude", "features"):
+        with pytest.raises(DataError) as caught:
+            table_of(path, "y", **{key: ["plan,country"]})
+        assert f"several columns are a list: --set 'data.{key}=[plan, country]'" in str(
+            caught.value
+        )
