@@ -31,6 +31,7 @@ LINE = 12.0  # from one number to the next above it
 MAX_TICKS = 6
 # The leading digits of the values that an axis of less than two powers of ten is numbered at.
 ROUND = ((1, 1.5, 2, 3, 4, 5, 6, 8), (1, 2, 3, 4, 6), (1, 2, 4, 6), (1, 2, 5), (1, 3), (1,))
+SHORT_FROM, PLAIN_FROM = 1e5, 1e-3  # between these, numbers are written as they are
 MARGIN = 0.05  # below the lowest value, as a share of the height
 FRAME = 10  # times the untrained loss: curves leave the frame above it
 
@@ -181,7 +182,14 @@ def number_log_axis(axis: Axis) -> None:
     length = points_up(axes) if upright else points_across(axes)
     ticks = _values_between(low, high, length, upright=upright)
     axis.set_major_locator(FixedLocator(ticks))
-    axis.set_major_formatter("{x:,g}")
+    axis.set_major_formatter(lambda x, _: _tick(x))
+
+
+def _tick(value: float) -> str:
+    """A value beside an axis, in one way for all that are near each other."""
+    if value >= SHORT_FROM:
+        return short(value)
+    return f"{value:,g}" if value >= PLAIN_FROM else np.format_float_positional(value, trim="-")
 
 
 def _values_between(low: float, high: float, length: float, *, upright: bool) -> list[float]:
@@ -190,7 +198,7 @@ def _values_between(low: float, high: float, length: float, *, upright: bool) ->
         powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
         values = [float(f"{digit}e{power}") for power in powers for digit in digits]
         values = [value for value in values if low <= value <= high]
-        sizes = [LINE if upright else LETTER * len(f"{value:,g}") + TICK_GAP for value in values]
+        sizes = [LINE if upright else LETTER * len(_tick(value)) + TICK_GAP for value in values]
         places = [length * math.log(value / low) / math.log(high / low) for value in values]
         if values and not upright and places[-1] + (sizes[-1] - TICK_GAP) / 2 > length + BESIDE:
             values, sizes, places = values[:-1], sizes[:-1], places[:-1]  # it would be cut off
