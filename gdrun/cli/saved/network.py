@@ -23,12 +23,14 @@ class ChosenLane:
         result: that of the run.
         position: of the lane in it.
         last: whether the weights of its last epoch are asked for.
+        lanes: of how many its loss is the lowest; 1 if it was named.
     """
 
     run: SavedRun
     result: RunResult
     position: int
     last: bool
+    lanes: int = 1
 
     @property
     def lane(self) -> LaneResult:
@@ -49,9 +51,12 @@ class ChosenLane:
         elif epoch in (own.best_val_epoch, own.epochs):
             now = own.best_val_loss if epoch == own.best_val_epoch else own.val_loss
             loss = f", validation loss {number(now)}"
+        if loss and self.lanes > 1:
+            loss += f", the lowest of {self.lanes:,} lanes"
+        status = "" if own.status == "done" else f", {own.status}"
         return (
-            f"network of {self.run.path}, lane {self.position} (lr {own.lr:g}, seed {own.seed}), "
-            f"epoch {epoch:,}{loss}"
+            f"network of {self.run.path}, lane {self.position} (lr {own.lr:g}, seed {own.seed}"
+            f"{status}), epoch {epoch:,}{loss}"
         )
 
 
@@ -77,4 +82,5 @@ def choose_lane(
     best = min(results, key=lambda result: result.lowest_loss(last=last))
     position = best.best_lane(last=last) if lane is None else best.checked_lane(lane)
     (run,) = (run for run in saved.runs if run.name == best.series.name)
-    return ChosenLane(run, best, position, last)
+    lanes = sum(len(result.lanes) for result in results) if lane is None else 1
+    return ChosenLane(run, best, position, last, lanes)
