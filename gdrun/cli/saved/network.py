@@ -1,5 +1,6 @@
 """Which of the networks of a saved run, or of a group's runs, predicts."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -9,8 +10,6 @@ from gdrun.storage.saved_run import AnySaved, SavedComparison, SavedGroup, Saved
 from gdrun.text import listed, number
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from gdrun.experiment.trained.networks import TrainedNetworks
 
 
@@ -61,7 +60,7 @@ class ChosenLane:
 
 
 def choose_lane(
-    saved: AnySaved, results: "Sequence[RunResult]", lane: int | None, last: bool
+    saved: AnySaved, results: Sequence[RunResult], lane: int | None, last: bool
 ) -> ChosenLane:
     """The lane that is named, or that with the lowest validation loss of all runs.
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -22,9 +22,6 @@ from gdrun.storage.locate import OUTPUTS, find_run
 from gdrun.storage.saved_run import SavedRun
 from gdrun.terminal.console import console
 from gdrun.text import count
-
-if TYPE_CHECKING:
-    pass
 
 # Keys of `data` that say how a CSV file is written.
 HOW_WRITTEN = ("delimiter", "decimal", "header", "encoding", "comment")

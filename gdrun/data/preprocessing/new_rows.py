@@ -51,7 +51,7 @@ class NewRows:
         return len(self.x)
 
     def parts(self, size: int) -> Iterator[tuple[Tensor, Tensor | None]]:
-        """X in 64 bits and y of so many rows at a time."""
+        """So many rows at a time: x in 64 bits, and y."""
         for start in range(0, len(self), size):
             rows = slice(start, start + size)
             x = self.x[rows] if isinstance(self.x, Tensor) else self.x.original(rows).double()
