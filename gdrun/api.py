@@ -37,8 +37,8 @@ def train(
     True
 
     Args:
-        method: which batch size to train with: `full` all rows, `sgd` one, `minibatch` that of the
-            config.
+        method: which batch size to train with: `full` all rows, `sgd` one, and `minibatch` alone
+            the `batch_size` of the config.
         config: a YAML file, the name of a preset, a `RunConfig` or a mapping; the preset `article`
             without it.
         output_dir: where to make a run directory; nothing is written without it.
@@ -56,11 +56,6 @@ def train(
     """
     if not isinstance(method, str) or method not in METHODS:
         raise ConfigError(f"method {brief(method)}: must be one of {', '.join(METHODS)}")
-    if method != "minibatch" and "batch_size" in settings:
-        raise ConfigError(
-            f"batch_size: is that of minibatch; {method} has its own",
-            f'gdrun.train("minibatch", batch_size={brief(settings["batch_size"])})',
-        )
     (result,) = _results(_run(method, config, output_dir, name, settings))
     return result
 

@@ -29,7 +29,7 @@ FLAGS = [
     ("--out there", "did you mean --output-dir?"), ("-epochs 3", "did you mean --epochs?"),
     ("--weight-decay 0.1", "--set weight_decay=0.1"),
     ("--activation tanh", "--set activation=tanh"),
-    ("--val-fraction 0.2", "--set data.val_fraction=0.2"), ("--noise 0", "--set data.noise=0"),
+    ("--standardize false", "--set data.standardize=false"), ("--noise 0", "--set data.noise=0"),
     ("--no-plot", "--set plot.enabled=false"), ("--rows=50", "--set data.rows=50"),
     ("--cosine 1", "schedule is the key of learning rates that change"),
     ("--dropout 0.5", "no dropout"), ("--lr-scheduler step", "did you mean --schedule?"),

@@ -135,7 +135,7 @@ def test_a_sweep_gives_the_accuracy_as_a_second_opinion(invoke: Invoke) -> None:
     settings = ["-c", "moons", "--lr", "0.1,1", "--batch-size", "8,full", "--epochs", "20"]
     outcome = invoke("sweep", *settings, "--name", "a", *NO_PICTURES)
     assert outcome.code == 0
-    assert "The validation accuracy" in " ".join(outcome.out.split())
+    assert "validation accuracy" in " ".join(outcome.out.split())
     answer = json.loads(invoke("show", "a", "--json").out)["answer"]
     best = answer["most_accurate"]
     trials = gdrun.load("a").trials
