@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from gdrun.analysis.analyze import fit_of
 from gdrun.analysis.sweep_result import SweepResult
 from gdrun.analysis.trials import Cell, Trial
+from gdrun.results.description import Description
 from gdrun.results.events import Status
-from gdrun.results.run import Description
 
 ABOUT = Description(
     "1 → 10 → 1 ReLU network", 31, "y = x²", 100, 0, ("x",), "y", "mse", standardized=False,

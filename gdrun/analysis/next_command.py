@@ -4,8 +4,8 @@ import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from gdrun.results.description import Description
 from gdrun.results.file_names import CONFIG
-from gdrun.results.run import Description
 from gdrun.text import exact
 
 Value = int | float | Sequence[float]

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from gdrun.analysis.trials import Cell, TargetCost
 from gdrun.errors import excerpt
+from gdrun.results.description import Description
 from gdrun.results.events import COMPLETE
 from gdrun.results.lanes import or_below
-from gdrun.results.run import MAX_LINE, Description, finite
+from gdrun.results.run import MAX_LINE, finite
 from gdrun.text import count, number, visible
 
 if TYPE_CHECKING:

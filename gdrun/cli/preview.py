@@ -17,8 +17,8 @@ from gdrun.config.read import dump_config
 from gdrun.config.schema import RunConfig
 from gdrun.errors import ConfigError
 from gdrun.results.events import Series
-from gdrun.results.history import KEPT_ROWS
 from gdrun.results.progress import RunProgress
+from gdrun.results.rows.history import KEPT_ROWS
 from gdrun.storage.run_dir import free_bytes, is_locked, root_of
 from gdrun.terminal.as_json import plan_as_json
 from gdrun.terminal.console import console, write_json

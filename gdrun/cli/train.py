@@ -21,8 +21,8 @@ from gdrun.experiment.signals import StopRequest, stop_on_signals
 from gdrun.results.compare import as_shown, compare_results, engine_notes
 from gdrun.results.events import Status
 from gdrun.results.file_names import SWEEP
-from gdrun.results.history import KEPT_ROWS
 from gdrun.results.progress import RunProgress
+from gdrun.results.rows.history import KEPT_ROWS
 from gdrun.results.run import Failure, RunResult, group_status
 from gdrun.storage.manifest import read_manifest
 from gdrun.storage.run_dir import locked, make_directory, remove_pictures, root_of

@@ -18,7 +18,7 @@ from gdrun.compiler import program_cache
 from gdrun.compiler.executor import BACKENDS
 from gdrun.compiler.spec import ProgramSpec, spec_for
 from gdrun.experiment.plan import ExperimentPlan, RunPlan
-from gdrun.results.log_rows import bytes_to_log, epoch_lines, step_lines
+from gdrun.results.rows.log_rows import bytes_to_log, epoch_lines, step_lines
 from gdrun.training.loop import train
 from gdrun.training.optimizers.sgd import SGD
 from gdrun.training.problem import Problem

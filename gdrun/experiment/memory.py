@@ -16,7 +16,7 @@ from gdrun.config.parts.data import DataConfig, GeneratedData, TwoClassesData
 from gdrun.config.schema import RunConfig
 from gdrun.data.order import SORTED_ROWS
 from gdrun.errors import ConfigError
-from gdrun.results.history import COLUMN_BYTES, KEPT_ROW_BYTES, kept_per_lane
+from gdrun.results.rows.history import COLUMN_BYTES, KEPT_ROW_BYTES, kept_per_lane
 from gdrun.storage.manifest import MAX_LANES
 from gdrun.training.bookkeeping import columns_of
 from gdrun.training.optimizers.build import build_optimizer

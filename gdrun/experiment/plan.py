@@ -18,9 +18,10 @@ from gdrun.config.schema import CLASSIFICATION, METHODS, Engine, Method, RunConf
 from gdrun.data.sources import load_data
 from gdrun.errors import ConfigError, excerpt
 from gdrun.experiment.memory import memory_errors, refuse_too_many_numbers, refuse_too_many_rows
+from gdrun.results.description import Description
 from gdrun.results.events import Lane, Series
-from gdrun.results.history import Recorder
-from gdrun.results.run import Description, RunResult
+from gdrun.results.rows.history import Recorder
+from gdrun.results.run import RunResult
 from gdrun.storage.manifest import Manifest
 from gdrun.storage.row_file import FileDigest
 from gdrun.text import count, listed

@@ -20,8 +20,8 @@ from gdrun.logs.lines import BadRowError
 from gdrun.logs.rows import RowParser
 from gdrun.results.events import COMPLETE
 from gdrun.results.file_names import CHECKPOINT, EPOCHS, MANIFEST, PREVIOUS_CHECKPOINT, STEPS
-from gdrun.results.history import Recorder
-from gdrun.results.log_rows import COLUMNS, columns_of
+from gdrun.results.rows.history import Recorder
+from gdrun.results.rows.log_rows import COLUMNS, columns_of
 from gdrun.storage.atomic import output_errors
 from gdrun.storage.manifest import Manifest, RunManifest, current_status, read_manifest
 from gdrun.storage.row_file import kept_lines, verify
@@ -88,7 +88,8 @@ def load(run: RunPlan, directory: Path, keep_rows: int | None = None) -> RunPlan
         raise DataError(f"{directory / MANIFEST}: is damaged: is that of a group, not of a run")
     run = _evaluated_as_begun(run, manifest)
     problem = run.problem
-    refuse_other_code(problem, manifest, directory)
+    hashes = {key: code.sha256 for key, code in problem.own_code.items()}
+    refuse_other_code(hashes, manifest, directory)
     new = initial_state(problem, run.plan)
     checkpoint, complaints = last_checkpoint(directory, most_bytes(new))
     if checkpoint is None:
@@ -106,16 +107,19 @@ def load(run: RunPlan, directory: Path, keep_rows: int | None = None) -> RunPlan
     return replace(run, config=config, resumed=state)
 
 
-def refuse_other_code(problem: Problem, manifest: RunManifest, directory: Path) -> None:
+def refuse_other_code(hashes: Mapping[str, str], manifest: RunManifest, directory: Path) -> None:
     """Refuse functions of the user's whose files were changed since the run was begun.
+
+    The hashes are those of the files, by the key that names each function.
 
     Raises:
         DataError: one was.
     """
-    for key, code in problem.own_code.items():
-        if manifest.code.get(key) != code.sha256:
+    for key, sha256 in hashes.items():
+        if manifest.code.get(key) != sha256:
+            name = str(getattr(manifest.settings, key, key)).rpartition("/")[2]
             raise DataError(
-                f"{directory}: {key}: the file of {code.name} was changed since the run was begun",
+                f"{directory}: {key}: the file of {name} was changed since the run was begun",
                 "put it back as it was, or start a new run with it",
             )
 

@@ -6,7 +6,7 @@ Without them there is half as much to split.
 
 from collections.abc import Sequence
 
-from gdrun.results.log_rows import LANE_COLUMNS
+from gdrun.results.rows.log_rows import LANE_COLUMNS
 
 KEY = len(LANE_COLUMNS)  # cells that say whose a row is
 MANY_LANES = 16  # from which on an epoch is worth looking at by itself

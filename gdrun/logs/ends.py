@@ -11,7 +11,7 @@ from gdrun.logs.lines import MAX_ROW_BYTES, BadRowError, whole_lines
 from gdrun.logs.rows import RowParser
 from gdrun.results.events import Lane, Series, Status
 from gdrun.results.file_names import EPOCHS
-from gdrun.results.log_rows import LoggedRows, columns_of, evaluated_of, metrics_of
+from gdrun.results.rows.log_rows import LoggedRows, columns_of, evaluated_of, metrics_of
 from gdrun.results.run import LaneResult, finite
 
 MOST_LANES = 2**20

@@ -1,6 +1,6 @@
 """An `epochs.csv` of any size in little memory: the extremes of each stretch, and the results.
 
-Unlike `gdrun.results.downsample` it needs no numpy, and sees every row once. What it keeps is
+Unlike `gdrun.results.rows.downsample` it needs no numpy, and sees every row once. What it keeps is
 enough for a curve on a terminal, which is a few hundred dots wide.
 """
 
@@ -9,8 +9,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from gdrun.results.events import Series
-from gdrun.results.history import History, Latest, empty_history, kept_per_lane
-from gdrun.results.log_rows import LoggedRows, evaluated_of
+from gdrun.results.rows.history import History, Latest, empty_history, kept_per_lane
+from gdrun.results.rows.log_rows import LoggedRows, evaluated_of
 
 MOST_STRETCHES = 2**11
 WRITTEN_AT_ONCE = 16  # epochs

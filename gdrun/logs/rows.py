@@ -14,7 +14,7 @@ from typing import overload
 from gdrun.logs.columns import KEY, MANY_LANES, columns_of_one_epoch, columns_of_one_lane
 from gdrun.logs.lines import BadRowError
 from gdrun.results.events import Lane, Series
-from gdrun.results.log_rows import (
+from gdrun.results.rows.log_rows import (
     COUNTS,
     EPOCH_COLUMNS,
     SHARED,

@@ -11,7 +11,7 @@ from gdrun.logs.columns import KEY
 from gdrun.logs.lines import MAX_ROW_BYTES, whole_lines
 from gdrun.logs.rows import key_of
 from gdrun.results.events import Lane, Series
-from gdrun.results.log_rows import EPOCH_COLUMNS
+from gdrun.results.rows.log_rows import EPOCH_COLUMNS
 from gdrun.results.run import Reached
 
 EPOCH = KEY  # the place of the epoch in the rows of both files

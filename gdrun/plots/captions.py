@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 from gdrun.plots.curves import divergence
 from gdrun.plots.looks import has_bands, tells_rates_by_color
+from gdrun.results.description import PLAIN
 from gdrun.results.lanes import BAND, lanes_by_rate
-from gdrun.results.run import PLAIN, RunResult
+from gdrun.results.run import RunResult
 from gdrun.text import count, listed, span
 
 

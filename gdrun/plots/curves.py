@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 from gdrun.plots.looks import Look, Looks
 from gdrun.plots.scales import number_log_axis
 from gdrun.results.axes import Cost
-from gdrun.results.downsample import lowest_of_blocks
-from gdrun.results.history import History
 from gdrun.results.lanes import band_positions, lanes_by_rate
-from gdrun.results.log_rows import SCHEDULED_LR
+from gdrun.results.rows.downsample import lowest_of_blocks
+from gdrun.results.rows.history import History
+from gdrun.results.rows.log_rows import SCHEDULED_LR
 from gdrun.results.run import RunResult, or_inf
 
 Array = NDArray[np.float64]

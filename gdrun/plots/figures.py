@@ -17,7 +17,7 @@ from gdrun.plots.updates import draw_updates, measured, window_of
 from gdrun.results.axes import AXES, BATCH, COSTS, TRAIN, VALIDATION, Cost
 from gdrun.results.colors import kind_of, run_colors, says_size
 from gdrun.results.events import Series
-from gdrun.results.log_rows import SCHEDULED_LR
+from gdrun.results.rows.log_rows import SCHEDULED_LR
 from gdrun.results.run import RunResult
 from gdrun.text import METHOD_NAMES
 

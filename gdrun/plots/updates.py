@@ -24,8 +24,8 @@ from gdrun.plots.curves import (
 )
 from gdrun.plots.looks import Look, Looks
 from gdrun.plots.scales import MEAN, fitting, points_across
-from gdrun.results.history import History
 from gdrun.results.lanes import lanes_by_rate
+from gdrun.results.rows.history import History
 from gdrun.results.run import RunResult
 
 SOLID = 500  # updates; more of them side by side are a solid block

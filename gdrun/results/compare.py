@@ -25,9 +25,9 @@ from gdrun.config.foreign import (
 )
 from gdrun.config.schema import METHODS
 from gdrun.results.events import Lane
-from gdrun.results.history import History
 from gdrun.results.lanes import lanes_by_rate, medians, metric_medians
-from gdrun.results.log_rows import metrics_of
+from gdrun.results.rows.history import History
+from gdrun.results.rows.log_rows import metrics_of
 from gdrun.results.run import ENGINES_IN_TURN, Reached, RunResult, finite, or_inf
 from gdrun.text import differences
 

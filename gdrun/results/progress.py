@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from statistics import median
 
 from gdrun.results.events import COMPLETE, EpochEnds, Segment, Series
-from gdrun.results.history import History
 from gdrun.results.lanes import lanes_by_rate
+from gdrun.results.rows.history import History
 
 CURVE_POINTS = 512
 

@@ -14,20 +14,18 @@ from gdrun.config.explain import brief
 from gdrun.config.foreign import (
     MetricColumn,
     Natural,
-    PositiveSize,
     Rate,
     Real,
     Seconds,
-    ShortText,
     Size,
     Text,
-    YesNo,
 )
 from gdrun.errors import ConfigError, DataError, excerpt
+from gdrun.results.description import Description
 from gdrun.results.events import Lane, Series, Status
 from gdrun.results.fits import Fit, Regions
-from gdrun.results.history import History, epoch_table, step_table
-from gdrun.results.log_rows import metrics_of
+from gdrun.results.rows.history import History, epoch_table, step_table
+from gdrun.results.rows.log_rows import metrics_of
 from gdrun.text import count, number, rates_in_words, visible
 
 # Of `run.json` and of what `--json` prints; it grows when a key changes its meaning.
@@ -40,60 +38,6 @@ INFINITE_AT_START = "the loss is infinite before training: scale the data, or se
 ENGINES_IN_TURN = ", then "
 
 MAX_LINE = 100  # characters of a line of a result as text
-
-PLAIN = "sgd"  # the optimizer that goes without saying
-
-# Each loss in words: in the units of the data, and for a standardised target.
-LOSS_NAMES: Mapping[str, tuple[str, str]] = {
-    "mse": ("MSE", "MSE ÷ variance of {each}; 1 = predicting the mean"),
-    "half_mse": ("half MSE", "half MSE ÷ variance of {each}; 0.5 = predicting the mean"),
-    "l1": ("mean absolute error", "mean absolute error ÷ deviation of {each}"),
-    "huber": ("Huber loss", "Huber loss of the standardised {all}"),
-    "cross_entropy": ("cross-entropy", "cross-entropy"),
-    "bce": ("binary cross-entropy", "binary cross-entropy"),
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Description:
-    """What is trained on what, as captions, headers and logs say it."""
-
-    network: Text
-    parameters: Size
-    data: Text
-    rows: PositiveSize
-    val_rows: Size
-    features: tuple[Text, ...]
-    target: Text
-    loss: ShortText
-    standardized: YesNo
-    device: ShortText
-    classes: tuple[Text, ...] = ()
-    optimizer: ShortText = PLAIN
-    targets: tuple[Text, ...] = ()  # where there are several; `target` has all in one text
-    is_given: YesNo = False  # from Python, and no part of what is saved
-
-    @property
-    def has_fit(self) -> bool:
-        """Whether what is learned is a function of one number to one number.
-
-        That may be the probability of one of two classes.
-        """
-        return len(self.features) == 1 and not self.targets and len(self.classes) in (0, 2)
-
-    @property
-    def has_regions(self) -> bool:
-        """Whether what is learned are classes in a plane."""
-        return len(self.features) == 2 and bool(self.classes)
-
-    @property
-    def loss_name(self) -> str:
-        """The loss in words, with its unit where the target was standardised."""
-        names = LOSS_NAMES.get(self.loss)
-        if names is None:  # of a function of the user's
-            return self.loss
-        each, all_ = ("each target", "targets") if self.targets else (self.target, self.target)
-        return names[self.standardized].format(each=each, all=all_)
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,10 +32,11 @@ from gdrun.config.parts.groups import PlotConfig
 from gdrun.config.schema import Method, RunConfig
 from gdrun.errors import ConfigError, DataError, did_you_mean
 from gdrun.results.compare import Comparison
+from gdrun.results.description import Description
 from gdrun.results.events import Status
 from gdrun.results.file_names import COMPARED, MANIFEST
-from gdrun.results.log_rows import EPOCH_COLUMNS
-from gdrun.results.run import SCHEMA_VERSION, Description, Failure, LaneResult
+from gdrun.results.rows.log_rows import EPOCH_COLUMNS
+from gdrun.results.run import SCHEMA_VERSION, Failure, LaneResult
 from gdrun.storage.atomic import read_plain
 from gdrun.storage.row_file import FileDigest
 

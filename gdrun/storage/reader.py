@@ -26,8 +26,8 @@ from gdrun.logs.rows import RowParser
 from gdrun.logs.search import first_at_most, last_update
 from gdrun.results.events import COMPLETE, Lane, Series, Status
 from gdrun.results.file_names import EPOCHS, EVALUATIONS, STEPS
-from gdrun.results.history import History, Recorder, kept_per_lane
-from gdrun.results.log_rows import COLUMNS, STEP_COLUMNS, LoggedRows, columns_of, header
+from gdrun.results.rows.history import History, Recorder, kept_per_lane
+from gdrun.results.rows.log_rows import COLUMNS, STEP_COLUMNS, LoggedRows, columns_of, header
 from gdrun.results.run import LaneResult, Reached, RunResult, lane_result
 from gdrun.storage.atomic import open_plain, output_errors
 from gdrun.storage.saved_run import AnySaved, SavedComparison, SavedRun, named_runs

@@ -15,9 +15,10 @@ from typing import Any
 from gdrun._version import __version__
 from gdrun.config.read import dump_config
 from gdrun.config.schema import RunConfig
+from gdrun.results.description import Description
 from gdrun.results.events import Segment, Series, Status
 from gdrun.results.file_names import CONFIG, EPOCHS, EVALUATIONS, MANIFEST, PREPROCESSING, STEPS
-from gdrun.results.log_rows import (
+from gdrun.results.rows.log_rows import (
     COLUMNS,
     columns_of,
     epoch_lines,
@@ -25,7 +26,7 @@ from gdrun.results.log_rows import (
     header,
     step_lines,
 )
-from gdrun.results.run import SCHEMA_VERSION, Description, LaneResult
+from gdrun.results.run import SCHEMA_VERSION, LaneResult
 from gdrun.storage.atomic import replacing
 from gdrun.storage.manifest import Manifest, now, to_json
 from gdrun.storage.row_file import FileDigest, RowFile

@@ -19,9 +19,10 @@ from gdrun.config.parts.groups import PlotConfig
 from gdrun.config.schema import METHODS, RunConfig
 from gdrun.config.yaml_loader import MAX_CHARACTERS
 from gdrun.errors import ConfigError, DataError
+from gdrun.results.description import Description
 from gdrun.results.events import Status
 from gdrun.results.file_names import CONFIG, MANIFEST
-from gdrun.results.run import Description, LaneResult
+from gdrun.results.run import LaneResult
 from gdrun.storage.atomic import read_plain
 from gdrun.storage.manifest import (
     ComparedRun,

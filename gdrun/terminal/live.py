@@ -23,9 +23,9 @@ from rich.progress import (
 from rich.text import Text
 
 from gdrun.results.colors import run_colors
+from gdrun.results.description import Description
 from gdrun.results.events import COMPLETE
 from gdrun.results.progress import RunProgress
-from gdrun.results.run import Description
 from gdrun.terminal.progress_table import (
     headline,
     loss_chart,

@@ -8,8 +8,8 @@ from rich.table import Table
 from rich.text import Text
 
 from gdrun.results.colors import kind_of, run_colors
+from gdrun.results.description import PLAIN, Description
 from gdrun.results.progress import RunProgress
-from gdrun.results.run import PLAIN, Description
 from gdrun.terminal.chart import Curve, chart
 from gdrun.text import clock, count, duration, number, short
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gdrun.results.events import EpochEnds, Segment, ended_at
-from gdrun.results.log_rows import SCHEDULED_LR
+from gdrun.results.rows.log_rows import SCHEDULED_LR
 from gdrun.training.evaluate import Losses, evaluate, evaluate_all
 from gdrun.training.optimizers.schedule import CONSTANT
 from gdrun.training.problem import Problem

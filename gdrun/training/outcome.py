@@ -14,10 +14,11 @@ from gdrun.config.parts.data import MemoryData
 from gdrun.config.schema import RunConfig
 from gdrun.data.preprocessing.standardize import Scaling
 from gdrun.data.rows import Rows, spread, take
+from gdrun.results.description import Description
 from gdrun.results.events import Series, Status
 from gdrun.results.fits import Fit, Regions
-from gdrun.results.history import History
-from gdrun.results.run import Description, RunResult, lane_result, overall_status
+from gdrun.results.rows.history import History
+from gdrun.results.run import RunResult, lane_result, overall_status
 from gdrun.text import visible
 from gdrun.training.evaluate import Losses, evaluate_all
 from gdrun.training.models.model import Params

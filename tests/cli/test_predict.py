@@ -353,10 +353,11 @@ def test_code_of_the_users_is_named_and_refused_if_it_was_changed(invoke: Invoke
     (said,) = [line for line in done.err.splitlines() if line.startswith("runs the code")]
     assert said.endswith("net.py:build")
     with Path("net.py").open("a") as file:
-        file.write("# changed\n")
+        file.write("from pathlib import Path\nPath('executed').touch()\n")
     done = invoke("predict", "run", "new.csv")
     assert done.code == 2
     assert "model: the file of net.py:build was changed since the run was begun" in done.err
+    assert not Path("executed").exists()
 
 
 # ----------------------------------------------------------------------------------- from Python

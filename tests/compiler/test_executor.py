@@ -19,9 +19,9 @@ from gdrun.compiler.spec import spec_for
 from gdrun.config.schema import Loss
 from gdrun.config.timing import Timing
 from gdrun.results.events import Lane, Segment, Series
-from gdrun.results.history import Recorder
-from gdrun.results.log_rows import epoch_lines, step_lines
 from gdrun.results.progress import RunProgress
+from gdrun.results.rows.history import Recorder
+from gdrun.results.rows.log_rows import epoch_lines, step_lines
 from gdrun.training import loop
 from gdrun.training.loop import train
 from gdrun.training.losses.regression import Regression

@@ -11,7 +11,7 @@ import gdrun
 from gdrun.config.schema import RunConfig
 from gdrun.experiment.checkpoint import load_checkpoint
 from gdrun.results.file_names import CHECKPOINT
-from gdrun.results.history import History
+from gdrun.results.rows.history import History
 from tests.command_line import NO_PICTURES, Invoke
 from tests.run_files import MOST, logs
 from tests.training_runs import run, small_config

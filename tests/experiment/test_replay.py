@@ -11,7 +11,7 @@ from gdrun.compiler import program_cache
 from gdrun.errors import DataError
 from gdrun.experiment.replay.fits import fit_of
 from gdrun.experiment.replay.moments import Moment, largest_difference, moments, prepare_replay
-from gdrun.results.log_rows import as_logged
+from gdrun.results.rows.log_rows import as_logged
 from gdrun.results.run import RunResult
 from gdrun.storage.reader import read_results
 from gdrun.storage.saved_run import SavedRun, open_any

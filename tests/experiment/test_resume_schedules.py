@@ -8,7 +8,7 @@ import pytest
 
 from gdrun.errors import DataError
 from gdrun.experiment.replay.moments import largest_difference, moments, prepare_replay
-from gdrun.results.log_rows import SCHEDULED_LR
+from gdrun.results.rows.log_rows import SCHEDULED_LR
 from gdrun.storage.reader import read_results
 from gdrun.storage.saved_run import SavedRun, open_any
 from tests.command_line import NO_PICTURES, Invoke

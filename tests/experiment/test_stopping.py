@@ -56,7 +56,7 @@ def test_runs_that_break_have_failed(tmp_path: Path, monkeypatch: pytest.MonkeyP
     def defect(*_: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("gdrun.results.history.Recorder.add", defect)
+    monkeypatch.setattr("gdrun.results.rows.history.Recorder.add", defect)
     with pytest.raises(ZeroDivisionError):
         list(execute(plan_experiment("compare", small_config()), tmp_path))
     for place in (tmp_path, tmp_path / "full"):

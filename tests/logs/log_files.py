@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from gdrun.logs.lines import BLOCK_BYTES, OnRead, whole_lines
 from gdrun.logs.rows import RowParser
 from gdrun.results.events import Lane, Segment, Series
-from gdrun.results.log_rows import (
+from gdrun.results.rows.log_rows import (
     EPOCH_COLUMNS,
     STEP_COLUMNS,
     LoggedRows,

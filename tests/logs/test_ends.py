@@ -12,7 +12,7 @@ from gdrun.logs import ends
 from gdrun.logs.ends import first_lanes, last_rows
 from gdrun.logs.lines import BadRowError
 from gdrun.results.events import Series
-from gdrun.results.log_rows import EPOCH_COLUMNS, header
+from gdrun.results.rows.log_rows import EPOCH_COLUMNS, header
 from tests.logs.log_files import logs, table_by_csv
 
 HEADER = header(EPOCH_COLUMNS)

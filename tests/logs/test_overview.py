@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gdrun.logs.overview import read_overview
-from gdrun.results.history import History, Recorder, kept_per_lane
+from gdrun.results.rows.history import History, Recorder, kept_per_lane
 from tests.logs.log_files import Logs, logs, parsed
 
 RUNS = {

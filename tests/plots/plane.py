@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from gdrun.results.description import Description
 from gdrun.results.events import Lane, Series
 from gdrun.results.fits import Regions
-from gdrun.results.history import empty_history
-from gdrun.results.run import Description, LaneResult, RunResult
+from gdrun.results.rows.history import empty_history
+from gdrun.results.run import LaneResult, RunResult
 
 Logits = Callable[[Any, Any], Any]  # at points (x, y) those of each class, (…, K)
 GRID = 41

@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 
 from gdrun.logs.lines import BadRowError, whole_lines
 from gdrun.logs.rows import RowParser
-from gdrun.results.downsample import downsample
 from gdrun.results.events import Lane, Segment, Series
-from gdrun.results.history import History, Recorder
-from gdrun.results.log_rows import (
+from gdrun.results.rows.downsample import downsample
+from gdrun.results.rows.history import History, Recorder
+from gdrun.results.rows.log_rows import (
     EPOCH_COLUMNS,
     STEP_COLUMNS,
     LoggedRows,
@@ -282,7 +282,7 @@ RESIDENT = """
 import resource, sys
 from gdrun.config.read import load_config
 from gdrun.experiment.plan import plan_experiment
-from gdrun.results.history import KEPT_ROWS
+from gdrun.results.rows.history import KEPT_ROWS
 from gdrun.results.progress import RunProgress
 from gdrun.experiment.execute import execute
 from pathlib import Path

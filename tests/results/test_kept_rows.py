@@ -12,7 +12,7 @@ from gdrun.experiment.execute import execute
 from gdrun.experiment.plan import plan_experiment
 from gdrun.results.compare import compare_results, reach
 from gdrun.results.events import Lane, Segment, Series
-from gdrun.results.history import KEPT_ROWS, MOST_PER_LANE, Recorder, kept_per_lane
+from gdrun.results.rows.history import KEPT_ROWS, MOST_PER_LANE, Recorder, kept_per_lane
 from gdrun.results.run import RunResult, lane_result
 from gdrun.storage.reader import HowToRead, read_result
 from gdrun.storage.saved_run import SavedRun, open_saved

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from gdrun.experiment.execute import execute
 from gdrun.experiment.plan import plan_experiment
-from gdrun.results import log_rows
 from gdrun.results.events import Lane, Segment, Series
-from gdrun.results.log_rows import EPOCH_COLUMNS, STEP_COLUMNS, header, step_lines
+from gdrun.results.rows import log_rows
+from gdrun.results.rows.log_rows import EPOCH_COLUMNS, STEP_COLUMNS, header, step_lines
 from tests.training_runs import small_config
 
 STEPS_CSV = "steps.csv"

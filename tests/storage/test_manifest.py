@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from gdrun.config.schema import RunConfig
 from gdrun.config.values import MAX_COUNT
 from gdrun.errors import DataError
+from gdrun.results.description import Description
 from gdrun.results.events import Lane, Series
-from gdrun.results.run import Description, LaneResult
+from gdrun.results.run import LaneResult
 from gdrun.storage.atomic import read_plain
 from gdrun.storage.manifest import (
     MAX_BYTES,

@@ -10,9 +10,9 @@ import pytest
 from rich.console import Console
 from rich.text import Text
 
+from gdrun.results.description import Description
 from gdrun.results.events import Lane, Segment, Series
 from gdrun.results.progress import RunProgress
-from gdrun.results.run import Description
 from gdrun.terminal.live import LiveView, PlainView, make_view, reading, stages
 from gdrun.terminal.progress_table import progress_table
 from tests.segments import advanced, epoch_end, segment, series

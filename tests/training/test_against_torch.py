@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from gdrun.config.schema import CLASSIFICATION, Loss
+from gdrun.results.description import LOSS_NAMES
 from gdrun.results.events import Lane
-from gdrun.results.run import LOSS_NAMES
 from gdrun.training.batches import chunks
 from gdrun.training.losses.regression import LOSSES
 from gdrun.training.models.perceptron import Perceptron

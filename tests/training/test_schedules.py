@@ -27,7 +27,7 @@ from torch.optim.lr_scheduler import (
 
 from gdrun.config.timing import Timing
 from gdrun.results.events import Lane, Segment
-from gdrun.results.log_rows import SCHEDULED_LR
+from gdrun.results.rows.log_rows import SCHEDULED_LR
 from gdrun.training.loop import train
 from gdrun.training.optimizers.schedule import (
     CONSTANT,

@@ -27,7 +27,7 @@ from gdrun.results.compare import (
     legible,
 )
 from gdrun.results.file_names import COMPARED
-from gdrun.results.history import KEPT_ROWS
+from gdrun.results.rows.history import KEPT_ROWS
 from gdrun.results.run import SCHEMA_VERSION, RunResult
 from gdrun.storage.atomic import output_errors
 from gdrun.storage.locate import OUTPUTS, find_run

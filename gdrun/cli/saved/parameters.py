@@ -77,7 +77,7 @@ def read_any(
     run: str, output_dir: Path, on_read: "OnRead", *, overview: bool = False
 ) -> "tuple[AnySaved, list[RunResult], SweepResult | None]":
     """What the directory of a run, group or comparison holds, with the result of a sweep."""
-    from gdrun.results.history import KEPT_ROWS
+    from gdrun.results.rows.history import KEPT_ROWS
     from gdrun.storage.reader import HowToRead, read_results, saved_sweep_result
     from gdrun.storage.saved_run import open_any
 

@@ -90,9 +90,19 @@ def find_function(key: str, reference: str, takes: Sequence[str]) -> OwnFunction
             f"name a function that makes one: def build({', '.join(takes)}): return …",
         )
     _refuse_other_arguments(said, name, found, takes)
-    source = Path(module.__file__) if module.__file__ else None
+    return OwnFunction(reference, _hash(module.__file__), found)
+
+
+def hash_of(reference: str) -> str | None:
+    """The hash of the file that a reference names, which isn't run; None of a package or none."""
+    place = reference.rpartition(":")[0]
+    return _hash(place) if is_file(place) and Path(place).is_file() else None
+
+
+def _hash(file: str | None) -> str:
+    source = Path(file) if file else None
     content = source.read_bytes() if source and source.is_file() else b""
-    return OwnFunction(reference, hashlib.sha256(content).hexdigest(), found)
+    return hashlib.sha256(content).hexdigest()
 
 
 @contextmanager

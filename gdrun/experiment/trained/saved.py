@@ -4,7 +4,9 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from gdrun.config.methods import updates_per_epoch
+from gdrun.config.parts.own_code import OWN_CODE
 from gdrun.data.dataset import Dataset
+from gdrun.data.own.find import hash_of
 from gdrun.data.preprocessing.record import Preprocessing, read_preprocessing
 from gdrun.errors import DataError
 from gdrun.experiment.checkpoint import last_checkpoint, most_bytes
@@ -41,8 +43,10 @@ def load_networks(
     config = saved.settings.model_copy(update={"device": "cpu", **code})
     with memory_errors():
         data = Dataset.without_rows(_preprocessing(saved), saved.description.data)
+        found = {key: hash_of(str(getattr(config, key))) for key in OWN_CODE}
+        hashes = {key: sha256 for key, sha256 in found.items() if sha256 is not None}
+        refuse_other_code(hashes, saved.manifest, saved.path)  # before any of it is run
         problem = build_problem(config, data)
-        refuse_other_code(problem, saved.manifest, saved.path)
         lanes = lanes_of(config)
         plan = Plan(lanes, batch_size=1, epochs=config.epochs, optimizer=build_optimizer(config))
         new = initial_state(problem, plan)

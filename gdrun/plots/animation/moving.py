@@ -13,8 +13,8 @@ from matplotlib.text import Text
 from gdrun.plots.curves import Array, divergence
 from gdrun.results.axes import Cost
 from gdrun.results.fits import Fit
-from gdrun.results.history import History
 from gdrun.results.lanes import lanes_by_rate
+from gdrun.results.rows.history import History
 from gdrun.results.run import RunResult
 from gdrun.text import count
 

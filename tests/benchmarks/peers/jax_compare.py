@@ -19,10 +19,11 @@ from jax import lax
 
 from gdrun.config.parts.groups import PlotConfig
 from gdrun.plots.pictures import pictures
+from gdrun.results.description import Description
 from gdrun.results.events import Lane, Segment, Series
 from gdrun.results.fits import Fit
-from gdrun.results.history import Recorder
-from gdrun.results.run import Description, RunResult, lane_result
+from gdrun.results.rows.history import Recorder
+from gdrun.results.run import RunResult, lane_result
 from tests.segments import epoch_end
 
 ROWS, HIDDEN, EPOCHS, LR = 100, 10, 100, 0.2

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate, chain, islice, repeat
 
-from gdrun.results.downsample import downsample
 from gdrun.results.events import EpochEnds, Lane, Segment, Series, as_column, range_array
 from gdrun.results.file_names import EPOCHS
-from gdrun.results.log_rows import (
+from gdrun.results.rows.downsample import downsample
+from gdrun.results.rows.log_rows import (
     COLUMNS,
     COUNTS,
     EPOCH_LOSSES,

@@ -1,0 +1,1 @@
+"""The rows of a run: as they are logged, and as columns in memory."""
