@@ -17,7 +17,7 @@ def test_wheel_holds_presets_types_and_licence_and_works_from_anywhere(tmp_path:
         names = set(archive.namelist())
         archive.extractall(tmp_path / "site")
     presets = {path.name for path in (ROOT / "configs").glob("*.yaml")}
-    assert len(presets) == 8
+    assert len(presets) == 9
     for name in (*presets, "diabetes.csv", "diabetes.md", "digits.csv", "digits.md"):
         assert f"gdrun/configs/{name}" in names
     assert {"gdrun/py.typed", "gdrun/config/starter.yaml"} <= names

@@ -16,6 +16,7 @@ from gdrun.text import accuracy, batches, count, duration, listed, number, perce
 
 NOTABLE_EXCESS = 1.02  # times the lowest validation loss, from which on it is spoken of
 SEVERAL_TIMES = 3  # from which on that isn't said in per cent
+MANY = 12  # numbers in a sentence
 OUTLIER_FACTOR = 2  # times its median loss: seeds that end above are counted as failing
 
 
@@ -38,6 +39,7 @@ def advice(sweep: SweepResult) -> str:
         f"The target, {_target(sweep.target, best)}, was reached by {reached} of {_tried(sweep)}.",
         *_fastest(sweep),
         *_larger_batches(sweep),
+        *_by_theory(sweep),
         *_by_accuracy(sweep),
         *(_by_validation(sweep) if sweep.best_validated else _by_target(sweep)),
     ]
@@ -114,6 +116,37 @@ def _tied(sweep: SweepResult, cost: Literal["updates", "samples"]) -> str:
     """Which other batch sizes may need as few, as far as the evaluations of the loss tell."""
     ties = [cell.pair for cell in sweep.ties(cost)]
     return f"; perhaps as few: {listed(ties)}" if ties else ""
+
+
+def _by_theory(sweep: SweepResult) -> Iterable[str]:
+    """How what was found compares with what is known, where theory is exact."""
+    theory = sweep.theory
+    cells = [cell for cell in sweep.best_of_batch if cell.batch_size < sweep.rows]
+    if theory is None or not cells:
+        return
+    best = [theory.best_rate(cell.batch_size) for cell in cells]
+    nearest = [min(sweep.lrs, key=lambda lr: abs(math.log(lr / rate))) for rate in best]
+    agree = sum(cell.lr == lr for cell, lr in zip(cells, nearest, strict=True))
+    rates = listed([f"{c.lr:.3g} ({lr:.3g})" for c, lr in zip(cells, best, strict=True)], MANY)
+    yield (
+        f"Theory is exact here (d = {theory.rows} orthogonal rows, B of them drawn at random): the "
+        f"best learning rate is {theory.formula}. The best of those tried, theory in brackets: "
+        f"{rates}; they are the nearest to it for {agree} of {count(len(cells), 'batch size')}."
+    )
+    if not sweep.untrained or not sweep.target or sweep.target >= sweep.untrained:
+        return
+    share = sweep.target / sweep.untrained
+    updates = [
+        f"{cell.to_target('updates'):,.0f} ({theory.updates(cell.batch_size, share):,.3g})"
+        for cell in cells
+        if cell.reaches_target
+    ]
+    if updates:
+        yield f"Updates to the target, likewise: {listed(updates, MANY)}."
+    yield (
+        "They fall as 1/ln(1 + B/(d − 1)), and none is the fewest: for small batches as with a "
+        f"critical batch size of 2(d − 1) = {theory.critical_batch:,.0f}."
+    )
 
 
 def _by_accuracy(sweep: SweepResult) -> Iterable[str]:

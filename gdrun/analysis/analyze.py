@@ -8,16 +8,18 @@ torch.
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from statistics import median
 from typing import TYPE_CHECKING
 
 from gdrun.analysis.sweep_result import SweepResult
 from gdrun.analysis.trials import Cell, Trial
 from gdrun.results.compare import reach, target_of
 from gdrun.results.lanes import lanes_by_rate
-from gdrun.results.run import Reached, RunResult
+from gdrun.results.run import Reached, RunResult, finite
 
 if TYPE_CHECKING:
     from gdrun.analysis.critical_batch import CriticalBatch
+    from gdrun.analysis.theory import OrthogonalRows
 
 
 def analyze(
@@ -27,6 +29,7 @@ def analyze(
     jobs: int = 1,
     planned: Sequence[int] = (),
     optimizers: Sequence[str] = (),
+    theory: "OrthogonalRows | None" = None,
 ) -> SweepResult | None:
     """The result of a sweep; None if none of its runs has one.
 
@@ -38,6 +41,7 @@ def analyze(
         jobs: as in `SweepResult`.
         planned: the batch sizes of all runs, of which some may have no result.
         optimizers: those that are put side by side, as results describe theirs.
+        theory: as in `SweepResult`.
 
     Raises:
         DataError, OutputError: a row that was dropped from memory can't be read.
@@ -69,6 +73,8 @@ def analyze(
         jobs=jobs,
         missing=tuple(sorted(missing)),
         fits=fits if several else {},
+        untrained=finite(median(h.epochs["train_loss"][0] for r in results for h in r.histories)),
+        theory=theory,
     )
 
 

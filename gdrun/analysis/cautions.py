@@ -144,7 +144,7 @@ def _too_few_data(sweep: SweepResult) -> Iterable[str]:
             f"split, and the lowest was chosen from {count(len(sweep.cells), 'pair')}: expect a "
             "somewhat higher loss on other rows; data.seed makes another split"
         )
-    elif sweep.description.features:
+    elif sweep.description.features and not sweep.theory:
         yield (
             "no rows were held out, so that nothing tells how well it predicts others: "
             "--val-fraction 0.2 holds a fifth of them out"

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from gdrun.analysis.sweep_result import SweepResult
-from gdrun.text import batches, rounded
+from gdrun.text import batches, count, rounded
 
 if TYPE_CHECKING:
     from gdrun.analysis.critical_batch import CriticalBatch
@@ -77,10 +77,14 @@ def _bounded(sweep: SweepResult, fit: "CriticalBatch") -> Iterable[str]:
     elif fit.batch_crit < min(fit.batches):
         yield f"This estimate lies below batch {min(fit.batches):,}, the smallest one tried."
     yield (
-        f"By the fit, no batch size reaches the target in fewer than {fit.updates_min:,.0f} "
-        f"updates or {fit.samples_min:,.0f} samples; the critical one needs twice as many of both, "
+        f"By the fit, no batch size reaches the target in fewer than {_whole(fit.updates_min)} "
+        f"or {fit.samples_min:,.0f} samples; the critical one needs twice as many of both, "
         "and beyond it larger batches are mostly wasted."
     )
+
+
+def _whole(updates: float) -> str:
+    return count(round(updates), "update")
 
 
 def interval_in_words(fit: "CriticalBatch") -> str:

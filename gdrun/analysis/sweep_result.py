@@ -19,6 +19,7 @@ from gdrun.text import count, number, visible
 
 if TYPE_CHECKING:
     from gdrun.analysis.critical_batch import CriticalBatch
+    from gdrun.analysis.theory import OrthogonalRows
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,8 @@ class SweepResult:
         jobs: how many runs were trained side by side.
         missing: batch sizes of the grid without a result: never begun, or failed.
         fits: of a sweep of several optimizers, the fit of each by its name.
+        untrained: the train loss before training, the median of all trainings.
+        theory: what is known of it, where theory is exact.
     """
 
     target: float | None
@@ -45,6 +48,8 @@ class SweepResult:
     jobs: int
     missing: tuple[int, ...] = ()
     fits: Mapping[str, "CriticalBatch | None"] = field(default_factory=dict, hash=False)
+    untrained: float | None = None
+    theory: "OrthogonalRows | None" = None
 
     def __repr__(self) -> str:
         """At most five lines: the grid, what to train with, and its best pairs."""

@@ -14,6 +14,7 @@ from torch import Tensor
 from gdrun.config.parts.data import (
     CirclesData,
     GeneratedData,
+    HadamardData,
     MeanEstimationData,
     MoonsData,
     QuadraticData,
@@ -50,6 +51,10 @@ def generate(config: GeneratedData) -> Generated:
             y = numbers(rows, config.mean, config.variance, seed)
             title = f"random numbers of mean {config.mean:g} and variance {config.variance:g}"
             return Generated(y[:, :0], y, (), "x", title)
+        case HadamardData():
+            x, y = hadamard(rows, seed)
+            names = tuple(f"x{k}" for k in range(1, rows))
+            return Generated(x, y, names, "y", "orthogonal rows without noise")
         case SpiralData():
             x, y = spiral(rows, config.noise, config.turns, seed)
         case MoonsData():
@@ -84,6 +89,23 @@ def numbers(rows: int, mean: float, variance: float, seed: int) -> Tensor:
     if rows > 1:
         z *= math.sqrt(variance) / z.std(correction=0)
     return z.add_(mean)
+
+
+def hadamard(rows: int, seed: int) -> tuple[Tensor, Tensor]:
+    """Rows of Sylvester's matrix, d of them, and a linear function of them, in 64 bits.
+
+    The entry (i, j) of the matrix is 1 where i and j share an even number of binary ones, and else
+    −1 (Sylvester 1867, "Thoughts on inverse orthogonal matrices"). x, (d, d − 1), are all columns
+    but the first, which is constant. y, (d, 1), is the matrix times d normal random coefficients,
+    scaled so that their squares have the sum 1: then the mean of y² is 1.
+    """
+    bits = torch.arange(rows)
+    shared, powers = bits.unsqueeze(1) & bits, range(max(1, (rows - 1).bit_length()))
+    ones = sum((shared >> power) & 1 for power in powers)
+    matrix = 1.0 - 2.0 * torch.as_tensor(ones).remainder(2).double()
+    generator = torch.Generator().manual_seed(seed)
+    weights = torch.randn(rows, 1, dtype=torch.float64, generator=generator)
+    return matrix[:, 1:], matrix @ (weights / weights.norm())
 
 
 def spiral(rows: int, noise: float, turns: float, seed: int) -> tuple[Tensor, Tensor]:

@@ -12,6 +12,7 @@ import torch
 
 from gdrun.analysis.analyze import analyze, is_table_of, to_csv
 from gdrun.analysis.sweep_result import SweepResult
+from gdrun.analysis.theory import theory_of
 from gdrun.config.methods import swept_optimizers
 from gdrun.config.timing import DEFAULT, Timing
 from gdrun.errors import DataError
@@ -172,7 +173,8 @@ def _sweep_result(
         return None
     target, pace = experiment.config.sweep.target, experiment.seconds_per_update
     optimizers = [own.rule for own in swept_optimizers(experiment.config)]
-    return analyze(results, target, pace, facts["jobs"], experiment.batch_sizes, optimizers)
+    theory = theory_of(experiment.config)
+    return analyze(results, target, pace, facts["jobs"], experiment.batch_sizes, optimizers, theory)
 
 
 def _write_sweep_table(sweep: SweepResult, directory: Path) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-from gdrun.config.parts.data import DataConfig, GeneratedData, TwoClassesData
+from gdrun.config.parts.data import DataConfig, GeneratedData, HadamardData, TwoClassesData
 from gdrun.config.schema import RunConfig
 from gdrun.data.order import SORTED_ROWS
 from gdrun.errors import ConfigError
@@ -37,6 +37,7 @@ def refuse_too_many_rows(config: DataConfig) -> None:
     """
     if isinstance(config, GeneratedData):
         features = 2 if isinstance(config, TwoClassesData) else 1
+        features = config.rows if isinstance(config, HadamardData) else features
         _refuse(config.rows * features * ROW_BYTES, "data.rows", "fewer rows need less")
 
 

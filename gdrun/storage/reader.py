@@ -15,6 +15,7 @@ from typing import BinaryIO
 
 from gdrun.analysis.analyze import analyze
 from gdrun.analysis.sweep_result import SweepResult
+from gdrun.analysis.theory import theory_of
 from gdrun.config.methods import swept_optimizers
 from gdrun.config.parts.schedule import schedule_in_words
 from gdrun.errors import DataError
@@ -242,7 +243,8 @@ def saved_sweep_result(saved: AnySaved, results: Sequence[RunResult]) -> SweepRe
     settings, pace = saved.settings, facts.seconds_an_update_alone
     optimizers = [own.rule for own in swept_optimizers(settings)]
     target = settings.sweep.target
-    return analyze(results, target, pace, facts.jobs, facts.batch_sizes, optimizers)
+    theory = theory_of(settings)
+    return analyze(results, target, pace, facts.jobs, facts.batch_sizes, optimizers, theory)
 
 
 # ------------------------------------------------------------------------------------- CSV files

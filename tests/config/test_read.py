@@ -25,6 +25,7 @@ PRESETS = [
     "circles",
     "diabetes",
     "digits",
+    "hadamard",
     "mean_estimation",
     "moons",
     "shuffled",

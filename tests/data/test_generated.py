@@ -10,14 +10,16 @@ from torch import Tensor
 
 from gdrun.config.parts.data import (
     CirclesData,
+    HadamardData,
     MeanEstimationData,
     MoonsData,
     QuadraticData,
     SpiralData,
 )
+from gdrun.config.read import load_config
 from gdrun.data.generated import numbers
 from gdrun.data.sources import load_data
-from gdrun.errors import DataError
+from gdrun.errors import ConfigError, DataError
 
 Source = type[SpiralData] | type[MoonsData] | type[CirclesData]
 TWO_CLASSES: tuple[Source, ...] = (SpiralData, MoonsData, CirclesData)
@@ -198,3 +200,32 @@ def test_points_that_32_bits_cannot_hold_or_scale_are_refused(
 ) -> None:
     with pytest.raises(DataError, match=expected):
         load_data(config)
+
+
+def sylvester(order: int) -> torch.Tensor:
+    """By its definition: H of 2n rows is [[H, H], [H, −H]] of n."""
+    matrix = torch.ones(1, 1, dtype=torch.float64)
+    for _ in range(order):
+        matrix = torch.kron(torch.tensor([[1.0, 1], [1, -1]], dtype=torch.float64), matrix)
+    return matrix
+
+
+@pytest.mark.parametrize("order", [1, 2, 4, 6])
+def test_orthogonal_rows_are_those_of_sylvesters_matrix(order: int) -> None:
+    rows = 2**order
+    data = load_data(HadamardData(rows=rows, seed=3))
+    matrix = sylvester(order)
+    assert torch.equal(data.x[:].double(), matrix[:, 1:])
+    assert torch.equal(matrix @ matrix.T, rows * torch.eye(rows, dtype=torch.float64))
+    weights = torch.linalg.solve(matrix, data.y[:].double())
+    assert weights.square().sum().item() == pytest.approx(1, rel=1e-5)
+    assert data.y[:].square().mean().item() == pytest.approx(1, rel=1e-5)
+    other = load_data(HadamardData(rows=rows, seed=4))
+    assert not torch.equal(other.y[:], data.y[:])
+    assert data.features == tuple(f"x{k}" for k in range(1, rows))
+
+
+@pytest.mark.parametrize("rows", [1, 3, 6, 100, 2**13])
+def test_there_are_as_many_as_a_power_of_two(rows: int) -> None:
+    with pytest.raises(ConfigError, match="rows"):
+        load_config("hadamard", [f"data.rows={rows}"])

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from pydantic import (
+    AfterValidator,
     BeforeValidator,
     Field,
     PrivateAttr,
@@ -73,6 +74,23 @@ class MeanEstimationData(Data):
         if value == 1 and info.data.get("variance"):
             raise ValueError("Input should be at least 2 unless data.variance is 0")
         return value
+
+
+def _power_of_two(value: int) -> int:
+    if value & (value - 1):
+        raise ValueError("Input should be a power of 2, such as 64")
+    return value
+
+
+class HadamardData(Data):
+    """A regression without noise on the rows of Sylvester's Hadamard matrix, d = `rows` of them.
+
+    Features are its d − 1 columns that aren't constant; the bias is the constant one. So the rows
+    are orthogonal, and the curvature of the train loss is the same in all directions.
+    """
+
+    source: Literal["hadamard"] = "hadamard"
+    rows: Annotated[Count, Field(ge=2, le=2**12), AfterValidator(_power_of_two)] = 64
 
 
 class TwoClassesData(Data):
@@ -245,7 +263,9 @@ def _with_source(value: Any) -> Any:
     return value
 
 
-GeneratedData = QuadraticData | MeanEstimationData | SpiralData | MoonsData | CirclesData
+GeneratedData = (
+    QuadraticData | MeanEstimationData | HadamardData | SpiralData | MoonsData | CirclesData
+)
 DataConfig = Annotated[
     GeneratedData | CsvData | ParquetData | NpyData | NpzData | PythonData | MemoryData,
     Field(discriminator="source"),
@@ -254,6 +274,7 @@ DataConfig = Annotated[
 DATA_SOURCES: dict[str, type[Data]] = {
     "quadratic": QuadraticData,
     "mean_estimation": MeanEstimationData,
+    "hadamard": HadamardData,
     "spiral": SpiralData,
     "moons": MoonsData,
     "circles": CirclesData,

@@ -166,6 +166,8 @@ def _place(cell: Cell, sweep: SweepResult) -> tuple[int, int]:
 def _color_norm(found: Sequence[float]) -> Normalize:
     """The logarithmic scale of colours, from the lowest loss to `MAX_RATIO` times that.
 
+    If half of the losses are above that, it goes on to their median.
+
     Losses of which one is negative have a linear one.
     """
     finite = [loss for loss in found if math.isfinite(loss)]
@@ -175,7 +177,8 @@ def _color_norm(found: Sequence[float]) -> Normalize:
     if not len(losses):
         return LogNorm(1.0, 10.0, clip=True)
     low = float(losses.min())
-    high = max(1.001 * low, min(float(losses.max()), MAX_RATIO * low))
+    most = max(MAX_RATIO * low, float(np.median(losses)))
+    high = max(1.001 * low, min(float(losses.max()), most))
     return LogNorm(low, high, clip=True)
 
 

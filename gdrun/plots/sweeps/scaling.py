@@ -102,9 +102,18 @@ def scaling_panels(sweep: SweepResult) -> dict[TargetCost, tuple[Sequence[str], 
         "samples": (["samples to target"], float),
     }
     if _is_timed(sweep):
-        titles = ["training time to target (s)", "time to target (s)"]
-        panels["seconds"] = (titles, lambda size: sweep.pace[size])
+        unit, factor = _unit_of_time(sweep)
+        titles = [f"training time to target ({unit})", f"time to target ({unit})"]
+        panels["seconds"] = (titles, lambda size: factor * sweep.pace[size])
     return panels
+
+
+def _unit_of_time(sweep: SweepResult) -> tuple[str, float]:
+    """The unit in which the longest time to the target is above 1, and how many a second has."""
+    times = map(sweep.seconds_alone, sweep.best_of_batch)
+    longest = max(filter(math.isfinite, times), default=1.0)
+    units = (("s", 1.0), ("ms", 1e3), ("µs", 1e6))
+    return next((own for own in units if longest * own[1] >= 1), units[-1])
 
 
 def _is_timed(sweep: SweepResult) -> bool:
