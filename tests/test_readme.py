@@ -28,7 +28,7 @@ DOCUMENTS = [README, *GUIDE]
 LINKED = [*DOCUMENTS, *sorted((ROOT / "tests" / "benchmarks").rglob("*.md"))]
 COMMANDS = (
     *("compare", "full", "sgd", "minibatch", "sweep"),
-    *("list", "show", "plot", "animate", "predict", "rm", "init", "guide"),
+    *("list", "show", "plot", "animate", "predict", "rm", "init", "guide", "check"),
 )
 LANGUAGES = {"", "sh", "python", "yaml"}
 

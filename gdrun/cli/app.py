@@ -14,6 +14,7 @@ from typing import Annotated, Any, get_type_hints
 import typer
 
 from gdrun._version import __version__
+from gdrun.cli.check import check
 from gdrun.cli.group_options import CompareOptions, SweepOptions
 from gdrun.cli.guide import guide
 from gdrun.cli.help import HELP, TRAIN, Command, Group
@@ -155,6 +156,7 @@ def init(
 
 
 app.command("guide", cls=Command, rich_help_panel=HELP)(guide)
+app.command("check", cls=Command, rich_help_panel=HELP)(check)
 
 
 def _show_version(wanted: bool) -> None:

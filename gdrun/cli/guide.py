@@ -33,6 +33,7 @@ TOPICS = (
     "resume",
     "python",
     "compiled",
+    "check",
     "architecture",
 )
 MAX_WIDTH = 100  # columns, beyond which lines of prose are hard to follow

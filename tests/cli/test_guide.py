@@ -226,7 +226,7 @@ def test_the_first_help_page_has_examples_first_and_commands_by_purpose(invoke: 
     assert [line.split()[1] for line in help_.splitlines() if re.match(r"│ [a-z]", line)] == [
         *("compare", "full", "sgd", "minibatch", "sweep"),
         *("list", "show", "plot", "animate", "predict", "rm"),
-        *("init", "guide"),
+        *("init", "guide", "check"),
     ]
 
 

@@ -1,0 +1,32 @@
+"""Holds the installed program against all known answers, by both engines."""
+
+from collections.abc import Callable, Iterator
+
+from gdrun.compiler import program_cache
+from gdrun.experiment.known.answer import ENGINES, Answer, Checked, Engine
+from gdrun.experiment.known.article import ARTICLE
+from gdrun.experiment.known.chance import CHANCE
+from gdrun.experiment.known.descent import DESCENT
+
+ANSWERS: tuple[Answer, ...] = (*DESCENT, *CHANCE, *ARTICLE)
+
+
+def engines_here() -> tuple[tuple[Engine, ...], str]:
+    """The engines that there are on this machine; and why there is no other one, if so."""
+    obstacle = program_cache.obstacle() or ""
+    return (ENGINES[:1] if obstacle else ENGINES), obstacle
+
+
+def check_answers(
+    engines: tuple[Engine, ...], on_progress: Callable[[str, float], None]
+) -> Iterator[Checked]:
+    """Each answer by each engine, one after the other.
+
+    Args:
+        engines: which.
+        on_progress: called with what is being done, and the share that is done.
+    """
+    for k, answer in enumerate(ANSWERS):
+        for j, engine in enumerate(engines):
+            on_progress("training what is known", (k + j / len(engines)) / len(ANSWERS))
+            yield answer.check(engine)
