@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from gdrun.experiment.known import article, chance, descent
+from gdrun.experiment.known import article, chance, curvature, descent
 from gdrun.experiment.known.answer import Checked
 from gdrun.experiment.known.check import ANSWERS
 from gdrun.terminal.check_table import CheckedAnswer, check_lines
@@ -47,6 +47,17 @@ def test_the_quadratic_of_the_diabetes_data_is_numpys() -> None:
         pytest.approx(((np.sqrt(condition) - 1) / (np.sqrt(condition) + 1)) ** 2)
         == descent.HEAVY_BALL
     )
+
+
+def test_the_noise_scales_of_the_diabetes_data_are_numpys() -> None:
+    x, y = diabetes()
+    gradients = -y[:, None] * x  # of ½(x·w − y)² at w = 0
+    mean, hessian = gradients.mean(0), x.T @ x / len(x)
+    covariance = np.cov(gradients.T, bias=True)
+    simple = np.trace(covariance) / (mean @ mean)
+    curved = np.trace(hessian @ covariance) / (mean @ hessian @ mean)
+    assert simple == pytest.approx(curvature.SIMPLE_SCALE, abs=1e-6)
+    assert curved == pytest.approx(curvature.CURVED_SCALE, abs=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -34,6 +34,7 @@ class Answer:
         tolerance: by how much what is measured may differ from it.
         why: where the tolerance comes from.
         measure: trains by an engine, and gives the number.
+        engines: by which it is measured.
     """
 
     what: str
@@ -42,6 +43,7 @@ class Answer:
     tolerance: float
     why: str
     measure: Measure
+    engines: tuple[Engine, ...] = ENGINES
 
     def check(self, engine: Engine) -> "Checked":
         """Train, and compare."""

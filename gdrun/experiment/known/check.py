@@ -6,9 +6,10 @@ from gdrun.compiler import program_cache
 from gdrun.experiment.known.answer import ENGINES, Answer, Checked, Engine
 from gdrun.experiment.known.article import ARTICLE
 from gdrun.experiment.known.chance import CHANCE
+from gdrun.experiment.known.curvature import CURVATURE
 from gdrun.experiment.known.descent import DESCENT
 
-ANSWERS: tuple[Answer, ...] = (*DESCENT, *CHANCE, *ARTICLE)
+ANSWERS: tuple[Answer, ...] = (*DESCENT, *CHANCE, *CURVATURE, *ARTICLE)
 
 
 def engines_here() -> tuple[tuple[Engine, ...], str]:
@@ -27,6 +28,7 @@ def check_answers(
         on_progress: called with what is being done, and the share that is done.
     """
     for k, answer in enumerate(ANSWERS):
-        for j, engine in enumerate(engines):
-            on_progress("training what is known", (k + j / len(engines)) / len(ANSWERS))
+        own = [engine for engine in engines if engine in answer.engines]
+        for j, engine in enumerate(own):
+            on_progress("training what is known", (k + j / len(own)) / len(ANSWERS))
             yield answer.check(engine)

@@ -1,0 +1,67 @@
+"""Known answers on the noise of gradients and on the curvature of a loss."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+
+from gdrun.config.read import configure
+from gdrun.diagnostics.derivatives import LaneLoss
+from gdrun.diagnostics.noise import curved_scale, gradient_noise
+from gdrun.diagnostics.sharpness import sharpness
+from gdrun.experiment.known.answer import Answer, Engine
+from gdrun.experiment.known.descent import LARGEST, LINEAR, ROUNDING
+from gdrun.experiment.plan import plan_experiment
+
+# Of the linear model on the diabetes data at zero weights, by numpy's gradients of all rows.
+SIMPLE_SCALE, CURVED_SCALE = 7.2784301, 3.9348755
+BY_PYTORCH: tuple[Engine, ...] = ("eager",)
+
+
+def _at(preset: str, value: float, **settings: Any) -> LaneLoss:
+    """The train loss of a preset where all weights have a value."""
+    (run,) = plan_experiment("full", configure(preset, settings)).runs
+    (seed,) = {lane.seed for lane in run.plan.lanes}
+    params = (tensor[0] for tensor in run.problem.model.init([seed]))
+    return LaneLoss(run.problem, tuple(torch.full_like(tensor, value) for tensor in params))
+
+
+def _answer(
+    what: str, source: str, expected: float, tolerance: float, measure: Callable[[], float]
+) -> Answer:
+    """An answer that no training is needed for."""
+    return Answer(
+        what, source, expected, tolerance, ROUNDING, lambda _: measure(), engines=BY_PYTORCH
+    )
+
+
+CURVATURE: Sequence[Answer] = (
+    _answer(
+        "simple noise scale tr Σ / |G|² of a linear model on the diabetes data, at zero weights",
+        "gradients of all rows, by numpy; McCandlish et al. 2018, eq. 2.9",
+        SIMPLE_SCALE,
+        1e-5,
+        lambda: gradient_noise(_at("diabetes", 0.0, **LINEAR)).simple_scale,
+    ),
+    _answer(
+        "noise scale tr(HΣ) / GᵀHG there",
+        "gradients of all rows, by numpy; McCandlish et al. 2018, eq. 2.8",
+        CURVED_SCALE,
+        1e-5,
+        lambda: curved_scale(_at("diabetes", 0.0, **LINEAR)),
+    ),
+    _answer(
+        "simple noise scale of 64 orthogonal rows, d − 1 at any weights",
+        "|g_i|² = d u_i² for errors u_i along the rows",
+        63.0,
+        1e-3,
+        lambda: gradient_noise(_at("hadamard", 0.3)).simple_scale,
+    ),
+    _answer(
+        "sharpness of the linear model on the diabetes data, by Lanczos' method",
+        "eigenvalues of XᵀX/N, by numpy",
+        LARGEST,
+        1e-5,
+        lambda: sharpness(_at("diabetes", 0.0, **LINEAR), exact=0, tolerance=1e-7).value,
+    ),
+)
