@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gdrun.config.methods import with_method
-from gdrun.config.read import configure
+from gdrun.config.read import configured
 from gdrun.config.schema import Method
 from gdrun.experiment.execute import execute
 from gdrun.experiment.prepare import prepare_command
@@ -64,10 +64,10 @@ class Checked:
         return abs(self.measured - self.answer.expected) <= self.answer.tolerance
 
 
-def trained(method: Method, preset: str, engine: Engine, **settings: Any) -> RunResult:
-    """The result of a method with a preset, some keys of which are others."""
+def trained(method: Method, preset: str | None, engine: Engine, **settings: Any) -> RunResult:
+    """The result of a method with a preset, some keys of which are others; or without one."""
     own = {**settings, "engine": engine, "device": "cpu", "plot": {"enabled": False}}
-    config = with_method(configure(preset, own), method)
+    config = with_method(configured(preset, own), method)
     experiment = prepare_command(method, config, estimates=False).experiment
     with closing(execute(experiment)) as events:
         (result,) = (event for event in events if isinstance(event, RunResult))

@@ -1,20 +1,25 @@
 """Known answers on the noise of gradients and on the curvature of a loss."""
 
 from collections.abc import Callable, Sequence
+from statistics import fmean
 from typing import Any
 
+import numpy as np
 import torch
 
-from gdrun.config.read import configure
+from gdrun.config.methods import with_method
+from gdrun.config.read import configure, configured
 from gdrun.diagnostics.derivatives import LaneLoss
 from gdrun.diagnostics.noise import curved_scale, gradient_noise
 from gdrun.diagnostics.sharpness import sharpness
-from gdrun.experiment.known.answer import Answer, Engine
+from gdrun.experiment.known.answer import Answer, Engine, trained
 from gdrun.experiment.known.descent import LARGEST, LINEAR, ROUNDING
 from gdrun.experiment.plan import plan_experiment
+from gdrun.experiment.trained.networks import TrainedNetworks
 
 # Of the linear model on the diabetes data at zero weights, by numpy's gradients of all rows.
 SIMPLE_SCALE, CURVED_SCALE = 7.2784301, 3.9348755
+EDGE_RATE = 0.1
 BY_PYTORCH: tuple[Engine, ...] = ("eager",)
 
 
@@ -24,6 +29,20 @@ def _at(preset: str, value: float, **settings: Any) -> LaneLoss:
     (seed,) = {lane.seed for lane in run.plan.lanes}
     params = (tensor[0] for tensor in run.problem.model.init([seed]))
     return LaneLoss(run.problem, tuple(torch.full_like(tensor, value) for tensor in params))
+
+
+def _at_the_edge(engine: Engine) -> float:
+    """The mean sharpness at which full-batch descent ends, of eight seeds."""
+    x = np.linspace(-1, 1, 20)
+    rows = {"data": (x, 8 * x**4 - 8 * x**2 + 1), "standardize": False}
+    network = {"hidden_size": [100], "activation": "tanh", "loss": "half_mse"}
+    settings = {**rows, **network, "lr": EDGE_RATE, "epochs": 6000, "seeds": 8}
+    result = trained("full", None, engine, **settings)
+    (run,) = plan_experiment("full", with_method(configured(None, settings), "full")).runs
+    networks = result.networks
+    assert isinstance(networks, TrainedNetworks)
+    weights = [networks.params(lane, last=True) for lane in range(len(result.lanes))]
+    return fmean(sharpness(LaneLoss(run.problem, own), exact=0).value for own in weights)
 
 
 def _answer(
@@ -63,5 +82,13 @@ CURVATURE: Sequence[Answer] = (
         LARGEST,
         1e-5,
         lambda: sharpness(_at("diabetes", 0.0, **LINEAR), exact=0, tolerance=1e-7).value,
+    ),
+    Answer(
+        "edge of stability: sharpness where full-batch descent ends on T₄ at lr 0.1, 2/lr",
+        "Cohen et al. 2021",
+        2 / EDGE_RATE,
+        1.0,
+        "it hovers by some tenths, and seeds are at different points of that",
+        _at_the_edge,
     ),
 )
