@@ -88,8 +88,8 @@ def load(run: RunPlan, directory: Path, keep_rows: int | None = None) -> RunPlan
         raise DataError(f"{directory / MANIFEST}: is damaged: is that of a group, not of a run")
     run = _evaluated_as_begun(run, manifest)
     problem = run.problem
-    hashes = {key: code.sha256 for key, code in problem.own_code.items()}
-    refuse_other_code(hashes, manifest, directory)
+    own = {key: (code.name, code.sha256) for key, code in problem.own_code.items()}
+    refuse_other_code(own, manifest, directory)
     new = initial_state(problem, run.plan)
     checkpoint, complaints = last_checkpoint(directory, most_bytes(new))
     if checkpoint is None:
@@ -107,17 +107,21 @@ def load(run: RunPlan, directory: Path, keep_rows: int | None = None) -> RunPlan
     return replace(run, config=config, resumed=state)
 
 
-def refuse_other_code(hashes: Mapping[str, str], manifest: RunManifest, directory: Path) -> None:
+def refuse_other_code(
+    found: Mapping[str, tuple[str, str]], manifest: RunManifest, directory: Path
+) -> None:
     """Refuse functions of the user's whose files were changed since the run was begun.
 
-    The hashes are those of the files, by the key that names each function.
+    Args:
+        found: by the key that names a function, what it is called, and the hash of its file.
+        manifest: of the run, with the hashes that it was begun with.
+        directory: of the run.
 
     Raises:
-        DataError: one was.
+        DataError: one was changed.
     """
-    for key, sha256 in hashes.items():
+    for key, (name, sha256) in found.items():
         if manifest.code.get(key) != sha256:
-            name = str(getattr(manifest.settings, key, key)).rpartition("/")[2]
             raise DataError(
                 f"{directory}: {key}: the file of {name} was changed since the run was begun",
                 "put it back as it was, or start a new run with it",

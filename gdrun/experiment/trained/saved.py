@@ -1,6 +1,7 @@
 """The trained networks of a saved run, by its last checkpoint; its data isn't needed for that."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from types import MappingProxyType
 
 from gdrun.config.methods import updates_per_epoch
@@ -43,9 +44,10 @@ def load_networks(
     config = saved.settings.model_copy(update={"device": "cpu", **code})
     with memory_errors():
         data = Dataset.without_rows(_preprocessing(saved), saved.description.data)
-        found = {key: hash_of(str(getattr(config, key))) for key in OWN_CODE}
-        hashes = {key: sha256 for key, sha256 in found.items() if sha256 is not None}
-        refuse_other_code(hashes, saved.manifest, saved.path)  # before any of it is run
+        named = {key: str(getattr(config, key)) for key in OWN_CODE}
+        own = {key: (Path(reference).name, hash_of(reference)) for key, reference in named.items()}
+        known = {key: (name, sha256) for key, (name, sha256) in own.items() if sha256 is not None}
+        refuse_other_code(known, saved.manifest, saved.path)  # before any of it is run
         problem = build_problem(config, data)
         lanes = lanes_of(config)
         plan = Plan(lanes, batch_size=1, epochs=config.epochs, optimizer=build_optimizer(config))
