@@ -101,16 +101,16 @@ def sweep_configs(config: RunConfig, rows: int) -> list[tuple[str, Method, RunCo
             refuse_large_batch("sweep.batch_size", size, rows)
     swept = swept_optimizers(config)
     found = []
-    for size in sorted({rows if size == "full" else size for size in sizes}):
-        method = method_of(size, rows)
-        updates = updates_per_epoch(rows, size, drop_last=config.drop_last)
-        every = config.log_every or -(-updates // SWEPT_ROWS)
-        update = {"batch_size": size, "log_every": every, "sweep": SweepConfig()}
-        for of_optimizer in swept:
+    for of_optimizer in swept:
+        label = f"-{of_optimizer.rule.replace(' ', '-')}" if len(swept) > 1 else ""
+        for size in sorted({rows if size == "full" else size for size in sizes}):
+            method = method_of(size, rows)
+            updates = updates_per_epoch(rows, size, drop_last=config.drop_last)
+            every = config.log_every or -(-updates // SWEPT_ROWS)
+            update = {"batch_size": size, "log_every": every, "sweep": SweepConfig()}
             own = of_optimizer.model_copy(update=update)
-            label = f"-{own.rule.replace(' ', '-')}" if len(swept) > 1 else ""
             found.append((f"batch-{size}{label}", method, with_method(own, method)))
-    return sorted(found, key=lambda run: [each.rule for each in swept].index(run[2].rule))
+    return found
 
 
 def swept_optimizers(config: RunConfig) -> list[RunConfig]:
