@@ -48,10 +48,9 @@ def refuse_unknown(config: TableData, names: Sequence[str]) -> None:
         problems = [f"{config.label}: has no column {_quoted(name)}" for name in missing]
         raise DataError(
             first_of(problems[:MAX_MISTAKES], len(missing), "name"),
-            *(hint for name in missing[:MAX_MISTAKES] for hint in did_you_mean(name, names[:1000])),
+            *_nearest(missing, names),
             *_list_hints(config, known),
-            f"its columns: {_first([excerpt(name) for name in names], MAX_NAMES)}",
-            *([OTHER_DELIMITER] if len(names) == 1 and isinstance(config, CsvData) else []),
+            *_columns_there(config, names),
         )
     features = config.features or ()
     named = listed([_quoted(name) for name in config.targets])
@@ -86,10 +85,22 @@ def refuse_lacking(config: TableData, wanted: Sequence[str], names: Sequence[str
         ]
         raise DataError(
             first_of(problems, len(missing), "column"),
-            *(hint for name in missing[:MAX_MISTAKES] for hint in did_you_mean(name, names[:1000])),
-            f"its columns: {_first([excerpt(name) for name in names], MAX_NAMES)}",
-            *([OTHER_DELIMITER] if len(names) == 1 and isinstance(config, CsvData) else []),
+            *_nearest(missing, names),
+            *_columns_there(config, names),
         )
+
+
+def _nearest(missing: Sequence[str], names: Sequence[str]) -> Iterator[str]:
+    """The columns that may have been meant."""
+    for name in missing[:MAX_MISTAKES]:
+        yield from did_you_mean(name, names[:1000])
+
+
+def _columns_there(config: TableData, names: Sequence[str]) -> Iterator[str]:
+    """What columns there are; where it is but one, lines may not have been split into cells."""
+    yield f"its columns: {_first([excerpt(name) for name in names], MAX_NAMES)}"
+    if len(names) == 1 and isinstance(config, CsvData):
+        yield OTHER_DELIMITER
 
 
 def _list_hints(config: TableData, known: Collection[str]) -> Iterator[str]:
