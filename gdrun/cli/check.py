@@ -1,17 +1,14 @@
 """`gdrun check`: the installed program against answers that are known."""
 
 import time
-from itertools import groupby
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from gdrun.cli.startup import end_without_cleanup, loading, require_current_directory
+from gdrun.results.checked import CheckedAnswer
 from gdrun.results.run import SCHEMA_VERSION
 from gdrun.terminal.console import console, write_json
-
-if TYPE_CHECKING:
-    from gdrun.terminal.check_table import CheckedAnswer
 
 INTERRUPTED, FAILED = 130, 1
 
@@ -41,33 +38,21 @@ def check(
     raise typer.Exit(FAILED if failed else 0)
 
 
-def _checked() -> "tuple[list[CheckedAnswer], float, str]":
+def _checked() -> tuple[list[CheckedAnswer], float, str]:
     """All answers; how long it took; why an engine is left out, if one is."""
-    from gdrun.terminal.check_table import CheckedAnswer
     from gdrun.terminal.live import stages
 
-    found, began = [], time.monotonic()
+    began = time.monotonic()
     with stages(console(stderr=True)) as on_progress:
         on_progress("loading PyTorch", 0.0)
         with loading():
             from gdrun.experiment.known.check import check_answers, engines_here
         engines, obstacle = engines_here()
-        checked = check_answers(engines, on_progress)
-        for answer, by_engine in groupby(checked, key=lambda each: each.answer):
-            found.append(
-                CheckedAnswer(
-                    what=answer.what,
-                    source=answer.source,
-                    why=answer.why,
-                    expected=answer.expected,
-                    tolerance=answer.tolerance,
-                    measured={each.engine: each.measured for each in by_engine},
-                )
-            )
+        found = list(check_answers(engines, on_progress))
     return found, time.monotonic() - began, obstacle
 
 
-def _facts(answers: "list[CheckedAnswer]", seconds: float, obstacle: str) -> dict[str, Any]:
+def _facts(answers: list[CheckedAnswer], seconds: float, obstacle: str) -> dict[str, Any]:
     """The same for programs."""
     from gdrun.results.run import finite
 

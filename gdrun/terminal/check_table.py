@@ -1,38 +1,11 @@
 """Known answers and what was measured, on a terminal: two lines each, and a last one for all."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 
 from rich.text import Text
 
+from gdrun.results.checked import CheckedAnswer
 from gdrun.text import count
-
-
-@dataclass(frozen=True)
-class CheckedAnswer:
-    """A known answer, and what each engine has given for it.
-
-    Attributes:
-        what, source, why: in words: what it is, where it and its tolerance come from.
-        expected, tolerance: the number, and by how much it may differ.
-        measured: by engine.
-    """
-
-    what: str
-    source: str
-    why: str
-    expected: float
-    tolerance: float
-    measured: Mapping[str, float]
-
-    @property
-    def failed(self) -> tuple[str, ...]:
-        """The engines that have given another number."""
-        return tuple(
-            engine
-            for engine, value in self.measured.items()
-            if not abs(value - self.expected) <= self.tolerance
-        )
 
 
 def check_lines(answers: Sequence[CheckedAnswer], seconds: float, obstacle: str) -> Iterator[Text]:

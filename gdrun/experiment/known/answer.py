@@ -45,24 +45,6 @@ class Answer:
     measure: Measure
     engines: tuple[Engine, ...] = ENGINES
 
-    def check(self, engine: Engine) -> "Checked":
-        """Train, and compare."""
-        return Checked(self, engine, self.measure(engine))
-
-
-@dataclass(frozen=True)
-class Checked:
-    """A known answer, and what an engine has given for it."""
-
-    answer: Answer
-    engine: Engine
-    measured: float
-
-    @property
-    def passed(self) -> bool:
-        """Whether it is what is known."""
-        return abs(self.measured - self.answer.expected) <= self.answer.tolerance
-
 
 def trained(method: Method, preset: str | None, engine: Engine, **settings: Any) -> RunResult:
     """The result of a method with a preset, some keys of which are others; or without one."""

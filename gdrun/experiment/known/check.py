@@ -3,11 +3,12 @@
 from collections.abc import Callable, Iterator
 
 from gdrun.compiler import program_cache
-from gdrun.experiment.known.answer import ENGINES, Answer, Checked, Engine
+from gdrun.experiment.known.answer import ENGINES, Answer, Engine
 from gdrun.experiment.known.article import ARTICLE
 from gdrun.experiment.known.chance import CHANCE
 from gdrun.experiment.known.curvature import CURVATURE
 from gdrun.experiment.known.descent import DESCENT
+from gdrun.results.checked import CheckedAnswer
 
 ANSWERS: tuple[Answer, ...] = (*DESCENT, *CHANCE, *CURVATURE, *ARTICLE)
 
@@ -20,7 +21,7 @@ def engines_here() -> tuple[tuple[Engine, ...], str]:
 
 def check_answers(
     engines: tuple[Engine, ...], on_progress: Callable[[str, float], None]
-) -> Iterator[Checked]:
+) -> Iterator[CheckedAnswer]:
     """Each answer by each engine, one after the other.
 
     Args:
@@ -29,6 +30,10 @@ def check_answers(
     """
     for k, answer in enumerate(ANSWERS):
         own = [engine for engine in engines if engine in answer.engines]
+        measured: dict[str, float] = {}
         for j, engine in enumerate(own):
             on_progress("training what is known", (k + j / len(own)) / len(ANSWERS))
-            yield answer.check(engine)
+            measured[engine] = answer.measure(engine)
+        yield CheckedAnswer(
+            answer.what, answer.source, answer.why, answer.expected, answer.tolerance, measured
+        )
