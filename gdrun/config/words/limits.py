@@ -42,7 +42,8 @@ LIMITS = {
         "gdrun has no choice of initial weights yet; seed decides them"
     ),
     "predict evaluate test export save": (
-        "gdrun has no command yet that predicts with a network; its loss is in gdrun show RUN"
+        "gdrun predict RUN DATA predicts new rows, and scores them where the file has the target; "
+        "in Python, results[0].network() is the trained network"
     ),
 }
 
