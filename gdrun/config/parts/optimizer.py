@@ -23,49 +23,55 @@ Eps = Annotated[Number, Field(ge=1e-30, le=1)]
 NotNegative = Annotated[Number, Field(ge=0)]
 
 
-class SGDConfig(Schema):
-    """Stochastic gradient descent; all of its options are keys of the run.
+class _Kind(Schema):
+    """An optimizer; its options are those that it alone has.
 
-    Of each optimizer, `has` are those keys that not all have, `decay` is its `weight_decay` where
-    the run has none, `usual_lr` the learning rate that `torch.optim` has for it, if any, and `lrs`
-    those of a sweep in which it stands beside others. The steps of all but SGD are about as large
-    as the learning rate, whatever the gradient is: that is why these are the same for all problems.
+    `has` are those keys of the run that not all optimizers have, `decay` is its `weight_decay`
+    where the run has none, `usual_lr` the learning rate that `torch.optim` has for it, if any, and
+    `lrs` those of a sweep in which it stands beside others. The steps of all but SGD are about as
+    large as the learning rate, whatever the gradient is: that is why these are the same for all
+    problems.
     """
+
+    name: str
+    has: ClassVar[tuple[str, ...]] = ()
+    decay: ClassVar[float] = 0.0
+    usual_lr: ClassVar[float | None] = None
+    lrs: ClassVar[str]
+
+
+class SGDConfig(_Kind):
+    """Stochastic gradient descent; all of its options are keys of the run."""
 
     name: Literal["sgd"] = "sgd"
     has: ClassVar[tuple[str, ...]] = ("momentum", "nesterov")
-    decay: ClassVar[float] = 0.0
-    usual_lr: ClassVar[float | None] = None
     lrs: ClassVar[str] = "log:0.00632:6.32:7"
 
 
-class AdamConfig(Schema):
-    """Adam: `betas` are the shares that the two running means keep in an update."""
+class _AdamKind(_Kind):
+    """`betas` are the shares that the two running means keep in an update."""
 
-    name: Literal["adam"] = "adam"
     betas: Betas = (0.9, 0.999)
     eps: Eps = 1e-8
     amsgrad: StrictBool = False
-    has: ClassVar[tuple[str, ...]] = ()
-    decay: ClassVar[float] = 0.0
     usual_lr: ClassVar[float | None] = 0.001
     lrs: ClassVar[str] = "log:0.0001:0.1:7"
 
 
-class AdamWConfig(Schema):
+class AdamConfig(_AdamKind):
+    """Adam."""
+
+    name: Literal["adam"] = "adam"
+
+
+class AdamWConfig(_AdamKind):
     """Adam with a weight decay that is no part of the gradient."""
 
     name: Literal["adamw"] = "adamw"
-    betas: Betas = (0.9, 0.999)
-    eps: Eps = 1e-8
-    amsgrad: StrictBool = False
-    has: ClassVar[tuple[str, ...]] = ()
     decay: ClassVar[float] = 0.01
-    usual_lr: ClassVar[float | None] = 0.001
-    lrs: ClassVar[str] = "log:0.0001:0.1:7"
 
 
-class RMSpropConfig(Schema):
+class RMSpropConfig(_Kind):
     """RMSprop: `alpha` is the share that the running mean keeps in an update."""
 
     name: Literal["rmsprop"] = "rmsprop"
@@ -73,20 +79,17 @@ class RMSpropConfig(Schema):
     eps: Eps = 1e-8
     centered: StrictBool = False
     has: ClassVar[tuple[str, ...]] = ("momentum",)
-    decay: ClassVar[float] = 0.0
     usual_lr: ClassVar[float | None] = 0.01
     lrs: ClassVar[str] = "log:0.0001:0.1:7"
 
 
-class AdagradConfig(Schema):
+class AdagradConfig(_Kind):
     """Adagrad, whose learning rate falls with the sum of squares, and by `lr_decay`."""
 
     name: Literal["adagrad"] = "adagrad"
     lr_decay: NotNegative = 0.0
     initial_accumulator_value: NotNegative = 0.0
     eps: Eps = 1e-10
-    has: ClassVar[tuple[str, ...]] = ()
-    decay: ClassVar[float] = 0.0
     usual_lr: ClassVar[float | None] = 0.01
     lrs: ClassVar[str] = "log:0.001:1:7"
 
