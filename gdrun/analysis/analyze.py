@@ -12,14 +12,40 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from gdrun.analysis.sweep_result import SweepResult
+from gdrun.analysis.theory import OrthogonalRows, theory_of
 from gdrun.analysis.trials import Cell, Trial
+from gdrun.config.methods import swept_optimizers
+from gdrun.config.schema import RunConfig
 from gdrun.results.compare import reach, target_of
 from gdrun.results.lanes import lanes_by_rate
 from gdrun.results.run import Reached, RunResult, finite
 
 if TYPE_CHECKING:
     from gdrun.analysis.critical_batch import CriticalBatch
-    from gdrun.analysis.theory import OrthogonalRows
+
+
+def analyze_sweep(
+    config: RunConfig,
+    results: Sequence[RunResult],
+    pace: Mapping[int, float] | None,
+    jobs: int,
+    planned: Sequence[int],
+) -> SweepResult | None:
+    """The result of a sweep by its config; None if none of its runs has one.
+
+    Args:
+        config: of the sweep, which has the target and the optimizers.
+        results: as of `analyze`.
+        pace: as of `analyze`.
+        jobs: as of `analyze`.
+        planned: as of `analyze`.
+
+    Raises:
+        DataError, OutputError: as `analyze`.
+    """
+    optimizers = [own.rule for own in swept_optimizers(config)]
+    target, theory = config.sweep.target, theory_of(config)
+    return analyze(results, target, pace, jobs, planned, optimizers, theory)
 
 
 def analyze(
@@ -29,7 +55,7 @@ def analyze(
     jobs: int = 1,
     planned: Sequence[int] = (),
     optimizers: Sequence[str] = (),
-    theory: "OrthogonalRows | None" = None,
+    theory: OrthogonalRows | None = None,
 ) -> SweepResult | None:
     """The result of a sweep; None if none of its runs has one.
 

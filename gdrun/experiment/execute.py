@@ -10,10 +10,8 @@ from typing import Any
 
 import torch
 
-from gdrun.analysis.analyze import analyze, is_table_of, to_csv
+from gdrun.analysis.analyze import analyze_sweep, is_table_of, to_csv
 from gdrun.analysis.sweep_result import SweepResult
-from gdrun.analysis.theory import theory_of
-from gdrun.config.methods import swept_optimizers
 from gdrun.config.timing import DEFAULT, Timing
 from gdrun.errors import DataError
 from gdrun.experiment.memory import memory_errors
@@ -171,10 +169,8 @@ def _sweep_result(
     """The result of a sweep; None of what isn't one, or has trained nothing."""
     if experiment.command != "sweep":
         return None
-    target, pace = experiment.config.sweep.target, experiment.seconds_per_update
-    optimizers = [own.rule for own in swept_optimizers(experiment.config)]
-    theory = theory_of(experiment.config)
-    return analyze(results, target, pace, facts["jobs"], experiment.batch_sizes, optimizers, theory)
+    pace, sizes = experiment.seconds_per_update, experiment.batch_sizes
+    return analyze_sweep(experiment.config, results, pace, facts["jobs"], sizes)
 
 
 def _write_sweep_table(sweep: SweepResult, directory: Path) -> None:

@@ -13,10 +13,8 @@ from functools import cache, partial
 from pathlib import Path
 from typing import BinaryIO
 
-from gdrun.analysis.analyze import analyze
+from gdrun.analysis.analyze import analyze_sweep
 from gdrun.analysis.sweep_result import SweepResult
-from gdrun.analysis.theory import theory_of
-from gdrun.config.methods import swept_optimizers
 from gdrun.config.parts.schedule import schedule_in_words
 from gdrun.errors import DataError
 from gdrun.logs.ends import first_lanes, last_rows
@@ -240,11 +238,8 @@ def saved_sweep_result(saved: AnySaved, results: Sequence[RunResult]) -> SweepRe
     if isinstance(saved, SavedComparison) or saved.experiment != "sweep":
         return None
     facts = saved.manifest
-    settings, pace = saved.settings, facts.seconds_an_update_alone
-    optimizers = [own.rule for own in swept_optimizers(settings)]
-    target = settings.sweep.target
-    theory = theory_of(settings)
-    return analyze(results, target, pace, facts.jobs, facts.batch_sizes, optimizers, theory)
+    pace = facts.seconds_an_update_alone
+    return analyze_sweep(saved.settings, results, pace, facts.jobs, facts.batch_sizes)
 
 
 # ------------------------------------------------------------------------------------- CSV files
