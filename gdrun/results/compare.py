@@ -181,7 +181,17 @@ def target_of(results: Sequence[RunResult]) -> float | None:
 
 def target_near(loss: float) -> float:
     """The train loss that is a tenth above the lowest, which may be negative."""
-    return loss * (TARGET_FACTOR if loss >= 0 else 2 - TARGET_FACTOR)
+    return loss * _factor(loss)
+
+
+def lowest_below(target: float) -> float:
+    """The lowest train loss that such a target is a tenth above."""
+    return target / _factor(target)
+
+
+def _factor(loss: float) -> float:
+    """Of a target over the lowest loss; both have the same sign."""
+    return TARGET_FACTOR if loss >= 0 else 2 - TARGET_FACTOR
 
 
 def engine_notes(results: Sequence[RunResult]) -> Iterator[str]:

@@ -1,6 +1,5 @@
 """Results → what a command prints on stdout: the table of results, the dry run, the files."""
 
-import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from gdrun.results.compare import (
     Comparison,
     Row,
     bad_ends,
-    target_near,
+    lowest_below,
     target_of,
 )
 from gdrun.results.events import Series
@@ -107,7 +106,7 @@ def result_notes(
         words = f"target: train loss ≤ {number(comparison.target)}"
         if comparison.target == target_of(results):
             percent = round(100 * (TARGET_FACTOR - 1))
-            best = number(comparison.target / abs(target_near(math.copysign(1, comparison.target))))
+            best = number(lowest_below(comparison.target))
             words += f", within {percent} % of the best final loss {best}"
         yield words
     elif len(comparison.rows) > 1 and not mixed:
