@@ -189,7 +189,7 @@ def _parts(
             is_quiet &= at_end is None or all(math.isfinite(at_end.train[lane]) for lane in active)
         taken = end
         stops = plan.patience and rest == 0 and _stops(plan, state, best, epoch, known[k])
-        if is_quiet and stops:
+        if is_quiet and (stops or plan.is_snapshot(epoch)):
             yield slice(start, k + 1)
             start = k + 1
         elif not is_quiet:

@@ -41,6 +41,8 @@ class Plan:
             epochs to the next; 0 for none.
         scheduled_epochs: in how many the schedule is run through; 0 stands for `epochs`.
         patience: epochs without a lower validation loss after which a lane is stopped; 0 for none.
+        snapshots: numbers of epochs; at the end of each of their multiples a segment ends, so that
+            the state there can be looked at. Epoch 0 and the last one end one in any case.
     """
 
     lanes: tuple[Lane, ...]
@@ -54,6 +56,7 @@ class Plan:
     eval_growth: float = 0.0
     scheduled_epochs: int = 0
     patience: int = 0
+    snapshots: tuple[int, ...] = ()
 
     def until(self, epoch: int) -> "Plan":
         """The plan that ends earlier, and is the same up to there."""
@@ -62,6 +65,10 @@ class Plan:
     def is_evaluated(self, epoch: int) -> bool:
         """Whether the loss over all rows is due at the end of an epoch."""
         return epoch % self.eval_every == 0 or epoch == self.epochs
+
+    def is_snapshot(self, epoch: int) -> bool:
+        """Whether the state at the end of an epoch is to be looked at."""
+        return any(epoch % every == 0 for every in self.snapshots)
 
     def evaluated_within(self, rows: int, after: int = 0) -> Iterator[int]:
         """The updates within epochs, later than some, after which the train loss is evaluated.

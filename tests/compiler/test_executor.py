@@ -196,6 +196,31 @@ def test_several_epochs_at_once_are_logged_as_one_by_one(
     assert logged(at_once) == logged(one_by_one)
 
 
+@pytest.mark.usefixtures("cache")
+def test_a_snapshot_is_the_state_of_a_training_that_ends_there() -> None:
+    problem = make_problem(rows=12)
+    for optimizer in (OPTIMIZERS["sgd"], OPTIMIZERS["adam"]):
+        plan = make_plan(5, epochs=20, lanes=THREE, optimizer=optimizer, snapshots=(3, 4))
+        without, _ = descend_compiled(problem, replace(plan, snapshots=()))
+        state, segments, looked_at = initial_state(problem, plan), [], []
+        for segment in train(problem, plan, state, program_of(problem, plan)):
+            segments.append(segment)
+            if not segment.ends:
+                continue
+            assert not any(map(plan.is_snapshot, segment.ends.epochs[:-1]))
+            if plan.is_snapshot(segment.epoch):
+                looked_at.append(segment.epoch)
+                _, there = descend_compiled(problem, plan.until(segment.epoch))
+                for one, other in zip(
+                    (*state.params, *chain(*state.buffers)),
+                    (*there.params, *chain(*there.buffers)),
+                    strict=True,
+                ):
+                    assert torch.equal(one, other)
+        assert looked_at == [0, 3, 4, 6, 8, 9, 12, 15, 16, 18, 20]
+        assert told(segments) == told(without)
+
+
 def one_each(ends: Sequence[int]) -> list[slice]:
     return [slice(k, k + 1) for k in range(len(ends))]
 
