@@ -34,6 +34,8 @@ LATER: Mapping[str, Any] = {
     "data.shape": None,
     "schedule": "constant",
     "optimizer": "sgd",
+    "probes": [],
+    "probe_every": 10,
 }
 
 OF_GROUPS = ("compare", "sweep")  # what says which runs a group has

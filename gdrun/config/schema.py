@@ -29,6 +29,7 @@ from gdrun.config.parts.optimizer import (
     lifted,
 )
 from gdrun.config.parts.own_code import DEFAULT_MODEL, name_or_function
+from gdrun.config.parts.probes import Probes
 from gdrun.config.parts.schedule import ConstantSchedule, ScheduleConfig
 from gdrun.config.values import (
     BatchSize,
@@ -71,6 +72,8 @@ class RunConfig(Schema):
     The train loss is evaluated at the end of every `eval_every`-th epoch, and within epochs each
     time that the updates have grown by the share `eval_growth`. That is 0, which is never, if it is
     `auto`, and in a comparison or sweep what tells the updates to a target well at little cost.
+
+    `probes` are measured at epoch 0, at the end of every `probe_every`-th epoch and of the last.
     """
 
     lr: Rates = (0.2,)
@@ -98,6 +101,8 @@ class RunConfig(Schema):
     patience: Count | None = None
     log_every: CountOrAuto = None
     checkpoint_every: Count | None = None
+    probes: Probes = ()
+    probe_every: Count = 10
     compare: CompareConfig = CompareConfig()
     sweep: SweepConfig = SweepConfig()
     plot: PlotConfig = PlotConfig()

@@ -245,6 +245,7 @@ def log_bytes_after(run: RunPlan, epoch: int, updates: int) -> tuple[int, int]:
         plan.updates_per_epoch(data.rows),
         run.config.logged_every,
         within=plan.count_within(data.rows, updates),
+        probed=run.count_probes(epoch),
         validation=len(data.x_val) > 0,
     )
 

@@ -14,6 +14,7 @@ from gdrun.errors import GdrunError, in_words
 from gdrun.experiment.checkpoint import Checkpoint, CheckpointSchedule, save_checkpoint
 from gdrun.experiment.memory import memory_errors
 from gdrun.experiment.plan import ExperimentPlan, RunPlan, RunStart
+from gdrun.experiment.probing import with_probes
 from gdrun.experiment.resume import fresh
 from gdrun.experiment.trained.networks import TrainedNetworks
 from gdrun.experiment.trained.on_demand import SavedNetworks
@@ -87,7 +88,8 @@ def train_run(
     state, recorder, progress = start.state, start.recorder, progress_of(experiment, run)
     written_to = None if start.is_complete else directory  # a complete run is only read
     with _RunFiles(experiment, run, start, written_to, facts, timing) as files:
-        for segment in train(problem, plan, state, BACKENDS[run.config.engine], timing):
+        segments = train(problem, plan, state, BACKENDS[run.config.engine], timing)
+        for segment in with_probes(segments, run, state, recorder.histories):
             recorder.add(segment)
             progress.advance(segment)
             files.add(segment)
