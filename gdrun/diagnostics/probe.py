@@ -55,7 +55,7 @@ def moment_of(problem: Problem, plan: Plan, state: TrainState, lane: int) -> Mom
     divisors = None
     if plan.optimizer.is_adaptive and state.updates:
         last = torch.tensor([state.updates], dtype=torch.float64)
-        factors = [factor.float() for factor in plan.optimizer.factors(last)]
+        factors = [factor.squeeze(0).float() for factor in plan.optimizer.factors(last)]
         buffers = [tuple(tensor[lane] for tensor in buffer) for buffer in state.buffers]
         parts = plan.optimizer.divisors(buffers, [f.to(state.params[0]) for f in factors])
         divisors = torch.cat([part.flatten() for part in parts]) if parts else None

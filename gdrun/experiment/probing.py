@@ -33,30 +33,27 @@ def with_probes(
     if not run.config.probes:
         yield from segments
         return
-    if _is_pending(run, state, histories):
+    if is_pending(run, state, histories):  # it was left before
         yield from _probe(run, state)
     for segment in segments:
         yield segment
-        if segment.ends and run.is_probed(segment.epoch):
+        if segment.ends and is_pending(run, state, histories):
             yield from _probe(run, state)
 
 
-def _is_pending(run: RunPlan, state: TrainState, histories: Iterable[History]) -> bool:
+def is_pending(run: RunPlan, state: TrainState, histories: Iterable[History]) -> bool:
     """Whether a state is the end of an epoch whose measurements are missing."""
     per_epoch = run.plan.updates_per_epoch(run.problem.data.rows)
     at_end = state.begun and state.updates == state.epoch * per_epoch
-    if not at_end or not run.is_probed(state.epoch):
+    if not at_end or not run.is_probed(state.epoch) or not any(_active(state)):
         return False
-    last = max((int(max(h.probes["epoch"], default=-1)) for h in histories), default=-1)
-    return last < state.epoch
+    return all(state.epoch not in history.probes["epoch"][-1:] for history in histories)
 
 
 def _probe(run: RunPlan, state: TrainState) -> Iterator[Segment]:
     """Measure the lanes that take part one after the other; the last segment has the results."""
     now = report(state, state.epoch, [])
-    active = [_takes_part(state, lane) for lane in range(len(run.plan.lanes))]
-    if not any(active):
-        return
+    active = _active(state)
     measured: list[Measured] = []
     for lane, takes_part in enumerate(active):
         found: Measured = {}
@@ -82,10 +79,10 @@ def _pausing(now: Segment, work: Work[Measured]) -> Generator[Segment, None, Mea
         yield now
 
 
-def _takes_part(state: TrainState, lane: int) -> bool:
-    """Whether a lane hadn't ended before the end of this epoch, and hasn't diverged by then."""
-    stopped = state.best.stopped_at[lane]
-    return state.diverged_at[lane] is None and (stopped is None or stopped >= state.updates)
+def _active(state: TrainState) -> list[bool]:
+    """Per lane, whether it hadn't ended before the end of this epoch, nor has diverged by then."""
+    ends = zip(state.diverged_at, state.best.stopped_at, strict=True)
+    return [out is None and (stopped is None or stopped >= state.updates) for out, stopped in ends]
 
 
 def _or_none(value: float) -> float | None:

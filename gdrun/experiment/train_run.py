@@ -14,7 +14,7 @@ from gdrun.errors import GdrunError, in_words
 from gdrun.experiment.checkpoint import Checkpoint, CheckpointSchedule, save_checkpoint
 from gdrun.experiment.memory import memory_errors
 from gdrun.experiment.plan import ExperimentPlan, RunPlan, RunStart
-from gdrun.experiment.probing import with_probes
+from gdrun.experiment.probing import is_pending, with_probes
 from gdrun.experiment.resume import fresh
 from gdrun.experiment.trained.networks import TrainedNetworks
 from gdrun.experiment.trained.on_demand import SavedNetworks
@@ -114,6 +114,7 @@ def train_run(
             recorder.histories,
             directory,
             engines_of(run),
+            is_measured=not is_pending(run, state, recorder.histories),
         )
         files.finish(result.status, result.lanes)
     if directory:

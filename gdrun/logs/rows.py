@@ -364,12 +364,14 @@ class _ProbeCheck:
         Raises:
             ValueError: they are no such ones.
         """
+        last, per_epoch = self._last, self._step
         for epoch, updates in zip(columns["epoch"], columns["updates"], strict=True):
             step = updates / epoch if epoch else 0.0
-            is_sound = epoch > self._last and updates < LIMIT and (epoch > 0 or updates == 0)
-            if not is_sound or (epoch and (not step or step != (self._step or step))):
+            is_sound = epoch > last and updates < LIMIT and (epoch > 0 or updates == 0)
+            if not is_sound or (epoch and (not step or step != (per_epoch or step))):
                 raise ValueError("not the next probes")
-            self._last, self._step = epoch, step
+            last, per_epoch = epoch, step
+        self._last, self._step = last, per_epoch
 
 
 def _check_of(columns: tuple[str, ...], first_epoch: int) -> tuple[Callable[[Columns], None], str]:

@@ -35,6 +35,7 @@ from gdrun.results.rows.log_rows import (
 )
 from gdrun.results.run import LaneResult, Reached, RunResult, lane_result
 from gdrun.storage.atomic import open_plain, output_errors
+from gdrun.storage.row_file import FileDigest, verify
 from gdrun.storage.saved_run import AnySaved, SavedComparison, SavedRun, named_runs
 
 PUT_BACK = "put the file back as it was"
@@ -111,7 +112,9 @@ def read_result(run: SavedRun, how: HowToRead = ALL, name: str | None = None) ->
             cache(partial(_read_table, run.path / name, series, how))
             for name in (EVALUATIONS, STEPS, PROBES)
         )
-        within = run.settings.eval_growth
+        within, files = run.settings.eval_growth, manifest.files
+        if PROBES in files and _has_ended(run):  # of which none can be missing
+            probes = cache(partial(_read_whole, run.path / PROBES, series, how, files[PROBES]))
         histories = tuple(
             replace(
                 history,
@@ -350,6 +353,20 @@ def _read_table(
         recorder.read(**{path.stem: _rows(file, path, series, how.on_read)})
     recorder.settle()
     return [getattr(history, path.stem) for history in recorder.histories]
+
+
+def _read_whole(
+    path: Path, series: Series, how: HowToRead, digest: FileDigest
+) -> Sequence[Mapping[str, "array[float]"]]:
+    """Likewise, of a file that is known to be no longer written.
+
+    Raises:
+        DataError: it isn't what it was then, or damaged.
+        OutputError: it can't be read.
+    """
+    with output_errors(path, "read"):
+        verify(path, digest, whole=True)
+    return _read_table(path, series, how)
 
 
 @dataclass(frozen=True, slots=True)
