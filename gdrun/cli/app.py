@@ -73,7 +73,7 @@ def _add_training_command(
     def run(**given: Any) -> None:
         try:
             requested, command_line = options(**given), shlex.join(["gdrun", *sys.argv[1:]])
-            if isinstance(requested, CompareOptions) and (requested.runs or requested.force):
+            if isinstance(requested, CompareOptions) and requested.runs:
                 from gdrun.cli.saved.compare import compare_saved
 
                 compare_saved(requested, command_line)

@@ -223,6 +223,14 @@ class TrainingOptions:
             autocompletion=_complete_outputs,
         ),
     ] = None
+    force: Annotated[
+        bool,
+        option(
+            "--force",
+            help="Measure what --probes asks for though that takes longer than the training.",
+            panel=RARELY,
+        ),
+    ] = False
     dry_run: Annotated[
         bool,
         option(

@@ -138,6 +138,7 @@ def _prepare(
             resume=request.directory if request.resumes else None,
             keep_rows=KEPT_ROWS,
             jobs=jobs_of(options),
+            force=options.force,
             on_progress=view.say,
             stop=stop,
             meanwhile=lambda: load_plots(request.config.plot),

@@ -1,14 +1,18 @@
 """Probes on the way of a run change nothing of it, and are the same however it was trained."""
 
+import json
 import math
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import gdrun
+from gdrun.config.read import configure
 from gdrun.config.timing import Timing
 from gdrun.errors import DataError
+from gdrun.experiment.cost.probes import probe_seconds
 from gdrun.experiment.plan import plan_experiment
 from gdrun.results.file_names import PROBES
 from tests.command_line import NO_PICTURES, Invoke
@@ -215,3 +219,67 @@ def test_an_unknown_probe_is_refused(invoke: Invoke) -> None:
     assert "probes (--probes hessian): must be all, or a list of some of" in outcome.err
     outcome = invoke("full", "--probes", "noise", "--set", "probe_every=0")
     assert "probe_every" in outcome.err
+
+
+COSTLY = ("full", "--probes", "all", "--epochs", "40", "--set", "probe_every=1", "--name", "a")
+
+
+def test_what_probes_cost_is_said_beforehand(invoke: Invoke) -> None:
+    outcome = invoke("full", "--probes", "noise", "--set", "probe_every=30", "--dry-run")
+    assert re.search(r"probes: noise of every lane, 5 times, every 30 epochs: about ", outcome.out)
+    parts = json.loads(invoke("full", "--probes", "all", "-n", "--json").out)["estimated_parts"]
+    assert parts["probe"] > 0
+    assert "probe" not in json.loads(invoke("full", "-n", "--json").out)["estimated_parts"]
+    outcome = invoke("full", "--probes", "all", "--name", "a", *NO_PICTURES)
+    assert "probes: gradient, noise and sharpness of every lane, 11 times" in outcome.err
+
+
+def test_probes_that_take_longer_than_the_training_are_not_begun_unasked(
+    invoke: Invoke, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gdrun.experiment.cost.refusal.UNASKED_SECONDS", 0.0)
+    monkeypatch.setattr("gdrun.experiment.cost.estimate.probe_seconds", lambda _: 100.0)
+    monkeypatch.setattr("gdrun.experiment.cost.estimate.training_seconds", lambda *_: [10.0])
+    outcome = invoke(*COSTLY)
+    assert (outcome.code, outcome.out) == (2, "")
+    assert "probes: would take about 1:40, and the training 10 s" in outcome.err
+    assert "--set probe_every=14 measures 4 times, not 41" in outcome.err
+    assert "--force measures all the same" in outcome.err
+    assert not Path("outputs").exists()
+    assert "note: probes: would take about" in invoke(*COSTLY, "--dry-run").out
+    assert invoke(*COSTLY, "--force", *NO_PICTURES).code == 0
+    assert len(read_csv(Path("outputs/a/probes.csv"))) == 41
+
+
+def test_probes_that_take_a_few_seconds_are_never_refused(invoke: Invoke) -> None:
+    """However short the training is."""
+    assert invoke("full", "--epochs", "1", "--probes", "all", *NO_PICTURES).code == 0
+
+
+@pytest.mark.parametrize("command", ["full", "minibatch", "compare", "sweep"])
+def test_force_without_probes_is_refused(command: str, invoke: Invoke) -> None:
+    outcome = invoke(command, "--force")
+    assert outcome.code == 2
+    assert "probes that take longer than the training, and there are none" in outcome.err
+
+
+def said_seconds(command: str = "full", **settings: Any) -> float:
+    """What is said of probes each of whose pieces of work takes a second."""
+    config = configure("diabetes", {"probes": "all", **settings})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("gdrun.experiment.cost.probes._timed", lambda _: 1.0)
+        return probe_seconds(plan_experiment(command, config))
+
+
+def test_the_cost_is_that_of_all_lanes_moments_and_runs() -> None:
+    once = said_seconds(epochs=1) / 2
+    assert said_seconds(epochs=30) == pytest.approx(4 * once)
+    assert said_seconds(epochs=30, probe_every=1) == pytest.approx(31 * once)
+    assert said_seconds(epochs=1, seeds=3, lr=[0.1, 0.2]) == pytest.approx(12 * once)
+    assert said_seconds("compare", epochs=1) == pytest.approx(6 * once)
+    each = [said_seconds(epochs=1, probes=[name]) for name in ("gradient", "noise", "sharpness")]
+    assert min(each) > 0
+    assert max(each) <= 2 * once <= sum(each)  # noise and sharpness share the Hessian
+    wide: dict[str, Any] = {"epochs": 1, "hidden_size": [64], "probes": "sharpness"}
+    assert said_seconds(**wide, optimizer="adam") == pytest.approx(2 * said_seconds(**wide))
+    assert said_seconds(probes=[]) == 0
