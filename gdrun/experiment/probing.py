@@ -52,7 +52,7 @@ def is_pending(run: RunPlan, state: TrainState, histories: Iterable[History]) ->
 
 def _probe(run: RunPlan, state: TrainState) -> Iterator[Segment]:
     """Measure the lanes that take part one after the other; the last segment has the results."""
-    now = report(state, state.epoch, [])
+    now = replace(report(state, state.epoch, []), is_probing=True)
     active = _active(state)
     measured: list[Measured] = []
     for lane, takes_part in enumerate(active):
@@ -65,7 +65,7 @@ def _probe(run: RunPlan, state: TrainState) -> Iterator[Segment]:
         name: [_or_none(found.get(name, math.nan)) for found in measured]
         for name in run.series.probe_columns
     }
-    yield replace(now, probed=Probed(state.epoch, state.updates, active, columns))
+    yield replace(now, is_probing=False, probed=Probed(state.epoch, state.updates, active, columns))
 
 
 def _pausing(now: Segment, work: Work[Measured]) -> Generator[Segment, None, Measured]:

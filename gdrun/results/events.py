@@ -124,6 +124,7 @@ class Segment:
         stopped_at: per lane, the update after which patience with it ran out, or None; empty if
             none was stopped.
         probed: what was measured after them, if anything was.
+        is_probing: whether the lanes are being measured just now.
     """
 
     epoch: int
@@ -136,6 +137,7 @@ class Segment:
     train_loss: Sequence[float] = ()
     stopped_at: tuple[int | None, ...] = ()
     probed: Probed | None = None
+    is_probing: bool = False
 
     @property
     def ended_at(self) -> tuple[int | None, ...]:
