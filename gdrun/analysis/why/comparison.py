@@ -156,8 +156,10 @@ def by_pass(runs: Sequence[ProbedRun]) -> Iterator[Sentence]:
     """
     full = next((run for run in runs if run.is_full), None)
     smaller = sorted({run.batch_size for run in runs if not run.is_full}, reverse=True)
-    start, late = (full.at(SIMPLE_SCALE, 0), full.over(SIMPLE_SCALE, full.late)) if full else (0, 0)
-    if not (full and smaller and start and late) or math.isinf(start.high + late.high):
+    if full is None or not smaller:
+        return
+    start, late = full.at(SIMPLE_SCALE, 0), full.over(SIMPLE_SCALE, full.late)
+    if start is None or late is None or math.isinf(start.high + late.high):
         return
     gains = [_gain(full.rows, size, start).words(two_digits) for size in smaller]
     then = [two_digits(_gain(full.rows, size, late).middle) for size in smaller]
@@ -168,8 +170,8 @@ def by_pass(runs: Sequence[ProbedRun]) -> Iterator[Sentence]:
         "why",
         "progress-per-pass",
         f"At the noise scale before training, {start.words(two_digits)}, a pass over the "
-        f"{full.rows:,} rows makes {listed(each, MANY)} the progress of one full batch, each at its "
-        f"best rate; at that of {full.label} late in training, {late.words(two_digits)}, it is "
+        f"{full.rows:,} rows makes {listed(each, MANY)} the progress of one full batch, each at "
+        f"its best rate; at that of {full.label} late in training, {late.words(two_digits)}, it is "
         f"{listed(then, MANY)} times.",
     )
 
