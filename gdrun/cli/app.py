@@ -43,6 +43,7 @@ gdrun minibatch --batch-size 32 --lr 0.05  [dim]one method alone[/dim]
 gdrun sweep -c diabetes --seeds 16         [dim]which batch size, which rate[/dim]
 gdrun init && gdrun compare -c gdrun.yaml  [dim]your own experiment[/dim]
 gdrun list && gdrun show latest            [dim]what was trained[/dim]
+gdrun explain latest                       [dim]why it went so, after --probes all[/dim]
 gdrun predict latest new.csv               [dim]new rows for a trained network[/dim]
 gdrun guide config                         [dim]every key of a config[/dim]"""
 AFTERWARDS = (

@@ -74,5 +74,5 @@ def one_digit(value: float) -> str:
 
 
 def in_percent(share: float) -> str:
-    """A share to two digits, and none behind the point: 4.7 % is 5 %."""
-    return f"{100 * share:.0f} %" if share >= 0.005 else "less than 1 %"
+    """A share in whole per cent: 5 %; but of a share that isn't 0, not 0 %."""
+    return "less than 1 %" if 0 < share < 0.005 else f"{100 * share:.0f} %"

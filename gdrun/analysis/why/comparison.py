@@ -42,8 +42,7 @@ def why_better(runs: Sequence[ProbedRun], comparison: Comparison) -> Iterator[Se
         yield reason or _unexplained(run, f"doesn't get down to {number(target)}")
     for run in reaching:
         if run not in alike:
-            ends = f"ends higher, at {number(_end(run).middle)}"
-            yield _too_noisy(run, lowest) or _unexplained(run, ends)
+            yield _too_noisy(run, lowest) or _unexplained(run, f"ends with {_ends_with(run)}")
     yield _best(alike, lowest, updates, target)
 
 
@@ -91,6 +90,11 @@ def _end(run: ProbedRun) -> Band:
     return Band(found.middle, min(losses) / NOTABLE, max(losses) * NOTABLE, found.seeds)
 
 
+def _ends_with(run: ProbedRun) -> str:
+    kind = "validation" if run.result.description.val_rows else "train"
+    return f"a higher {kind} loss, {number(_end(run).middle)}"
+
+
 def _overlap(one: Band, other: Band) -> bool:
     return one.low <= other.high and other.low <= one.high
 
@@ -120,8 +124,9 @@ def _too_noisy(run: ProbedRun, other: ProbedRun) -> Sentence | None:
     return Sentence(
         "why",
         "too-noisy",
-        f"{run.label} ends higher in spite of {count(_updates(run), 'update')}: late in training "
-        f"{share} of its gradient is noise, which moves the weights about{_consequence(run)}.",
+        f"{run.label} ends with {_ends_with(run)}, in spite of {count(_updates(run), 'update')}: "
+        f"late in training {share} of its gradient is noise, which moves the weights about"
+        f"{_consequence(run)}.",
     )
 
 

@@ -98,14 +98,14 @@ def _scale(run: ProbedRun, epochs: Sequence[int]) -> str:
 
 
 def _noisy(runs: Sequence[ProbedRun], when: Literal["Early", "Late"]) -> str:
-    parts = []
+    parts: list[str] = []
     for run in runs:
         epochs = run.early if when == "Early" else run.late
         share = in_percent(1 - signal_share(run, epochs))
-        parts.append(f"{share} noise in {run.label}, where its scale is {_scale(run, epochs)}")
-    return (
-        f"{when}, the squared length of a batch's gradient is mostly noise: {listed(parts, MANY)}."
-    )
+        of_what = "" if parts else " of its squared length"
+        scale = _scale(run, epochs)
+        parts.append(f"{share}{of_what} in {run.label}, whose noise scale is {scale}")
+    return f"{when}, most of a batch's gradient is noise: {listed(parts, MANY)}."
 
 
 def _change(runs: Sequence[ProbedRun]) -> Iterator[Sentence]:
