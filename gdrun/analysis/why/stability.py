@@ -69,14 +69,14 @@ def _diverged(run: ProbedRun) -> Iterator[Sentence]:
     assert start
     so_sharp = f"before training the sharpness was {start.words(two_digits)}"
     limit = two_digits(run.limit_at(0))
-    if before.low > 1:
+    if before.middle > 1:  # of this very run, whatever other seeds would be
         yield Sentence(
             "rate",
             "diverged-above-limit",
             f"{_rate(run)} diverged, as was to be expected: {so_sharp}, and this rate bears no "
             f"more than {limit}.",
         )
-    elif before.high < 1:
+    else:
         why = (
             "the loss became sharper, or is not a parabola as far as the steps went"
             if run.is_full
