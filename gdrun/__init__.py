@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from gdrun.notebook import heatmap_figure as heatmap_figure
     from gdrun.notebook import loss_figure as loss_figure
     from gdrun.notebook import scaling_figure as scaling_figure
+    from gdrun.notebook import why_figure as why_figure
     from gdrun.results.run import RunResult as RunResult
 
 _HOMES = {
@@ -41,7 +42,7 @@ _HOMES = {
     "gdrun.loading": ("LoadedRun", "load"),
     "gdrun.notebook": (
         *("RunConfig", "compare_figure", "compare_results", "curves_figure", "fit_figure"),
-        *("heatmap_figure", "loss_figure", "scaling_figure"),
+        *("heatmap_figure", "loss_figure", "scaling_figure", "why_figure"),
     ),
     "gdrun.results.run": ("RunResult",),
 }

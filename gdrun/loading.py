@@ -1,7 +1,7 @@
 """Saved runs in Python: `gdrun.load("latest")`, for a notebook or a script."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cached_property
 from pathlib import Path
@@ -9,6 +9,7 @@ from typing import Any
 
 from gdrun.analysis.sweep_result import SweepResult
 from gdrun.analysis.trials import Trial
+from gdrun.analysis.why.explain import Explanation, explain
 from gdrun.config.read import a_path
 from gdrun.errors import ConfigError, excerpt
 from gdrun.experiment.trained.on_demand import SavedNetworks
@@ -18,7 +19,7 @@ from gdrun.results.run import MAX_LINE, LaneResult, RunResult
 from gdrun.storage.atomic import output_errors
 from gdrun.storage.locate import OUTPUTS, find_run
 from gdrun.storage.reader import read_results, saved_sweep_result
-from gdrun.storage.saved_run import AnySaved, open_any
+from gdrun.storage.saved_run import AnySaved, SavedComparison, named_runs, open_any
 from gdrun.text import visible
 
 Columns = dict[str, list[Any]]
@@ -111,6 +112,17 @@ class LoadedRun:
         """The result of a sweep, as `heatmap_figure` draws it; None of anything else."""
         return saved_sweep_result(self._saved, self.results)
 
+    @cached_property
+    def explanation(self) -> Explanation:
+        """Why it went as it did, by its probes: `print(load("latest").explanation.text)`.
+
+        Raises:
+            ConfigError: it has logged no row yet.
+            DataError: a file is damaged.
+            OutputError: a file can't be read.
+        """
+        return explanation_of(self._saved, self.results, self.answer)
+
     @property
     def trials(self) -> Columns:
         """The columns of `sweep.csv`: each training of a sweep, and its cost to reach the target.
@@ -153,6 +165,26 @@ def load(run: str | Path, *, output_dir: str | Path = OUTPUTS) -> LoadedRun:
             results=tuple(map(_with_networks, read_results(saved))),
             _saved=saved,
         )
+
+
+def explanation_of(
+    saved: AnySaved, results: Sequence[RunResult], sweep: SweepResult | None
+) -> Explanation:
+    """Why a saved run or group went as it did.
+
+    Raises:
+        ConfigError: it has logged no row yet.
+        DataError: a file is damaged.
+        OutputError: one can't be read.
+    """
+    if not results:
+        raise ConfigError(f"{saved.path}: has logged no row yet, so there is nothing to explain")
+    places = {name or own.name: own.path for name, own in named_runs(saved)}
+    target = None
+    if not isinstance(saved, SavedComparison):
+        with output_errors(saved.path, "read"):
+            target = saved.settings.sweep.target
+    return explain(saved.experiment, results, sweep, saved.path, places, target)
 
 
 def _with_networks(result: RunResult) -> RunResult:

@@ -191,6 +191,24 @@ def scaling_figure(
     return _drawn(lambda: draw(answer, panel=panel, scale=_scale(scale)))
 
 
+def why_figure(results: Runs, *, panel: str | None = None, scale: Scale = "paper") -> "Figure":
+    """What the probes of runs measured: sharpness, noise and gradient, and what bounds them.
+
+    Args:
+        results: of one or several runs; of many learning rates, the best of each run is shown.
+        panel: the only panel to draw: `sharpness`, `noise` or `gradient`.
+        scale: `slides` makes the text large enough to project.
+
+    Raises:
+        ConfigError: none of them has probes, or there is no such panel or scale.
+        DataError, OutputError: a saved run can't be read.
+    """
+    shown, _ = comparisons.legible(_runs(results))
+    from gdrun.plots.why import why_figure as draw
+
+    return _drawn(lambda: draw(shown, panel=panel, scale=_scale(scale)))
+
+
 def compare_results(results: Runs, target: float | None = None) -> Comparison:
     """Compare runs by their losses, and by what they needed to reach a train loss, the target.
 

@@ -26,6 +26,7 @@ TOPICS = (
     "data",
     "own",
     "sweep",
+    "explain",
     "predict",
     "pictures",
     "files",

@@ -262,7 +262,7 @@ def _print_results(
             notes = [*result_notes(comparison, results), *notes]
         if notes:
             out.print(*(Text(visible(note), style="dim") for note in notes), sep="\n")
-        for part in explanation_lines(why, out) if why else ():
+        for part in ("", *explanation_lines(why, out), "") if why else ():
             out.print(part, crop=False)
         lines = written(directory, results, outcome.pictures, [SWEEP] if sweep else [])
         out.print(*(Text(visible(line)) for line in lines), sep="\n", soft_wrap=True)

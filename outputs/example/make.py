@@ -30,7 +30,7 @@ def sweep() -> None:
 
 def compare() -> None:
     """Train the article's experiment and the diabetes preset."""
-    for preset, settings in (("article", []), ("diabetes", ["seeds=8"])):
+    for preset, settings in (("article", []), ("diabetes", ["seeds=8", "probes=all"])):
         config = load_config(preset, settings)
         events = list(execute(prepare_command("compare", config).experiment))
         results = [event for event in events if isinstance(event, RunResult)]

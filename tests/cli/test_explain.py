@@ -8,20 +8,14 @@ import numpy as np
 import pytest
 
 import gdrun
-from gdrun.analysis.why.explain import Explanation, explain
+from gdrun.analysis.why.explain import explain
 from tests.command_line import NO_PICTURES, Invoke
 
 PROBED = ("--probes", "all", "--set", "probe_every=5", "--epochs", "20")
 
 
-def explained(run: str) -> Explanation:
-    loaded = gdrun.load(run)
-    places = {result.series.name: loaded.path for result in loaded.results}
-    return explain(loaded.command, loaded.results, loaded.answer, loaded.path, places)
-
-
 def conditions(run: str) -> set[str]:
-    return {sentence.condition for sentence in explained(run).sentences}
+    return {sentence.condition for sentence in gdrun.load(run).explanation.sentences}
 
 
 def test_a_run_with_probes_explains_itself_at_its_end(invoke: Invoke) -> None:
@@ -144,6 +138,8 @@ def test_orthogonal_rows_have_the_noise_scale_that_is_known(invoke: Invoke) -> N
     """B_simple = d − 1 at every weight vector, and a pass by single rows makes d/2 as much."""
     more = ("--set", "epochs=4", "--set", "probe_every=1", "--seeds", "3", "--name", "h")
     invoke("compare", "-c", "hadamard", "--probes", "noise", *more, *NO_PICTURES)
-    (text,) = (s.text for s in explained("h").sentences if s.condition == "progress-per-pass")
+    (text,) = (
+        s.text for s in gdrun.load("h").explanation.sentences if s.condition == "progress-per-pass"
+    )
     assert "At the noise scale before training, about 63, a pass over the 64 rows" in text
     assert "about 2 times with batches of 1 the progress" in text  # (64 + 63) / (1 + 63)

@@ -42,7 +42,8 @@ def why_better(runs: Sequence[ProbedRun], comparison: Comparison) -> Iterator[Se
         yield reason or _unexplained(run, f"doesn't get down to {number(target)}")
     for run in reaching:
         if run not in alike:
-            yield _too_noisy(run, lowest) or _unexplained(run, f"ends with {_ends_with(run)}")
+            reasons = [*filter(None, (_too_noisy(run, lowest), _overfits(run)))]
+            yield from reasons or [_unexplained(run, f"ends with {_ends_with(run)}")]
     yield _best(alike, lowest, updates, target)
 
 
@@ -117,35 +118,51 @@ def _too_few_updates(run: ProbedRun, other: ProbedRun, target: float) -> Sentenc
 
 
 def _too_noisy(run: ProbedRun, other: ProbedRun) -> Sentence | None:
-    """Of a smaller batch whose late gradients are mostly noise, which shows in its losses."""
+    """Of a smaller batch whose late gradients are mostly noise, which shows in its train loss."""
     if run.batch_size >= other.batch_size or kind_of(run, run.late) != "noisy":
         return None
+    final = median(or_inf(lane.train_loss) for lane in run.lanes)
+    lowest = median(or_inf(lane.best_train_loss) for lane in run.lanes)
+    is_shaken = 0 < NOTABLE * lowest < final
+    if run.result.description.val_rows and not is_shaken:
+        return None  # what its validation loss is has another reason
+    shown = f": its train loss ends at {number(final)}, and was {number(lowest)}"
     share = in_percent(1 - signal_share(run, run.late))
     return Sentence(
         "why",
         "too-noisy",
         f"{run.label} ends with {_ends_with(run)}, in spite of {count(_updates(run), 'update')}: "
         f"late in training {share} of its gradient is noise, which moves the weights about"
-        f"{_consequence(run)}.",
+        f"{shown if is_shaken else ''}.",
     )
 
 
-def _consequence(run: ProbedRun) -> str:
-    """What shows that: a train loss above its best, a validation loss that rises again."""
-    final = median(or_inf(lane.train_loss) for lane in run.lanes)
-    lowest = median(or_inf(lane.best_train_loss) for lane in run.lanes)
-    found = []
-    if lowest > 0 and final > NOTABLE * lowest:
-        found.append(f"its train loss ends at {number(final)}, and was {number(lowest)}")
-    val = median(or_inf(lane.val_loss) for lane in run.lanes)
-    best_val = median(or_inf(lane.best_val_loss) for lane in run.lanes)
-    if math.isfinite(val) and best_val > 0 and val > NOTABLE * best_val:
-        epoch = median(lane.best_val_epoch or 0 for lane in run.lanes)
-        found.append(
-            f"its validation loss ends at {number(val)}, and was {number(best_val)} about epoch "
-            f"{epoch:,.0f}"
-        )
-    return f": {'; '.join(found)}" if found else ""
+def _overfits(run: ProbedRun) -> Sentence | None:
+    """Where the validation loss rises again while the train loss goes on falling."""
+    final = median(or_inf(lane.val_loss) for lane in run.lanes)
+    lowest = median(or_inf(lane.best_val_loss) for lane in run.lanes)
+    if not math.isfinite(final) or not 0 < NOTABLE * lowest < final:
+        return None
+    then = median(_train_loss_at_best(run))
+    now = median(or_inf(lane.train_loss) for lane in run.lanes)
+    if not now < then:
+        return None
+    epoch = median(lane.best_val_epoch or 0 for lane in run.lanes)
+    return Sentence(
+        "why",
+        "overfits",
+        f"The validation loss of {run.label} was lowest, {number(lowest)}, about epoch "
+        f"{epoch:,.0f}, and ends at {number(final)}, while its train loss fell from {number(then)} "
+        f"to {number(now)}: it learned its rows by heart, and --set patience=10 would have stopped "
+        "it.",
+    )
+
+
+def _train_loss_at_best(run: ProbedRun) -> Iterator[float]:
+    """The train loss of each seed at the epoch of its lowest validation loss."""
+    for history, lane in zip(run.histories, run.lanes, strict=True):
+        by_epoch = dict(zip(history.epochs["epoch"], history.epochs["train_loss"], strict=True))
+        yield by_epoch.get(lane.best_val_epoch or 0, -math.inf)
 
 
 def _updates(run: ProbedRun) -> int:

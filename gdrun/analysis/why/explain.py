@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from gdrun.analysis.sweep_result import SweepResult
+from gdrun.analysis.why.band import Band
 from gdrun.analysis.why.comparison import by_pass, why_better
 from gdrun.analysis.why.next_step import (
     NextStep,
@@ -24,7 +25,7 @@ from gdrun.analysis.why.two_sizes import two_sizes
 from gdrun.results.compare import compare_results
 from gdrun.results.lanes import MIN_BAND_SEEDS, medians
 from gdrun.results.rows import probe_columns as names
-from gdrun.results.run import RunResult
+from gdrun.results.run import RunResult, finite
 from gdrun.text import count
 
 FEWEST_EPOCHS = 3  # that tell early from late
@@ -65,6 +66,7 @@ class Explanation:
         """The same for `--json`."""
         step = self.next_step
         return {
+            "runs": [_as_json(run) for run in self.runs],
             "sentences": [
                 {"topic": each.topic, "condition": each.condition, "text": each.text}
                 for each in self.sentences
@@ -134,6 +136,33 @@ def explain(
         step,
         tuple(_cautions(chosen, probed)),
     )
+
+
+def _as_json(run: ProbedRun) -> dict[str, Any]:
+    """What was measured of a run, early and late: medians over seeds, and bands about them."""
+    return {
+        "name": run.name,
+        "batch_size": run.batch_size,
+        "lr": run.lr,
+        "seeds": len(run.lanes),
+        **{
+            when: {
+                "epochs": epochs,
+                "sharpness_over_limit": _band(run.ratio(epochs)),
+                **{column: _band(run.over(column, epochs)) for column in _TOLD},
+            }
+            for when, epochs in (("early", run.early), ("late", run.late))
+        },
+    }
+
+
+_TOLD = (names.SHARPNESS, names.SIMPLE_SCALE, names.NOISE_SCALE, names.GRADIENT_NORM)
+
+
+def _band(found: Band | None) -> dict[str, float | None] | None:
+    if found is None:
+        return None
+    return {name: finite(getattr(found, name)) for name in ("middle", "low", "high")}
 
 
 def _at_best(result: RunResult, sweep: SweepResult | None) -> ProbedRun:

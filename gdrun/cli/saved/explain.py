@@ -7,14 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from gdrun.analysis.why.explain import Explanation, explain
+from gdrun.analysis.why.explain import Explanation
 from gdrun.cli.saved.parameters import OutputDir, Run, read_any
 from gdrun.config.parts.groups import PlotConfig
-from gdrun.errors import ConfigError
 from gdrun.results.run import SCHEMA_VERSION
-from gdrun.storage.atomic import output_errors
 from gdrun.storage.locate import OUTPUTS
-from gdrun.storage.saved_run import AnySaved, SavedComparison, named_runs
 from gdrun.terminal.console import console, table_console, write_json
 from gdrun.text import visible
 
@@ -35,15 +32,13 @@ def explain_run(
     By what --probes measured while it was trained; a picture of that, why.png, goes beside it.
     """
     from gdrun.cli.drawing import plot_config
+    from gdrun.loading import explanation_of
     from gdrun.terminal.explanation import explanation_lines
     from gdrun.terminal.live import reading
 
     messages = console(stderr=True)
     with reading(messages) as on_read:
         saved, results, sweep = read_any(run, output_dir, on_read)
-        if not results:
-            nothing = "has logged no row yet, so there is nothing to explain"
-            raise ConfigError(f"{saved.path}: {nothing}")
         found = explanation_of(saved, results, sweep)
         config = plot_config(saved, None, None, None)
     drawn = _draw(found, results, sweep, saved.path, config, messages)
@@ -56,23 +51,6 @@ def explain_run(
         out.print(part, crop=False)  # a command line is to be copied in one piece
     if drawn:
         out.print(*(f"\npicture: {visible(str(path))}" for path in drawn), soft_wrap=True)
-
-
-def explanation_of(
-    saved: AnySaved, results: "Sequence[RunResult]", sweep: "SweepResult | None"
-) -> Explanation:
-    """Why a saved run or group went as it did.
-
-    Raises:
-        DataError: a file is damaged.
-        OutputError: one can't be read.
-    """
-    places = {name or own.name: own.path for name, own in named_runs(saved)}
-    target = None
-    if not isinstance(saved, SavedComparison):
-        with output_errors(saved.path, "read"):
-            target = saved.settings.sweep.target
-    return explain(saved.experiment, results, sweep, saved.path, places, target)
 
 
 def _draw(

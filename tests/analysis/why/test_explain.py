@@ -1,5 +1,6 @@
 """Every sentence of an explanation is said on what makes it true, and not otherwise."""
 
+import json
 import math
 from collections.abc import Sequence
 from dataclasses import replace
@@ -226,10 +227,20 @@ def test_validation_losses_decide_where_there_are_some() -> None:
         )
     ]
     found = explained(*runs)
-    text = said(found, "too-noisy")
-    assert "sgd ends with a higher validation loss, 0.8" in text
-    assert "its validation loss ends at 0.8, and was 0.4 about epoch 10" in text
+    text = said(found, "overfits")
+    assert "The validation loss of sgd was lowest, 0.4, about epoch 10, and ends at 0.8" in text
+    assert "while its train loss fell from 0.3 to 0.1" in text
+    assert "too-noisy" not in conditions(found)  # its train loss doesn't show it
     assert "full ends with a higher validation loss, 0.6, isn't told" in said(found, "unexplained")
+
+
+def test_a_run_may_both_overfit_and_be_shaken() -> None:
+    rising = (1.0, 0.4, 0.5, 0.6, 0.8)
+    shaken = probed("sgd", 1, scale=90.0, loss=(1.0, 0.3, 0.1, 0.1, 0.2), val=rising)
+    calm = probed(loss=LOW, val=(1.0, 0.5, 0.4, 0.4, 0.4))
+    assert {"overfits", "too-noisy"} <= conditions(explained(shaken, calm, target=0.25))
+    same = probed("sgd", 1, scale=90.0, loss=(1.0, 0.2, 0.2, 0.2, 0.2), val=rising)
+    assert "overfits" not in conditions(explained(same, calm, target=0.25))
 
 
 def test_what_the_probes_do_not_explain_is_not_explained() -> None:
@@ -392,3 +403,9 @@ def test_an_explanation_as_json_has_conditions_and_texts() -> None:
         0
     ].items()
     assert found["next"]["condition"] == "larger-rate"
+    (run,) = found["runs"]
+    assert run["late"]["epochs"] == [30, 40]
+    assert run["late"]["sharpness_over_limit"] == pytest.approx(
+        {"middle": 0.1, "low": 0.09, "high": 0.11}
+    )
+    json.dumps(explained(probed(scale=math.inf)).as_json(), allow_nan=False)
