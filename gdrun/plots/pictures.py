@@ -76,13 +76,13 @@ def pictures(
         add(directory, "compare", draw, panels_of(results))
         if has_fit:
             add(directory, "fit", partial(fit_figure, results), ())
-    for place, shown in _probed(results, directory, sweep):
-        add(place, "why", partial(why_figure, shown), why_panels(shown))
     for result in results:
         if result.directory:
             add(result.directory, "loss", partial(loss_figure, result), (BATCH, TRAIN))
             if has_fit:
                 add(result.directory, "fit", partial(fit_figure, [result]), ())
+    for place, shown in _probed(results, directory, sweep):
+        add(place, "why", partial(why_figure, shown), why_panels(shown))
     return found
 
 

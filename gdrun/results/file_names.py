@@ -21,6 +21,7 @@ PICTURES = (
     *("train-epoch", "train-updates", "train-samples", "train-seconds"),
     *("loss-batch", "loss-train", "heatmap-train", "heatmap-validation"),
     *("scaling-updates", "scaling-samples", "scaling-seconds", "compare-validation"),
+    *("why-sharpness", "why-noise", "why-gradient"),
     *("compare-epoch", "compare-updates", "compare-samples", "compare-seconds"),
 )
 LOGS = (EPOCHS, EVALUATIONS, STEPS, PROBES)

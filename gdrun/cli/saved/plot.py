@@ -34,6 +34,7 @@ def _complete_panels(context: typer.Context, incomplete: str) -> list[str]:
         names = [*runs, *COSTS, VALIDATION]
     else:
         names = [BATCH, TRAIN]
+    names += [*dict.fromkeys(probe for run in saved.runs for probe in run.settings.probes)]
     return [name for name in names if name.startswith(incomplete)]
 
 
@@ -50,7 +51,8 @@ def plot_run(
             "--panel",
             metavar="NAME",
             help="One panel of its pictures instead: of a run batch or train, of a comparison "
-            "the name of a run or of an axis, of a sweep train, validation or updates.",
+            "the name of a run or of an axis, of a sweep train, validation or updates, of probes "
+            "gradient, noise or sharpness.",
             autocompletion=_complete_panels,
         ),
     ] = None,
