@@ -50,9 +50,10 @@ class Band:
     def words(self, show: Callable[[float], str] | None = None) -> str:
         """`16 (10 to 26)`; `about 16` of too few seeds for a band, or of a narrow one."""
         show = show or two_digits
-        if self.seeds < MIN_BAND_SEEDS or self._is_narrow or show(self.low) == show(self.high):
-            return f"about {show(self.middle)}"
-        return f"{show(self.middle)} ({show(self.low)} to {show(self.high)})"
+        middle, low, high = show(self.middle), show(self.low), show(self.high)
+        if self.seeds < MIN_BAND_SEEDS or self._is_narrow or low == high:
+            return f"about {middle}" if middle[:1].isdigit() else middle
+        return f"{middle} ({low} to {high})"
 
     @property
     def _is_narrow(self) -> bool:
@@ -74,5 +75,7 @@ def one_digit(value: float) -> str:
 
 
 def in_percent(share: float) -> str:
-    """A share in whole per cent: 5 %; but of a share that isn't 0, not 0 %."""
-    return "less than 1 %" if 0 < share < 0.005 else f"{100 * share:.0f} %"
+    """A share in whole per cent: 5 %; 0 % is none of it, and 100 % all."""
+    if 0 < share < 0.01:
+        return "less than 1 %"
+    return "more than 99 %" if 0.99 < share < 1 else f"{100 * share:.0f} %"

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
+from torch.func import grad, vmap
 
 from gdrun.diagnostics.derivatives import MOST_VECTORS, PIECE_NUMBERS, LaneLoss
 from gdrun.diagnostics.noise import DRAWS
@@ -13,7 +14,7 @@ from gdrun.diagnostics.two_batches import LARGE
 from gdrun.experiment.plan import ExperimentPlan, RunPlan
 from gdrun.training.problem import Problem
 
-LONG_PIECE = 2.0  # seconds of a piece of work, from which on it isn't done twice
+LONG_PIECE = 1.0  # seconds of a piece of work, from which on it isn't done twice
 TYPICAL_PRODUCTS = 30  # with the Hessian, until Lanczos' method is there
 
 
@@ -67,6 +68,7 @@ def _pieces(problem: Problem, vectors: int) -> float:
 
 def _timed(work: Callable[[], Iterator[Any]]) -> float:
     """Seconds of the first piece of some work; done twice, since the first time warms up."""
+    vmap(grad(torch.sum))(torch.ones(2, 2))  # which loads what it needs, and that takes long
     seconds = 0.0
     for _ in range(2):
         start = time.perf_counter()
