@@ -34,6 +34,7 @@ LATER: Mapping[str, Any] = {
     "data.shape": None,
     "schedule": "constant",
     "optimizer": "sgd",
+    "trajectory": False,
 }
 
 OF_GROUPS = ("compare", "sweep")  # what says which runs a group has

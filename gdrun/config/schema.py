@@ -71,6 +71,8 @@ class RunConfig(Schema):
     The train loss is evaluated at the end of every `eval_every`-th epoch, and within epochs each
     time that the updates have grown by the share `eval_growth`. That is 0, which is never, if it is
     `auto`, and in a comparison or sweep what tells the updates to a target well at little cost.
+
+    `trajectory` keeps the weights at the ends of epochs in a file.
     """
 
     lr: Rates = (0.2,)
@@ -98,6 +100,7 @@ class RunConfig(Schema):
     patience: Count | None = None
     log_every: CountOrAuto = None
     checkpoint_every: Count | None = None
+    trajectory: StrictBool = False
     compare: CompareConfig = CompareConfig()
     sweep: SweepConfig = SweepConfig()
     plot: PlotConfig = PlotConfig()

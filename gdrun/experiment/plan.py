@@ -17,6 +17,7 @@ from gdrun.config.parts.schedule import schedule_in_words
 from gdrun.config.schema import CLASSIFICATION, METHODS, Engine, Method, RunConfig
 from gdrun.data.sources import load_data
 from gdrun.errors import ConfigError, excerpt
+from gdrun.experiment.landscape.trajectory_file import MOST_BYTES, layout_for
 from gdrun.experiment.memory import memory_errors, refuse_too_many_numbers, refuse_too_many_rows
 from gdrun.results.description import Description
 from gdrun.results.events import Lane, Series
@@ -24,7 +25,7 @@ from gdrun.results.rows.history import Recorder
 from gdrun.results.run import RunResult
 from gdrun.storage.manifest import Manifest
 from gdrun.storage.row_file import FileDigest
-from gdrun.text import count, listed
+from gdrun.text import count, listed, size
 from gdrun.training.bookkeeping import columns_of
 from gdrun.training.models.own import OwnNetwork
 from gdrun.training.optimizers.build import build_optimizer
@@ -246,6 +247,12 @@ def _notes(
     """What the user should know of the network and the batches."""
     if isinstance(problem.model, OwnNetwork):
         yield from _network_notes(config, problem.model, runs)
+    seldom = {run.plan.snapshots[0] for run in runs if run.config.trajectory} - {1}
+    if seldom:
+        yield (
+            f"trajectory: the weights of every {max(seldom):,}th epoch are kept, as the file has "
+            f"at most {size(MOST_BYTES)}"
+        )
     rows = count(problem.data.rows, "training row")
     if asked.batch_size != config.batch_size:
         yield f"batch_size: {config.batch_size}, not {asked.batch_size}, as there are {rows}"
@@ -322,6 +329,7 @@ def _plan_run(name: str, method: Method, config: RunConfig, problem: Problem) ->
         eval_every=config.eval_every,
         patience=config.patience or 0,
         eval_growth=config.eval_growth or 0.0,
+        snapshots=_snapshots(config, len(lanes), problem),
     )
     series = Series(
         method,
@@ -332,6 +340,17 @@ def _plan_run(name: str, method: Method, config: RunConfig, problem: Problem) ->
         schedule_in_words(config.schedule),
     )
     return RunPlan(series, problem, plan, config)
+
+
+def _snapshots(config: RunConfig, lanes: int, problem: Problem) -> tuple[int, ...]:
+    """At the ends of which epochs the weights are looked at.
+
+    Raises:
+        ConfigError: they are too many to be kept.
+    """
+    if not config.trajectory:
+        return ()
+    return (layout_for(config.epochs, lanes, problem.model.parameters).every,)
 
 
 def lanes_of(config: RunConfig) -> tuple[Lane, ...]:

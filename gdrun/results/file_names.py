@@ -13,6 +13,7 @@ SWEEP = "sweep.csv"
 CHECKPOINT, PREVIOUS_CHECKPOINT = "checkpoint.pt", "checkpoint.previous.pt"
 COMPARED = "compared.json"
 PREPROCESSING = "preprocessing.json"
+TRAJECTORY = "trajectory.bin"
 LOCK = ".lock"
 # Pictures have one of the formats at their end. Some are panels of others, alone.
 PICTURES = (
@@ -21,12 +22,14 @@ PICTURES = (
     *("loss-batch", "loss-train", "heatmap-train", "heatmap-validation"),
     *("scaling-updates", "scaling-samples", "scaling-seconds", "compare-validation"),
     *("compare-epoch", "compare-updates", "compare-samples", "compare-seconds"),
+    *("landscape", "landscape-random"),
 )
 LOGS = (EPOCHS, EVALUATIONS, STEPS)
 ANIMATION = "animation"
 FILMS: Final = ("gif", "mp4")  # formats of an animation
 FILES = (
     *(MANIFEST, CONFIG, *LOGS, SWEEP, CHECKPOINT, PREVIOUS_CHECKPOINT, PREPROCESSING, COMPARED),
+    TRAJECTORY,
 )
 
 

@@ -5,7 +5,7 @@ or diverged counts as infinite.
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from statistics import median
 
 from gdrun.results.events import Lane
@@ -30,6 +30,19 @@ def medians(lanes: Iterable[LaneResult], loss: str) -> dict[float, float]:
         lr: median(or_inf(getattr(lanes[position], loss)) for position in positions)
         for lr, positions in lanes_by_rate(lanes).items()
     }
+
+
+def median_lane(lanes: Sequence[LaneResult]) -> int:
+    """The position of the lane that stands for a run.
+
+    At the learning rate with the lowest median final train loss it is the seed whose loss is the
+    median; of an even number of seeds, the better one of the two in the middle.
+    """
+    finals = medians(lanes, "train_loss")
+    best = min(finals, key=lambda lr: finals[lr])
+    kept = lanes_by_rate(lanes)[best]
+    ranked = sorted(kept, key=lambda position: or_inf(lanes[position].train_loss))
+    return ranked[(len(ranked) - 1) // 2]
 
 
 def metric_medians(lanes: Iterable[LaneResult], metric: str) -> dict[float, float]:
