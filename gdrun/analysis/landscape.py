@@ -33,11 +33,12 @@ def explained(landscape: Landscape) -> str:
     assert landscape.random_share is not None
     points = sum(len(path.epochs) for path in landscape.paths)
     first, second = map(share, landscape.explained)
-    walks = "a random walk" if len(landscape.paths) == 1 else "random walks"
+    alone = len(landscape.paths) == 1
+    walks = "a random walk of as many" if alone else "random walks from the same starts"
     return (
         f"the plane explains {share(sum(landscape.explained))} of the variance of {points:,} "
-        f"points ({first} + {second}); of {walks} of as many steps it would be "
-        f"{share(landscape.random_share)}"
+        f"points ({first} + {second}), and would explain {share(landscape.random_share)} of "
+        f"{walks}"
     )
 
 
@@ -57,7 +58,7 @@ def sentences(landscape: Landscape) -> Iterator[str]:
     yield explained(landscape)
     if shows_nothing(landscape):
         yield (
-            "the picture shows nothing: that is about what it explains of random walks, so the "
+            "the picture shows nothing that it wouldn't show of random walks: by themselves, the "
             "shapes of the paths mean nothing"
         )
     if far := far_from_plane(landscape):
@@ -87,11 +88,11 @@ def end_in_words(end: PathEnd) -> str:
     """Whether a path ends at a minimum, at a saddle or at neither."""
     steep = f"gradient {number(end.gradient)}"
     if end.first_gradient > 0:
-        steep += f", {100 * end.gradient / end.first_gradient:.2g} % of the untrained one"
+        steep += f", {_percent(end.gradient / end.first_gradient)} of the untrained one"
     found = end.curvature
     if found is None:
         kind = "stationary" if end.is_stationary else "not a stationary point"
-        return f"{steep}: {kind}; its eigenvalues aren't computed, as they would be too many"
+        return f"{kind}: {steep}; too many weights to compute all eigenvalues"
     signs = (
         f"of {count(found.negative + found.zero + found.positive, 'eigenvalue')} "
         f"{found.negative:,} negative, {found.zero:,} zero (up to {number(found.tolerance)}) and "
@@ -108,5 +109,7 @@ def end_in_words(end: PathEnd) -> str:
     return f"{kind}: {steep}; {signs}"
 
 
-def _percent(share_: float) -> str:
-    return f"{100 * share_:.0f} %" if share_ < 10 else f"{share_:.0f} times"
+def _percent(ratio: float) -> str:
+    if ratio >= 10:
+        return f"{ratio:,.3g} times"
+    return f"{100 * ratio:.{0 if ratio >= 0.0995 else 2}{'f' if ratio >= 0.0995 else 'g'}} %"

@@ -32,17 +32,16 @@ def medians(lanes: Iterable[LaneResult], loss: str) -> dict[float, float]:
     }
 
 
-def median_lane(lanes: Sequence[LaneResult]) -> int:
-    """The position of the lane that stands for a run.
+def lane_at_best_rate(lanes: Sequence[LaneResult]) -> int:
+    """The position of the lane that stands for a run: so runs of the same seeds start alike.
 
-    At the learning rate with the lowest median final train loss it is the seed whose loss is the
-    median; of an even number of seeds, the better one of the two in the middle.
+    It is the first seed at the learning rate with the lowest median final train loss, or the first
+    one there that didn't diverge.
     """
     finals = medians(lanes, "train_loss")
     best = min(finals, key=lambda lr: finals[lr])
     kept = lanes_by_rate(lanes)[best]
-    ranked = sorted(kept, key=lambda position: or_inf(lanes[position].train_loss))
-    return ranked[(len(ranked) - 1) // 2]
+    return next((k for k in kept if lanes[k].diverged_at is None), kept[0])
 
 
 def metric_medians(lanes: Iterable[LaneResult], metric: str) -> dict[float, float]:

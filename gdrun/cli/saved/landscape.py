@@ -19,7 +19,7 @@ from gdrun.cli.startup import loading, require_current_directory
 from gdrun.config.parts.groups import FORMATS, SCALES, PlotConfig
 from gdrun.errors import ConfigError
 from gdrun.experiment.signals import StopRequest, stop_on_signals
-from gdrun.results.lanes import median_lane
+from gdrun.results.lanes import lane_at_best_rate
 from gdrun.results.rows.history import KEPT_ROWS
 from gdrun.results.run import SCHEMA_VERSION, RunResult
 from gdrun.storage.locate import OUTPUTS, find_run
@@ -80,7 +80,7 @@ def landscape_of_runs(
             "--lane",
             metavar="INTEGER",
             help="Which lane of each run, from 0 in the order of run.json; without it, of its best "
-            "learning rate the seed with the median train loss.",
+            "learning rate the first seed.",
         ),
     ] = None,
     output: Annotated[
@@ -199,7 +199,7 @@ def _lanes(
         _Lane(
             runs[result.series.name],
             result,
-            median_lane(result.lanes) if lane is None else result.checked_lane(lane),
+            lane_at_best_rate(result.lanes) if lane is None else result.checked_lane(lane),
         )
         for result in results
     ]

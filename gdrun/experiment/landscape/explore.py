@@ -62,6 +62,11 @@ def explore(runs: Sequence[Chosen], on_progress: OnProgress, stop: Callable[[], 
     """
     found = [_seen(chosen, on_progress, stop) for chosen in runs]
     _refuse_other_networks(found)
+    if all(len(seen.losses) == 1 for seen in found):
+        raise DataError(
+            [f"{seen.chosen.run.path}: {_why_no_path(seen)}" for seen in found],
+            "there is no path to draw, only where it starts",
+        )
     problem, like = found[0].path.problem, found[0].path.like
     weights = [seen.path.weights for seen in found]
     try:
@@ -147,6 +152,15 @@ def _seen(chosen: Chosen, on_progress: OnProgress, stop: Callable[[], bool]) -> 
         raise DataError(f"{chosen.run.path}: the loss of the untrained network is infinite")
     kept = replace(path, epochs=path.epochs[:shown], weights=path.weights[:shown])
     return _Seen(chosen, kept, losses[:shown], is_cut=diverged)
+
+
+def _why_no_path(seen: _Seen) -> str:
+    if seen.is_cut:
+        return (
+            f"lane {seen.chosen.lane} diverged: after the first of its epochs, the loss is above "
+            f"{FRAME} times that of the untrained network"
+        )
+    return f"lane {seen.chosen.lane} has ended no epoch of training yet"
 
 
 def _refuse_other_networks(found: Sequence[_Seen]) -> None:

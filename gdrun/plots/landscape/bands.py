@@ -16,6 +16,8 @@ from matplotlib.colors import BoundaryNorm, Colormap, ListedColormap
 DARKEST = 0.72  # of the greys: what is darker would hide lines
 SPANS_DECADES = 5.0  # times as large as the lowest: from there on, levels are apart by their ratio
 LEVELS = (6, 15)  # how many
+MOST_RATIO = 1e8  # of the highest level to the lowest
+CEILING = 1e3  # of the levels, above which losses are all the same
 BEYOND = 3.0  # times the highest loss of a path: the ground above it has one colour
 # The leading digits of levels, from many in a decade to one in several.
 DIGITS = ((1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8), (1, 1.5, 2, 3, 5, 7), (1, 2, 5), (1, 3), (1,))
@@ -41,22 +43,39 @@ class Bands:
 
     def color(self, loss: float) -> Any:
         """The colour of a loss."""
-        return self.colors(self.norm(min(max(loss, self.levels[0]), self.levels[-1] * 2 + 1)))
+        return self.colors(int(self.norm(max(loss, self.levels[0]))))
+
+    def heights(self, losses: Any) -> Any:
+        """Losses as what contours are interpolated between: logarithms where levels are by ratio.
+
+        What is infinite, or NaN, lies above all levels, and what is below them at the lowest.
+        """
+        low, high = self.levels[0], self.levels[-1]
+        values = np.asarray(losses, dtype=float)
+        values = np.where(np.isfinite(values), np.maximum(values, low), np.inf)
+        if self.is_log:
+            return np.log10(np.minimum(values, high * CEILING))
+        return np.minimum(values, high + CEILING * (high - low))
 
 
-def bands_of(ground: Iterable[float], paths: Sequence[float]) -> Bands:
+def bands_of(
+    ground: Iterable[float], paths: Sequence[float], beyond: float | None = BEYOND
+) -> Bands:
     """The bands for the losses of a plane and those of paths, which all lie within.
 
-    The ground rises far above the paths, or to infinity, where nobody was.
+    Args:
+        ground: losses on the plane, which rise far above the paths where nobody was.
+        paths: losses of points.
+        beyond: times the highest of these that the ground has bands for; None for all of it.
     """
     known = [loss for loss in ground if math.isfinite(loss)]
     finite = [loss for loss in paths if math.isfinite(loss)]
     low, high = min([*known, *finite]), max(finite or known)
-    top = high + (BEYOND - 1) * abs(high) if known and max(known) > high else high
+    top = math.inf if beyond is None else high + (beyond - 1) * abs(high)
     high = min(max([*known, *finite]), top)
     positive = [loss for loss in (*known, *finite) if loss > 0]
     if low >= 0 and positive and high > SPANS_DECADES * min(positive):
-        low = max(low, min(positive), high * 1e-8)
+        low = max(low, min(positive), high / MOST_RATIO)
         return Bands(_by_ratio(low, high), is_log=True)
     return Bands(_evenly(low, high), is_log=False)
 

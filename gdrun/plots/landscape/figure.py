@@ -59,12 +59,14 @@ def landscape_figure(
 
     colors = run_colors([result.series for result in results])
     ground = [loss for row in landscape.losses for loss in row]
-    bands = bands_of(ground, [loss for path in landscape.paths for loss in path.losses])
+    own = [loss for path in landscape.paths for loss in path.losses]
+    bands = bands_of(ground, own, None) if is_random else bands_of(ground, own)
     plane = panel(LEFT, wide)
     draw_ground(plane, landscape, bands)
     draw_paths(plane, landscape, bands, colors)
     _name_axes(plane, landscape)
-    draw_colorbar(panel(LEFT + wide + BESIDE_MAP, BAR), bands)
+    title = "train loss" if is_random else "train loss: of the plane, and of the points themselves"
+    draw_colorbar(panel(LEFT + wide + BESIDE_MAP, BAR), bands, title)
     if not is_random:
         along = panel(full - RIGHT - ALONG * across, ALONG * across)
         draw_along(along, landscape, bands, colors)
@@ -93,7 +95,7 @@ def _notes(landscape: Landscape) -> list[str]:
         ]
     notes = [explained(landscape)]
     if shows_nothing(landscape):
-        notes.append("so the shapes of the paths mean nothing")
+        notes.append("that is about as much, so the shapes of the paths mean nothing")
     notes.append("points are off the plane: each is filled by its own loss, the ground by that of "
                  "the plane")  # fmt: skip
     if far_from_plane(landscape):

@@ -22,16 +22,14 @@ POINT: Any = {"marker": "o", "markersize": 4.6}
 
 def draw_ground(axes: Axes, landscape: Landscape, bands: Bands) -> None:
     """The loss on the plane: greys with contours between them; what is infinite has the darkest."""
-    losses = np.asarray(landscape.losses, dtype=float)
-    capped = np.where(np.isfinite(losses), losses, np.inf)
-    capped = np.clip(capped, bands.levels[0], bands.levels[-1] * (1 + 1e-3) + 1e-300)
+    heights, levels = bands.heights(landscape.losses), bands.heights(bands.levels)
     axes.grid(visible=False)
-    how: Any = {"levels": bands.levels, "zorder": 0}
-    filled = axes.contourf(
-        landscape.xs, landscape.ys, capped, cmap=bands.colors, norm=bands.norm, extend="max", **how
-    )
+    how: Any = {"levels": levels, "zorder": 0, "extend": "max"}
+    colors = [bands.colors(k) for k in range(len(levels))]
+    filled = axes.contourf(landscape.xs, landscape.ys, heights, colors=colors, **how)
     filled.set_edgecolor("face")  # no light seams between bands in a PDF
-    axes.contour(landscape.xs, landscape.ys, capped, colors="white", linewidths=0.6, **how)
+    lines: Any = {"colors": "white", "linewidths": 0.6, "linestyles": "solid"}
+    axes.contour(landscape.xs, landscape.ys, heights, levels=levels, zorder=0.5, **lines)
     axes.set(xlim=(landscape.xs[0], landscape.xs[-1]), ylim=(landscape.ys[0], landscape.ys[-1]))
     for side in axes.spines.values():
         side.set(visible=True, color="0.6", linewidth=0.6)
@@ -76,7 +74,7 @@ def _mark(
     axes.add_line(Line2D([path.x[k]], [path.y[k]], **fill, **look))
 
 
-def draw_colorbar(axes: Axes, bands: Bands) -> None:
+def draw_colorbar(axes: Axes, bands: Bands, title: str) -> None:
     """What the greys stand for."""
     figure = axes.get_figure(root=True)
     assert figure is not None
@@ -86,6 +84,6 @@ def draw_colorbar(axes: Axes, bands: Bands) -> None:
     bar.set_ticks(list(shown), labels=[f"{level:g}" for level in shown])
     bar.ax.tick_params(length=2, labelsize=8)
     bar.ax.minorticks_off()
-    bar.set_label("train loss: of the plane, and of the points themselves", size=8.5)
+    bar.set_label(title, size=8.5)
     outline: Any = bar.outline
     outline.set(linewidth=0.6, edgecolor="0.6")
