@@ -1,11 +1,15 @@
 """What a picture of the loss around runs shows, and what it doesn't, in sentences."""
 
+import math
 from collections.abc import Iterator
 
 from gdrun.results.landscape import Landscape, PathEnd, PlanePath
 from gdrun.text import count, listed, number
 
-BEYOND_RANDOM = 0.25  # of what random walks leave: a plane that explains no more shows nothing
+# By how much more than its expected share a plane may explain of a random walk, times √P: of 19 in
+# 20 simulated ones in P dimensions it is no more.
+RANDOM_SPREAD = 0.4
+ALL = 0.99  # of the variance: a plane that explains it shows the paths as they are
 LARGE_DIFFERENCE = 0.1  # of the loss, from which on the plane is said to be another
 
 
@@ -19,12 +23,12 @@ def share(part: float) -> str:
 def shows_nothing(landscape: Landscape) -> bool:
     """Whether the plane explains about as little as it would of random walks.
 
-    Walks in few dimensions vary: a quarter of the way from their mean to all of it still counts.
+    That is expected in many dimensions; in few of them walks vary, and more of them is explained.
     """
     if landscape.explained is None or landscape.random_share is None:
         return False
-    beyond = sum(landscape.explained) - landscape.random_share
-    return beyond <= BEYOND_RANDOM * (1 - landscape.random_share)
+    most = landscape.random_share + RANDOM_SPREAD / math.sqrt(landscape.parameters)
+    return sum(landscape.explained) <= min(most, max(ALL, landscape.random_share))
 
 
 def explained(landscape: Landscape) -> str:
@@ -92,7 +96,8 @@ def end_in_words(end: PathEnd) -> str:
     found = end.curvature
     if found is None:
         kind = "stationary" if end.is_stationary else "not a stationary point"
-        return f"{kind}: {steep}; too many weights to compute all eigenvalues"
+        why = "too many weights to compute all" if math.isfinite(end.gradient) else "infinite"
+        return f"{kind}: {steep}; eigenvalues: {why}"
     signs = (
         f"of {count(found.negative + found.zero + found.positive, 'eigenvalue')} "
         f"{found.negative:,} negative, {found.zero:,} zero (up to {number(found.tolerance)}) and "

@@ -15,6 +15,8 @@ from gdrun.results.landscape import Curvature
 def curvature(loss: LaneLoss, most: int = EXACT) -> Curvature | None:
     """The signs of all eigenvalues of the Hessian; None of more weights than `most`.
 
+    None, too, where they aren't finite.
+
     What is no larger than the tolerance counts as zero: P ε |λ|max with P weights and ε = 2⁻²³.
     Gradients are computed in 32 bits, so that an entry of the Hessian is off by some ε times the
     largest ones. An eigenvalue is then off by no more than the norm of these errors (Weyl's
@@ -25,7 +27,10 @@ def curvature(loss: LaneLoss, most: int = EXACT) -> Curvature | None:
     size = len(loss.weights)
     if size > most:
         return None
-    values = torch.linalg.eigvalsh(loss.hessian())
+    hessian = loss.hessian()
+    if not hessian.isfinite().all():
+        return None
+    values = torch.linalg.eigvalsh(hessian)
     tolerance = size * torch.finfo(torch.float32).eps * float(values.abs().max())
     negative, positive = int((values < -tolerance).sum()), int((values > tolerance).sum())
     return Curvature(

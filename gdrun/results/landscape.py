@@ -94,6 +94,7 @@ class Landscape:
         xs, ys: places along the axes of the plane, G and H of them.
         losses: the train losses there: H lists of G. They may be infinite, or NaN.
         paths: of the runs; of a random plane the one point that it goes through.
+        parameters: P, the weights of the network.
         explained: the shares of the variance of the points along the axes; None of a random plane.
         random_share: what two directions explain of random walks like the paths.
         seed: of a random plane.
@@ -103,6 +104,7 @@ class Landscape:
     ys: Sequence[float]
     losses: Sequence[Sequence[float]]
     paths: Sequence[PlanePath]
+    parameters: int
     explained: tuple[float, float] | None = None
     random_share: float | None = None
     seed: int | None = None

@@ -85,7 +85,9 @@ def explore(runs: Sequence[Chosen], on_progress: OnProgress, stop: Callable[[], 
             _path(seen, own, losses_at(problem, like, plane.weights(own)), on_progress)
             for seen, own in zip(found, places, strict=True)
         ]
-    landscape = Landscape(xs, ys, losses, paths, explained, random_share(weights))
+    landscape = Landscape(
+        xs, ys, losses, paths, plane.directions.shape[1], explained, random_share(weights)
+    )
     return Explored(landscape, tuple(note for seen in found for note in seen.path.notes))
 
 
@@ -99,12 +101,14 @@ def explore_around(
         KeyboardInterrupt: `stop` said so.
     """
     path = path_of(chosen, on_progress, stop, ends_alone=True)
-    if not path.weights[-1].isfinite().all():
+    problem, last = path.problem, as_params(path.weights[-1:], path.like)
+    with memory_errors():
+        both = losses_at(problem, path.like, path.weights)
+    if not math.isfinite(both[-1]):
         raise DataError(
-            f"{chosen.run.path}: the last weights of lane {chosen.lane} aren't finite: it diverged",
+            f"{chosen.run.path}: the last loss of lane {chosen.lane} isn't finite: it diverged",
             "--lane names another",
         )
-    problem, last = path.problem, as_params(path.weights[-1:], path.like)
     try:
         plane = random_plane(problem.model, tuple(tensor[0] for tensor in last), seed)
     except ValueError as error:
@@ -116,14 +120,14 @@ def explore_around(
         losses = surface(
             problem, path.like, plane, axis, axis, lambda part: on_progress(doing, part)
         )
-        both = losses_at(problem, path.like, path.weights)
         seen = _Seen(chosen, path, both, is_cut=False)
         whole = _path(seen, torch.zeros(len(both), 2), both, on_progress)
     point = replace(
         whole,
         epochs=whole.epochs[-1:], x=[0.0], y=[0.0], losses=both[-1:], plane_losses=both[-1:],
     )  # fmt: skip
-    return Explored(Landscape(axis, axis, losses, [point], seed=seed), path.notes)
+    parameters = plane.directions.shape[1]
+    return Explored(Landscape(axis, axis, losses, [point], parameters, seed=seed), path.notes)
 
 
 def _seen(chosen: Chosen, on_progress: OnProgress, stop: Callable[[], bool]) -> _Seen:
@@ -169,8 +173,8 @@ def _refuse_other_networks(found: Sequence[_Seen]) -> None:
     Raises:
         ConfigError: there are.
     """
-    shapes = {seen.chosen.name: [(*tensor.shape,) for tensor in seen.path.like] for seen in found}
-    first, *others = shapes.items()
+    shapes = [(seen.chosen.name, [(*tensor.shape,) for tensor in seen.path.like]) for seen in found]
+    first, *others = shapes
     for name, own in others:
         if own != first[1]:
             raise ConfigError(
