@@ -28,6 +28,7 @@ TOPICS = (
     "sweep",
     "predict",
     "pictures",
+    "landscape",
     "files",
     "saved-runs",
     "resume",

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from gdrun.diagnostics.surface import surface
 from gdrun.experiment.landscape import explore as exploring
 from gdrun.results.file_names import is_own
 from tests.command_line import GDRUN, Invoke
@@ -245,7 +246,6 @@ def test_ctrl_c_ends_it_at_once_and_leaves_nothing(
     outputs: Path, invoke: Invoke, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert outputs.exists()
-    surface = exploring.surface
 
     def interrupted(*args: Any) -> Any:
         signal.raise_signal(signal.SIGINT)

@@ -15,6 +15,7 @@ from gdrun.plots.landscape.along import PLANE, draw_along
 from gdrun.plots.landscape.bands import bands_of
 from gdrun.plots.landscape.ground import END, POINT, START, draw_colorbar, draw_ground, draw_paths
 from gdrun.plots.layout import BELOW, LEFT, RIGHT, SHRINK, headed_figure
+from gdrun.plots.scales import fitting, points_up
 from gdrun.plots.style import TITLE, StyledFigure, styled
 from gdrun.results.colors import run_colors
 from gdrun.results.landscape import ASPECT, Landscape
@@ -24,6 +25,10 @@ HEIGHT = 3.6  # inches of a panel
 BAR, BESIDE_MAP, BAR_TEXT = 0.13, 0.12, 0.68  # inches: the colour bar, before it and behind it
 ALONG = 3.1  # inches of the panel of losses
 ABOVE = 0.38  # inches above panels, for their titles
+BAR_TITLES = (
+    *("train loss: of the plane, and of the points themselves", "train loss of plane and points"),
+    "train loss",
+)
 ONE_SCALE = 1.05  # axes whose scales differ by less have one
 
 
@@ -65,8 +70,9 @@ def landscape_figure(
     draw_ground(plane, landscape, bands)
     draw_paths(plane, landscape, bands, colors)
     _name_axes(plane, landscape)
-    title = "train loss" if is_random else "train loss: of the plane, and of the points themselves"
-    draw_colorbar(panel(LEFT + wide + BESIDE_MAP, BAR), bands, title)
+    bar = panel(LEFT + wide + BESIDE_MAP, BAR)
+    titles = ["train loss"] if is_random else BAR_TITLES
+    draw_colorbar(bar, bands, fitting(titles, points_up(bar), 8.5))
     if not is_random:
         along = panel(full - RIGHT - ALONG * across, ALONG * across)
         draw_along(along, landscape, bands, colors)
