@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from gdrun.cli import preview
 from gdrun.diagnostics.surface import surface
 from gdrun.experiment.landscape import explore as exploring
 from gdrun.results.file_names import is_own
@@ -87,6 +88,20 @@ def test_kept_weights_are_read_and_give_the_same_picture(invoke: Invoke) -> None
         found = json.loads(outcome.out)
         drawn[name] = ({**found, "path": ""}, Path(found["path"]).read_bytes())
     assert drawn["kept"] == drawn["not"]
+
+
+def test_what_the_weights_take_is_said_before(
+    invoke: Invoke, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "weights at the ends" not in invoke("compare", "-n").out
+    outcome = invoke("compare", "-n", "--set", "trajectory=true")
+    assert "weights at the ends of epochs: 42.6 kB\n" in outcome.out
+    assert "the logs will take" not in outcome.err
+    monkeypatch.setattr(preview, "LARGE_LOGS", 40_000)
+    outcome = invoke("full", "-n", "--set", "trajectory=true", "--seeds", "200")
+    assert "most of that is the weights that are kept: trajectory: false keeps none" in (
+        outcome.out + outcome.err
+    )
 
 
 @pytest.mark.parametrize("lane", [None, 0, 1])

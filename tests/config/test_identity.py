@@ -14,8 +14,8 @@ from tests.training_runs import small_config
         ("lr", [0.1]), ("hidden_size", [3]), ("batch_size", 7), ("device", "cpu"), ("seed", 3),
         ("seeds", 2), ("sampling", "sequential"), ("drop_last", True), ("momentum", 0.5),
         ("weight_decay", 0.1), ("optimizer", "adam"), ("activation", "tanh"), ("loss", "l1"),
-        ("eval_every", 2), ("log_every", 2), ("checkpoint_every", 2), ("trajectory", True), ("chunk_rows", 5),
-        ("data", {"noise": 0.1}), ("plot", {"dpi": 30}),
+        ("eval_every", 2), ("log_every", 2), ("checkpoint_every", 2), ("chunk_rows", 5),
+        ("trajectory", True), ("data", {"noise": 0.1}), ("plot", {"dpi": 30}),
     ],
 )  # fmt: skip
 def test_every_key_but_epochs_must_stay(key: str, value: object) -> None:

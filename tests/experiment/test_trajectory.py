@@ -112,7 +112,9 @@ def test_it_is_bounded_and_has_the_first_and_the_last_epoch(
     config = small_config(epochs=epochs, trajectory=True)
     run("minibatch", config, tmp_path)
     assert [*kept(tmp_path)] == expected
-    assert (tmp_path / TRAJECTORY).stat().st_size <= trajectory_file.MOST_BYTES
+    taken = (tmp_path / TRAJECTORY).stat().st_size
+    assert taken <= trajectory_file.MOST_BYTES
+    assert taken == layout_for(epochs, 1, WEIGHTS).bytes_of(epochs)
     again = replayed(tmp_path, [*range(epochs + 1)])
     assert all(np.array_equal(own, again[epoch]) for epoch, own in kept(tmp_path).items())
     notes = plan_experiment("minibatch", config).notes

@@ -63,6 +63,11 @@ class Layout:
         """How much a record takes."""
         return EPOCH.size + 4 * self.lanes * self.parameters + HASH_BYTES
 
+    def bytes_of(self, epochs: int) -> int:
+        """How large the file of a run of so many epochs is."""
+        last = epochs % self.every > 0
+        return HEADER_BYTES + (epochs // self.every + 1 + last) * self.record_bytes
+
     def record(self, epoch: int, weights: NDArray[np.float32]) -> bytes:
         """The record of an epoch; weights (R, P)."""
         return _hashed(EPOCH.pack(epoch) + weights.astype("<f4", copy=False).tobytes())
