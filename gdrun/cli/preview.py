@@ -242,7 +242,7 @@ def _bytes_to_log(experiment: "ExperimentPlan") -> tuple[int, int]:
 
 def _bytes_of_weights(experiment: "ExperimentPlan") -> int:
     """How much the weights at the ends of epochs take, of all runs that are left and keep them."""
-    from gdrun.experiment.landscape.trajectory_file import layout_for
+    from gdrun.experiment.landscape.layout import layout_for
 
     return sum(
         layout_for(run.plan.epochs, len(run.plan.lanes), run.problem.model.parameters).bytes_of(

@@ -17,7 +17,7 @@ from gdrun.config.parts.schedule import schedule_in_words
 from gdrun.config.schema import CLASSIFICATION, METHODS, Engine, Method, RunConfig
 from gdrun.data.sources import load_data
 from gdrun.errors import ConfigError, excerpt
-from gdrun.experiment.landscape.trajectory_file import MOST_BYTES, layout_for
+from gdrun.experiment.landscape.layout import MOST_BYTES, layout_for
 from gdrun.experiment.memory import memory_errors, refuse_too_many_numbers, refuse_too_many_rows
 from gdrun.results.description import Description
 from gdrun.results.events import Lane, Series

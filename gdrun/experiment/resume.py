@@ -14,7 +14,8 @@ from gdrun.config.identity import fingerprint
 from gdrun.config.schema import Engine
 from gdrun.errors import ConfigError, DataError, OutputError
 from gdrun.experiment.checkpoint import Checkpoint, last_checkpoint, most_bytes
-from gdrun.experiment.landscape.trajectory_file import kept_records, layout_for
+from gdrun.experiment.landscape.layout import layout_for
+from gdrun.experiment.landscape.trajectory_file import kept_records
 from gdrun.experiment.memory import memory_errors
 from gdrun.experiment.plan import ExperimentPlan, RunPlan, RunStart
 from gdrun.logs.lines import BadRowError

@@ -14,7 +14,8 @@ from gdrun.config.timing import DEFAULT, Timing
 from gdrun.diagnostics.surface import as_vectors
 from gdrun.errors import GdrunError, in_words
 from gdrun.experiment.checkpoint import Checkpoint, CheckpointSchedule, save_checkpoint
-from gdrun.experiment.landscape.trajectory_file import TrajectoryFile, layout_for
+from gdrun.experiment.landscape.layout import layout_for
+from gdrun.experiment.landscape.trajectory_file import TrajectoryFile
 from gdrun.experiment.memory import memory_errors
 from gdrun.experiment.plan import ExperimentPlan, RunPlan, RunStart
 from gdrun.experiment.resume import fresh

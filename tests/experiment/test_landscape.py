@@ -11,6 +11,7 @@ import gdrun
 from gdrun.analysis.landscape import path_lines, sentences, shows_nothing
 from gdrun.errors import ConfigError, DataError
 from gdrun.experiment.landscape import explore as exploring
+from gdrun.experiment.landscape import grid
 from gdrun.experiment.landscape.explore import Explored, explore, explore_around
 from gdrun.experiment.landscape.paths import Chosen
 from gdrun.results.landscape import ASPECT
@@ -169,7 +170,7 @@ def test_weights_that_are_not_finite_have_nothing_around_them(tmp_path: Path) ->
 def test_slow_losses_have_a_coarser_grid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = trained(tmp_path, **LINE)
     assert len(explored(run).landscape.xs) == 61
-    monkeypatch.setattr(exploring, "GRID_WORK", 1)
+    monkeypatch.setattr(grid, "GRID_WORK", 1)
     monkeypatch.setattr(exploring, "HESSIAN_WORK", 1)
     landscape = explored(run).landscape
     assert (len(landscape.xs), len(landscape.ys)) == (15, 15)

@@ -17,16 +17,16 @@ from gdrun.config.timing import Timing
 from gdrun.diagnostics.surface import as_vectors
 from gdrun.errors import ConfigError, DataError
 from gdrun.experiment.checkpoint import last_checkpoint
-from gdrun.experiment.landscape import paths, trajectory_file
-from gdrun.experiment.landscape.paths import Chosen, path_of
-from gdrun.experiment.landscape.trajectory_file import (
+from gdrun.experiment.landscape import layout, paths
+from gdrun.experiment.landscape.layout import (
     HEADER_BYTES,
     MAGIC,
     MOST_BYTES,
     Layout,
     layout_for,
-    read_records,
 )
+from gdrun.experiment.landscape.paths import Chosen, path_of
+from gdrun.experiment.landscape.trajectory_file import read_records
 from gdrun.experiment.plan import plan_experiment
 from gdrun.experiment.replay.moments import epoch_ends, prepare_replay
 from gdrun.results.file_names import TRAJECTORY, is_own
@@ -87,7 +87,7 @@ def test_it_holds_the_weights_of_a_replay_and_changes_no_log(
 def bounded(monkeypatch: pytest.MonkeyPatch, records: int, lanes: int = 1) -> None:
     """Room for so many records."""
     size = Layout(1, lanes, WEIGHTS).record_bytes
-    monkeypatch.setattr(trajectory_file, "MOST_BYTES", HEADER_BYTES + records * size)
+    monkeypatch.setattr(layout, "MOST_BYTES", HEADER_BYTES + records * size)
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ def test_it_is_bounded_and_has_the_first_and_the_last_epoch(
     run("minibatch", config, tmp_path)
     assert [*kept(tmp_path)] == expected
     taken = (tmp_path / TRAJECTORY).stat().st_size
-    assert taken <= trajectory_file.MOST_BYTES
+    assert taken <= layout.MOST_BYTES
     assert taken == layout_for(epochs, 1, WEIGHTS).bytes_of(epochs)
     again = replayed(tmp_path, [*range(epochs + 1)])
     assert all(np.array_equal(own, again[epoch]) for epoch, own in kept(tmp_path).items())

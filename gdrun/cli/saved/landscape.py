@@ -1,7 +1,6 @@
 """`gdrun landscape RUN…`: the train loss around the paths of runs, on a plane."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,44 +11,21 @@ from rich.text import Text
 from gdrun.cli.drawing import drawing, place_of, plot_config
 from gdrun.cli.options import complete_run_names
 from gdrun.cli.saved.animate import refuse_place
-from gdrun.cli.saved.compare import read_selected, select
+from gdrun.cli.saved.around.lanes import ChosenLane, chosen_lanes
+from gdrun.cli.saved.around.report import report
+from gdrun.cli.saved.compare import select
 from gdrun.cli.saved.parameters import OutputDir, choice, one_of
-from gdrun.cli.saved.record import differences_of
 from gdrun.cli.startup import loading, require_current_directory
 from gdrun.config.parts.groups import FORMATS, SCALES, PlotConfig
 from gdrun.errors import ConfigError
 from gdrun.experiment.signals import StopRequest, stop_on_signals
-from gdrun.results.lanes import lane_at_best_rate
-from gdrun.results.rows.history import KEPT_ROWS
-from gdrun.results.run import SCHEMA_VERSION, RunResult
 from gdrun.storage.locate import OUTPUTS, find_run
-from gdrun.storage.reader import HowToRead
-from gdrun.storage.saved_run import SavedRun, open_any
-from gdrun.terminal.console import console, write, write_json
-from gdrun.text import differences, visible
+from gdrun.storage.saved_run import open_any
+from gdrun.terminal.console import console
+from gdrun.text import visible
 
 if TYPE_CHECKING:
     from gdrun.experiment.landscape.explore import Explored
-    from gdrun.results.landscape import Landscape
-
-MOST_RUNS = 6  # whose colours can be told apart, and whose paths don't hide each other
-
-
-@dataclass(frozen=True)
-class _Lane:
-    """A lane of a run: its position, and the result of the run with that lane alone."""
-
-    run: SavedRun
-    whole: RunResult
-    position: int
-
-    @property
-    def result(self) -> RunResult:
-        """That of the run, as if it had no other lane."""
-        k, whole = self.position, self.whole
-        series = replace(whole.series, lanes=(whole.series.lanes[k],))
-        alone: Any = {"histories": (whole.histories[k],), "lanes": (whole.lanes[k],)}
-        return replace(whole, series=series, **alone)
 
 
 def landscape_of_runs(
@@ -127,13 +103,13 @@ def landscape_of_runs(
     with stop_on_signals() as stop, stop.heeded_at_once():
         try:
             path, config = _place(runs[0], output_dir, place, kind, size, dpi, random=random)
-            lanes = _lanes(runs, output_dir, lane, messages, random=random)
+            lanes = chosen_lanes(runs, output_dir, lane, messages, random=random)
             found = _draw(lanes, path, config, seed or 0, messages, stop, random=random)
         except Exception:
             if stop.interrupted:
                 raise KeyboardInterrupt from None
             raise
-    _report(found.landscape, path, quiet=quiet, as_json=as_json)
+    report(found.landscape, path, quiet=quiet, as_json=as_json)
 
 
 def check_landscape(
@@ -168,62 +144,8 @@ def _place(
     return path, config
 
 
-def _lanes(
-    names: Sequence[str], output_dir: Path, lane: int | None, messages: Console, *, random: bool
-) -> list[_Lane]:
-    """The lanes to draw, one of each run.
-
-    Raises:
-        GdrunError: a run doesn't exist or is damaged, has no such lane, or they are too many, or of
-            different problems.
-    """
-    from gdrun.terminal.live import reading
-
-    selected = select(names, output_dir)
-    most = 1 if random else MOST_RUNS
-    if len(selected) > most:
-        known = ", ".join(str(one.run.path) for one in selected[: MOST_RUNS + 1])
-        more = f" and {len(selected) - MOST_RUNS - 1} more" if len(selected) > MOST_RUNS + 1 else ""
-        what = (
-            "--random is around the weights of one run" if random else f"at most {most} have room"
-        )
-        raise ConfigError(
-            f"{len(selected)} runs, and {what}: {known}{more}", "name some of them: GROUP/RUN"
-        )
-    with reading(messages) as on_read:
-        runs, results, remarks = read_selected(selected, HowToRead(KEPT_ROWS, on_read=on_read))
-    for remark in remarks:
-        messages.print(Text(f"note: {visible(remark)}", "yellow"), soft_wrap=True)
-    _refuse_differences(runs)
-    return [
-        _Lane(
-            runs[result.series.name],
-            result,
-            lane_at_best_rate(result.lanes) if lane is None else result.checked_lane(lane),
-        )
-        for result in results
-    ]
-
-
-def _refuse_differences(runs: "dict[str, SavedRun]") -> None:
-    """Refuse runs whose losses are not those of one network on the same data.
-
-    Raises:
-        GdrunError: they aren't, or a file is damaged.
-    """
-    problems = [*differences_of(runs).problems]
-    networks = {name: run.description.network for name, run in runs.items()}
-    code = {name: run.manifest.code.get("model", "none")[:12] for name, run in runs.items()}
-    problems += differences({"network": networks, "code of the network (SHA-256)": code}, show=str)
-    if problems:
-        raise ConfigError(
-            ["they are of different problems, so there is no loss around all of them", *problems],
-            "name runs of the same network on the same data, with the same loss",
-        )
-
-
 def _draw(
-    lanes: Sequence[_Lane],
+    lanes: Sequence[ChosenLane],
     path: Path,
     config: PlotConfig,
     seed: int,
@@ -257,30 +179,3 @@ def _draw(
     for note in found.notes:
         messages.print(Text(f"note: {visible(note)}", "yellow"), soft_wrap=True)
     return found
-
-
-def _report(landscape: "Landscape", path: Path, *, quiet: bool, as_json: bool) -> None:
-    """Print what was found."""
-    from gdrun.analysis.landscape import path_lines, sentences, shows_nothing
-
-    if as_json:
-        write_json(
-            {
-                "schema": SCHEMA_VERSION,
-                "path": str(path),
-                "explained": landscape.explained,
-                "random_walk": landscape.random_share,
-                "shows_nothing": shows_nothing(landscape),
-                "seed": landscape.seed,
-                "runs": [
-                    {**asdict(each), "difference": each.difference} for each in landscape.paths
-                ],
-                "notes": [*sentences(landscape)],
-            }
-        )
-        return
-    lines = [] if quiet else [line for each in landscape.paths for line in path_lines(each)]
-    lines += [] if quiet else [*sentences(landscape)]
-    for line in lines:
-        console().print(Text(visible(line)), soft_wrap=True)
-    write(visible(str(path)) + "\n")

@@ -16,18 +16,13 @@ from gdrun.diagnostics.plane import principal_plane, random_share
 from gdrun.diagnostics.spectrum import curvature
 from gdrun.diagnostics.surface import as_params, losses_at, surface
 from gdrun.errors import ConfigError, DataError
+from gdrun.experiment.landscape.grid import grid_around, side_of
 from gdrun.experiment.landscape.paths import Chosen, OnProgress, Trajectory, path_of
 from gdrun.experiment.memory import memory_errors
-from gdrun.results.landscape import ASPECT, Landscape, PathEnd, PlanePath
-from gdrun.training.problem import Problem
+from gdrun.results.landscape import Landscape, PathEnd, PlanePath
 
 FRAME = 10  # times the untrained loss: beyond it, a path that diverges has left the picture
-SIDES = (15, 61)  # points along an axis of the grid: odd, so that its middle is one
-GRID_WORK = 2e11  # multiply-adds of the whole grid, for which it may get coarser
 HESSIAN_WORK = 1e12  # of all eigenvalues, above which they aren't computed
-MARGIN = 0.15  # beside the paths, as a share of their extent
-ON_A_LINE = 1e-6  # of the extent: what is narrower has no width
-FLATTEST = 4.0  # times as wide as high: up to that both axes have one scale
 
 
 @dataclass(frozen=True)
@@ -77,7 +72,7 @@ def explore(runs: Sequence[Chosen], on_progress: OnProgress, stop: Callable[[], 
             "a path needs a network of two weights or more, which were trained",
         ) from None
     places = [plane.places(own) for own in weights]
-    xs, ys = _grid(torch.cat(places), _side(problem))
+    xs, ys = grid_around(torch.cat(places), side_of(problem))
     with memory_errors():
         doing = "evaluating the loss on the plane"
         losses = surface(problem, like, plane, xs, ys, lambda part: on_progress(doing, part))
@@ -113,7 +108,7 @@ def explore_around(
         plane = random_plane(problem.model, tuple(tensor[0] for tensor in last), seed)
     except ValueError as error:
         raise DataError(f"{chosen.run.path}: there is no plane to draw: {error}") from None
-    side = _side(problem)
+    side = side_of(problem)
     axis = torch.linspace(-1, 1, side, dtype=torch.float64).tolist()
     with memory_errors():
         doing = "evaluating the loss on the plane"
@@ -181,33 +176,6 @@ def _refuse_other_networks(found: Sequence[_Seen]) -> None:
                 f"the networks differ: weights of {first[1]} in {first[0]}, {own} in {name}",
                 "name runs of the same network",
             )
-
-
-def _side(problem: Problem) -> int:
-    """How many points the grid has along an axis: fewer where a loss takes long."""
-    most = math.isqrt(int(GRID_WORK / max(1, problem.data.rows * problem.model.parameters)))
-    low, high = SIDES
-    return max(low, min(high, most)) // 2 * 2 + 1
-
-
-def _grid(places: Tensor, side: int) -> tuple[list[float], list[float]]:
-    """The axes of a grid around places on a plane, (n, 2).
-
-    Both have one scale in a picture that is `ASPECT` times as wide as high, unless the places lie
-    nearly on a line, `FLATTEST` times as long in one direction as in the other.
-    """
-    low, high = places.min(0).values, places.max(0).values
-    middle, spans = (low + high) / 2, (high - low) * (1 + 2 * MARGIN)
-    across, up = spans.tolist()
-    is_line = min(across, up) <= ON_A_LINE * max(across, up)
-    is_flat = across > FLATTEST * ASPECT * up or up > FLATTEST * across / ASPECT
-    if is_line or not is_flat:
-        across, up = max(across, ASPECT * up), max(up, across / ASPECT)
-    axes = [
-        torch.linspace(-span / 2, span / 2, side, dtype=torch.float64) + at
-        for span, at in zip((across, up), middle, strict=True)
-    ]
-    return axes[0].tolist(), axes[1].tolist()
 
 
 def _path(

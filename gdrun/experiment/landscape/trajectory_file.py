@@ -1,96 +1,25 @@
-"""The weights of a run at the ends of epochs, in one file of bounded size.
+"""The file with the weights of a run at the ends of epochs: written as it is trained, and read.
 
-A header says how many lanes and weights there are, and how many epochs lie between two records.
-Then comes a record for each of their multiples, and one for the last epoch of a run that has ended
-at another: its number, the weights of all lanes one after the other as 32-bit floats, and a hash.
-
-How many epochs lie between two records follows from how many the run has, and is a power of two. So
-a run with more epochs has the records of a shorter one, or every second of them and so on, and one
-that is extended ends with the bytes of one that never stopped.
+Whoever reads it takes nothing on trust: it may be damaged, or anybody's.
 
 Shapes: R lanes, P weights of a lane.
 """
 
-import hashlib
 import os
-import struct
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gdrun.errors import ConfigError, DataError
+from gdrun.errors import DataError
+from gdrun.experiment.landscape import layout as layouts
+from gdrun.experiment.landscape.layout import EPOCH, HEADER_BYTES, MAGIC, NUMBERS, Layout, is_sound
 from gdrun.results.file_names import TRAJECTORY
 from gdrun.storage.atomic import open_plain, read_plain, replacing
-from gdrun.text import size
 
-MOST_BYTES = 2**26  # of the file (64 MiB)
-MAGIC = b"gdrun weights 1\n"
-NUMBERS = struct.Struct("<QQQ")  # epochs between records, lanes, weights of a lane
-EPOCH = struct.Struct("<Q")
-HASH_BYTES = 8
-HEADER_BYTES = len(MAGIC) + NUMBERS.size + HASH_BYTES
 TRAINED_AGAIN = "without the file, gdrun landscape trains the run again"
-
-
-def _hashed(content: bytes) -> bytes:
-    return content + hashlib.blake2b(content, digest_size=HASH_BYTES).digest()
-
-
-@dataclass(frozen=True)
-class Layout:
-    """What a file holds.
-
-    Attributes:
-        every: epochs from one record to the next.
-        lanes, parameters: R and P.
-    """
-
-    every: int
-    lanes: int
-    parameters: int
-
-    @property
-    def header(self) -> bytes:
-        """The beginning of the file."""
-        return _hashed(MAGIC + NUMBERS.pack(self.every, self.lanes, self.parameters))
-
-    @property
-    def record_bytes(self) -> int:
-        """How much a record takes."""
-        return EPOCH.size + 4 * self.lanes * self.parameters + HASH_BYTES
-
-    def bytes_of(self, epochs: int) -> int:
-        """How large the file of a run of so many epochs is."""
-        last = epochs % self.every > 0
-        return HEADER_BYTES + (epochs // self.every + 1 + last) * self.record_bytes
-
-    def record(self, epoch: int, weights: NDArray[np.float32]) -> bytes:
-        """The record of an epoch; weights (R, P)."""
-        return _hashed(EPOCH.pack(epoch) + weights.astype("<f4", copy=False).tobytes())
-
-
-def layout_for(epochs: int, lanes: int, parameters: int) -> Layout:
-    """How the weights of so many epochs are kept: all of them, or as many as there is room for.
-
-    Raises:
-        ConfigError: there is no room for the first and the last ones.
-    """
-    record = Layout(1, lanes, parameters).record_bytes
-    most = (MOST_BYTES - HEADER_BYTES) // record
-    if most < 2:
-        raise ConfigError(
-            f"trajectory: the weights of an epoch take {size(record)}, and the file has at most "
-            f"{size(MOST_BYTES)}",
-            "leave it out: gdrun landscape trains a run again to know its weights",
-        )
-    every = 1
-    while epochs // every + 2 > most:  # epoch 0 and the last one, too
-        every *= 2
-    return Layout(every, lanes, parameters)
 
 
 class TrajectoryFile:
@@ -183,10 +112,10 @@ def read_records(
         DataError: it is damaged, or of another run.
         OSError: it can't be read.
     """
-    content = read_plain(path, MOST_BYTES)
+    content = read_plain(path, layouts.MOST_BYTES)
     hints = (f"put it back as it was, or remove it: {TRAINED_AGAIN}",)
     start = content[:HEADER_BYTES]
-    if len(start) < HEADER_BYTES or not start.startswith(MAGIC) or not _is_sound(start):
+    if len(start) < HEADER_BYTES or not start.startswith(MAGIC) or not is_sound(start):
         raise DataError(f"{path}: is damaged, or no file of weights of gdrun", *hints)
     layout = Layout(*NUMBERS.unpack_from(start, len(MAGIC)))
     if (layout.lanes, layout.parameters) != (lanes, parameters) or not layout.every:
@@ -204,11 +133,7 @@ def read_records(
         (epoch,) = EPOCH.unpack_from(record)
         after = epoch - (k - 1) * layout.every
         in_order = epoch == k * layout.every or (k == number - 1 and 0 < after < layout.every)
-        if not _is_sound(record) or not in_order:
+        if not is_sound(record) or not in_order:
             raise DataError(f"{path}: is damaged in record {k + 1:,}", *hints)
         numbers = np.frombuffer(record, "<f4", lanes * parameters, EPOCH.size)
         yield epoch, numbers.astype(np.float32).reshape(lanes, parameters)
-
-
-def _is_sound(content: bytes) -> bool:
-    return _hashed(content[:-HASH_BYTES]) == content
