@@ -12,11 +12,13 @@ from typing import Any
 import numpy as np
 from matplotlib import colormaps
 from matplotlib.colors import BoundaryNorm, Colormap, ListedColormap
+from matplotlib.ticker import MaxNLocator
 
 DARKEST = 0.72  # of the greys: what is darker would hide lines
 SPANS_DECADES = 5.0  # times as large as the lowest: from there on, levels are apart by their ratio
 LEVELS = (6, 15)  # how many
 MOST_RATIO = 1e8  # of the highest level to the lowest
+CONSTANT = 1e-9  # of losses: what is within it is one
 CEILING = 1e3  # of the levels, above which losses are all the same
 BEYOND = 3.0  # times the highest loss of a path: the ground above it has one colour
 # The leading digits of levels, from many in a decade to one in several.
@@ -58,20 +60,18 @@ class Bands:
         return np.minimum(values, high + CEILING * (high - low))
 
 
-def bands_of(
-    ground: Iterable[float], paths: Sequence[float], beyond: float | None = BEYOND
-) -> Bands:
+def bands_of(ground: Iterable[float], paths: Sequence[float], beyond: float = BEYOND) -> Bands:
     """The bands for the losses of a plane and those of paths, which all lie within.
 
     Args:
         ground: losses on the plane, which rise far above the paths where nobody was.
         paths: losses of points.
-        beyond: times the highest of these that the ground has bands for; None for all of it.
+        beyond: up to how many times the highest of these the ground has bands.
     """
     known = [loss for loss in ground if math.isfinite(loss)]
     finite = [loss for loss in paths if math.isfinite(loss)]
     low, high = min([*known, *finite]), max(finite or known)
-    top = math.inf if beyond is None else high + (beyond - 1) * abs(high)
+    top = high + (beyond - 1) * abs(high)
     high = min(max([*known, *finite]), top)
     positive = [loss for loss in (*known, *finite) if loss > 0]
     if low >= 0 and positive and high > SPANS_DECADES * min(positive):
@@ -96,9 +96,8 @@ def _by_ratio(low: float, high: float) -> tuple[float, ...]:
 
 
 def _evenly(low: float, high: float) -> tuple[float, ...]:
-    from matplotlib.ticker import MaxNLocator
-
-    if not high > low:
-        low, high = low - abs(low or 1.0) / 2, low + abs(low or 1.0) / 2
+    size = max(abs(low), abs(high)) or 1.0
+    if high - low <= CONSTANT * size:  # as of a loss that is the same everywhere
+        low, high = low - size / 2, high + size / 2
     values = MaxNLocator(nbins=LEVELS[1] - 1, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high)
     return tuple(float(value) for value in values)

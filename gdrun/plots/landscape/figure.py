@@ -12,7 +12,7 @@ from gdrun.config.parts.groups import Scale
 from gdrun.errors import excerpt
 from gdrun.plots.captions import literal, loss_note, title_of
 from gdrun.plots.landscape.along import PLANE, draw_along
-from gdrun.plots.landscape.bands import bands_of
+from gdrun.plots.landscape.bands import BEYOND, MOST_RATIO, bands_of
 from gdrun.plots.landscape.ground import END, POINT, START, draw_colorbar, draw_ground, draw_paths
 from gdrun.plots.layout import BELOW, LEFT, RIGHT, SHRINK, headed_figure
 from gdrun.plots.scales import fitting, points_up
@@ -65,7 +65,7 @@ def landscape_figure(
     colors = run_colors([result.series for result in results])
     ground = [loss for row in landscape.losses for loss in row]
     own = [loss for path in landscape.paths for loss in path.losses]
-    bands = bands_of(ground, own, None) if is_random else bands_of(ground, own)
+    bands = bands_of(ground, own, MOST_RATIO if is_random else BEYOND)
     plane = panel(LEFT, wide)
     draw_ground(plane, landscape, bands)
     draw_paths(plane, landscape, bands, colors)
