@@ -37,7 +37,7 @@ from gdrun.training.problem import Problem
 from gdrun.training.state import initial_state
 
 MOST_POINTS = 256  # of a path
-MOST_NUMBERS = 2**24  # of all its points together (64 MB)
+MOST_NUMBERS = 2**23  # of all its points together (32 MB)
 VISIBLE_SHARE = 1e-3  # of a loss, from which on a difference to the logged one is said
 OnProgress = Callable[[str, float], None]
 
