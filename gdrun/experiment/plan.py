@@ -247,11 +247,11 @@ def _notes(
     """What the user should know of the network and the batches."""
     if isinstance(problem.model, OwnNetwork):
         yield from _network_notes(config, problem.model, runs)
-    seldom = {run.plan.snapshots[0] for run in runs if run.config.trajectory} - {1}
-    if seldom:
+    seldom = max((every for run in runs for every in _kept(run.config, run.problem)), default=1)
+    if seldom > 1:
         yield (
-            f"trajectory: the weights of every {max(seldom):,}th epoch are kept, as the file has "
-            f"at most {size(MOST_BYTES)}"
+            f"trajectory: the weights of every {seldom:,}th epoch are kept, as the file has at "
+            f"most {size(MOST_BYTES)}"
         )
     rows = count(problem.data.rows, "training row")
     if asked.batch_size != config.batch_size:
@@ -329,7 +329,7 @@ def _plan_run(name: str, method: Method, config: RunConfig, problem: Problem) ->
         eval_every=config.eval_every,
         patience=config.patience or 0,
         eval_growth=config.eval_growth or 0.0,
-        snapshots=_snapshots(config, len(lanes), problem),
+        snapshots=_kept(config, problem),
     )
     series = Series(
         method,
@@ -342,14 +342,15 @@ def _plan_run(name: str, method: Method, config: RunConfig, problem: Problem) ->
     return RunPlan(series, problem, plan, config)
 
 
-def _snapshots(config: RunConfig, lanes: int, problem: Problem) -> tuple[int, ...]:
-    """At the ends of which epochs the weights are looked at.
+def _kept(config: RunConfig, problem: Problem) -> tuple[int, ...]:
+    """The number whose multiples are the epochs at whose ends weights are kept, if they are.
 
     Raises:
         ConfigError: they are too many to be kept.
     """
     if not config.trajectory:
         return ()
+    lanes = len(config.lr) * config.seeds
     return (layout_for(config.epochs, lanes, problem.model.parameters).every,)
 
 
