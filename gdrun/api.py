@@ -48,8 +48,8 @@ def train(
             such as `target="price"` and `val_fraction=0.2`, may stand beside it. The others are lr,
             hidden_size, batch_size, epochs, device, seed, seeds, sampling, drop_last, optimizer,
             momentum, nesterov, weight_decay, schedule, model, activation, loss, data, chunk_rows,
-            engine, eval_every, eval_growth, patience, log_every, checkpoint_every, trajectory,
-            compare, sweep and plot.
+            engine, eval_every, eval_growth, patience, log_every, checkpoint_every, probes,
+            probe_every, trajectory, compare, sweep and plot.
 
     Raises:
         GdrunError: the request or the data is wrong, or the results can't be written.
@@ -86,8 +86,8 @@ def compare(
             such as `target="price"` and `val_fraction=0.2`, may stand beside it. The others are lr,
             hidden_size, batch_size, epochs, device, seed, seeds, sampling, drop_last, optimizer,
             momentum, nesterov, weight_decay, schedule, model, activation, loss, data, chunk_rows,
-            engine, eval_every, eval_growth, patience, log_every, checkpoint_every, trajectory,
-            compare, sweep and plot.
+            engine, eval_every, eval_growth, patience, log_every, checkpoint_every, probes,
+            probe_every, trajectory, compare, sweep and plot.
 
     Raises:
         GdrunError: the request or the data is wrong, or the results can't be written.
@@ -131,8 +131,8 @@ def sweep(
             such as `target="price"` and `val_fraction=0.2`, may stand beside it. The others are lr,
             hidden_size, batch_size, epochs, device, seed, seeds, sampling, drop_last, optimizer,
             momentum, nesterov, weight_decay, schedule, model, activation, loss, data, chunk_rows,
-            engine, eval_every, eval_growth, patience, log_every, checkpoint_every, trajectory,
-            compare, sweep and plot.
+            engine, eval_every, eval_growth, patience, log_every, checkpoint_every, probes,
+            probe_every, trajectory, compare, sweep and plot.
 
     Raises:
         GdrunError: the request or the data is wrong, or the results can't be written.

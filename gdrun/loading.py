@@ -77,6 +77,16 @@ class LoadedRun:
         """
         return _joined([result.steps for result in self.results])
 
+    @cached_property
+    def probes(self) -> Columns:
+        """The columns of `probes.csv`, likewise; none of a run without probes.
+
+        Raises:
+            DataError: it is damaged.
+            OutputError: it can't be read.
+        """
+        return _joined([result.probes for result in self.results])
+
     @property
     def lanes(self) -> Columns:
         """How each lane ended: its run, method and batch size, and then the keys of `run.json`."""

@@ -8,7 +8,7 @@ from gdrun.results.description import Description
 from gdrun.results.file_names import CONFIG
 from gdrun.text import exact
 
-Value = int | float | Sequence[float]
+Value = int | float | str | Sequence[float]
 
 
 def next_command(
@@ -37,17 +37,23 @@ def next_command(
 
 def _call(command: str, directory: Path, options: Mapping[str, Value]) -> str:
     """A call in Python, which is given the rows once more."""
-    method = "" if command == "sweep" else f'"{command}", '
-    function = "sweep" if command == "sweep" else "train"
+    method = "" if command in ("sweep", "compare") else f'"{command}", '
+    function = command if command in ("sweep", "compare") else "train"
     config = str(directory / CONFIG)
-    keys = ", ".join(
-        f"{key}={_typed(value) if isinstance(value, int | float) else f'[{_typed(value)}]'}"
-        for key, value in options.items()
-    )
-    return f"gdrun.{function}({method}{config!r}, data=data, {keys})"
+    keys = ", ".join(f"{key}={_in_python(value)}" for key, value in options.items())
+    arguments = [f"{method}{config!r}", "data=data", *([keys] if keys else [])]
+    return f"gdrun.{function}({', '.join(arguments)})"
+
+
+def _in_python(value: Value) -> str:
+    if isinstance(value, str):
+        return f'"{value}"'
+    return _typed(value) if isinstance(value, int | float) else f"[{_typed(value)}]"
 
 
 def _typed(value: Value) -> str:
+    if isinstance(value, str):
+        return value
     if isinstance(value, int | float):
         return str(value) if isinstance(value, int) else exact(value)
     return ",".join(map(_typed, value))

@@ -43,6 +43,7 @@ gdrun minibatch --batch-size 32 --lr 0.05  [dim]one method alone[/dim]
 gdrun sweep -c diabetes --seeds 16         [dim]which batch size, which rate[/dim]
 gdrun init && gdrun compare -c gdrun.yaml  [dim]your own experiment[/dim]
 gdrun list && gdrun show latest            [dim]what was trained[/dim]
+gdrun explain latest                       [dim]why it went so, after --probes all[/dim]
 gdrun predict latest new.csv               [dim]new rows for a trained network[/dim]
 gdrun guide config                         [dim]every key of a config[/dim]"""
 AFTERWARDS = (
@@ -73,7 +74,7 @@ def _add_training_command(
     def run(**given: Any) -> None:
         try:
             requested, command_line = options(**given), shlex.join(["gdrun", *sys.argv[1:]])
-            if isinstance(requested, CompareOptions) and (requested.runs or requested.force):
+            if isinstance(requested, CompareOptions) and requested.runs:
                 from gdrun.cli.saved.compare import compare_saved
 
                 compare_saved(requested, command_line)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from gdrun.cli.help import DATA, GRID, OUTPUT, WATCH_SECONDS
+from gdrun.cli.help import DATA, GRID, OUTPUT, RARELY, WATCH_SECONDS
 from gdrun.cli.options import TrainingOptions, complete_run_names, option
 from gdrun.config.parts.optimizer import OPTIMIZERS
 
@@ -47,8 +47,9 @@ class CompareOptions(TrainingOptions):
         bool,
         option(
             "--force",
-            help="Compare saved runs of different data or losses all the same.",
-            panel=OUTPUT,
+            help="Compare saved runs of different data or losses all the same; or measure what "
+            "--probes asks for though that takes longer than the training.",
+            panel=RARELY,
         ),
     ] = False
 

@@ -11,6 +11,7 @@ from gdrun.cli.help import DATA, EXPERIMENT, OUTPUT, RARELY
 from gdrun.config.explain import config_keys
 from gdrun.config.parts.data import SOURCE_OF
 from gdrun.config.parts.optimizer import OPTIMIZERS
+from gdrun.config.parts.probes import PROBES
 from gdrun.config.parts.schedule import SCHEDULE_NAMES, SCHEDULES, WARMUP
 from gdrun.config.presets import DEFAULT_PRESET, preset_names
 from gdrun.config.schema import Engine, Loss, Sampling
@@ -182,6 +183,16 @@ class TrainingOptions:
             panel=DATA,
         ),
     ] = None
+    probes: Annotated[
+        str | None,
+        option(
+            "--probes",
+            metavar="all|NAME,…",
+            help=f"Measure {', '.join(PROBES)} on the way: what explains a run.",
+            panel=OUTPUT,
+            autocompletion=lambda: ["all", *PROBES],
+        ),
+    ] = None
     name: Annotated[
         str | None,
         option(
@@ -212,6 +223,14 @@ class TrainingOptions:
             autocompletion=_complete_outputs,
         ),
     ] = None
+    force: Annotated[
+        bool,
+        option(
+            "--force",
+            help="Measure what --probes asks for though that takes longer than the training.",
+            panel=RARELY,
+        ),
+    ] = False
     dry_run: Annotated[
         bool,
         option(
@@ -293,6 +312,7 @@ class TrainingOptions:
             "sampling",
             "loss",
             "model",
+            "probes",
         )
         of_data = {"target": "data.y" if self._source in ("npy", "npz") else "data.target"}
         of_data["val_fraction"] = "data.val_fraction"

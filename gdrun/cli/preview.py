@@ -24,7 +24,7 @@ from gdrun.terminal.as_json import plan_as_json
 from gdrun.terminal.console import console, write_json
 from gdrun.terminal.progress_table import headline
 from gdrun.terminal.tables import plan_lines
-from gdrun.text import count, duration, percent, rates_in_words, size, visible
+from gdrun.text import count, duration, listed, percent, rates_in_words, size, visible
 
 if TYPE_CHECKING:
     from gdrun.experiment.plan import ExperimentPlan
@@ -75,6 +75,8 @@ def preview(command: str, options: TrainingOptions) -> None:
         out.print(Text(f"weights at the ends of epochs: {size(of_weights)}"))
     for line in _evaluations_within(experiment):
         out.print(line)
+    if problem := _costly_probes(prepared):
+        out.print(*(Text(f"note: {line}", style="yellow") for line in problem), sep="\n")
     for line in extent(prepared, began, jobs):
         out.print(line)
 
@@ -106,6 +108,8 @@ def extent(prepared: "PreparedCommand", began: float, jobs: int) -> Iterator[Tex
         yield Text("nothing is left to train")
         return
     grids = dict.fromkeys(_lanes_of(run.series) for run in experiment.runs)
+    if estimate.probe:
+        yield _probes(experiment, estimate.probe)
     at_a_time = min(jobs, len(runs))
     side_by_side = f", {at_a_time} at a time" if at_a_time > 1 else ""
     parts = _seconds_of(prepared, began)
@@ -125,6 +129,28 @@ def extent(prepared: "PreparedCommand", began: float, jobs: int) -> Iterator[Tex
             "share the processors",
             style="yellow",
         )
+
+
+def _probes(experiment: "ExperimentPlan", seconds: float) -> Text:
+    """What probes measure, how often, and about how long that takes."""
+    moments = {run.count_probes(): None for run in experiment.left}
+    times = " or ".join(f"{number:,}" for number in moments)
+    return Text(
+        f"probes: {listed(experiment.config.probes)} of every lane, {times} times, every "
+        f"{count(experiment.config.probe_every, 'epoch')}: about {duration(seconds)}"
+    )
+
+
+def _costly_probes(prepared: "PreparedCommand") -> list[str]:
+    """What will be refused of the probes, and how they can be had."""
+    from gdrun.experiment.cost.refusal import refuse_costly_probes
+
+    if prepared.estimate:
+        try:
+            refuse_costly_probes(prepared.experiment, prepared.estimate)
+        except ConfigError as error:
+            return [*error.problems, *error.hints]
+    return []
 
 
 def _lanes_of(series: Series) -> str:
@@ -155,6 +181,7 @@ def _seconds_of(prepared: "PreparedCommand", began: float) -> dict[str, float]:
         "start": START_SECONDS + time.monotonic() - began,
         "prepare": estimate.prepare,
         "train": estimate.train,
+        **({"probe": estimate.probe} if estimate.probe else {}),
         "draw": estimate.draw,
     }
 
@@ -206,7 +233,7 @@ def _data_notes(experiment: "ExperimentPlan") -> list[Text]:
 
 def _log_notes(prepared: "PreparedCommand", directory: Path, jobs: int) -> list[Text]:
     """What the user should know about logs that will be large, or larger than the disk."""
-    from gdrun.experiment.estimate import estimate
+    from gdrun.experiment.cost.estimate import estimate
 
     experiment = prepared.experiment
     of_losses, of_steps = _bytes_to_log(experiment)
@@ -230,7 +257,7 @@ def _log_notes(prepared: "PreparedCommand", directory: Path, jobs: int) -> list[
 
 def _bytes_to_log(experiment: "ExperimentPlan") -> tuple[int, int]:
     """About how much is left to add to all files of losses, and to all `steps.csv`."""
-    from gdrun.experiment.estimate import log_bytes_after
+    from gdrun.experiment.cost.estimate import log_bytes_after
 
     runs = {run.name: run for run in experiment.runs}
     found = [
@@ -255,7 +282,7 @@ def _bytes_of_weights(experiment: "ExperimentPlan") -> int:
 
 def _evaluations_within(experiment: "ExperimentPlan") -> Iterator[Text]:
     """How often the train loss is evaluated within epochs, and how long that takes."""
-    from gdrun.experiment.estimate import machine_pace, seconds_within
+    from gdrun.experiment.cost.formulas import machine_pace, seconds_within
 
     rows, pace = experiment.problem.data.rows, machine_pace()
     times, seconds, growths = 0, 0.0, set()

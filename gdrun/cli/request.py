@@ -61,6 +61,7 @@ def make_request(command: str, options: TrainingOptions) -> Request:
     directory = options.resume
     if directory is None:
         config = _method_config(command, options, None)
+        _refuse_idle_force(command, options, config)
         planned = plan_directory(options.output_dir or OUTPUTS, options.name, command)
         return Request(command, config, planned, resumes=False)
     if options.name is not None or options.output_dir is not None:
@@ -71,7 +72,22 @@ def make_request(command: str, options: TrainingOptions) -> Request:
         layer = saved_layer(directory, command)
     config = _method_config(command, options, layer)
     refuse_changes(with_method(validate(layer), command), config)
+    _refuse_idle_force(command, options, config)
     return Request(command, config, directory, resumes=True)
+
+
+def _refuse_idle_force(command: str, options: TrainingOptions, config: RunConfig) -> None:
+    """Refuse `--force` where there is nothing that would need it.
+
+    Raises:
+        ConfigError: there isn't.
+    """
+    if options.force and not config.probes:
+        saved = "saved runs, and no run is named, or for " if command == "compare" else ""
+        raise ConfigError(
+            f"--force: is for {saved}probes that take longer than the training, and there are none",
+            "leave it out, or measure something: --probes all",
+        )
 
 
 def _method_config(command: str, options: TrainingOptions, base: Layer | None) -> RunConfig:

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 from gdrun.analysis.sweep_result import SweepResult
+from gdrun.analysis.why.explain import Explanation, explain
 from gdrun.cli.drawing import draw, load_plots
 from gdrun.cli.options import TrainingOptions
 from gdrun.cli.preview import extent, how, jobs_of, notes_of, preview, progress_of_runs, watched_for
@@ -28,6 +29,7 @@ from gdrun.storage.manifest import read_manifest
 from gdrun.storage.run_dir import locked, make_directory, remove_pictures, root_of
 from gdrun.terminal.as_json import results_as_json, sweep_result_as_json
 from gdrun.terminal.console import complain, console, table_console, write, write_json
+from gdrun.terminal.explanation import explanation_lines
 from gdrun.terminal.live import View, make_view
 from gdrun.terminal.sweep_tables import sweep_report
 from gdrun.terminal.tables import end_notes, result_notes, result_table, written
@@ -138,6 +140,7 @@ def _prepare(
             resume=request.directory if request.resumes else None,
             keep_rows=KEPT_ROWS,
             jobs=jobs_of(options),
+            force=options.force,
             on_progress=view.say,
             stop=stop,
             meanwhile=lambda: load_plots(request.config.plot),
@@ -232,6 +235,7 @@ def _print_results(
     directory, results, sweep = request.directory, outcome.results, outcome.sweep
     given = request.config.sweep.target
     comparison = compare_results(results, sweep.target if sweep else given)
+    why = _explained(request, results, sweep)
     if options.json:
         content = results_as_json(
             directory, status, comparison, results, outcome.pictures, interrupted=interrupted
@@ -239,6 +243,8 @@ def _print_results(
         extra: dict[str, Any] = {"cautions": list(end_notes(results))}
         if sweep:  # whose answer has cautions of its own
             extra = {"answer": sweep_result_as_json(sweep, directory)}
+        if why:
+            extra["explanation"] = why.as_json()
         failures = [asdict(failure) for failure in outcome.failures]
         write_json({**content, **extra, "failures": failures})
     elif options.quiet:
@@ -256,5 +262,18 @@ def _print_results(
             notes = [*result_notes(comparison, results), *notes]
         if notes:
             out.print(*(Text(visible(note), style="dim") for note in notes), sep="\n")
+        for part in explanation_lines(why, out) if why else ():
+            out.print(part, crop=False)
         lines = written(directory, results, outcome.pictures, [SWEEP] if sweep else [])
         out.print(*(Text(visible(line)) for line in lines), sep="\n", soft_wrap=True)
+
+
+def _explained(
+    request: Request, results: list[RunResult], sweep: SweepResult | None
+) -> Explanation | None:
+    """Why it went so, where that was measured."""
+    if not (request.config.probes and results):
+        return None
+    places = {result.series.name: result.directory or request.directory for result in results}
+    target = request.config.sweep.target
+    return explain(request.command, results, sweep, request.directory, places, target)

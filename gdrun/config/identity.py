@@ -34,6 +34,8 @@ LATER: Mapping[str, Any] = {
     "data.shape": None,
     "schedule": "constant",
     "optimizer": "sgd",
+    "probes": [],
+    "probe_every": 10,
     "trajectory": False,
 }
 

@@ -29,6 +29,7 @@ from gdrun.config.parts.optimizer import (
     lifted,
 )
 from gdrun.config.parts.own_code import DEFAULT_MODEL, name_or_function
+from gdrun.config.parts.probes import Probes
 from gdrun.config.parts.schedule import ConstantSchedule, ScheduleConfig
 from gdrun.config.values import (
     BatchSize,
@@ -72,6 +73,8 @@ class RunConfig(Schema):
     time that the updates have grown by the share `eval_growth`. That is 0, which is never, if it is
     `auto`, and in a comparison or sweep what tells the updates to a target well at little cost.
 
+    `probes` are measured at epoch 0, at the end of every `probe_every`-th epoch and of the last.
+
     `trajectory` keeps the weights at the ends of epochs in a file.
     """
 
@@ -100,6 +103,8 @@ class RunConfig(Schema):
     patience: Count | None = None
     log_every: CountOrAuto = None
     checkpoint_every: Count | None = None
+    probes: Probes = ()
+    probe_every: Count = 10
     trajectory: StrictBool = False
     compare: CompareConfig = CompareConfig()
     sweep: SweepConfig = SweepConfig()

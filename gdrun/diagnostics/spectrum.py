@@ -7,7 +7,7 @@ and nothing else.
 
 import torch
 
-from gdrun.diagnostics.derivatives import LaneLoss
+from gdrun.diagnostics.derivatives import LaneLoss, finish
 from gdrun.diagnostics.sharpness import EXACT
 from gdrun.results.landscape import Curvature
 
@@ -27,7 +27,7 @@ def curvature(loss: LaneLoss, most: int = EXACT) -> Curvature | None:
     size = len(loss.weights)
     if size > most:
         return None
-    hessian = loss.hessian()
+    hessian = finish(loss.hessian())
     if not hessian.isfinite().all():
         return None
     values = torch.linalg.eigvalsh(hessian)

@@ -15,13 +15,13 @@ from gdrun.compiler import program_cache
 from gdrun.compiler.executor import COMPILED
 from gdrun.compiler.lower import unknown_operation
 from gdrun.compiler.spec import ProgramSpec, spec_for
-from gdrun.experiment.estimate import (
-    alone,
+from gdrun.experiment.cost.formulas import (
     build_seconds,
     compiled_seconds,
     eager_seconds,
     machine_pace,
 )
+from gdrun.experiment.cost.measure import alone
 from gdrun.experiment.plan import ExperimentPlan, RunPlan
 from gdrun.text import count, duration
 from gdrun.training.batches import BLOCK_NUMBERS

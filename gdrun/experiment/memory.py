@@ -110,6 +110,7 @@ def _record_bytes(problem: Problem, plan: Plan, log_every: int, keep_rows: int |
         "epochs": min(plan.epochs + 1, most),
         "evaluations": plan.count_within(problem.data.rows),
         "steps": min(updates // log_every, most),
+        "probes": sum(2 + plan.epochs // every for every in plan.snapshots),
     }
     row_bytes = dict(KEPT_ROW_BYTES)
     row_bytes["epochs"] += COLUMN_BYTES * len(columns_of(problem, plan))

@@ -22,6 +22,7 @@ from gdrun.experiment.memory import memory_errors, refuse_too_many_numbers, refu
 from gdrun.results.description import Description
 from gdrun.results.events import Lane, Series
 from gdrun.results.rows.history import Recorder
+from gdrun.results.rows.probe_columns import probe_columns
 from gdrun.results.run import RunResult
 from gdrun.storage.manifest import Manifest
 from gdrun.storage.row_file import FileDigest
@@ -91,6 +92,19 @@ class RunPlan:
         """The same with losses within epochs evaluated at this `eval_growth`."""
         config = self.config.model_copy(update={"eval_growth": growth})
         return replace(self, config=config, plan=replace(self.plan, eval_growth=growth or 0.0))
+
+    def is_probed(self, epoch: int) -> bool:
+        """Whether its lanes are measured at the end of an epoch."""
+        every = self.config.probe_every
+        return bool(self.config.probes) and (epoch % every == 0 or epoch == self.plan.epochs)
+
+    def count_probes(self, after: int = -1) -> int:
+        """At the ends of how many epochs that is, later than some."""
+        if not self.config.probes:
+            return 0
+        every, epochs = self.config.probe_every, self.plan.epochs
+        multiples = epochs // every - after // every
+        return max(0, multiples + (epochs % every > 0 and after < epochs))
 
     @property
     def is_complete(self) -> bool:
@@ -329,7 +343,7 @@ def _plan_run(name: str, method: Method, config: RunConfig, problem: Problem) ->
         eval_every=config.eval_every,
         patience=config.patience or 0,
         eval_growth=config.eval_growth or 0.0,
-        snapshots=_kept(config, problem),
+        snapshots=(*((config.probe_every,) if config.probes else ()), *_kept(config, problem)),
     )
     series = Series(
         method,
@@ -338,6 +352,7 @@ def _plan_run(name: str, method: Method, config: RunConfig, problem: Problem) ->
         name,
         columns_of(problem, plan),
         schedule_in_words(config.schedule),
+        probe_columns(config.probes, is_adaptive=plan.optimizer.is_adaptive),
     )
     return RunPlan(series, problem, plan, config)
 

@@ -9,17 +9,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gdrun.config.schema import RunConfig
+from gdrun.experiment.cost.estimate import Estimate, estimate
+from gdrun.experiment.cost.formulas import affordable_growth
+from gdrun.experiment.cost.measure import measure_updates
+from gdrun.experiment.cost.refusal import refuse_costly_probes
 from gdrun.experiment.engines import (
     build_programs,
     choose_engine,
     engine_changes,
     without_wrong_programs,
-)
-from gdrun.experiment.estimate import (
-    Estimate,
-    affordable_growth,
-    estimate,
-    measure_updates,
 )
 from gdrun.experiment.memory import refuse_too_many_records
 from gdrun.experiment.plan import ExperimentPlan, plan_experiment
@@ -50,6 +48,7 @@ def prepare_command(
     jobs: int = 1,
     preview: bool = False,
     estimates: bool = True,
+    force: bool = True,
     watch: float = 0.0,
     on_progress: Callable[[str], None] = lambda _: None,
     stop: Callable[[], bool] = lambda: False,
@@ -64,14 +63,17 @@ def prepare_command(
         keep_rows: how many rows of each table of a run are kept in memory; None keeps all.
         jobs: how many processes will train the runs of a group side by side.
         preview: build no program and measure no pace of updates; only say what would be done.
-        estimates: whether to estimate how long a sweep, or a command that is previewed, takes.
+        estimates: whether to estimate how long a sweep, a command with probes, or one that is
+            previewed takes.
+        force: whether probes may take longer than the training; of a preview they may.
         watch: the seconds that the training is to take at least, for those who watch it.
         on_progress: called with what is being done.
         stop: asked while programs are built.
         meanwhile: called once while compilers are at work, if they are.
 
     Raises:
-        GdrunError: the request or the data is wrong, or the run can't be resumed.
+        GdrunError: the request or the data is wrong, the run can't be resumed, or probes take too
+            long.
         KeyboardInterrupt: `stop` said so.
     """
     experiment = plan_experiment(command, config, on_progress)
@@ -101,9 +103,11 @@ def prepare_command(
         on_progress("timing a moment of each run")
     if command == "sweep" and not preview:
         experiment = replace(experiment, seconds_per_update=measure_updates(experiment))
-    if not estimates or not (command == "sweep" or preview):
+    if not estimates or not (command == "sweep" or preview or config.probes):
         return PreparedCommand(experiment, line)
     found = estimate(experiment, jobs, unbuilt, watch)
+    if not (force or preview):
+        refuse_costly_probes(experiment, found)
     return PreparedCommand(experiment, line, found)
 
 

@@ -185,7 +185,7 @@ def _from_checkpoint(
         verify(directory / name, digest)
     recorder = Recorder(run.series, run.config.logged_every, keep_rows)
     logged = {
-        name: RowParser(run.series, columns_of(name, run.series.columns)).columns(
+        name: RowParser(run.series, columns_of(name, run.series)).columns(
             kept_lines(directory / name, digests[name])
         )
         for name in COLUMNS

@@ -18,6 +18,7 @@ from gdrun.experiment.landscape.layout import layout_for
 from gdrun.experiment.landscape.trajectory_file import TrajectoryFile
 from gdrun.experiment.memory import memory_errors
 from gdrun.experiment.plan import ExperimentPlan, RunPlan, RunStart
+from gdrun.experiment.probing import is_pending, with_probes
 from gdrun.experiment.resume import fresh
 from gdrun.experiment.trained.networks import TrainedNetworks
 from gdrun.experiment.trained.on_demand import SavedNetworks
@@ -91,7 +92,8 @@ def train_run(
     state, recorder, progress = start.state, start.recorder, progress_of(experiment, run)
     written_to = None if start.is_complete else directory  # a complete run is only read
     with _RunFiles(experiment, run, start, written_to, facts, timing) as files:
-        for segment in train(problem, plan, state, BACKENDS[run.config.engine], timing):
+        segments = train(problem, plan, state, BACKENDS[run.config.engine], timing)
+        for segment in with_probes(segments, run, state, recorder.histories):
             recorder.add(segment)
             progress.advance(segment)
             files.add(segment)
@@ -116,6 +118,7 @@ def train_run(
             recorder.histories,
             directory,
             engines_of(run),
+            is_measured=not is_pending(run, state, recorder.histories),
         )
         files.finish(result.status, result.lanes)
     if directory:

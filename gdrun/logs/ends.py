@@ -132,7 +132,7 @@ def last_rows(
     try:
         first = int(lines[0].split(b",", KEY + 1)[KEY])
         parsed = list(
-            RowParser(series, columns_of(EPOCHS, series.columns), first).columns([b"".join(lines)])
+            RowParser(series, columns_of(EPOCHS, series), first).columns([b"".join(lines)])
         )
     except (ValueError, IndexError):
         raise BadRowError(0) from None

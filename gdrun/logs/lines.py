@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
 BLOCK_BYTES = 2**17  # its cells stay in the cache of a processor
-MAX_ROW_BYTES = 256  # a row has at most eleven cells, and none of more than 24 characters
+MAX_ROW_BYTES = 512  # a row has at most twenty cells, and none of more than 24 characters
 OnRead = Callable[[int], None]  # called with how many bytes were read
 
 

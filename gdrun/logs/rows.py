@@ -1,8 +1,9 @@
 """Lines of a run's CSV files → columns; each row is checked to be one of the run.
 
-Every row has its place: epoch after epoch (in other files than `epochs.csv` update after update),
-one of each lane that is left, in their order. So most rows are checked many at a time, by comparing
-columns. What differs from what is expected, as where a lane diverged, is looked at row by row.
+Every row has its place: epoch after epoch (in `evaluations.csv` and `steps.csv` update after
+update), one of each lane that is left, in their order. So most rows are checked many at a time, by
+comparing columns. What differs from what is expected, as where a lane diverged, is looked at row by
+row.
 """
 
 import math
@@ -17,6 +18,7 @@ from gdrun.results.events import Lane, Series
 from gdrun.results.rows.log_rows import (
     COUNTS,
     EPOCH_COLUMNS,
+    EVALUATION_COLUMNS,
     SHARED,
     STEP_COLUMNS,
     LoggedRows,
@@ -75,8 +77,7 @@ class RowParser:
         Of columns that aren't `needed`, where that is said, numbers are read when they are asked
         for.
         """
-        of_epochs = columns[: len(EPOCH_COLUMNS)] == EPOCH_COLUMNS
-        counter = "epoch" if of_epochs else "update" if columns == STEP_COLUMNS else "updates"
+        check, counter = _check_of(columns, first_epoch)
         self._losses = [name for name in columns[KEY:] if name not in SHARED]
         self._shared = [name for name in columns[KEY:] if name in SHARED]
         self._needed = columns if needed is None else needed
@@ -85,8 +86,7 @@ class RowParser:
         self._keys = [key_of(series, lane) for lane in series.lanes]
         self._positions = {key: lane for lane, key in enumerate(self._keys)}
         self._letters = NUMBERS + series.method.encode()
-        self._check: Callable[[Columns], None]
-        self._check = _EpochCheck(first_epoch) if of_epochs else _UpdateCheck(counter)
+        self._check = check
         self._line = 2  # the number of the next row's
         self._go_on_with(range(len(self._keys)))
 
@@ -350,3 +350,36 @@ class _UpdateCheck:
         if not is_sound:
             raise ValueError("not the next updates")
         self._last = {name: column[-1] for name, column in others.items()}
+
+
+class _ProbeCheck:
+    """Checks that probed epochs follow each other, and count their updates."""
+
+    def __init__(self) -> None:
+        self._last, self._step = -1.0, 0.0
+
+    def __call__(self, columns: Columns) -> None:
+        """Check the next probed epochs.
+
+        Raises:
+            ValueError: they are no such ones.
+        """
+        last, per_epoch = self._last, self._step
+        for epoch, updates in zip(columns["epoch"], columns["updates"], strict=True):
+            step = updates / epoch if epoch else 0.0
+            is_sound = epoch > last and updates < LIMIT and (epoch > 0 or updates == 0)
+            if not is_sound or (epoch and (not step or step != (per_epoch or step))):
+                raise ValueError("not the next probes")
+            last, per_epoch = epoch, step
+        self._last, self._step = last, per_epoch
+
+
+def _check_of(columns: tuple[str, ...], first_epoch: int) -> tuple[Callable[[Columns], None], str]:
+    """What checks rows with such columns, and the column that counts them."""
+    if columns[: len(EPOCH_COLUMNS)] == EPOCH_COLUMNS:
+        return _EpochCheck(first_epoch), "epoch"
+    if columns == STEP_COLUMNS:
+        return _UpdateCheck("update"), "update"
+    if columns == EVALUATION_COLUMNS:
+        return _UpdateCheck("updates"), "updates"
+    return _ProbeCheck(), "updates"

@@ -1,6 +1,6 @@
 """The pictures of a run or group: which there are, where each is saved, and how it is drawn."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -10,8 +10,9 @@ from gdrun.config.parts.groups import PlotConfig
 from gdrun.plots.figures import compare_figure, loss_figure, panels_of
 from gdrun.plots.fits.figure import fit_figure
 from gdrun.plots.style import StyledFigure
+from gdrun.plots.why import why_figure, why_panels
 from gdrun.results.axes import BATCH, TRAIN
-from gdrun.results.compare import TIMES_DIFFER, engine_notes
+from gdrun.results.compare import TIMES_DIFFER, at_rate, engine_notes, legible
 from gdrun.results.run import RunResult
 from gdrun.storage.atomic import replacing
 
@@ -75,9 +76,34 @@ def pictures(
         add(directory, "compare", draw, panels_of(results))
         if has_fit:
             add(directory, "fit", partial(fit_figure, results), ())
+    for place, shown in _probed(results, directory, sweep):
+        add(place, "why", partial(why_figure, shown), why_panels(shown))
     for result in results:
         if result.directory:
             add(result.directory, "loss", partial(loss_figure, result), (BATCH, TRAIN))
             if has_fit:
                 add(result.directory, "fit", partial(fit_figure, [result]), ())
     return found
+
+
+def _probed(
+    results: Sequence[RunResult], directory: Path, sweep: SweepResult | None
+) -> Iterator[tuple[Path, list[RunResult]]]:
+    """Which pictures of probes there are: for each directory, the runs that it shows."""
+    probed = [result for result in results if result.series.probe_columns]
+    if any(result.directory != directory for result in probed):
+        yield directory, shown_probes(probed, sweep)
+    for result in probed:
+        if result.directory:
+            yield result.directory, shown_probes([result], sweep)
+
+
+def shown_probes(results: Sequence[RunResult], sweep: SweepResult | None) -> list[RunResult]:
+    """The runs at the learning rates that `why` shows: the best ones, unless there are few in all.
+
+    Those of a sweep are the ones that reach the target first.
+    """
+    if sweep:
+        best = {cell.run: cell.lr for cell in sweep.best_of_batch}
+        return [at_rate(result, best[result.series.name]) for result in results]
+    return [*legible(results)[0]]

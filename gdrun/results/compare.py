@@ -44,8 +44,12 @@ BEST_RATES = "many learning rates: each run is shown at its best one"
 def at_best_rate(result: RunResult) -> RunResult:
     """The run at the one of its learning rates with the lowest median final train loss."""
     finals = medians(result.lanes, "train_loss")
-    best = min(finals, key=lambda lr: finals[lr])
-    kept = lanes_by_rate(result.lanes)[best]
+    return at_rate(result, min(finals, key=lambda lr: finals[lr]))
+
+
+def at_rate(result: RunResult, lr: float) -> RunResult:
+    """The lanes of a run at one of its learning rates."""
+    kept = lanes_by_rate(result.lanes)[lr]
     return replace(
         result,
         series=replace(result.series, lanes=tuple(result.series.lanes[k] for k in kept)),

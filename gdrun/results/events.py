@@ -35,6 +35,7 @@ class Series:
         lanes: what is trained in lockstep.
         name: of the run in its group, and of its directory there; its method by default.
         columns: further ones of `epochs.csv`, behind those that all runs have.
+        probe_columns: those of `probes.csv` that hold what is measured; none without probes.
         schedule: how the learning rates change, in words; empty if they are constant.
     """
 
@@ -44,6 +45,7 @@ class Series:
     name: str = ""
     columns: tuple[str, ...] = ()
     schedule: str = ""
+    probe_columns: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.name:
@@ -89,6 +91,23 @@ class EpochEnds:
 
 
 @dataclass(frozen=True, slots=True)
+class Probed:
+    """What was measured of the lanes at the end of an epoch.
+
+    Attributes:
+        epoch: which; 0 is before training.
+        updates: so far.
+        active: per lane, whether it was measured; one that has ended wasn't.
+        columns: the measurements, by column of `probes.csv` and lane; None where one isn't known.
+    """
+
+    epoch: int
+    updates: int
+    active: Sequence[bool]
+    columns: Mapping[str, Sequence[float | None]]
+
+
+@dataclass(frozen=True, slots=True)
 class Segment:
     """Consecutive updates of all lanes: part of one epoch, or several whole epochs.
 
@@ -104,6 +123,8 @@ class Segment:
             that was evaluated within an epoch; else empty.
         stopped_at: per lane, the update after which patience with it ran out, or None; empty if
             none was stopped.
+        probed: what was measured after them, if anything was.
+        is_probing: whether the lanes are being measured just now.
     """
 
     epoch: int
@@ -115,6 +136,8 @@ class Segment:
     ends: EpochEnds | None = None
     train_loss: Sequence[float] = ()
     stopped_at: tuple[int | None, ...] = ()
+    probed: Probed | None = None
+    is_probing: bool = False
 
     @property
     def ended_at(self) -> tuple[int | None, ...]:

@@ -9,6 +9,7 @@ from gdrun.config.schema import METHODS
 MANIFEST = "run.json"
 CONFIG = "config.yaml"
 EPOCHS, EVALUATIONS, STEPS = "epochs.csv", "evaluations.csv", "steps.csv"
+PROBES = "probes.csv"
 SWEEP = "sweep.csv"
 CHECKPOINT, PREVIOUS_CHECKPOINT = "checkpoint.pt", "checkpoint.previous.pt"
 COMPARED = "compared.json"
@@ -17,14 +18,14 @@ TRAJECTORY = "trajectory.bin"
 LOCK = ".lock"
 # Pictures have one of the formats at their end. Some are panels of others, alone.
 PICTURES = (
-    *("loss", "fit", "compare", "heatmap", "scaling"),
+    *("loss", "fit", "compare", "heatmap", "scaling", "why"),
     *("train-epoch", "train-updates", "train-samples", "train-seconds"),
     *("loss-batch", "loss-train", "heatmap-train", "heatmap-validation"),
     *("scaling-updates", "scaling-samples", "scaling-seconds", "compare-validation"),
     *("compare-epoch", "compare-updates", "compare-samples", "compare-seconds"),
     *("landscape", "landscape-random"),
 )
-LOGS = (EPOCHS, EVALUATIONS, STEPS)
+LOGS = (EPOCHS, EVALUATIONS, STEPS, PROBES)
 ANIMATION = "animation"
 FILMS: Final = ("gif", "mp4")  # formats of an animation
 FILES = (

@@ -26,6 +26,7 @@ class RunProgress:
         epoch, updates, seconds: finished so far.
         diverged: how many lanes have diverged.
         ended: how many have diverged or were stopped, as patience ran out.
+        is_probing: whether training waits for a measurement.
         curve: train losses so far, evenly spaced, at most `CURVE_POINTS` of them.
         val_curve: validation losses beside these; NaN where there is none.
         curve_epochs: the epochs of both.
@@ -39,6 +40,7 @@ class RunProgress:
     seconds: float = 0.0
     diverged: int = 0
     ended: int = 0
+    is_probing: bool = False
     curve: list[float] = field(default_factory=list)
     val_curve: list[float] = field(default_factory=list)
     curve_epochs: list[int] = field(default_factory=list)
@@ -104,7 +106,8 @@ class RunProgress:
     @property
     def has_ended(self) -> bool:
         """Whether nothing more will come: the last epoch, or that of the divergence, is closed."""
-        return self.state in COMPLETE and (self.updates == self.epoch * self.updates_per_epoch)
+        is_closed = self.updates == self.epoch * self.updates_per_epoch
+        return self.state in COMPLETE and is_closed and not self.is_probing
 
     def recall(self, histories: Sequence[History]) -> None:
         """Take in what earlier processes recorded."""
@@ -128,6 +131,7 @@ class RunProgress:
         self._first_seen = self._first_seen or self._last_seen
         self.diverged = len(segment.diverged_at) - segment.diverged_at.count(None)
         self.ended = len(segment.ended_at) - segment.ended_at.count(None)
+        self.is_probing = segment.is_probing
         if segment.ends:
             self.epoch = segment.epoch
             self._take_in(segment.ends, segment.diverged_at)

@@ -24,7 +24,7 @@ from gdrun.errors import ConfigError, DataError, excerpt
 from gdrun.results.description import Description
 from gdrun.results.events import Lane, Series, Status
 from gdrun.results.fits import Fit, Regions
-from gdrun.results.rows.history import History, epoch_table, step_table
+from gdrun.results.rows.history import History, epoch_table, probe_table, step_table
 from gdrun.results.rows.log_rows import metrics_of
 from gdrun.text import count, number, rates_in_words, visible
 
@@ -173,6 +173,11 @@ class RunResult:
     def steps(self) -> dict[str, list[float | str]]:
         """The columns of `steps.csv`, lane after lane, as `pandas.DataFrame` takes them."""
         return step_table(self.histories)
+
+    @property
+    def probes(self) -> dict[str, list[float | str]]:
+        """The columns of `probes.csv`, lane after lane, as `pandas.DataFrame` takes them."""
+        return probe_table(self.histories)
 
     def best_lane(self, *, last: bool = False) -> int:
         """The position of the lane with the lowest validation loss at its best epoch, or its last.

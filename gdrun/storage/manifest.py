@@ -35,7 +35,7 @@ from gdrun.results.compare import Comparison
 from gdrun.results.description import Description
 from gdrun.results.events import Status
 from gdrun.results.file_names import COMPARED, MANIFEST
-from gdrun.results.rows.log_rows import EPOCH_COLUMNS
+from gdrun.results.rows.log_rows import EPOCH_COLUMNS, PROBE_COLUMNS
 from gdrun.results.run import SCHEMA_VERSION, Failure, LaneResult
 from gdrun.storage.atomic import read_plain
 from gdrun.storage.row_file import FileDigest
@@ -57,7 +57,7 @@ class ResumedFacts(Facts):
 
 
 # What the CSV files of a run held, by name.
-Digests = dict[Literal["epochs.csv", "evaluations.csv", "steps.csv"], FileDigest]
+Digests = dict[Literal["epochs.csv", "evaluations.csv", "steps.csv", "probes.csv"], FileDigest]
 
 
 class _Manifest(Facts):
@@ -91,11 +91,18 @@ class _Manifest(Facts):
         return None if self.config is None else saved_config(self.config)
 
 
+def _all_differ(value: tuple[str, ...], others: tuple[str, ...]) -> tuple[str, ...]:
+    if len({*value, *others}) < len(value) + len(others):
+        raise ValueError("Input should be columns that no other has the name of")
+    return value
+
+
 class RunManifest(_Manifest):
     """What the `run.json` of a run says; `lanes` are empty until it has ended.
 
-    `columns` are further ones of its `epochs.csv`, behind those that all runs have; `code` has the
-    hashes of the files of the user's functions, by the keys that name these.
+    `columns` are further ones of its `epochs.csv`, behind those that all runs have, and
+    `probe_columns` likewise those of its `probes.csv`; `code` has the hashes of the files of the
+    user's functions, by the keys that name these.
     """
 
     kind: Literal["run"]
@@ -103,6 +110,7 @@ class RunManifest(_Manifest):
     batch_size: PositiveSize
     name: Text | None = None
     columns: Annotated[tuple[MetricColumn, ...], Field(max_length=MAX_COLUMNS)] = ()
+    probe_columns: Annotated[tuple[MetricColumn, ...], Field(max_length=MAX_COLUMNS)] = ()
     lanes: tuple[LaneResult, ...] = ()
     files: Digests = Field(default_factory=dict)
     engines: tuple[Literal["eager", "compiled"], ...] = ()
@@ -112,9 +120,12 @@ class RunManifest(_Manifest):
     @field_validator("columns")
     @classmethod
     def _columns_differ(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        if len({*value, *EPOCH_COLUMNS}) < len(value) + len(EPOCH_COLUMNS):
-            raise ValueError("Input should be columns that no other has the name of")
-        return value
+        return _all_differ(value, EPOCH_COLUMNS)
+
+    @field_validator("probe_columns")
+    @classmethod
+    def _probe_columns_differ(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return _all_differ(value, PROBE_COLUMNS)
 
     @property
     def trained_by(self) -> tuple[str, ...]:

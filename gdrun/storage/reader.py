@@ -24,11 +24,18 @@ from gdrun.logs.overview import OVERVIEW_COLUMNS, read_overview
 from gdrun.logs.rows import RowParser
 from gdrun.logs.search import first_at_most, last_update
 from gdrun.results.events import COMPLETE, Lane, Series, Status
-from gdrun.results.file_names import EPOCHS, EVALUATIONS, STEPS
+from gdrun.results.file_names import EPOCHS, EVALUATIONS, PROBES, STEPS
 from gdrun.results.rows.history import History, Recorder, kept_per_lane
-from gdrun.results.rows.log_rows import COLUMNS, STEP_COLUMNS, LoggedRows, columns_of, header
+from gdrun.results.rows.log_rows import (
+    EPOCH_COLUMNS,
+    STEP_COLUMNS,
+    LoggedRows,
+    columns_of,
+    header,
+)
 from gdrun.results.run import LaneResult, Reached, RunResult, lane_result
 from gdrun.storage.atomic import open_plain, output_errors
+from gdrun.storage.row_file import FileDigest, verify
 from gdrun.storage.saved_run import AnySaved, SavedComparison, SavedRun, named_runs
 
 PUT_BACK = "put the file back as it was"
@@ -68,8 +75,8 @@ def read_results(saved: AnySaved, how: HowToRead = ALL) -> list[RunResult]:
 def read_result(run: SavedRun, how: HowToRead = ALL, name: str | None = None) -> RunResult | None:
     """The result of a run as far as its files go; None if they hold no row yet.
 
-    `evaluations.csv` and `steps.csv` are read when their columns are first needed. Of a run without
-    a final `run.json`, `steps.csv` says at which update a lane diverged.
+    `evaluations.csv`, `steps.csv` and `probes.csv` are read when their columns are first needed. Of
+    a run without a final `run.json`, `steps.csv` says at which update a lane diverged.
 
     Args:
         run: the run.
@@ -97,19 +104,23 @@ def read_result(run: SavedRun, how: HowToRead = ALL, name: str | None = None) ->
             name or run.name,
             manifest.columns,
             schedule_in_words(run.settings.schedule),
+            manifest.probe_columns,
         )
         histories = _read_epochs(file, path, series, how)
         _refuse_without_start(path, histories)
-        evaluations, steps = (
+        evaluations, steps, probes = (
             cache(partial(_read_table, run.path / name, series, how))
-            for name in (EVALUATIONS, STEPS)
+            for name in (EVALUATIONS, STEPS, PROBES)
         )
-        within = run.settings.eval_growth
+        within, files = run.settings.eval_growth, manifest.files
+        if PROBES in files and _has_ended(run):  # of which none can be missing
+            probes = cache(partial(_read_whole, run.path / PROBES, series, how, files[PROBES]))
         histories = tuple(
             replace(
                 history,
                 evaluations=LazyTable(evaluations, k) if within else history.evaluations,
                 steps=LazyTable(steps, k),
+                probes=LazyTable(probes, k) if series.probe_columns else history.probes,
             )
             for k, history in enumerate(histories)
         )
@@ -163,7 +174,7 @@ def latest_lanes(run: SavedRun) -> Sequence[LaneResult]:
 
 
 def _epoch_columns(run: SavedRun) -> tuple[str, ...]:
-    return columns_of(EPOCHS, run.manifest.columns)
+    return (*EPOCH_COLUMNS, *run.manifest.columns)
 
 
 def _has_ended(run: SavedRun) -> bool:
@@ -295,7 +306,7 @@ def _rows(
     needed: Sequence[str] | None = None,
 ) -> Iterator[LoggedRows]:
     """All rows of a file, block after block; `needed` columns at once, all without them."""
-    columns = columns_of(path.name, series.columns)
+    columns = columns_of(path.name, series)
     file.seek(len(header(columns)))
     size = os.fstat(file.fileno()).st_size
     blocks = whole_lines(
@@ -323,7 +334,7 @@ def _read_epochs(file: BinaryIO, path: Path, series: Series, how: HowToRead) -> 
 def _last_epoch(file: BinaryIO, series: Series) -> int:
     """The last epoch of an `epochs.csv`; too many where its end is damaged, as reading finds it."""
     with suppress(BadRowError):
-        ends = last_rows(file, series, len(header(columns_of(EPOCHS, series.columns))))
+        ends = last_rows(file, series, len(header(columns_of(EPOCHS, series))))
         return int(ends.last.shared["epoch"][0]) if ends else 0
     return os.fstat(file.fileno()).st_size
 
@@ -331,17 +342,31 @@ def _last_epoch(file: BinaryIO, series: Series) -> int:
 def _read_table(
     path: Path, series: Series, how: HowToRead
 ) -> Sequence[Mapping[str, "array[float]"]]:
-    """The columns of the lanes of an `evaluations.csv` or `steps.csv`.
+    """The columns of the lanes of an `evaluations.csv`, `steps.csv` or `probes.csv`.
 
     Raises:
         DataError: the file is damaged.
         OutputError: it can't be read.
     """
     recorder = Recorder(series, 1, how.keep)
-    with _reading(path, COLUMNS[path.name]) as file:
+    with _reading(path, columns_of(path.name, series)) as file:
         recorder.read(**{path.stem: _rows(file, path, series, how.on_read)})
     recorder.settle()
     return [getattr(history, path.stem) for history in recorder.histories]
+
+
+def _read_whole(
+    path: Path, series: Series, how: HowToRead, digest: FileDigest
+) -> Sequence[Mapping[str, "array[float]"]]:
+    """Likewise, of a file that is known to be no longer written.
+
+    Raises:
+        DataError: it isn't what it was then, or damaged.
+        OutputError: it can't be read.
+    """
+    with output_errors(path, "read"):
+        verify(path, digest, whole=True)
+    return _read_table(path, series, how)
 
 
 @dataclass(frozen=True, slots=True)
@@ -355,7 +380,7 @@ class SavedEpochs:
         self, target: float, between: Mapping[Lane, tuple[int, int]]
     ) -> Mapping[Lane, Reached]:
         """As in `gdrun.results.run.EpochLog`."""
-        with _reading(self.path, columns_of(EPOCHS, self.series.columns)) as file:
+        with _reading(self.path, columns_of(EPOCHS, self.series)) as file:
             found = first_at_most(file, target, between, self.series)
         if len(found) < len(between):
             raise DataError(f"{self.path}: is damaged: it was changed while it was read", PUT_BACK)

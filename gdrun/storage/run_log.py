@@ -17,13 +17,22 @@ from gdrun.config.read import dump_config
 from gdrun.config.schema import RunConfig
 from gdrun.results.description import Description
 from gdrun.results.events import Segment, Series, Status
-from gdrun.results.file_names import CONFIG, EPOCHS, EVALUATIONS, MANIFEST, PREPROCESSING, STEPS
+from gdrun.results.file_names import (
+    CONFIG,
+    EPOCHS,
+    EVALUATIONS,
+    MANIFEST,
+    PREPROCESSING,
+    PROBES,
+    STEPS,
+)
 from gdrun.results.rows.log_rows import (
     COLUMNS,
     columns_of,
     epoch_lines,
     evaluation_lines,
     header,
+    probe_lines,
     step_lines,
 )
 from gdrun.results.run import SCHEMA_VERSION, LaneResult
@@ -123,7 +132,8 @@ class RunLog:
         self._kept = digests
         self._preprocessing = preprocessing
         self._files: dict[str, RowFile] = {}
-        self._names = [name for name in COLUMNS if name != EVALUATIONS or config.eval_growth]
+        is_kept = {EVALUATIONS: bool(config.eval_growth), PROBES: bool(series.probe_columns)}
+        self._names = [name for name in COLUMNS if is_kept.get(name, True)]
 
     def __enter__(self) -> "RunLog":
         with ExitStack() as stack:
@@ -133,7 +143,7 @@ class RunLog:
                 _write_json(partial, self._preprocessing)
             stack.enter_context(self._manifest)
             for name in self._names:
-                first_line = header(columns_of(name, self._series.columns))
+                first_line = header(columns_of(name, self._series))
                 file = RowFile(self.directory / name, first_line, self._kept.get(name))
                 self._files[name] = stack.enter_context(closing(file))
             self._flushed = time.monotonic()
@@ -155,6 +165,8 @@ class RunLog:
             self._files[EVALUATIONS].add(evaluation_lines(self._series, segment))
         if segment.ends:
             self._files[EPOCHS].add(epoch_lines(self._series, segment))
+        if segment.probed:
+            self._files[PROBES].add(probe_lines(self._series, segment.probed))
         if time.monotonic() - self._flushed > self._flush_seconds:
             for file in self._files.values():
                 file.flush()

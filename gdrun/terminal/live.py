@@ -180,8 +180,9 @@ class PlainView:
     def show(self, progress: RunProgress) -> None:
         """Print a line if it is the run's last one, or if the one before was a while ago."""
         self._runs[progress.series.name] = progress
-        when, _updates = self._printed.get(progress.series.name, (-math.inf, 0))
-        if progress.has_ended or time.monotonic() - when >= LINE_SECONDS:
+        when, updates = self._printed.get(progress.series.name, (-math.inf, -1))
+        is_news = progress.updates > updates
+        if is_news and (progress.has_ended or time.monotonic() - when >= LINE_SECONDS):
             self._print(progress)
 
     def _print(self, progress: RunProgress) -> None:

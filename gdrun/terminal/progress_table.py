@@ -99,10 +99,11 @@ def _time_cells(progress: RunProgress) -> list[Text]:
     if progress.state == "waiting":
         return [Text(""), Text("waiting", style="dim"), Text("")]
     left = progress.remaining if progress.state == "training" else None
+    waits_for = "measures" if progress.is_probing and left is None else ""
     return [
         Text(short(progress.updates_per_second)),
         Text(duration(progress.seconds)),
-        Text("" if left is None else clock(math.ceil(left))),
+        Text(waits_for, style="dim") if left is None else Text(clock(math.ceil(left))),
     ]
 
 

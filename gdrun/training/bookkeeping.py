@@ -214,7 +214,7 @@ def _ends(
         for name in metric.columns
     }
     if plan.schedule != CONSTANT:
-        columns[SCHEDULED_LR] = _scheduled(plan, epochs, rows)
+        columns[SCHEDULED_LR] = scheduled_rates(plan, epochs, rows)
     batch_loss: Sequence[Sequence[float | None]] = [[None]] * len(none)  # before training
     if epochs[0] > 0:
         batch_loss = (counted.loss_sums / samples).T.tolist()
@@ -236,7 +236,7 @@ def _by_lane(at_ends: Sequence[Sequence[float | None]]) -> list[tuple[float | No
     return list(zip(*at_ends, strict=True))
 
 
-def _scheduled(plan: Plan, epochs: range, rows: int) -> list[list[float]]:
+def scheduled_rates(plan: Plan, epochs: range, rows: int) -> list[list[float]]:
     """The learning rates of the last update of some epochs, of each lane; at first, of update 1."""
     per_epoch = plan.updates_per_epoch(rows)
     updates = torch.tensor([max(1, epoch * per_epoch) for epoch in epochs], dtype=torch.float64)

@@ -62,10 +62,15 @@ def run_result(
     histories: Sequence[History],
     directory: Path | None,
     engines: tuple[str, ...],
+    *,
+    is_measured: bool = True,
 ) -> RunResult:
-    """The result of a run that has ended, or was stopped, in a state."""
+    """The result of a run that has ended, or was stopped, in a state.
+
+    It has not ended before its last state `is_measured` by its probes, if it has any.
+    """
     finished = state.is_over(plan, plan.updates_per_epoch(description.rows))
-    ended: Status = "done" if finished else "interrupted"
+    ended: Status = "done" if finished and is_measured else "interrupted"
     # When a run is stopped on the way, its weights have not been evaluated yet.
     stopped_at: Sequence[Mapping[str, float] | None] = [None] * len(histories)
     if not finished:
@@ -74,7 +79,7 @@ def run_result(
     by_lane = zip(histories, state.diverged_at, state.ended_at, stopped_at, strict=True)
     for history, diverged_at, ended_at, losses in by_lane:
         updates = state.updates if ended_at is None else ended_at
-        status: Status = ended if ended_at is None else "done"
+        status: Status = ended if ended_at is None or not is_measured else "done"
         lanes.append(
             lane_result(
                 history,

@@ -191,7 +191,7 @@ def test_fingerprints_of_different_forms_say_nothing_about_each_other(
         (["one", "--resume", "x"], "--resume x: is for training"),
         (["one", "--set", "plot.dpi=1"], "plot.dpi"),
         (["one", "none"], "none: no such run"),
-        (["--force"], "--force: is for saved runs"),
+        (["--force"], "--force: is for saved runs, and no run is named, or for probes that take"),
     ],
 )
 def test_compare_says_what_is_wrong(

@@ -225,7 +225,7 @@ def test_the_first_help_page_has_examples_first_and_commands_by_purpose(invoke: 
     assert places == sorted(places)
     assert [line.split()[1] for line in help_.splitlines() if re.match(r"│ [a-z]", line)] == [
         *("compare", "full", "sgd", "minibatch", "sweep"),
-        *("list", "show", "plot", "animate", "landscape", "predict", "rm"),
+        *("list", "show", "plot", "animate", "landscape", "explain", "predict", "rm"),
         *("init", "guide", "check"),
     ]
 

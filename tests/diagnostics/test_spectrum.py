@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from gdrun.diagnostics.derivatives import LaneLoss
+from gdrun.diagnostics.derivatives import LaneLoss, Work
 from gdrun.diagnostics.spectrum import curvature
 from tests.problems import make_problem
 
@@ -21,7 +21,8 @@ class Quadratic:
     def weights(self) -> Tensor:
         return torch.zeros(len(self.matrix))
 
-    def hessian(self) -> Tensor:
+    def hessian(self) -> Work[Tensor]:
+        yield
         return self.matrix
 
 

@@ -16,7 +16,8 @@ from gdrun.config.read import configure
 from gdrun.data.files.npy_file import NpyFile
 from gdrun.data.rows import FileRows
 from gdrun.errors import OutputError
-from gdrun.experiment import engines, estimate, prepare
+from gdrun.experiment import engines, prepare
+from gdrun.experiment.cost import estimate
 from gdrun.experiment.execute import execute
 from gdrun.experiment.plan import plan_experiment
 from gdrun.experiment.signals import StopRequest
@@ -110,7 +111,7 @@ def test_the_engine_depends_on_neither_the_cache_nor_the_pace_of_the_machine(
 @pytest.mark.usefixtures("_compiler")
 def test_a_forecast_counts_what_is_still_to_be_built(monkeypatch: pytest.MonkeyPatch) -> None:
     config = configure(None, {"epochs": 10**5, "sweep": {"batch_size": 1, "lr": 0.2}})
-    monkeypatch.setattr(estimate, "_seconds_per_update", lambda *_: 1e-4)
+    monkeypatch.setattr(estimate, "seconds_per_update", lambda *_: 1e-4)
     monkeypatch.setattr(estimate, "build_seconds", lambda specs: 7.0 * len(specs))
     monkeypatch.setattr(estimate, "machine_pace", lambda: 1.0)
     choice = engines.Choice("compiled", "", ("a program",))  # type: ignore[arg-type]

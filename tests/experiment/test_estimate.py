@@ -12,13 +12,9 @@ from gdrun.cli.preview import jobs_notes
 from gdrun.compiler import program_cache
 from gdrun.compiler.spec import spec_for
 from gdrun.config.read import configure
-from gdrun.experiment.estimate import (
-    compiled_seconds,
-    eager_seconds,
-    estimate,
-    measure_updates,
-    side_by_side,
-)
+from gdrun.experiment.cost.estimate import estimate, side_by_side
+from gdrun.experiment.cost.formulas import compiled_seconds, eager_seconds
+from gdrun.experiment.cost.measure import measure_updates
 from gdrun.experiment.execute import execute
 from gdrun.experiment.plan import plan_experiment
 from gdrun.experiment.resume import resume_experiment
@@ -63,7 +59,7 @@ def test_jobs_that_do_not_pay_are_said(
     seconds: dict[int, float], note: bool, invoke: Invoke, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        "gdrun.experiment.estimate._seconds_per_update",
+        "gdrun.experiment.cost.estimate.seconds_per_update",
         lambda run, _state: seconds[run.plan.batch_size],
     )
     args = ("sweep", *FLAGS, *GRID_FLAGS, "--name", "a", "--dry-run")
@@ -74,10 +70,10 @@ def test_jobs_that_do_not_pay_are_said(
 def test_what_uses_all_threads_gains_nothing_side_by_side(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.cpu_count", lambda: 2)
     monkeypatch.setattr("torch.get_num_threads", lambda: 2)
-    monkeypatch.setattr("gdrun.experiment.estimate._seconds_per_update", lambda *_: 1.0)
+    monkeypatch.setattr("gdrun.experiment.cost.estimate.seconds_per_update", lambda *_: 1.0)
     experiment = plan_experiment("sweep", sweep_config())
     assert estimate(experiment, jobs=2).train < 0.9 * estimate(experiment, jobs=2).in_turn
-    monkeypatch.setattr("gdrun.experiment.estimate.SPLIT_WORK", 1)  # an update is shared
+    monkeypatch.setattr("gdrun.experiment.cost.estimate.SPLIT_WORK", 1)  # an update is shared
     assert estimate(experiment, jobs=2).train > estimate(experiment, jobs=2).in_turn
 
 
@@ -165,8 +161,10 @@ def test_a_program_that_is_not_built_is_not_taken_for_updates_one_by_one(
     config = configure(None, {"engine": "compiled", "epochs": epochs})
     experiment = plan_experiment(command, config).with_engine("compiled")
     monkeypatch.setattr(program_cache, "is_built", lambda _: False)
-    monkeypatch.setattr("gdrun.experiment.estimate.train", lambda *_: pytest.fail("it was tried"))
-    monkeypatch.setattr("gdrun.experiment.estimate.machine_pace", lambda: 1.0)
+    monkeypatch.setattr(
+        "gdrun.experiment.cost.measure.train", lambda *_: pytest.fail("it was tried")
+    )
+    monkeypatch.setattr("gdrun.experiment.cost.estimate.machine_pace", lambda: 1.0)
     plan = experiment.runs[0]
     assert 0 < estimate(experiment).train < eager_seconds(plan.problem, plan.plan) / 5
 
@@ -183,8 +181,10 @@ def test_what_takes_long_is_not_tried(
     """Not even one pass over all rows, for which a formula does."""
     experiment = plan_experiment("full", sweep_config()).with_engine(engine)
     monkeypatch.setattr(program_cache, "is_built", lambda _: is_built)
-    monkeypatch.setattr("gdrun.experiment.estimate.LONG_SECONDS", 1e-9)
-    monkeypatch.setattr("gdrun.experiment.estimate.train", lambda *_: pytest.fail("it was tried"))
+    monkeypatch.setattr("gdrun.experiment.cost.estimate.LONG_SECONDS", 1e-9)
+    monkeypatch.setattr(
+        "gdrun.experiment.cost.measure.train", lambda *_: pytest.fail("it was tried")
+    )
     assert estimate(experiment).train > 0
 
 

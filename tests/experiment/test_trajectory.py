@@ -60,6 +60,7 @@ CASES: list[tuple[str, dict[str, Any]]] = [
     ("minibatch", {"lr": [0.1, 0.01], "seeds": 2, "data": {"val_fraction": 0.2}}),
     ("sgd", {"eval_every": 3, "optimizer": "adam", "lr": 0.01}),
     ("minibatch", {"lr": [0.1, 1e30]}),
+    ("minibatch", {"probes": "all", "probe_every": 2}),
     ("minibatch", {"data": {"val_fraction": 0.2}, "patience": 1, "lr": 0.5}),
 ]
 

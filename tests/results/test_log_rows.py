@@ -62,7 +62,13 @@ def test_a_row_a_lane_and_logged_update_until_it_diverged(
 
 @pytest.mark.parametrize(
     "settings",
-    [{}, {"log_every": 7}, {"data": {"val_fraction": 0.2}}, {"eval_growth": 0.01, "log_every": 9}],
+    [
+        {},
+        {"log_every": 7},
+        {"data": {"val_fraction": 0.2}},
+        {"eval_growth": 0.01, "log_every": 9},
+        {"probes": "all", "probe_every": 3},
+    ],
 )
 def test_what_will_be_logged_is_known_beforehand(settings: dict[str, Any], tmp_path: Path) -> None:
     config = small_config(**settings, lr=[0.1, 0.025], seeds=2, epochs=40)
@@ -76,6 +82,7 @@ def test_what_will_be_logged_is_known_beforehand(settings: dict[str, Any], tmp_p
             run.plan.updates_per_epoch(rows),
             config.logged_every,
             within=run.plan.count_within(rows),
+            probed=run.count_probes(),
             validation=config.data.val_fraction > 0,
         )
         sizes = {path.name: path.stat().st_size for path in (tmp_path / run.name).glob("*.csv")}

@@ -9,6 +9,7 @@ import typer
 
 from gdrun.cli.help import SAVED_RUNS, Command
 from gdrun.cli.saved.animate import animate_run
+from gdrun.cli.saved.explain import explain_run
 from gdrun.cli.saved.landscape import check_landscape, landscape_of_runs
 from gdrun.cli.saved.parameters import OutputDir, Run, choice, one_of, read_any, say
 from gdrun.cli.saved.plot import plot_run
@@ -56,6 +57,12 @@ def add_commands(app: typer.Typer) -> None:
             ["gdrun landscape latest --format pdf", "gdrun landscape latest/sgd --random"],
         ),
         (
+            explain_run,
+            _check_explain,
+            "explain",
+            ["gdrun compare -c diabetes --seeds 8 --probes all", "gdrun explain latest"],
+        ),
+        (
             predict_run,
             check_predict,
             "predict",
@@ -81,6 +88,11 @@ def _check_list(where: str | None, sort: str | None, **_: Any) -> None:
 def _check_run(run: str, output_dir: Path, x: str | None, **_: Any) -> None:
     """What `show`, `plot` and `animate` refuse, of a command line that is wrong otherwise."""
     one_of("--x", x, COSTS)
+    find_run(run, output_dir)
+
+
+def _check_explain(run: str, output_dir: Path, **_: Any) -> None:
+    """What `explain` refuses, of a command line that is wrong otherwise."""
     find_run(run, output_dir)
 
 

@@ -181,7 +181,7 @@ def _plot_config(options: CompareOptions) -> PlotConfig:
     """How the picture is drawn.
 
     Raises:
-        ConfigError: an option for training was given, or no run is named.
+        ConfigError: an option for training was given.
     """
     flags = [flag for flag, _ in options.overrides().values()]
     if options.config is not None:
@@ -195,8 +195,6 @@ def _plot_config(options: CompareOptions) -> PlotConfig:
             [f"{excerpt(flag)}: is for training, and saved runs are not trained" for flag in flags],
             "leave it out; or name no runs, to train and compare all three methods",
         )
-    if not options.runs:
-        raise ConfigError("--force: is for saved runs, and no run is named")
     return load_config(None, settings).plot
 
 

@@ -9,8 +9,8 @@ import torch
 
 from gdrun.config.methods import with_method
 from gdrun.config.read import configure, configured
-from gdrun.diagnostics.derivatives import LaneLoss
-from gdrun.diagnostics.noise import curved_scale, gradient_noise
+from gdrun.diagnostics.derivatives import LaneLoss, finish
+from gdrun.diagnostics.noise import gradient_noise, noise_scale
 from gdrun.diagnostics.sharpness import sharpness
 from gdrun.experiment.known.answer import Answer, Engine, trained
 from gdrun.experiment.known.descent import LARGEST, LINEAR, ROUNDING
@@ -42,7 +42,14 @@ def _at_the_edge(engine: Engine) -> float:
     networks = result.networks
     assert isinstance(networks, TrainedNetworks)
     weights = [networks.params(lane, last=True) for lane in range(len(result.lanes))]
-    return fmean(sharpness(LaneLoss(run.problem, own), exact=0).value for own in weights)
+    return fmean(finish(sharpness(LaneLoss(run.problem, own))).value for own in weights)
+
+
+def _noise(preset: str, value: float, **settings: Any) -> tuple[float, float]:
+    """Both noise scales of a preset where all weights have a value: the simple and the other."""
+    loss = _at(preset, value, **settings)
+    noise = finish(gradient_noise(loss, finish(loss.hessian())))
+    return noise.simple_scale, finish(noise_scale(loss, noise)).value
 
 
 def _answer(
@@ -60,28 +67,28 @@ CURVATURE: Sequence[Answer] = (
         "gradients of all rows, by numpy; McCandlish et al. 2018, eq. 2.9",
         SIMPLE_SCALE,
         1e-5,
-        lambda: gradient_noise(_at("diabetes", 0.0, **LINEAR)).simple_scale,
+        lambda: _noise("diabetes", 0.0, **LINEAR)[0],
     ),
     _answer(
         "noise scale tr(HΣ) / GᵀHG there",
         "gradients of all rows, by numpy; McCandlish et al. 2018, eq. 2.8",
         CURVED_SCALE,
         1e-5,
-        lambda: curved_scale(_at("diabetes", 0.0, **LINEAR)),
+        lambda: _noise("diabetes", 0.0, **LINEAR)[1],
     ),
     _answer(
         "simple noise scale of 64 orthogonal rows, d − 1 at any weights",
         "|g_i|² = d u_i² for errors u_i along the rows",
         63.0,
         1e-3,
-        lambda: gradient_noise(_at("hadamard", 0.3)).simple_scale,
+        lambda: _noise("hadamard", 0.3)[0],
     ),
     _answer(
         "sharpness of the linear model on the diabetes data, by Lanczos' method",
         "eigenvalues of XᵀX/N, by numpy",
         LARGEST,
         1e-5,
-        lambda: sharpness(_at("diabetes", 0.0, **LINEAR), exact=0, tolerance=1e-7).value,
+        lambda: finish(sharpness(_at("diabetes", 0.0, **LINEAR), tolerance=1e-7)).value,
     ),
     Answer(
         "edge of stability: sharpness where full-batch descent ends on T₄ at lr 0.1, 2/lr",

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from gdrun.diagnostics.derivatives import LaneLoss
+from gdrun.diagnostics.derivatives import LaneLoss, finish
 from gdrun.diagnostics.filters import random_plane
 from gdrun.diagnostics.plane import principal_plane, random_share
 from gdrun.diagnostics.spectrum import curvature
@@ -209,7 +209,7 @@ def _end(path: Trajectory) -> PathEnd:
     parameters = len(last.weights)
     affordable = path.problem.data.rows * parameters**2 <= HESSIAN_WORK
     return PathEnd(
-        gradient=float(last.gradient().norm()),
-        first_gradient=float(first.gradient().norm()),
+        gradient=float(finish(last.gradient()).norm()),
+        first_gradient=float(finish(first.gradient()).norm()),
         curvature=curvature(last) if affordable else None,
     )

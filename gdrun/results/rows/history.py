@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate, chain, islice, repeat
 
-from gdrun.results.events import EpochEnds, Lane, Segment, Series, as_column, range_array
-from gdrun.results.file_names import EPOCHS
+from gdrun.results.events import EpochEnds, Lane, Probed, Segment, Series, as_column, range_array
+from gdrun.results.file_names import EPOCHS, PROBES
 from gdrun.results.rows.downsample import downsample
 from gdrun.results.rows.log_rows import (
     COLUMNS,
@@ -36,6 +36,7 @@ KEPT_ROW_BYTES = {
     "epochs": 8 * COLUMN_BYTES,
     "evaluations": 5 * COLUMN_BYTES,
     "steps": 3 * COLUMN_BYTES,
+    "probes": 13 * COLUMN_BYTES,  # of all of them
 }
 
 
@@ -118,7 +119,8 @@ class Crossing:
 class History:
     """The records of one lane as columns: `epochs[name]` as in `epochs.csv`.
 
-    Likewise `evaluations[name]`, the train losses within epochs, and `steps[name]`.
+    Likewise `evaluations[name]`, the train losses within epochs, `steps[name]` and `probes[name]`,
+    what was measured at the ends of some epochs.
 
     Losses that weren't evaluated are NaN, losses that are no longer numbers infinite. A long
     history may have been downsampled: rows are then missing, but those with the lowest and highest
@@ -130,6 +132,7 @@ class History:
     epochs: Mapping[str, "array[float]"]
     evaluations: Mapping[str, "array[float]"]
     steps: Mapping[str, "array[float]"]
+    probes: Mapping[str, "array[float]"]
     dropped: Dropped = field(default_factory=Dropped)
 
     @property
@@ -220,6 +223,16 @@ class Recorder:
             table["train_loss"].append(as_logged(loss))
         if segment.ends:
             self._add_epochs(segment.ends)
+        if segment.probed:
+            self._add_probes(segment.probed)
+
+    def _add_probes(self, probed: Probed) -> None:
+        for lane, (history, active) in enumerate(zip(self.histories, probed.active, strict=True)):
+            if active:
+                history.probes["epoch"].append(probed.epoch)
+                history.probes["updates"].append(probed.updates)
+                for name, values in probed.columns.items():
+                    history.probes[name].append(as_logged(values[lane]))
 
     def _add_steps(
         self, segment: Segment, numbers: range, losses: Sequence["array[float]"]
@@ -255,6 +268,7 @@ class Recorder:
         epochs: Iterable[LoggedRows] = (),
         evaluations: Iterable[LoggedRows] = (),
         steps: Iterable[LoggedRows] = (),
+        probes: Iterable[LoggedRows] = (),
     ) -> None:
         """Append what the CSV files of the run hold, those of its whole lanes."""
         for rows in epochs:
@@ -264,6 +278,9 @@ class Recorder:
         for rows in evaluations:
             for place, lane in enumerate(rows.lanes):
                 _extend(self.histories[lane].evaluations, rows.of_lane(place))
+        for rows in probes:
+            for place, lane in enumerate(rows.lanes):
+                _extend(self.histories[lane].probes, rows.of_lane(place))
         for rows in steps:
             for place, lane in enumerate(rows.lanes):
                 _extend(self.histories[lane].steps, rows.of_lane(place))
@@ -308,21 +325,27 @@ class Recorder:
 
 def empty_history(series: Series, lane: Lane) -> History:
     """The history of a lane without a row yet."""
-    epochs, evaluations, steps = (
-        _empty_table(columns_of(name, series.columns)) for name in COLUMNS
+    epochs, evaluations, steps, probes = (
+        _empty_table(columns_of(name, series)) for name in COLUMNS
     )
-    return History(series, lane, epochs, evaluations, steps)
+    return History(series, lane, epochs, evaluations, steps, probes)
 
 
 def epoch_table(histories: Iterable[History]) -> dict[str, list[float | str]]:
     """The rows of `epochs.csv` of all lanes, lane after lane, as one list per column."""
     tables = [(history, history.epochs) for history in histories]
-    return _joined(columns_of(EPOCHS, tables[0][0].series.columns), tables)
+    return _joined(columns_of(EPOCHS, tables[0][0].series), tables)
 
 
 def step_table(histories: Iterable[History]) -> dict[str, list[float | str]]:
     """The rows of `steps.csv` of all lanes, lane after lane, as one list per column."""
     return _joined(STEP_COLUMNS, [(history, history.steps) for history in histories])
+
+
+def probe_table(histories: Iterable[History]) -> dict[str, list[float | str]]:
+    """The rows of `probes.csv` of all lanes, lane after lane, as one list per column."""
+    tables = [(history, history.probes) for history in histories]
+    return _joined(columns_of(PROBES, tables[0][0].series), tables)
 
 
 def _joined(

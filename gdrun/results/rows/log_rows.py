@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
-from gdrun.results.events import Segment, Series
-from gdrun.results.file_names import EPOCHS, EVALUATIONS, STEPS
+from gdrun.results.events import Probed, Segment, Series
+from gdrun.results.file_names import EPOCHS, EVALUATIONS, PROBES, STEPS
 
 # The columns of the files: the first four are constant within a lane. In `evaluations.csv` are the
 # train losses within epochs.
@@ -18,16 +18,18 @@ EPOCH_COLUMNS = (
 )
 EVALUATION_COLUMNS = (*LANE_COLUMNS, "epoch", "updates", "samples", "seconds", "train_loss")
 STEP_COLUMNS = (*LANE_COLUMNS, "epoch", "update", "loss")
+PROBE_COLUMNS = (*LANE_COLUMNS, "epoch", "updates")
 COLUMNS: Mapping[str, tuple[str, ...]] = {  # by file, those that all runs have
     EPOCHS: EPOCH_COLUMNS,
     EVALUATIONS: EVALUATION_COLUMNS,
     STEPS: STEP_COLUMNS,
+    PROBES: PROBE_COLUMNS,
 }
 SCHEDULED_LR = "scheduled_lr"  # a further one of `epochs.csv`, of learning rates that change
 COUNTS = frozenset({"epoch", "update", "updates", "samples"})  # whole numbers
 SHARED = COUNTS | {"seconds"}  # the same for all lanes; what follows them is each lane's own
 EPOCH_LOSSES = ("batch_loss", "train_loss", "val_loss")
-TYPICAL_LOSS, TYPICAL_SECONDS = 0.0123456789, "123.456789"
+TYPICAL_LOSS, TYPICAL_PROBE, TYPICAL_SECONDS = 0.0123456789, 12.345678, "123.456789"
 MAX_ROWS_AT_ONCE = 2**12  # formatted together: more would take memory and gain nothing
 
 
@@ -52,9 +54,10 @@ class LoggedRows:
         return {**self.shared, **own}
 
 
-def columns_of(name: str, further: Sequence[str]) -> tuple[str, ...]:
-    """The columns of a file of a run whose `epochs.csv` has further ones."""
-    return (*EPOCH_COLUMNS, *further) if name == EPOCHS else COLUMNS[name]
+def columns_of(name: str, series: Series) -> tuple[str, ...]:
+    """The columns of a file of a run."""
+    further = {EPOCHS: series.columns, PROBES: series.probe_columns}
+    return (*COLUMNS[name], *further.get(name, ()))
 
 
 def metrics_of(columns: Sequence[str]) -> list[str]:
@@ -102,6 +105,18 @@ def evaluation_lines(series: Series, segment: Segment) -> str:
     )
 
 
+def probe_lines(series: Series, probed: Probed) -> str:
+    """The rows of `probes.csv` at the end of an epoch: one per lane that was measured."""
+    columns = [probed.columns[name] for name in series.probe_columns]
+    by_lane = zip(series.lanes, probed.active, zip(*columns, strict=True), strict=True)
+    return "".join(
+        f"{series.method},{series.batch_size},{lane.lr!r},{lane.seed},{probed.epoch},"
+        f"{probed.updates},{','.join(map(loss_cell, values))}\n"
+        for lane, active, values in by_lane
+        if active
+    )
+
+
 def step_lines(series: Series, segment: Segment, every: int) -> str:
     """The rows of `steps.csv` for a segment: update by update, lane by lane.
 
@@ -140,6 +155,7 @@ def bytes_to_log(
     every: int,
     *,
     within: int,
+    probed: int,
     validation: bool,
 ) -> tuple[int, int]:
     """About how much epochs that are left will add to the losses and to `steps.csv`, in bytes.
@@ -150,6 +166,7 @@ def bytes_to_log(
         updates_per_epoch: of each.
         every: updates between two rows of `steps.csv`.
         within: how often the train loss is evaluated within them.
+        probed: how many of them are probed.
         validation: whether there is a validation loss.
     """
     updates = epochs.stop * updates_per_epoch
@@ -159,6 +176,8 @@ def bytes_to_log(
     for lane in series.lanes:
         start = len(f"{series.method},{series.batch_size},{lane.lr!r},{lane.seed}\n")
         of_losses += len(epochs) * (start + len(counts + losses))
+        probe = start + len(f",{epochs.stop},{updates}")
+        of_losses += probed * (probe + len(f",{TYPICAL_PROBE}" * len(series.probe_columns)))
         of_losses += within * (start + len(f"{counts},{TYPICAL_LOSS}"))
         step = start + len(f",{epochs.stop},{updates},{TYPICAL_LOSS}")
         of_steps += len(epochs) * updates_per_epoch * step // every

@@ -37,6 +37,34 @@ class Adagrad:
         """That of the sum."""
         return self.initial_accumulator_value
 
+    @property
+    def is_adaptive(self) -> bool:
+        """By the sum of the squares."""
+        return True
+
+    @property
+    def ridge(self) -> float:
+        """The weight decay is part of the gradient."""
+        return self.weight_decay
+
+    def stability_limit(self, lr: float) -> float:
+        """2 / lr, as of plain gradient descent."""
+        return 2 / lr
+
+    def divisors(self, buffers: Sequence[Params], factors: Sequence[Tensor]) -> Params:
+        """(√s + eps) (1 + (t − 1) · lr_decay)."""
+        scale = self._scale(buffers)
+        for decay in factors:
+            scale = tuple(torch._foreach_div(scale, decay))
+        return scale
+
+    def _scale(self, buffers: Sequence[Params]) -> Params:
+        """√s + eps."""
+        (squares,) = buffers
+        scale = torch._foreach_sqrt(squares)
+        torch._foreach_add_(scale, self.eps)
+        return tuple(scale)
+
     def factors(self, updates: Tensor) -> Sequence[Tensor]:
         """1 / (1 + (t − 1) · lr_decay), if there is any."""
         return (1 / (1 + (updates - 1) * self.lr_decay),) if self.lr_decay else ()
@@ -54,9 +82,7 @@ class Adagrad:
         if self.weight_decay:
             g = torch._foreach_add(g, weights, alpha=self.weight_decay)
         torch._foreach_addcmul_(squares, g, g)
-        scale = torch._foreach_sqrt(squares)
-        torch._foreach_add_(scale, self.eps)
-        step = torch._foreach_div(g, scale)
+        step = torch._foreach_div(g, self._scale(buffers))
         for decay in factors:
             torch._foreach_mul_(step, decay)
         torch._foreach_addcmul_(weights, step, lr, value=-1)

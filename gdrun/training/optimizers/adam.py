@@ -39,6 +39,34 @@ class Adam:
         """What the factors make up for."""
         return 0.0
 
+    @property
+    def is_adaptive(self) -> bool:
+        """By the mean of the square."""
+        return True
+
+    @property
+    def ridge(self) -> float:
+        """The weight decay is part of the gradient."""
+        return self.weight_decay
+
+    def stability_limit(self, lr: float) -> float:
+        """2 (1 + b₁) / ((1 − b₁) lr): τ = 1 + b₁ − lr (1 − b₁) λ, δ = b₁ (Cohen et al. 2022)."""
+        mean = self.betas[0]
+        return 2 * (1 + mean) / ((1 - mean) * lr)
+
+    def divisors(self, buffers: Sequence[Params], factors: Sequence[Tensor]) -> Params:
+        """(1 − b₁ᵗ) (√(s / (1 − b₂ᵗ)) + eps)."""
+        of_mean, _ = factors
+        return tuple(torch._foreach_div(self._scale(buffers, factors), of_mean))
+
+    def _scale(self, buffers: Sequence[Params], factors: Sequence[Tensor]) -> Params:
+        """√(s / (1 − b₂ᵗ)) + eps; with `amsgrad` of the largest s."""
+        _, *squares = buffers
+        scale = torch._foreach_sqrt(squares[-1])
+        torch._foreach_mul_(scale, factors[1])
+        torch._foreach_add_(scale, self.eps)
+        return tuple(scale)
+
     def factors(self, updates: Tensor) -> Sequence[Tensor]:
         """1 / (1 − b₁ᵗ) and 1 / √(1 − b₂ᵗ): the means begin at zero, and are too small at first."""
         first, second = (1 - beta**updates for beta in self.betas)
@@ -66,7 +94,7 @@ class Adam:
         factors: Sequence[Tensor],
     ) -> None:
         """The last three lines of the rule."""
-        (beta1, beta2), (of_mean, of_deviation) = self.betas, factors
+        (beta1, beta2), (of_mean, _) = self.betas, factors
         mean, square, *largest = buffers
         torch._foreach_mul_(mean, beta1)
         torch._foreach_add_(mean, g, alpha=1 - beta1)
@@ -74,11 +102,7 @@ class Adam:
         torch._foreach_addcmul_(square, g, g, value=1 - beta2)
         for peak in largest:
             torch._foreach_maximum_(peak, square)
-            square = peak
-        scale = torch._foreach_sqrt(square)
-        torch._foreach_mul_(scale, of_deviation)
-        torch._foreach_add_(scale, self.eps)
-        step = torch._foreach_div(mean, scale)
+        step = torch._foreach_div(mean, self._scale(buffers, factors))
         torch._foreach_mul_(step, of_mean)
         torch._foreach_addcmul_(weights, step, lr, value=-1)
 
@@ -95,6 +119,18 @@ class AdamW(Adam):
     """
 
     weight_decay: float = 0.01
+
+    @property
+    def ridge(self) -> float:
+        """The weight decay is no part of the gradient."""
+        return 0.0
+
+    def stability_limit(self, lr: float) -> float:
+        """(2 − lr · weight_decay) (1 + b₁) / ((1 − b₁) lr).
+
+        The decay d makes τ = 1 − lr d − lr (1 − b₁) λ + b₁ and δ = (1 − lr d) b₁.
+        """
+        return super().stability_limit(lr) * (1 - lr * self.weight_decay / 2)
 
     def move(
         self,

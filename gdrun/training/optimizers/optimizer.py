@@ -12,7 +12,14 @@ from gdrun.training.models.model import Params
 
 
 class Optimizer(Protocol):
-    """A rule that moves weights. Equal ones have equal hashes and representations."""
+    """A rule that moves weights. Equal ones have equal hashes and representations.
+
+    How sharp a loss it bears is told for a gradient H w + ridge · w, whose matrix is constant, in
+    full batches. Each eigenvalue of that matrix is a recurrence by itself, which contracts where
+    its roots lie within the unit circle: for z² − τ z + δ, where |τ| < 1 + δ and |δ| < 1 (Jury
+    1962). An adaptive rule divides gradients weight by weight, by D: its matrix is D⁻¹ (H + ridge),
+    with D as it stands (Cohen et al. 2022, "Adaptive gradient methods at the edge of stability").
+    """
 
     @property
     def buffers(self) -> int:
@@ -21,6 +28,23 @@ class Optimizer(Protocol):
     @property
     def start(self) -> float:
         """What these numbers are before the first update."""
+
+    @property
+    def is_adaptive(self) -> bool:
+        """Whether it divides gradients weight by weight."""
+
+    @property
+    def ridge(self) -> float:
+        """What weight decay adds to each eigenvalue of the Hessian."""
+
+    def stability_limit(self, lr: float) -> float:
+        """The eigenvalue from which on a direction isn't stable at a learning rate."""
+
+    def divisors(self, buffers: Sequence[Params], factors: Sequence[Tensor]) -> Params | None:
+        """D after an update, by the buffers and the factors of that update, like the weights.
+
+        None of a rule that isn't adaptive.
+        """
 
     def factors(self, updates: Tensor) -> Sequence[Tensor]:
         """The factors of updates with such numbers, from 1: (U,), in 64 bits, → (U,) each."""

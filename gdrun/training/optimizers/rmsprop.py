@@ -41,6 +41,32 @@ class RMSprop:
         """Nothing was seen."""
         return 0.0
 
+    @property
+    def is_adaptive(self) -> bool:
+        """By the mean of the square."""
+        return True
+
+    @property
+    def ridge(self) -> float:
+        """The weight decay is part of the gradient."""
+        return self.weight_decay
+
+    def stability_limit(self, lr: float) -> float:
+        """2 (1 + momentum) / lr, as of heavy ball."""
+        return 2 * (1 + self.momentum) / lr
+
+    def divisors(self, buffers: Sequence[Params], factors: Sequence[Tensor]) -> Params:  # noqa: ARG002
+        """√s + eps, or √(s − m²) + eps."""
+        square, *others = buffers
+        if self.centered:
+            mean, *_ = others
+            variance = torch._foreach_addcmul(square, mean, mean, value=-1)
+            torch._foreach_clamp_min_(variance, 0)
+            square = tuple(variance)
+        scale = torch._foreach_sqrt(square)
+        torch._foreach_add_(scale, self.eps)
+        return tuple(scale)
+
     def factors(self, updates: Tensor) -> Sequence[Tensor]:  # noqa: ARG002
         """None: that the means begin at zero isn't made up for."""
         return ()
@@ -51,7 +77,7 @@ class RMSprop:
         buffers: Sequence[Params],
         lr: Params,
         g: Params,
-        factors: Sequence[Tensor],  # noqa: ARG002
+        factors: Sequence[Tensor],
     ) -> None:
         """As above."""
         square, *others = buffers
@@ -63,12 +89,7 @@ class RMSprop:
             mean, *others = others
             torch._foreach_mul_(mean, self.alpha)
             torch._foreach_add_(mean, g, alpha=1 - self.alpha)
-            variance = torch._foreach_addcmul(square, mean, mean, value=-1)
-            torch._foreach_clamp_min_(variance, 0)
-            square = tuple(variance)
-        scale = torch._foreach_sqrt(square)
-        torch._foreach_add_(scale, self.eps)
-        step = torch._foreach_div(g, scale)
+        step = torch._foreach_div(g, self.divisors(buffers, factors))
         for velocity in others:
             torch._foreach_mul_(velocity, self.momentum)
             torch._foreach_add_(velocity, step)

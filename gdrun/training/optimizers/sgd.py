@@ -34,6 +34,29 @@ class SGD:
         """At rest."""
         return 0.0
 
+    @property
+    def is_adaptive(self) -> bool:
+        """All weights move at one pace."""
+        return False
+
+    @property
+    def ridge(self) -> float:
+        """The weight decay is part of the gradient."""
+        return self.weight_decay
+
+    def stability_limit(self, lr: float) -> float:
+        """2 (1 + momentum) / lr, with Nesterov's 2 (1 + momentum) / ((1 + 2 momentum) lr).
+
+        With m for momentum, τ = 1 + m − lr λ and δ = m; Nesterov's are τ = (1 + m) (1 − lr λ) and
+        δ = m (1 − lr λ) (Cohen et al. 2021, "Gradient descent on neural networks typically occurs
+        at the edge of stability", app. B).
+        """
+        limit = 2 * (1 + self.momentum) / lr
+        return limit / (1 + 2 * self.momentum) if self.nesterov else limit
+
+    def divisors(self, buffers: Sequence[Params], factors: Sequence[Tensor]) -> None:
+        """None."""
+
     def factors(self, updates: Tensor) -> Sequence[Tensor]:  # noqa: ARG002
         """None."""
         return ()
