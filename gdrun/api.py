@@ -49,7 +49,7 @@ def train(
             hidden_size, batch_size, epochs, device, seed, seeds, sampling, drop_last, optimizer,
             momentum, nesterov, weight_decay, schedule, model, activation, loss, data, chunk_rows,
             engine, eval_every, eval_growth, patience, log_every, checkpoint_every, probes,
-            probe_every, compare, sweep and plot.
+            probe_every, trajectory, compare, sweep and plot.
 
     Raises:
         GdrunError: the request or the data is wrong, or the results can't be written.
@@ -87,7 +87,7 @@ def compare(
             hidden_size, batch_size, epochs, device, seed, seeds, sampling, drop_last, optimizer,
             momentum, nesterov, weight_decay, schedule, model, activation, loss, data, chunk_rows,
             engine, eval_every, eval_growth, patience, log_every, checkpoint_every, probes,
-            probe_every, compare, sweep and plot.
+            probe_every, trajectory, compare, sweep and plot.
 
     Raises:
         GdrunError: the request or the data is wrong, or the results can't be written.
@@ -132,7 +132,7 @@ def sweep(
             hidden_size, batch_size, epochs, device, seed, seeds, sampling, drop_last, optimizer,
             momentum, nesterov, weight_decay, schedule, model, activation, loss, data, chunk_rows,
             engine, eval_every, eval_growth, patience, log_every, checkpoint_every, probes,
-            probe_every, compare, sweep and plot.
+            probe_every, trajectory, compare, sweep and plot.
 
     Raises:
         GdrunError: the request or the data is wrong, or the results can't be written.

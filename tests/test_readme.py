@@ -28,7 +28,7 @@ DOCUMENTS = [README, *GUIDE]
 LINKED = [*DOCUMENTS, *sorted((ROOT / "tests" / "benchmarks").rglob("*.md"))]
 COMMANDS = (
     *("compare", "full", "sgd", "minibatch", "sweep"),
-    *("list", "show", "plot", "animate", "predict", "rm", "init", "guide", "check"),
+    *("list", "show", "plot", "animate", "landscape", "predict", "rm", "init", "guide", "check"),
 )
 LANGUAGES = {"", "sh", "python", "yaml"}
 
@@ -205,6 +205,14 @@ def test_sweep_finds_the_losses_and_says_the_words_shown(invoke: Invoke) -> None
     said = " ".join(words(outcome.out))
     for excerpt in excerpts:
         assert " ".join(re.findall(r"[a-zA-Z]+", excerpt)) in said
+
+
+def test_a_landscape_has_the_numbers_shown(invoke: Invoke) -> None:
+    invoke("compare", "--name", "three", "--set", "trajectory=true", "--set", "plot.enabled=false")
+    first, _, *others = shown("gdrun landscape three", PAGES / "landscape.md").splitlines()
+    found = invoke("landscape", "three").out.splitlines()
+    assert first in found
+    assert [line for line in found if line.startswith("the plane")] == others
 
 
 def test_mistakes_are_reported_as_shown(invoke: Invoke) -> None:

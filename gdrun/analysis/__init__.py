@@ -1,4 +1,5 @@
 """The numbers of a sweep → which batch size and learning rate to train with, and why.
 
-Plain numbers in, conclusions and sentences out. It knows no files, terminals or PyTorch.
+And what a picture of the loss around runs shows. Plain numbers in, conclusions and sentences out.
+It knows no files, terminals or PyTorch.
 """

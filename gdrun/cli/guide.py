@@ -29,6 +29,7 @@ TOPICS = (
     "explain",
     "predict",
     "pictures",
+    "landscape",
     "files",
     "saved-runs",
     "resume",

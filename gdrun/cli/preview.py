@@ -71,6 +71,8 @@ def preview(command: str, options: TrainingOptions) -> None:
         out.print(note)
     out.print(*(Text(visible(line)) for line in plan_lines(request.directory, runs)), sep="\n")
     out.print(Text(f"logs: about {size(sum(_bytes_to_log(experiment)))}"))
+    if of_weights := _bytes_of_weights(experiment):
+        out.print(Text(f"weights at the ends of epochs: {size(of_weights)}"))
     for line in _evaluations_within(experiment):
         out.print(line)
     if problem := _costly_probes(prepared):
@@ -235,7 +237,8 @@ def _log_notes(prepared: "PreparedCommand", directory: Path, jobs: int) -> list[
 
     experiment = prepared.experiment
     of_losses, of_steps = _bytes_to_log(experiment)
-    total, free = of_losses + of_steps, free_bytes(directory)
+    of_weights = _bytes_of_weights(experiment)
+    total, free = of_losses + of_steps + of_weights, free_bytes(directory)
     if total < LARGE_LOGS and (free is None or total <= free):
         return []
     seconds = max(1e-3, (prepared.estimate or estimate(experiment, jobs)).train)
@@ -247,6 +250,8 @@ def _log_notes(prepared: "PreparedCommand", directory: Path, jobs: int) -> list[
     remedy = f"--set log_every={fewer} logs every {fewer:,}th update"
     if of_losses > of_steps:
         remedy = "most of that is a row for each lane and epoch: fewer epochs take less"
+    if of_weights > max(of_losses, of_steps):
+        remedy = "most of that is the weights that are kept: trajectory: false keeps none"
     return [Text(f"note: {words}; {remedy}", style="yellow")]
 
 
@@ -260,6 +265,19 @@ def _bytes_to_log(experiment: "ExperimentPlan") -> tuple[int, int]:
         for progress in _progress_of_runs_left(experiment)
     ]
     return sum(losses for losses, _ in found), sum(steps for _, steps in found)
+
+
+def _bytes_of_weights(experiment: "ExperimentPlan") -> int:
+    """How much the weights at the ends of epochs take, of all runs that are left and keep them."""
+    from gdrun.experiment.landscape.layout import layout_for
+
+    return sum(
+        layout_for(run.plan.epochs, len(run.plan.lanes), run.problem.model.parameters).bytes_of(
+            run.plan.epochs
+        )
+        for run in experiment.left
+        if run.config.trajectory
+    )
 
 
 def _evaluations_within(experiment: "ExperimentPlan") -> Iterator[Text]:

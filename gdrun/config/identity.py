@@ -36,6 +36,7 @@ LATER: Mapping[str, Any] = {
     "optimizer": "sgd",
     "probes": [],
     "probe_every": 10,
+    "trajectory": False,
 }
 
 OF_GROUPS = ("compare", "sweep")  # what says which runs a group has

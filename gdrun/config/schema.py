@@ -74,6 +74,8 @@ class RunConfig(Schema):
     `auto`, and in a comparison or sweep what tells the updates to a target well at little cost.
 
     `probes` are measured at epoch 0, at the end of every `probe_every`-th epoch and of the last.
+
+    `trajectory` keeps the weights at the ends of epochs in a file.
     """
 
     lr: Rates = (0.2,)
@@ -103,6 +105,7 @@ class RunConfig(Schema):
     checkpoint_every: Count | None = None
     probes: Probes = ()
     probe_every: Count = 10
+    trajectory: StrictBool = False
     compare: CompareConfig = CompareConfig()
     sweep: SweepConfig = SweepConfig()
     plot: PlotConfig = PlotConfig()

@@ -17,6 +17,7 @@ from gdrun.config.parts.schedule import schedule_in_words
 from gdrun.config.schema import CLASSIFICATION, METHODS, Engine, Method, RunConfig
 from gdrun.data.sources import load_data
 from gdrun.errors import ConfigError, excerpt
+from gdrun.experiment.landscape.layout import MOST_BYTES, layout_for
 from gdrun.experiment.memory import memory_errors, refuse_too_many_numbers, refuse_too_many_rows
 from gdrun.results.description import Description
 from gdrun.results.events import Lane, Series
@@ -25,7 +26,7 @@ from gdrun.results.rows.probe_columns import probe_columns
 from gdrun.results.run import RunResult
 from gdrun.storage.manifest import Manifest
 from gdrun.storage.row_file import FileDigest
-from gdrun.text import count, listed
+from gdrun.text import count, listed, size
 from gdrun.training.bookkeeping import columns_of
 from gdrun.training.models.own import OwnNetwork
 from gdrun.training.optimizers.build import build_optimizer
@@ -260,6 +261,12 @@ def _notes(
     """What the user should know of the network and the batches."""
     if isinstance(problem.model, OwnNetwork):
         yield from _network_notes(config, problem.model, runs)
+    seldom = max((every for run in runs for every in _kept(run.config, run.problem)), default=1)
+    if seldom > 1:
+        yield (
+            f"trajectory: the weights of every {seldom:,}th epoch are kept, as the file has at "
+            f"most {size(MOST_BYTES)}"
+        )
     rows = count(problem.data.rows, "training row")
     if asked.batch_size != config.batch_size:
         yield f"batch_size: {config.batch_size}, not {asked.batch_size}, as there are {rows}"
@@ -336,7 +343,7 @@ def _plan_run(name: str, method: Method, config: RunConfig, problem: Problem) ->
         eval_every=config.eval_every,
         patience=config.patience or 0,
         eval_growth=config.eval_growth or 0.0,
-        snapshots=(config.probe_every,) if config.probes else (),
+        snapshots=(*((config.probe_every,) if config.probes else ()), *_kept(config, problem)),
     )
     series = Series(
         method,
@@ -348,6 +355,18 @@ def _plan_run(name: str, method: Method, config: RunConfig, problem: Problem) ->
         probe_columns(config.probes, is_adaptive=plan.optimizer.is_adaptive),
     )
     return RunPlan(series, problem, plan, config)
+
+
+def _kept(config: RunConfig, problem: Problem) -> tuple[int, ...]:
+    """The number whose multiples are the epochs at whose ends weights are kept, if they are.
+
+    Raises:
+        ConfigError: they are too many to be kept.
+    """
+    if not config.trajectory:
+        return ()
+    lanes = len(config.lr) * config.seeds
+    return (layout_for(config.epochs, lanes, problem.model.parameters).every,)
 
 
 def lanes_of(config: RunConfig) -> tuple[Lane, ...]:

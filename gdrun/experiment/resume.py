@@ -14,12 +14,21 @@ from gdrun.config.identity import fingerprint
 from gdrun.config.schema import Engine
 from gdrun.errors import ConfigError, DataError, OutputError
 from gdrun.experiment.checkpoint import Checkpoint, last_checkpoint, most_bytes
+from gdrun.experiment.landscape.layout import layout_for
+from gdrun.experiment.landscape.trajectory_file import kept_records
 from gdrun.experiment.memory import memory_errors
 from gdrun.experiment.plan import ExperimentPlan, RunPlan, RunStart
 from gdrun.logs.lines import BadRowError
 from gdrun.logs.rows import RowParser
 from gdrun.results.events import COMPLETE
-from gdrun.results.file_names import CHECKPOINT, EPOCHS, MANIFEST, PREVIOUS_CHECKPOINT, STEPS
+from gdrun.results.file_names import (
+    CHECKPOINT,
+    EPOCHS,
+    MANIFEST,
+    PREVIOUS_CHECKPOINT,
+    STEPS,
+    TRAJECTORY,
+)
 from gdrun.results.rows.history import Recorder
 from gdrun.results.rows.log_rows import COLUMNS, columns_of
 from gdrun.storage.atomic import output_errors
@@ -193,6 +202,8 @@ def _from_checkpoint(
         for name, digest in manifest.files.items():
             verify(directory / name, digest, whole=True)
     notes = [*complaints]
+    if run.config.trajectory and not is_complete:
+        notes += _trajectory_notes(run, directory, state.epoch if state.begun else None)
     if complaints:
         notes.append("resumed from the checkpoint before it")
     if problem.data.is_sampled(checkpoint.data) and not is_complete:
@@ -217,6 +228,22 @@ def _from_checkpoint(
         is_outdated=checkpoint.config != fingerprint(run.config, run.series.method),
         notes=tuple(notes),
     )
+
+
+def _trajectory_notes(run: RunPlan, directory: Path, epoch: int | None) -> list[str]:
+    """That the weights at the ends of epochs aren't kept any more, where their file is gone.
+
+    Raises:
+        DataError: it is damaged.
+        OSError: it can't be read.
+    """
+    if epoch is None:
+        return []
+    if not (directory / TRAJECTORY).exists():
+        return [f"{directory / TRAJECTORY}: is missing, and isn't written any more"]
+    lanes, parameters = len(run.plan.lanes), run.problem.model.parameters
+    kept_records(directory, layout_for(run.plan.epochs, lanes, parameters), epoch)
+    return []
 
 
 def _refuse_others(

@@ -1,6 +1,7 @@
 """One run of an experiment, from where it starts to its result, with its files."""
 
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -10,8 +11,11 @@ from gdrun.compiler.executor import BACKENDS
 from gdrun.compiler.spec import spec_for
 from gdrun.config.identity import fingerprint
 from gdrun.config.timing import DEFAULT, Timing
+from gdrun.diagnostics.surface import as_vectors
 from gdrun.errors import GdrunError, in_words
 from gdrun.experiment.checkpoint import Checkpoint, CheckpointSchedule, save_checkpoint
+from gdrun.experiment.landscape.layout import layout_for
+from gdrun.experiment.landscape.trajectory_file import TrajectoryFile
 from gdrun.experiment.memory import memory_errors
 from gdrun.experiment.plan import ExperimentPlan, RunPlan, RunStart
 from gdrun.experiment.probing import is_pending, with_probes
@@ -19,7 +23,7 @@ from gdrun.experiment.resume import fresh
 from gdrun.experiment.trained.networks import TrainedNetworks
 from gdrun.experiment.trained.on_demand import SavedNetworks
 from gdrun.results.events import Segment, Status
-from gdrun.results.file_names import EPOCHS
+from gdrun.results.file_names import EPOCHS, TRAJECTORY
 from gdrun.results.progress import RunProgress
 from gdrun.results.run import Failure, LaneResult, RunResult
 from gdrun.storage.atomic import output_errors
@@ -155,6 +159,8 @@ class _RunFiles:
             run.config.checkpoint_every, timing, start.state.seconds
         )
         self._keep_last = not start.fell_back  # a damaged one isn't worth keeping
+        self._run = run
+        self._trajectory: TrajectoryFile | None = None
         self._log: RunLog | None = None
         if directory:
             directory.mkdir(exist_ok=True)
@@ -179,22 +185,45 @@ class _RunFiles:
         if self._start.is_outdated:  # before config.yaml and run.json say what they say now
             for _ in range(2):  # the one before it, too
                 self._save(lambda: self._start.digests)
-        if self._log:
-            self._log.__enter__()
+        with ExitStack() as stack:
+            if self._log:
+                stack.enter_context(self._log)
+                self._trajectory = self._opened_trajectory(self._log.directory)
+                if self._trajectory:
+                    stack.enter_context(closing(self._trajectory))
+            self._exit = stack.pop_all().__exit__
         return self
 
     def __exit__(self, *error: Any) -> None:
-        if self._log:
-            self._log.__exit__(*error)
+        self._exit(*error)
+
+    def _opened_trajectory(self, directory: Path) -> TrajectoryFile | None:
+        """The file of weights, if they are kept: a run that is resumed without it goes on so."""
+        run, state = self._run, self._start.state
+        begun_at = state.epoch if state.begun else None
+        is_lost = begun_at is not None and not (directory / TRAJECTORY).exists()
+        if not run.config.trajectory or is_lost:
+            return None
+        layout = layout_for(run.plan.epochs, len(run.plan.lanes), run.problem.model.parameters)
+        return TrajectoryFile(directory, layout, begun_at)
 
     def add(self, segment: Segment) -> None:
         """Log a segment; save after the last update always, before it as the schedule says."""
         if not self._log:
             return
         self._log.add(segment)
+        if self._trajectory and segment.ends:
+            self._keep_weights(self._trajectory, segment.ends.epochs[-1])
         is_last = segment.updates == self._total
         if segment.losses and not segment.ends if is_last else self._schedule.is_due(segment):
             self._save(self._log.digests)
+
+    def _keep_weights(self, trajectory: TrajectoryFile, epoch: int) -> None:
+        """Keep the weights at the end of an epoch if they are due, or the last ones."""
+        run, state = self._run, self._start.state
+        is_over = state.is_over(run.plan, run.plan.updates_per_epoch(self._data.rows))
+        if epoch % trajectory.layout.every == 0 or is_over:
+            trajectory.add(epoch, as_vectors(state.params).cpu().numpy())
 
     def leave(self) -> None:
         """Save a run that is stopped; one that has ended was saved after its last update."""
@@ -214,6 +243,8 @@ class _RunFiles:
         if self._directory is None:
             return
         with self._schedule.measured():
+            if self._trajectory:
+                self._trajectory.flush()
             state, data = self._start.state, self._data.fingerprint
             checkpoint = Checkpoint(state, self._config, data, digests())
             save_checkpoint(self._directory, checkpoint, keep_last=self._keep_last)

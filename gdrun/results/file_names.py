@@ -14,6 +14,7 @@ SWEEP = "sweep.csv"
 CHECKPOINT, PREVIOUS_CHECKPOINT = "checkpoint.pt", "checkpoint.previous.pt"
 COMPARED = "compared.json"
 PREPROCESSING = "preprocessing.json"
+TRAJECTORY = "trajectory.bin"
 LOCK = ".lock"
 # Pictures have one of the formats at their end. Some are panels of others, alone.
 PICTURES = (
@@ -23,12 +24,14 @@ PICTURES = (
     *("scaling-updates", "scaling-samples", "scaling-seconds", "compare-validation"),
     *("why-sharpness", "why-noise", "why-gradient"),
     *("compare-epoch", "compare-updates", "compare-samples", "compare-seconds"),
+    *("landscape", "landscape-random"),
 )
 LOGS = (EPOCHS, EVALUATIONS, STEPS, PROBES)
 ANIMATION = "animation"
 FILMS: Final = ("gif", "mp4")  # formats of an animation
 FILES = (
     *(MANIFEST, CONFIG, *LOGS, SWEEP, CHECKPOINT, PREVIOUS_CHECKPOINT, PREPROCESSING, COMPARED),
+    TRAJECTORY,
 )
 
 

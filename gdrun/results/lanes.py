@@ -5,7 +5,7 @@ or diverged counts as infinite.
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from statistics import median
 
 from gdrun.results.events import Lane
@@ -30,6 +30,18 @@ def medians(lanes: Iterable[LaneResult], loss: str) -> dict[float, float]:
         lr: median(or_inf(getattr(lanes[position], loss)) for position in positions)
         for lr, positions in lanes_by_rate(lanes).items()
     }
+
+
+def lane_at_best_rate(lanes: Sequence[LaneResult]) -> int:
+    """The position of the lane that stands for a run: so runs of the same seeds start alike.
+
+    It is the first seed at the learning rate with the lowest median final train loss, or the first
+    one there that didn't diverge.
+    """
+    finals = medians(lanes, "train_loss")
+    best = min(finals, key=lambda lr: finals[lr])
+    kept = lanes_by_rate(lanes)[best]
+    return next((k for k in kept if lanes[k].diverged_at is None), kept[0])
 
 
 def metric_medians(lanes: Iterable[LaneResult], metric: str) -> dict[float, float]:

@@ -20,7 +20,7 @@ from gdrun.cli.guide import (
 from tests.command_line import Invoke, completions
 
 TRAINING = ("compare", "full", "sgd", "minibatch", "sweep")
-COMMANDS = (*TRAINING, "list", "show", "plot", "animate", "init", "guide")
+COMMANDS = (*TRAINING, "list", "show", "plot", "animate", "landscape", "init", "guide")
 
 
 def spawn(*args: str, cwd: Path, **environment: str) -> "pexpect.spawn[str]":
@@ -225,7 +225,7 @@ def test_the_first_help_page_has_examples_first_and_commands_by_purpose(invoke: 
     assert places == sorted(places)
     assert [line.split()[1] for line in help_.splitlines() if re.match(r"│ [a-z]", line)] == [
         *("compare", "full", "sgd", "minibatch", "sweep"),
-        *("list", "show", "plot", "animate", "predict", "rm"),
+        *("list", "show", "plot", "animate", "landscape", "explain", "predict", "rm"),
         *("init", "guide", "check"),
     ]
 

@@ -16,7 +16,7 @@ from gdrun.config.words.names import SAME_KEY
 from tests.command_line import COMMANDS, NO_PICTURES, SHORT, Invoke, completions
 
 TRAINING = [*COMMANDS, "sweep"]
-OTHERS = ["list", "show latest", "plot latest", "init", "guide"]
+OTHERS = ["list", "show latest", "plot latest", "landscape latest", "init", "guide"]
 
 # A flag that doesn't exist, and the end of the hint.
 FLAGS = [
@@ -64,7 +64,7 @@ def test_all_mistakes_are_said_together(command: str, invoke: Invoke) -> None:
 
 def test_unknown_flags_and_unknown_runs_are_said_together(invoke: Invoke) -> None:
     invoke("sgd", *SHORT, *NO_PICTURES)
-    for command in ("show", "plot", "animate", "compare", "sgd --resume"):
+    for command in ("show", "plot", "animate", "landscape", "compare", "sgd --resume"):
         outcome = invoke(*command.split(), "nope", "--foo")
         assert outcome.code == 2
         assert "error: --foo: unknown option" in outcome.err

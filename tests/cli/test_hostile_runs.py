@@ -62,7 +62,7 @@ def test_every_command_names_the_run_and_changes_nothing(
             ("show", name),
             ("show", name, "-c"),
             ("show", name, "--json"),
-            *([] if draws else [("plot", name), ("animate", name)]),
+            *([] if draws else [("plot", name), ("animate", name), ("landscape", name)]),
             ("predict", name, "new.csv"),
             ("compare", "worst", name, "--force", "-n"),
             (command, "--resume", str(run), "-n"),

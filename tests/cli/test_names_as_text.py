@@ -88,6 +88,7 @@ def test_names_of_directories_are_shown_as_text(outputs: Path, invoke: Invoke) -
         ("plot", RED),
         ("plot", RED, "--x", "updates"),
         ("animate", RED),
+        ("landscape", RED),
         ("predict", RED, "new.csv", "--output", RED + ".csv"),
         ("compare", "worst", RED, "--force", "-n"),
         ("compare", "worst", RED, "--force", "--name", "both-of-them"),

@@ -15,7 +15,7 @@ from tests.training_runs import small_config
         ("seeds", 2), ("sampling", "sequential"), ("drop_last", True), ("momentum", 0.5),
         ("weight_decay", 0.1), ("optimizer", "adam"), ("activation", "tanh"), ("loss", "l1"),
         ("eval_every", 2), ("log_every", 2), ("checkpoint_every", 2), ("chunk_rows", 5),
-        ("data", {"noise": 0.1}), ("plot", {"dpi": 30}),
+        ("trajectory", True), ("data", {"noise": 0.1}), ("plot", {"dpi": 30}),
     ],
 )  # fmt: skip
 def test_every_key_but_epochs_must_stay(key: str, value: object) -> None:

@@ -105,7 +105,7 @@ def _animate(
     if not results:
         raise ConfigError(f"{saved.path}: has logged no row yet, so there is nothing to draw")
     path = output or saved.path / f"{ANIMATION}.{kind}"
-    _refuse_place(path)
+    refuse_place(path)
     with loading():
         from gdrun.plots.animation.film import save_gif, save_mp4
         from gdrun.plots.animation.scene import Scene
@@ -126,7 +126,7 @@ def _animate(
     return {"path": str(path), "frames": len(scene), "seconds": seconds, "bytes": size}
 
 
-def _refuse_place(path: Path) -> None:
+def refuse_place(path: Path) -> None:
     """Refuse a file that can't be written, before a run is trained again for it.
 
     Raises:

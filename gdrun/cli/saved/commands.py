@@ -10,6 +10,7 @@ import typer
 from gdrun.cli.help import SAVED_RUNS, Command
 from gdrun.cli.saved.animate import animate_run
 from gdrun.cli.saved.explain import explain_run
+from gdrun.cli.saved.landscape import check_landscape, landscape_of_runs
 from gdrun.cli.saved.parameters import OutputDir, Run, choice, one_of, read_any, say
 from gdrun.cli.saved.plot import plot_run
 from gdrun.cli.saved.predict import check_predict, predict_run
@@ -48,6 +49,12 @@ def add_commands(app: typer.Typer) -> None:
             _check_run,
             "animate",
             ["gdrun animate latest", "gdrun animate latest --x epoch --output film.mp4"],
+        ),
+        (
+            landscape_of_runs,
+            check_landscape,
+            "landscape",
+            ["gdrun landscape latest --format pdf", "gdrun landscape latest/sgd --random"],
         ),
         (
             explain_run,

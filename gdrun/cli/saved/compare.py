@@ -42,7 +42,7 @@ from gdrun.text import visible
 
 
 @dataclass(frozen=True)
-class _Selected:
+class Selected:
     """A run that the user named, by itself or with its group.
 
     Attributes:
@@ -78,7 +78,7 @@ def check_request(options: CompareOptions) -> None:
         DataError, OutputError: a run is damaged or can't be read.
     """
     _plot_config(options)
-    _select(options.runs or [], options.output_dir or OUTPUTS)
+    select(options.runs or [], options.output_dir or OUTPUTS)
 
 
 def _compare_saved(
@@ -86,7 +86,7 @@ def _compare_saved(
 ) -> None:
     plot = _plot_config(options)
     output_dir = options.output_dir or OUTPUTS
-    runs, results, remarks = _read(_select(options.runs or [], output_dir), how)
+    runs, results, remarks = read_selected(select(options.runs or [], output_dir), how)
     differences = _differences(runs, force=options.force)
     planned = plan_directory(output_dir, options.name, "compared")
     shown, reduced = legible(results)
@@ -105,8 +105,8 @@ def _compare_saved(
     _print(options, directory, comparison, shown, drawn, remarks, notes)
 
 
-def _read(
-    selected: Sequence[_Selected], how: HowToRead
+def read_selected(
+    selected: Sequence[Selected], how: HowToRead
 ) -> tuple[dict[str, SavedRun], list[RunResult], list[str]]:
     """The runs that have logged a row, by name, their results, and a remark on each other run.
 
@@ -198,13 +198,13 @@ def _plot_config(options: CompareOptions) -> PlotConfig:
     return load_config(None, settings).plot
 
 
-def _select(names: Sequence[str], output_dir: Path) -> list[_Selected]:
+def select(names: Sequence[str], output_dir: Path) -> list[Selected]:
     """The runs with these names, each once; a group or comparison stands for all its runs.
 
     Raises:
         GdrunError: a run doesn't exist, or is damaged.
     """
-    found: dict[Path, _Selected] = {}
+    found: dict[Path, Selected] = {}
     for name in names:
         path = _find(name, output_dir)
         with output_errors(path, "read"):
@@ -215,7 +215,7 @@ def _select(names: Sequence[str], output_dir: Path) -> list[_Selected]:
                 raise ConfigError(f"{path}: none of its runs is there any more")
             for run in saved.runs:
                 group = path if isinstance(saved, SavedGroup) else _group_of(run.path)
-                found.setdefault(run.path.resolve(), _Selected(run, group))
+                found.setdefault(run.path.resolve(), Selected(run, group))
     return list(found.values())
 
 
@@ -237,7 +237,7 @@ def _group_of(run: Path) -> Path | None:
     return None if root == run else root
 
 
-def _names(selected: Sequence[_Selected]) -> list[str]:
+def _names(selected: Sequence[Selected]) -> list[str]:
     """The shortest names that differ: the runs' own, with their groups, paths, or numbers."""
     choices = [_name_with_group, _path]
     if len({one.group for one in selected}) == 1:
@@ -249,14 +249,14 @@ def _names(selected: Sequence[_Selected]) -> list[str]:
     return [str(number) for number, _ in enumerate(selected, 1)]
 
 
-def _own_name(selected: _Selected) -> str:
+def _own_name(selected: Selected) -> str:
     return visible(selected.run.path.resolve().name)
 
 
-def _path(selected: _Selected) -> str:
+def _path(selected: Selected) -> str:
     return visible(os.path.relpath(selected.run.path))
 
 
-def _name_with_group(selected: _Selected) -> str:
+def _name_with_group(selected: Selected) -> str:
     own = _own_name(selected)
     return visible(f"{selected.group.resolve().name}/{own}") if selected.group else own

@@ -1,6 +1,8 @@
 """A saved run at the ends of its epochs, whose weights nobody has kept: by training it again.
 
 A run is a function of its config and its data, so that the same engine gives the same weights.
+
+Shapes: R lanes.
 """
 
 import math
@@ -22,6 +24,7 @@ from gdrun.results.fits import Fit
 from gdrun.results.run import RunResult
 from gdrun.storage.saved_run import SavedRun
 from gdrun.training.loop import train
+from gdrun.training.models.model import Params
 from gdrun.training.outcome import fit, fit_grid, fitted
 from gdrun.training.state import initial_state
 
@@ -39,6 +42,21 @@ class Moment:
     epoch: int
     train_loss: Sequence[float | None]
     fit: Fit
+
+
+@dataclass(frozen=True)
+class EpochEnd:
+    """The weights of a run at the end of an epoch.
+
+    Attributes:
+        epoch: which; 0 is before training.
+        train_loss: of each lane; None where it wasn't evaluated.
+        params: copies of the weights of the lanes, (R, …) each.
+    """
+
+    epoch: int
+    train_loss: Sequence[float | None]
+    params: Params
 
 
 @dataclass(frozen=True)
@@ -104,12 +122,31 @@ def moments(
 ) -> Iterator[Moment]:
     """Train a run with one feature again, and yield what it was at the ends of some epochs.
 
+    Args and errors are those of `epoch_ends`.
+    """
+    problem = replay.run.problem
+    grid, first = fit_grid(problem), None
+    for end in epoch_ends(replay, epochs, lanes, on_updates):
+        first = first or fit(problem, end.params)
+        yield Moment(
+            end.epoch, end.train_loss, replace(first, curves=fitted(problem, end.params, grid))
+        )
+
+
+def epoch_ends(
+    replay: Replay,
+    epochs: Sequence[int],
+    lanes: Sequence[Lane],
+    on_updates: Callable[[int], None] = lambda _: None,
+) -> Iterator[EpochEnd]:
+    """Train a run again, and yield its weights at the ends of some epochs.
+
     A run whose lanes have all diverged has no later ones.
 
     Args:
         replay: the run.
         epochs: which, in rising order.
-        lanes: those of the run that moments have.
+        lanes: those of the run that are wanted, R of them.
         on_updates: called with the number of updates so far, again and again.
 
     Raises:
@@ -121,7 +158,6 @@ def moments(
         raise DataError(f"{replay.run.name}: its config gives other lanes than those in its log")
     problem, backend = replay.run.problem, BACKENDS[replay.engine]
     state = initial_state(problem, replay.run.plan)
-    grid, first = fit_grid(problem), fit(problem, state.params)
     # Where a report may be of several epochs, those that are wanted are ends of the training.
     ends = epochs if backend.stacks_epochs else epochs[-1:]
     for end in ends:
@@ -130,10 +166,9 @@ def moments(
             for segment in train(problem, plan, state, backend):
                 on_updates(segment.updates)
                 if segment.ends and segment.epoch in epochs:
-                    curves = fitted(problem, state.params, grid)
                     losses = [segment.ends.train_loss[k][-1] for k in places]
-                    shown = replace(first, curves=[curves[k] for k in places])
-                    yield Moment(segment.epoch, losses, shown)
+                    params = tuple(tensor[places] for tensor in state.params)
+                    yield EpochEnd(segment.epoch, losses, params)
 
 
 def largest_difference(

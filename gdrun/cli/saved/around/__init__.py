@@ -1,0 +1,1 @@
+"""What `gdrun landscape` draws, and what it prints."""
