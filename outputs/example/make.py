@@ -1,8 +1,11 @@
 """Make the README's pictures from real runs: `python outputs/example/make.py`."""
 
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
+import gdrun
 from gdrun.analysis.sweep_result import SweepResult
+from gdrun.cli.app import app
 from gdrun.config.read import load_config
 from gdrun.experiment.execute import execute
 from gdrun.experiment.prepare import prepare_command
@@ -16,6 +19,7 @@ def main() -> None:
     """Keep the pictures of the article's experiment, of the diabetes preset, and of its sweep."""
     compare()
     sweep()
+    landscape()
 
 
 def sweep() -> None:
@@ -37,6 +41,14 @@ def compare() -> None:
         for picture in pictures(results, HERE, config.plot):
             name = f"{preset}-{picture.path.name}"
             picture.draw().savefig(HERE / name, dpi=110)
+
+
+def landscape() -> None:
+    """Train the article's experiment once more, and draw the paths of its three methods."""
+    with TemporaryDirectory() as place:
+        gdrun.compare("article", output_dir=place, name="article", plot={"dpi": 110})
+        picture = str(HERE / "article-landscape.png")
+        app(["landscape", "article", "-o", place, "--output", picture], standalone_mode=False)
 
 
 if __name__ == "__main__":
