@@ -68,7 +68,7 @@ def test_a_stopped_run_goes_on_to_the_same_probes(
     config = small_config(**{"epochs": 7, **OFTEN, **settings_})
     run(command, config, tmp_path / "whole")
     expected = logs(tmp_path / "whole")
-    for stop in (*range(1, 14), 25, 40):
+    for stop in (1, 2, 3, 5, 8, 12, 25):
         place = tmp_path / str(stop)
         run(command, config, place, stop_after=stop)
         run(command, config, place, stop_after=3)
@@ -137,7 +137,7 @@ def test_a_probe_is_left_where_it_is_and_made_again(tmp_path: Path) -> None:
     config = small_config(**OFTEN, epochs=7, checkpoint_every=3)
     run("minibatch", config, tmp_path / "whole")
     lengths = set()
-    for stop in range(1, 90, 3):
+    for stop in range(1, 90, 5):
         place = tmp_path / str(stop)
         run("minibatch", config, place, stop_after=stop, timing=timing)
         lengths.add(len(read_csv(place / PROBES)))
