@@ -195,7 +195,7 @@ def why_figure(results: Runs, *, panel: str | None = None, scale: Scale = "paper
     """What the probes of runs measured: sharpness, noise and gradient, and what bounds them.
 
     Args:
-        results: of one or several runs; of many learning rates, the best of each run is shown.
+        results: of one or several runs; of several, each is shown at its best learning rate.
         panel: the only panel to draw: `sharpness`, `noise` or `gradient`.
         scale: `slides` makes the text large enough to project.
 
@@ -203,7 +203,8 @@ def why_figure(results: Runs, *, panel: str | None = None, scale: Scale = "paper
         ConfigError: none of them has probes, or there is no such panel or scale.
         DataError, OutputError: a saved run can't be read.
     """
-    shown, _ = comparisons.legible(_runs(results))
+    runs = _runs(results)
+    shown = [comparisons.at_best_rate(run) for run in runs] if len(runs) > 1 else runs
     from gdrun.plots.why import why_figure as draw
 
     return _drawn(lambda: draw(shown, panel=panel, scale=_scale(scale)))

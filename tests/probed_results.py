@@ -38,6 +38,7 @@ def probed(
     val: Sequence[float] | None = None,
     status: Status = "done",
     schedule: str = "",
+    scheduled: Sequence[float] = (),
     two_batch_factor: float = 1.0,
     adaptive: bool = False,
     weighted_error: float = 0.0,
@@ -57,6 +58,7 @@ def probed(
         val: the validation losses, if there are any.
         status: of the lanes.
         schedule: in words.
+        scheduled: the rates that it has at the epochs.
         two_batch_factor: how many times too large the noise is by two batches.
         adaptive: whether the optimizer is.
         weighted_error: of that noise scale, as a share.
@@ -70,7 +72,8 @@ def probed(
     )
     lanes = tuple(Lane(lr, k) for k in range(len(seeds)))
     method = "full" if batch == ROWS else "sgd" if batch == 1 else "minibatch"
-    series = Series(method, batch, lanes, name, schedule=schedule, probe_columns=columns)
+    further = ("scheduled_lr",) if scheduled else ()
+    series = Series(method, batch, lanes, name, further, schedule, columns)
     about = replace(ABOUT, val_rows=64 if val else 0)
     per_epoch = -(-ROWS // batch)
     limit = 2 / lr
@@ -86,8 +89,8 @@ def probed(
                 "batch_variance": (ROWS - batch) / (batch * (ROWS - 1)),
                 "simple_noise_scale": noise,
                 "row_variance": 1.0,
-                "noise_scale": curved,
-                "noise_scale_error": curved * weighted_error,
+                "curved_noise_scale": curved,
+                "curved_noise_scale_error": curved * weighted_error,
                 "two_batch_squared_norm": norm * (1 + 0.02 * (-1) ** k),
                 "two_batch_variance": two_batch_factor,
                 "sharpness": _at(ratio, k) * factor * limit,
@@ -101,6 +104,8 @@ def probed(
             for table in (history.probes, history.epochs) if columns else (history.epochs,):
                 table["epoch"].append(epoch)
                 table["updates"].append(epoch * per_epoch)
+            if scheduled:
+                history.epochs["scheduled_lr"].append(scheduled[k])
             _add_losses(history, epoch, loss[k], val[k] if val else math.nan)
         histories.append(history)
         ends.append(_end(history, lane, status, per_epoch))

@@ -10,6 +10,7 @@ from gdrun.text import count, listed, number
 # 20 simulated ones in P dimensions it is no more.
 RANDOM_SPREAD = 0.4
 ALL = 0.99  # of the variance: a plane that explains it shows the paths as they are
+ALWAYS_ON_A_PLANE = 3  # points
 LARGE_DIFFERENCE = 0.1  # of the loss, from which on the plane is said to be another
 
 
@@ -41,8 +42,8 @@ def explained(landscape: Landscape) -> str:
     walks = "a random walk of as many" if alone else "random walks from the same starts"
     return (
         f"the plane explains {share(sum(landscape.explained))} of the variance of {points:,} "
-        f"points ({first} + {second}), and would explain {share(landscape.random_share)} of "
-        f"{walks}"
+        f"points ({first} + {second}), and would explain {share(landscape.random_share)} of that "
+        f"of {walks}"
     )
 
 
@@ -60,6 +61,8 @@ def sentences(landscape: Landscape) -> Iterator[str]:
         )
         return
     yield explained(landscape)
+    if sum(len(path.epochs) for path in landscape.paths) <= ALWAYS_ON_A_PLANE:
+        yield "so few points lie on a plane whatever they are: the shape of the path means nothing"
     if shows_nothing(landscape):
         yield (
             "the picture shows nothing that it wouldn't show of random walks: by themselves, the "
@@ -83,7 +86,7 @@ def path_lines(path: PlanePath) -> Iterator[str]:
     if len(path.epochs) == 1:
         yield f"{path.name}: {which}, epoch {path.epochs[0]:,}: train loss {own}"
     else:
-        beside = f"{own}, beside it on the plane {plane}{cut}"
+        beside = f"{own}, {plane} where it is nearest on the plane{cut}"
         yield f"{path.name}: {which}, {points} from {span}: train loss {beside}"
     yield f"  {end_in_words(path.end)}"
 
@@ -92,10 +95,10 @@ def end_in_words(end: PathEnd) -> str:
     """Whether a path ends at a minimum, at a saddle or at neither."""
     steep = f"gradient {number(end.gradient)}"
     if end.first_gradient > 0:
-        steep += f", {_percent(end.gradient / end.first_gradient)} of the untrained one"
+        steep += f", {_percent(end.gradient / end.first_gradient)} {_of(end)} the untrained one"
     found = end.curvature
     if found is None:
-        kind = "stationary" if end.is_stationary else "not a stationary point"
+        kind = "stationary" if end.is_stationary else "not stationary"
         why = "too many weights to compute all" if math.isfinite(end.gradient) else "infinite"
         return f"{kind}: {steep}; eigenvalues: {why}"
     signs = (
@@ -104,7 +107,7 @@ def end_in_words(end: PathEnd) -> str:
         f"{found.positive:,} positive, from {number(found.lowest)} to {number(found.highest)}"
     )
     if not end.is_stationary:
-        kind = "not a stationary point, and so neither a minimum nor a saddle"
+        kind = "not stationary, and so neither a minimum nor a saddle"
     elif found.negative:
         kind = f"a saddle, with {count(found.negative, 'direction')} down"
     elif found.zero:
@@ -112,6 +115,10 @@ def end_in_words(end: PathEnd) -> str:
     else:
         kind = "a minimum"
     return f"{kind}: {steep}; {signs}"
+
+
+def _of(end: PathEnd) -> str:
+    return "of" if end.gradient < 10 * end.first_gradient else "that of"
 
 
 def _percent(ratio: float) -> str:

@@ -187,10 +187,10 @@ class TrainingOptions:
         str | None,
         option(
             "--probes",
-            metavar="all|NAME,…",
+            metavar="all|none|NAME,…",
             help=f"Measure {', '.join(PROBES)} on the way: what explains a run.",
             panel=OUTPUT,
-            autocompletion=lambda: ["all", *PROBES],
+            autocompletion=lambda: ["all", "none", *PROBES],
         ),
     ] = None
     name: Annotated[

@@ -31,7 +31,7 @@ T = TypeVar("T")
 Work = Generator[None, None, T]
 
 
-def finish(work: Work[T]) -> T:
+def finish(work: Generator[Any, None, T]) -> T:
     """The result of some work, without a pause."""
     while True:
         try:
@@ -82,11 +82,15 @@ class LaneLoss:
         def of_row(x: Tensor, y: Tensor) -> Tensor:
             return self.gradient_of(x[None], y[None])
 
-        size = max(1, PIECE_NUMBERS // len(self.weights))
-        for x, y in self._pieces(size):
+        for x, y in self._pieces(self.rows_in_piece):
             with threads_for(self.problem.work(1, len(x))):
                 gradients = self._each(of_row, x, y)
             yield in_64_bits(gradients)
+
+    @property
+    def rows_in_piece(self) -> int:
+        """How many rows have their gradients computed at a time, as memory has it."""
+        return max(1, min(PIECE_NUMBERS // len(self.weights), self.problem.rows_at_once(1)))
 
     def batch_gradients(self, numbers: Tensor) -> Iterator[Tensor]:
         """The gradients of batches of rows, given by their numbers (K, B), likewise: (…, P)."""

@@ -21,6 +21,8 @@ from gdrun.diagnostics.plane import Plane
 from gdrun.training.models.model import Model, Params
 from gdrun.training.models.perceptron import Perceptron
 
+PARALLEL = 1e-12  # of the area of a square: two directions that span no more are one
+
 
 def random_plane(model: Model, params: Params, seed: int) -> Plane:
     """A plane through the weights of one lane, (…) each, along two directions of random numbers.
@@ -35,8 +37,9 @@ def random_plane(model: Model, params: Params, seed: int) -> Plane:
         parts = [_like(tensor, axis, generator) for tensor, axis in zip(params, axes, strict=True)]
         directions.append(torch.cat([part.flatten() for part in parts]))
     both = torch.stack(directions)
-    area = both.square().sum(1).prod() - (both[0] @ both[1]) ** 2
-    if not float(area) > 0:
+    squares = both.square().sum(1).prod()
+    area = squares - (both[0] @ both[1]) ** 2
+    if not float(area) > PARALLEL * float(squares):
         raise ValueError("the network has too few weights besides its biases")
     return Plane(torch.cat([tensor.double().flatten() for tensor in params]), both)
 

@@ -99,6 +99,32 @@ def gradient_noise(
     return GradientNoise(mean, variance, None if hessian is None else along, drawn)
 
 
+def variance_in_order(
+    loss: LaneLoss, noise: GradientNoise, batch_size: int, batches: int
+) -> Work[float]:
+    """The mean squared distance from G of the gradients of the batches that rows make in order.
+
+    Args:
+        loss: of the lane.
+        noise: at its weights.
+        batch_size: rows of each; the last may have fewer.
+        batches: how many of them there are in an epoch.
+    """
+    total, of_batch = 0.0, torch.zeros_like(noise.gradient)
+    row = rows = done = 0  # of all, of this batch, and batches
+    for gradients in loss.row_gradients():
+        ends = tuple(range(batch_size - row % batch_size, len(gradients), batch_size))
+        for part in torch.tensor_split(gradients, ends):
+            of_batch += part.sum(0)
+            rows += len(part)
+            row += len(part)
+            if done < batches and (rows == batch_size or row == loss.problem.data.rows):
+                total += float((of_batch / rows - noise.gradient).square().sum())
+                of_batch, rows, done = torch.zeros_like(of_batch), 0, done + 1
+        yield
+    return total / batches
+
+
 def noise_scale(loss: LaneLoss, noise: GradientNoise) -> Work[Estimated]:
     """B_noise, exact where the noise was measured with the Hessian, and else by its draws.
 

@@ -1,5 +1,6 @@
 """The probes: what is measured of one lane at one moment, by column of `probes.csv`."""
 
+import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +10,12 @@ from torch import Tensor
 
 from gdrun.config.parts.probes import Probe
 from gdrun.diagnostics.derivatives import LaneLoss, Work
-from gdrun.diagnostics.noise import GradientNoise, gradient_noise, noise_scale
+from gdrun.diagnostics.noise import (
+    GradientNoise,
+    gradient_noise,
+    noise_scale,
+    variance_in_order,
+)
 from gdrun.diagnostics.sharpness import EXACT, Preconditioner, sharpness
 from gdrun.diagnostics.two_batches import two_batches
 from gdrun.results.events import Lane
@@ -44,9 +50,13 @@ class Moment:
 
     @property
     def draws(self) -> torch.Generator:
-        """Random numbers that are the same whenever the moment is measured."""
-        seed = (self.lane.seed * 1_000_003 + self.epoch) % 2**63
-        return torch.Generator().manual_seed(seed)
+        """Random numbers that are the same whenever the moment is measured, and of it alone.
+
+        Runs that begin at the same weights draw other rows, so that their estimates tell more.
+        """
+        which = f"{self.lane.seed},{self.lane.lr!r},{self.plan.batch_size},{self.epoch}"
+        digest = hashlib.blake2b(which.encode(), digest_size=7).digest()
+        return torch.Generator().manual_seed(int.from_bytes(digest))
 
 
 def moment_of(problem: Problem, plan: Plan, state: TrainState, lane: int) -> Moment:
@@ -83,8 +93,7 @@ def measure(moment: Moment, probes: Sequence[Probe]) -> Work[Measured]:
         noise = yield from gradient_noise(loss, hessian, signs)
         if not math.isfinite(noise.squared_norm + noise.variance):
             return {}
-        if "gradient" in probes:
-            found |= _gradient(moment, noise)
+        found |= yield from _gradient(moment, noise)
         if "noise" in probes:
             found |= yield from _noise(moment, noise)
     if "sharpness" in probes:
@@ -92,13 +101,15 @@ def measure(moment: Moment, probes: Sequence[Probe]) -> Work[Measured]:
     return found
 
 
-def _gradient(moment: Moment, noise: GradientNoise) -> Measured:
+def _gradient(moment: Moment, noise: GradientNoise) -> Work[Measured]:
     plan, rows = moment.plan, moment.loss.problem.data.rows
-    replaced = plan.sampling == "replacement"
-    return {
-        names.GRADIENT_NORM: math.sqrt(noise.squared_norm),
-        names.BATCH_VARIANCE: noise.of_batch(plan.batch_size, rows, replaced=replaced),
-    }
+    if plan.sampling == "sequential" and plan.batch_size < rows:  # batches that aren't random
+        batches = plan.updates_per_epoch(rows)
+        variance = yield from variance_in_order(moment.loss, noise, plan.batch_size, batches)
+    else:
+        replaced = plan.sampling == "replacement"
+        variance = noise.of_batch(plan.batch_size, rows, replaced=replaced)
+    return {names.GRADIENT_NORM: math.sqrt(noise.squared_norm), names.BATCH_VARIANCE: variance}
 
 
 def _noise(moment: Moment, noise: GradientNoise) -> Work[Measured]:
@@ -107,8 +118,8 @@ def _noise(moment: Moment, noise: GradientNoise) -> Work[Measured]:
     return {
         names.SIMPLE_SCALE: noise.simple_scale,
         names.ROW_VARIANCE: noise.variance,
-        names.NOISE_SCALE: curved.value,
-        names.NOISE_SCALE_ERROR: curved.error,
+        names.CURVED_SCALE: curved.value,
+        names.CURVED_SCALE_ERROR: curved.error,
         names.TWO_BATCH_NORM: other.squared_norm,
         names.TWO_BATCH_VARIANCE: other.variance,
     }

@@ -19,6 +19,8 @@ EXACT = 512  # weights up to which all eigenvalues are computed
 TOLERANCE = 1e-3  # of the eigenvalue, relative to the largest in size
 # Of Lanczos' method: products with the Hessian, and numbers of the vectors that are kept (256 MB).
 MOST_PRODUCTS, KEPT_NUMBERS = 100, 2**25
+# It isn't trusted before: a random start may have next to nothing of the direction that is sought.
+FEWEST_PRODUCTS = 15
 
 Operator = Callable[[Tensor], Work[Tensor]]  # a symmetric matrix times a vector, (P,) → (P,)
 
@@ -86,7 +88,8 @@ def largest_eigenvalue(product: Operator, size: int, tolerance: float) -> Work[E
     """Lanczos' method with full reorthogonalisation, from a random start that is always the same.
 
     A Ritz value is no further from an eigenvalue than β_k |s_k|, the norm of its residual (Parlett
-    1998, "The symmetric eigenvalue problem", sec. 13.2).
+    1998, "The symmetric eigenvalue problem", sec. 13.2): the error that is told. That this is the
+    largest one is as good as sure after some products, but isn't proved.
     """
     generator = torch.Generator().manual_seed(0)
     vector = torch.randn(size, dtype=torch.float64, generator=generator)
@@ -94,7 +97,7 @@ def largest_eigenvalue(product: Operator, size: int, tolerance: float) -> Work[E
     diagonal: list[float] = []
     beside: list[float] = []
     value, error = 0.0, float("inf")
-    for _ in range(min(size, MOST_PRODUCTS, max(2, KEPT_NUMBERS // size))):
+    for k in range(min(size, MOST_PRODUCTS, max(2, KEPT_NUMBERS // size))):
         product_of_last = (yield from product(basis[-1])).cpu()
         diagonal.append(float(product_of_last @ basis[-1]))
         known = torch.stack(basis)
@@ -109,7 +112,8 @@ def largest_eigenvalue(product: Operator, size: int, tolerance: float) -> Work[E
         values, vectors = torch.linalg.eigh(matrix)
         value, error = float(values[-1]), norm * abs(float(vectors[-1, -1]))
         largest = float(values.abs().max())
-        if error <= tolerance * largest or norm <= 1e-12 * largest:
+        is_close = error <= tolerance * largest and k + 1 >= FEWEST_PRODUCTS
+        if is_close or norm <= 1e-12 * largest:
             break
         beside.append(norm)
         basis.append(rest / norm)

@@ -18,11 +18,11 @@ def curvature(loss: LaneLoss, most: int = EXACT) -> Curvature | None:
     None, too, where they aren't finite.
 
     What is no larger than the tolerance counts as zero: P ε |λ|max with P weights and ε = 2⁻²³.
-    Gradients are computed in 32 bits, so that an entry of the Hessian is off by some ε times the
-    largest ones. An eigenvalue is then off by no more than the norm of these errors (Weyl's
+    Gradients are computed in 32 bits, and an entry of the Hessian is typically off by some ε times
+    the largest ones. An eigenvalue is then off by no more than the norm of these errors (Weyl's
     inequality: Golub & Van Loan 2013, "Matrix computations", theorem 8.1.5), which is at most P
-    times the largest of them. `numpy.linalg.matrix_rank` tells zeros by the same bound. So an
-    eigenvalue that counts as negative is negative; one that counts as zero may be small.
+    times the largest of them. `numpy.linalg.matrix_rank` tells zeros by the same bound. What counts
+    as zero may be small.
     """
     size = len(loss.weights)
     if size > most:

@@ -13,6 +13,7 @@ from itertools import product
 import torch
 from torch import Tensor
 
+from gdrun.diagnostics.derivatives import finish
 from gdrun.diagnostics.plane import Plane
 from gdrun.training.evaluate import evaluate
 from gdrun.training.models.model import Params
@@ -85,10 +86,6 @@ def _together(problem: Problem, parameters: int) -> int:
 
 def _losses(problem: Problem, params: Params, pulse: Callable[[], None]) -> list[float]:
     """The train losses of some lanes."""
-    evaluation = evaluate(problem, params, problem.data.x, problem.data.y, pulse, PULSE_SECONDS)
-    while True:
-        try:
-            next(evaluation)
-        except StopIteration as end:
-            losses: list[float] = end.value[0]
-            return losses
+    data = problem.data
+    (losses,) = finish(evaluate(problem, params, data.x, data.y, pulse, PULSE_SECONDS))
+    return [*losses]

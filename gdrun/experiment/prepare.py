@@ -106,7 +106,7 @@ def prepare_command(
     if not estimates or not (command == "sweep" or preview or config.probes):
         return PreparedCommand(experiment, line)
     found = estimate(experiment, jobs, unbuilt, watch)
-    if not (force or preview):
+    if not (force or preview or resume):  # who resumes has been asked before
         refuse_costly_probes(experiment, found)
     return PreparedCommand(experiment, line, found)
 

@@ -45,7 +45,8 @@ def is_pending(run: RunPlan, state: TrainState, histories: Iterable[History]) ->
     """Whether a state is the end of an epoch whose measurements are missing."""
     per_epoch = run.plan.updates_per_epoch(run.problem.data.rows)
     at_end = state.begun and state.updates == state.epoch * per_epoch
-    if not at_end or not run.is_probed(state.epoch) or not any(_active(state)):
+    is_due = run.is_probed(state.epoch) or state.is_over(run.plan, per_epoch)
+    if not (run.config.probes and at_end and is_due and any(_active(state))):
         return False
     return all(state.epoch not in history.probes["epoch"][-1:] for history in histories)
 

@@ -165,6 +165,7 @@ def _columns(texts: Sequence[str], width: float) -> int:
 
 def _wrapped(text: str, width: int) -> list[str]:
     """The lines of a caption, cut off where names from a file make it too long."""
+    text = text.replace(" %", "\N{NO-BREAK SPACE}%")  # which stays with its number
     return textwrap.wrap(text, width, max_lines=MAX_LINES, placeholder=" …")
 
 

@@ -12,7 +12,7 @@ from gdrun.plots.fits.figure import fit_figure
 from gdrun.plots.style import StyledFigure
 from gdrun.plots.why import why_figure, why_panels
 from gdrun.results.axes import BATCH, TRAIN
-from gdrun.results.compare import TIMES_DIFFER, at_rate, engine_notes, legible
+from gdrun.results.compare import TIMES_DIFFER, at_best_rate, at_rate, engine_notes
 from gdrun.results.run import RunResult
 from gdrun.storage.atomic import replacing
 
@@ -99,11 +99,11 @@ def _probed(
 
 
 def shown_probes(results: Sequence[RunResult], sweep: SweepResult | None) -> list[RunResult]:
-    """The runs at the learning rates that `why` shows: the best ones, unless there are few in all.
+    """The runs at the learning rates that `why` shows: of several runs the best ones.
 
     Those of a sweep are the ones that reach the target first.
     """
     if sweep:
         best = {cell.run: cell.lr for cell in sweep.best_of_batch}
         return [at_rate(result, best[result.series.name]) for result in results]
-    return [*legible(results)[0]]
+    return [at_best_rate(result) for result in results] if len(results) > 1 else [*results]

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -24,13 +23,15 @@ from gdrun.plots.scales import (
 from gdrun.plots.style import StyledFigure, styled
 from gdrun.results.rows import probe_columns as names
 from gdrun.results.rows.history import History
+from gdrun.results.rows.probe_columns import compared_with_limit
 from gdrun.results.run import RunResult
 from gdrun.text import number
 
 Array = NDArray[np.float64]
 Draw = Callable[[Axes, Sequence[History], RunResult, Look], "_Compared | None"]
 WIDTH, HEIGHT = 3.7, 2.6  # inches of a panel on paper
-DASHED = (0, (4, 1.6))
+DOTTED = (0, (1.2, 1.6))  # of what is compared with: rates are told apart by dashes
+FAR_ABOVE = 30.0  # times the highest of the curves, where a panel ends
 GREY = "0.35"  # of a line that several runs are compared with
 LABEL, LABEL_GAP = 8.0, 11.0  # points: the size of a label, and from one to the next
 HALO = [withStroke(linewidth=2.5, foreground="white")]
@@ -48,11 +49,12 @@ class _Compared:
 
 @dataclass(frozen=True)
 class _Part:
-    """A panel: its name, its titles, its y axis, and what it draws of the lanes of a rate."""
+    """A panel: its name, titles and y axis, what bounds it, and how lanes of a rate are drawn."""
 
     name: str
     titles: Sequence[str]
     y: str
+    bound: str
     draw: Draw
 
 
@@ -62,8 +64,8 @@ def why_figure(
 ) -> StyledFigure:
     """What the probes of runs measured, over epochs, in a panel for each probe.
 
-    Sharpness and the limit that the optimizer bears; the noise scale and the batch size; the norm
-    of the gradient and the deviation of that of a batch from it. What is compared with is dashed.
+    Sharpness and the limit that the optimizer tolerates; the noise scale and the batch size; the
+    norm of the gradient and the deviation of that of a batch. What is compared with is dotted.
 
     Args:
         results: of runs of which some were probed, each at few learning rates.
@@ -83,7 +85,8 @@ def why_figure(
         width=WIDTH * len(shown) + (2.0 if len(shown) == 1 else 0.0),
         height=HEIGHT + BELOW / SHRINK[scale][1],
         scale=scale,
-        note="dashed: the stability limit, the batch size, the noise of a batch's gradient",
+        note=f"dotted: {', '.join(part.bound for part in shown)}",
+        curves_end=False,
     )
     looks, full = looks_of(results), figure.get_figwidth()
     width = (full - len(shown) * (LEFT + RIGHT)) / len(shown)
@@ -109,25 +112,28 @@ def why_panels(results: Sequence[RunResult]) -> list[str]:
 def _parts(results: Sequence[RunResult]) -> dict[str, _Part]:
     """The panels of what some run has measured."""
     columns = {name for result in results for name in result.series.probe_columns}
-    sharpness = names.PRECONDITIONED if names.PRECONDITIONED in columns else names.SHARPNESS
-    what = "preconditioned sharpness" if sharpness == names.PRECONDITIONED else "sharpness"
+    adaptive = {names.PRECONDITIONED in result.series.probe_columns for result in results}
+    what = "preconditioned sharpness" if adaptive == {True} else "sharpness"
     every = {
         names.SHARPNESS: _Part(
             "sharpness",
             [f"{what}, and the largest that is stable", f"{what} and its limit", what],
             "largest eigenvalue",
-            partial(_sharpness, sharpness),
+            "the largest that is stable",
+            _sharpness,
         ),
         names.SIMPLE_SCALE: _Part(
             "noise",
-            ["noise scale, and the batch size", "noise scale, batch size"],
+            ["noise scale, and the batch size", "noise scale, batch size", "noise scale"],
             "rows",
+            "the batch size",
             _noise,
         ),
         names.GRADIENT_NORM: _Part(
             "gradient",
-            ["norm of the gradient, and a batch's noise", "gradient norm and noise"],
+            ["norm of the gradient, and a batch's noise", "gradient norm and noise", "gradient"],
             "norm",
+            "how far a batch's gradient is off",
             _gradient,
         ),
     }
@@ -143,9 +149,16 @@ def _draw(axes: Axes, part: _Part, results: Sequence[RunResult], looks: Looks) -
         if (found := part.draw(axes, [result.histories[lane] for lane in lanes], result, look))
     ]
     lines = [each for each in _merged(compared) if np.isfinite(each.y).any()]
+    highest = max((float(np.nanmax(line.get_ydata())) for line in axes.get_lines()), default=1.0)
     for each in lines:
-        axes.plot(each.x, each.y, color=each.color, linestyle=DASHED, linewidth=1.1)
+        if len(each.x) == 1:  # of a single moment, which is no line
+            axes.axhline(each.y[0], color=each.color, linestyle=DOTTED, linewidth=1.4)
+        else:
+            axes.plot(each.x, each.y, color=each.color, linestyle=DOTTED, linewidth=1.4)
     log_scale(axes, x=False)
+    top = axes.get_ylim()[1]
+    if top > FAR_ABOVE * highest > 0:  # limits without end, as where a rate falls to nothing
+        axes.set_ylim(top=FAR_ABOVE * highest)
     number_log_axis(axes.yaxis)
     label_axes(axes, "epoch", part.y)
     _write(axes, lines)
@@ -162,17 +175,22 @@ def _merged(compared: Sequence[_Compared]) -> list[_Compared]:
 
 
 def _write(axes: Axes, lines: Sequence[_Compared]) -> None:
-    """Write what lines are above their right ends, as far as there is room."""
+    """Write what lines are above their right ends, as far as there is room; the same only once."""
     scale = 72 / dpi_of(axes)
+    low, high = axes.get_ylim()
+    right = axes.get_xlim()[1]
     taken: list[float] = []
+    written: set[str] = set()
     for each in sorted(lines, key=lambda each: -each.y[-1]):
-        _, height = axes.transData.transform((each.x[-1], each.y[-1]))
-        if each.label and all(abs(height * scale - other) > LABEL_GAP for other in taken):
+        _, height = axes.transData.transform((right, each.y[-1]))
+        is_free = all(abs(height * scale - other) > LABEL_GAP for other in taken)
+        if low < each.y[-1] < high and each.label not in written and is_free:
             taken.append(height * scale)
+            written.add(each.label)
             axes.annotate(
                 each.label,
-                (float(each.x[-1]), float(each.y[-1])),
-                xytext=(0, 2),
+                (right, float(each.y[-1])),
+                xytext=(-2, 2),
                 textcoords="offset points",
                 ha="right",
                 va="bottom",
@@ -183,14 +201,16 @@ def _write(axes: Axes, lines: Sequence[_Compared]) -> None:
 
 
 def _sharpness(
-    column: str, axes: Axes, histories: Sequence[History], _: RunResult, look: Look
+    axes: Axes, histories: Sequence[History], result: RunResult, look: Look
 ) -> _Compared | None:
-    _curve(axes, histories, column, look)
+    _curve(axes, histories, compared_with_limit(result.series.probe_columns), look)
     x, limits = _aligned(histories, names.LIMIT)
     if not len(x):
         return None
     known = np.where(np.isfinite(limits), limits, -np.inf).max(axis=0)
-    return _Compared(x, known, f"stable up to {number(float(known[-1]))}", look.color)
+    constant = np.ptp(known) <= 1e-6 * float(known[-1])
+    label = f"stable up to {number(float(known[-1]))}" if constant else "limit"
+    return _Compared(x, known, label, look.color)
 
 
 def _noise(

@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from gdrun.analysis.why.band import in_percent, two_digits
-from gdrun.analysis.why.explain import Explanation
+from gdrun.analysis.why.explain import UNPROBED, Explanation
 from gdrun.analysis.why.noise import signal_share
 from gdrun.analysis.why.probed import ProbedRun
 from gdrun.analysis.why.sentence import Topic
@@ -24,14 +24,14 @@ TITLES: dict[Topic, str] = {
     "check": "Check.",
     "next": "Next.",
 }
-EXPENDABLE = ("noise_early", "noise_late", "late", "early", "share")
+EXPENDABLE = ("noise_early", "noise_late", "early", "late", "share")
 UNKNOWN = "–"
 
 
 def explanation_lines(explanation: Explanation, console: Console) -> Iterator[RenderableType]:
     """What to print of an explanation, with `crop=False`."""
     if not explanation.runs:
-        yield Text("Nothing was measured while it was trained that could explain it. Train with:")
+        yield Text(UNPROBED)
         yield OneLine(Text(f"  {visible(explanation.probe)}", style="bold"))
         return
     yield measured_table(explanation.runs, console)
@@ -52,11 +52,11 @@ def measured_table(runs: Sequence[ProbedRun], console: Console) -> Table:
     columns = {
         "batch": ("batch", [f"{run.batch_size:,}" for run in runs]),
         "lr": ("lr", [exact(run.lr) for run in runs]),
-        "share": ("of the\nlargest stable", [_share(run) for run in runs]),
+        "share": ("sharpness\n/ limit", [_share(run) for run in runs]),
         "early": ("noise scale\nearly", [_scale(run, run.early) for run in runs]),
-        "late": ("\nlate", [_scale(run, run.late) for run in runs]),
-        "noise_early": ("noise in a\ngradient, early", [_noise(run, run.early) for run in runs]),
-        "noise_late": ("\nlate", [_noise(run, run.late) for run in runs]),
+        "late": ("noise scale\nlate", [_scale(run, run.late) for run in runs]),
+        "noise_early": ("is noise\nearly", [_noise(run, run.early) for run in runs]),
+        "noise_late": ("is noise\nlate", [_noise(run, run.late) for run in runs]),
     }
     known = {
         key: column for key, column in columns.items() if any(cell != UNKNOWN for cell in column[1])
@@ -74,7 +74,7 @@ def _share(run: ProbedRun) -> str:
 
 def _scale(run: ProbedRun, epochs: Sequence[int]) -> str:
     scale = run.over(SIMPLE_SCALE, epochs)
-    return scale.words(two_digits).removeprefix("about ") if scale else UNKNOWN
+    return two_digits(scale.middle) if scale else UNKNOWN
 
 
 def _noise(run: ProbedRun, epochs: Sequence[int]) -> str:

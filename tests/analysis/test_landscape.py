@@ -50,7 +50,7 @@ def test_a_plane_that_explains_no_more_than_of_random_walks_is_said_to_show_noth
     assert shows_nothing(found) == nothing
     said = [*sentences(found)]
     assert any("shows nothing" in line for line in said) == nothing
-    assert f"{100 * random:.1f} % of a random walk of as many" in said[0]
+    assert f"{100 * random:.1f} % of that of a random walk of as many" in said[0]
 
 
 @pytest.mark.parametrize("weights", [20, 31, 2000])
@@ -98,7 +98,7 @@ def test_shares_close_to_all_are_told_apart_from_all() -> None:
 @pytest.mark.parametrize(
     ("gradient", "counts", "words"),
     [
-        (0.5, (1, 0, 2), "not a stationary point, and so neither a minimum nor a saddle"),
+        (0.5, (1, 0, 2), "not stationary, and so neither a minimum nor a saddle"),
         (1e-4, (1, 0, 2), "a saddle, with 1 direction down"),
         (1e-4, (0, 2, 1), "a minimum that is flat in 2 directions, as far as they tell"),
         (1e-4, (0, 0, 3), "a minimum"),
@@ -116,6 +116,4 @@ def test_only_without_a_gradient_a_point_is_a_saddle(
 
 def test_without_eigenvalues_that_is_said() -> None:
     said = end_in_words(PathEnd(0.5, 0.0, None))
-    assert said == (
-        "not a stationary point: gradient 0.5; eigenvalues: too many weights to compute all"
-    )
+    assert said == ("not stationary: gradient 0.5; eigenvalues: too many weights to compute all")

@@ -143,4 +143,4 @@ def test_orthogonal_rows_have_the_noise_scale_that_is_known(invoke: Invoke) -> N
         s.text for s in gdrun.load("h").explanation.sentences if s.condition == "progress-per-pass"
     )
     assert "At the noise scale before training, about 63, a pass over the 64 rows" in text
-    assert "about 2 times with batches of 1 the progress" in text  # (64 + 63) / (1 + 63)
+    assert "and about 2 times with batches of 1 as with one full" in text  # (64 + 63) / (1 + 63)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from gdrun.config.read import configure
 from gdrun.diagnostics import derivatives, noise, sharpness, two_batches
-from gdrun.diagnostics.derivatives import LaneLoss, finish
+from gdrun.diagnostics.derivatives import LaneLoss, Work, finish
 from gdrun.diagnostics.noise import gradient_noise, noise_scale
 from gdrun.diagnostics.probe import Measured, measure, moment_of
 from gdrun.experiment.plan import RunPlan, plan_experiment
@@ -78,8 +78,8 @@ def test_probes_are_pytorchs(command: str, settings_: dict[str, Any]) -> None:
         along = float(gradient @ hessian @ gradient)
         curved = float((hessian @ covariance).trace()) / along
         if along > 0:
-            assert found["noise_scale"] == pytest.approx(curved, rel=1e-3)
-            assert found["noise_scale_error"] == 0
+            assert found["curved_noise_scale"] == pytest.approx(curved, rel=1e-3)
+            assert found["curved_noise_scale_error"] == 0
         largest = float(torch.linalg.eigvalsh(hessian)[-1])
         assert found["sharpness"] == pytest.approx(largest, rel=1e-4)
         assert "preconditioned_sharpness" in found or not run.plan.optimizer.is_adaptive
@@ -95,6 +95,33 @@ def test_the_variance_of_a_batch_is_that_of_all_batches_there_are(replaced: bool
     means = torch.stack([rows[list(draw)].mean(0) for draw in draws])
     expected = float((means - rows.mean(0)).square().sum(1).mean())
     assert measured(run, state)["batch_variance"] == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.parametrize("drop_last", [False, True])
+@pytest.mark.parametrize("pieces", [1, 4, 100])
+def test_rows_in_order_make_the_batches_that_they_make(
+    drop_last: bool, pieces: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not random ones: the rows of the article are sorted."""
+    monkeypatch.setattr(derivatives, "PIECE_NUMBERS", pieces * 10)
+    more: dict[str, Any] = {"sampling": "sequential", "data": {"rows": 11}}
+    run, state = trained("minibatch", batch_size=4, drop_last=drop_last, **more)
+    vector = torch.cat([tensor[0].flatten() for tensor in state.params])
+    rows = torch.autograd.functional.jacobian(row_losses(run, state, 0), vector).double()  # type: ignore[no-untyped-call]
+    batches = [rows[0:4], rows[4:8], rows[8:11]][: 2 if drop_last else 3]
+    means = torch.stack([batch.mean(0) for batch in batches])
+    expected = float((means - rows.mean(0)).square().sum(1).mean())
+    assert measured(run, state)["batch_variance"] == pytest.approx(expected, rel=1e-4)
+
+
+def test_runs_that_begin_at_the_same_weights_draw_other_batches() -> None:
+    found = []
+    for batch_size in (4, 5):
+        config = configure("article", {**SMALL, "batch_size": batch_size})
+        (run,) = plan_experiment("minibatch", config).runs
+        found.append(measured(run, initial_state(run.problem, run.plan)))
+    assert found[0]["row_variance"] == found[1]["row_variance"]
+    assert found[0]["two_batch_variance"] != found[1]["two_batch_variance"]
 
 
 def test_all_rows_have_no_noise() -> None:
@@ -156,6 +183,21 @@ def test_preconditioned_sharpness_is_that_of_the_divided_hessian(
     by_lanczos = measured(run, state)
     error = by_lanczos["preconditioned_error"] + 1e-4 * largest
     assert abs(by_lanczos["preconditioned_sharpness"] - largest) <= error
+
+
+@pytest.mark.parametrize(("size", "spike"), [(600, 1.02), (10_000, 1.08), (100_000, 1.3)])
+def test_one_direction_of_many_is_found_though_the_start_has_little_of_it(
+    size: int, spike: float
+) -> None:
+    scales = torch.ones(size, dtype=torch.float64)
+    scales[7] = spike
+
+    def product(vector: Tensor) -> Work[Tensor]:
+        yield
+        return scales * vector
+
+    found = finish(sharpness.largest_eigenvalue(product, size, 1e-3))
+    assert found.value == pytest.approx(spike, rel=1e-6)
 
 
 def test_before_the_first_update_nothing_is_divided() -> None:

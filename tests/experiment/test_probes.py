@@ -47,11 +47,11 @@ def test_probes_change_no_other_log(engine: str, settings_: dict[str, Any], tmp_
     probed, plain = logs(tmp_path / "with"), logs(tmp_path / "without")
     rows = probed.pop(PROBES)
     assert probed == plain
-    every = settings_["probe_every"]
+    every, end = settings_["probe_every"], max(lane.epochs for lane in found.lanes)
     for history, lane in zip(found.histories, found.lanes, strict=True):
         diverged = lane.status == "diverged"
         last = lane.epochs - 1 if diverged else lane.epochs
-        expected = [k for k in range(last + 1) if k % every == 0 or k == 20]
+        expected = [k for k in range(last + 1) if k % every == 0 or k in (20, end)]
         assert list(history.probes["epoch"]) == expected
         per_epoch = history.epochs["updates"][1]
         assert list(history.probes["updates"]) == [k * per_epoch for k in expected]
@@ -187,6 +187,21 @@ def test_rows_that_are_none_of_the_run_are_refused(edit: Any, line: int, tmp_pat
         _ = gdrun.load(place).probes
 
 
+def test_a_run_whose_lanes_patience_stopped_is_measured_at_its_end(tmp_path: Path) -> None:
+    config = small_config(data=DATA, patience=1, epochs=50, probes="gradient", probe_every=40)
+    (result,) = run("minibatch", config, tmp_path / "run")
+    end = result.lanes[0].epochs
+    assert end < 40
+    assert list(result.histories[0].probes["epoch"]) == [0, end]
+
+
+def test_who_resumes_is_not_asked_again(invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
+    invoke("full", "--probes", "all", "--epochs", "4", "--name", "a", *NO_PICTURES)
+    monkeypatch.setattr("gdrun.experiment.cost.refusal.UNASKED_SECONDS", 0.0)
+    monkeypatch.setattr("gdrun.experiment.cost.estimate.probe_seconds", lambda _: 1e6)
+    assert invoke("full", "--resume", "a", "--epochs", "9", *NO_PICTURES).code == 0
+
+
 def test_how_often_a_run_is_probed_is_known_beforehand() -> None:
     for every in (1, 3, 4, 7, 20):
         config = small_config(probes="all", probe_every=every, epochs=7)
@@ -216,7 +231,8 @@ def test_probes_are_named_in_any_order(value: str, kept: list[str], invoke: Invo
 def test_an_unknown_probe_is_refused(invoke: Invoke) -> None:
     outcome = invoke("full", "--probes", "hessian")
     assert outcome.code == 2
-    assert "probes (--probes hessian): must be all, or a list of some of" in outcome.err
+    assert "probes (--probes hessian): must be all, none, or a list of some of" in outcome.err
+    assert "got hessian" in outcome.err
     outcome = invoke("full", "--probes", "noise", "--set", "probe_every=0")
     assert "probe_every" in outcome.err
 

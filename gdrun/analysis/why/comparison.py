@@ -9,17 +9,19 @@ from collections.abc import Iterator, Sequence
 from statistics import median
 
 from gdrun.analysis.why.band import Band, in_percent, two_digits
-from gdrun.analysis.why.noise import kind_of, signal_share
+from gdrun.analysis.why.noise import STUCK, kind_of, signal_share
 from gdrun.analysis.why.probed import ProbedRun
-from gdrun.analysis.why.sentence import MANY, Sentence
+from gdrun.analysis.why.sentence import MANY, Sentence, named
 from gdrun.analysis.why.stability import standing
 from gdrun.results.compare import Comparison
 from gdrun.results.lanes import MIN_BAND_SEEDS
-from gdrun.results.rows.probe_columns import SIMPLE_SCALE
 from gdrun.results.run import or_inf
 from gdrun.text import count, listed, number
 
 NOTABLE = 1.05  # times another loss, from which on a difference is spoken of
+FAR_MORE = 3.0  # times as many updates, from which on their number is a reason
+PATIENCE = 10  # epochs without a lower validation loss, that are usual
+SHAKEN = 2.0  # times as far that noise moves the weights, likewise
 
 
 def why_better(runs: Sequence[ProbedRun], comparison: Comparison) -> Iterator[Sentence]:
@@ -34,66 +36,78 @@ def why_better(runs: Sequence[ProbedRun], comparison: Comparison) -> Iterator[Se
     if not reaching:
         return
     lowest = min(reaching, key=lambda run: (_end(run).middle, run.batch_size))
-    alike = [run for run in reaching if _overlap(_end(run), _end(lowest))]
     for run in runs:
-        if run in reaching:
-            continue
-        reason = _too_few_updates(run, lowest, target) or _too_noisy(run, lowest)
-        yield reason or _unexplained(run, f"doesn't get down to {number(target)}")
+        if run not in reaching:
+            reason = _too_few_updates(run, lowest, target) or _too_noisy(run, lowest)
+            yield reason or _unexplained(run, f"doesn't get down to {number(target)}")
+    alike = [run for run in runs if _overlap(_end(run), _end(lowest))]
     for run in reaching:
         if run not in alike:
             reasons = [*filter(None, (_too_noisy(run, lowest), _overfits(run)))]
-            yield from reasons or [_unexplained(run, f"ends with {_ends_with(run)}")]
-    yield _best(alike, lowest, updates, target)
+            higher = f"ends with a higher {_kind(run)} loss, {number(_end(run).middle)}"
+            yield from reasons or [_unexplained(run, higher)]
+    yield _best(runs, alike, lowest, updates, target)
 
 
 def _best(
+    runs: Sequence[ProbedRun],
     alike: Sequence[ProbedRun],
     lowest: ProbedRun,
     updates: dict[str, float | None],
     target: float,
 ) -> Sentence:
-    """What reaches the target and ends lowest, as far as the seeds tell it from others."""
-    held_out = bool(lowest.result.description.val_rows)
-    parts = [f"{run.label} in {updates[run.name]:,.0f} updates" for run in alike]
-    kind = "validation" if held_out else "train"
-    if len(alike) == 1:
-        unsure = ", as far as so few seeds tell" if _end(lowest).seeds < MIN_BAND_SEEDS else ""
+    """What reaches the target and ends lowest, as far as the seeds tell it from what is alike."""
+    seeds = count(len(lowest.lanes), "seed")
+    best = [run for run in alike if updates[run.name] is not None]
+    if len(best) > 1:
+        parts = [f"{run.label} in {updates[run.name]:,.0f} updates" for run in best]
         return Sentence(
             "why",
-            "best",
-            f"{lowest.label} does both: it reaches the train loss {number(target)}, in "
-            f"{updates[lowest.name]:,.0f} updates, and ends with the lowest {kind} loss, "
-            f"{number(_end(lowest).middle)}{unsure}.",
+            "alike",
+            f"The train loss {number(target)} is reached by {listed(parts, MANY)}; which of them "
+            f"ends with the lower {_kind(lowest)} loss, {seeds} can't tell.",
         )
+    ends = number(_end(lowest).middle)
+    end = f"with the lowest {_kind(lowest)} loss, {ends}"
+    others = [run for run in alike if run is not lowest]
+    if lower := [run for run in runs if _end(run).high < _end(lowest).low]:
+        end = f"with a {_kind(lowest)} loss of {ends}; that of {named(lower)} is lower all the same"
+    elif others:
+        end = f"with a {_kind(lowest)} loss, {ends}, that {seeds} can't tell from that of "
+        end += named(others)
+    elif _end(lowest).seeds < MIN_BAND_SEEDS:
+        end += ", as far as so few seeds tell"
     return Sentence(
         "why",
-        "alike",
-        f"The train loss {number(target)} is reached by {listed(parts, MANY)}; how low their "
-        f"{kind} losses end, {count(len(lowest.lanes), 'seed')} can't tell apart.",
+        "best",
+        f"{lowest.label} reaches the train loss {number(target)}, in {updates[lowest.name]:,.0f} "
+        f"updates, and ends {end}.",
     )
 
 
 def _unexplained(run: ProbedRun, what: str) -> Sentence:
-    text = f"Why {run.label} {what}, isn't told by what was measured."
-    return Sentence("why", "unexplained", text)
+    return Sentence("why", "unexplained", f"The probes don't show why {run.label} {what}.")
+
+
+def _kind(run: ProbedRun) -> str:
+    return "validation" if run.result.description.val_rows else "train"
 
 
 def _end(run: ProbedRun) -> Band:
     """The loss at the end, of the validation rows where there are some."""
     held_out = bool(run.result.description.val_rows)
-    losses = [or_inf(lane.val_loss if held_out else lane.train_loss) for lane in run.lanes]
-    found = Band.of(losses)
+    return _band([lane.val_loss if held_out else lane.train_loss for lane in run.lanes])
+
+
+def _band(losses: Sequence[float | None]) -> Band:
+    known = [or_inf(loss) for loss in losses]
+    found = Band.of(known)
     assert found
     if found.seeds >= MIN_BAND_SEEDS:
         return found
-    # Losses of the same start differ less than by a factor.
-    return Band(found.middle, min(losses) / NOTABLE, max(losses) * NOTABLE, found.seeds)
-
-
-def _ends_with(run: ProbedRun) -> str:
-    kind = "validation" if run.result.description.val_rows else "train"
-    return f"a higher {kind} loss, {number(_end(run).middle)}"
+    # Losses of the same start differ less than by a factor; they may be negative.
+    wider = (NOTABLE - 1) * abs(found.middle)
+    return Band(found.middle, min(known) - wider, max(known) + wider, found.seeds)
 
 
 def _overlap(one: Band, other: Band) -> bool:
@@ -101,39 +115,51 @@ def _overlap(one: Band, other: Band) -> bool:
 
 
 def _too_few_updates(run: ProbedRun, other: ProbedRun, target: float) -> Sentence | None:
-    """Of a larger batch whose gradients are cleaner than is any good, at a stable rate."""
-    is_larger = run.batch_size > other.batch_size and kind_of(run, run.early) == "clean"
-    if not is_larger or standing(run) not in ("far", "close"):
+    """Of a larger batch at a stable rate, whose loss still falls."""
+    own, more = _updates(run), _updates(other) / _updates(run)
+    still_falls = median(run.late_falls() or [0.0]) > STUCK
+    epochs = {lane.epochs for each in (run, other) for lane in each.lanes}
+    is_stable = standing(run) in ("far", "close")
+    if more < FAR_MORE or not still_falls or not is_stable or len(epochs) > 1:
         return None
-    mine, theirs = (in_percent(signal_share(each, each.early)) for each in (run, other))
-    more = _updates(other) / _updates(run)
+    cleaner = ""
+    shares = [signal_share(each, each.early) for each in (run, other)]
+    if kind_of(run, run.early) == "clean" and run.lr == other.lr and math.isfinite(sum(shares)):
+        mine, theirs = map(in_percent, shares)
+        cleaner = (
+            f" The gradients of {run.label} are cleaner, early {mine} signal and not {theirs}, but "
+            "at the same rate an update gets little further by that."
+        )
     return Sentence(
         "why",
         "too-few-updates",
-        f"{run.label} doesn't get down to {number(target)} in {count(_updates(run), 'update')}; "
-        f"{other.label} takes {two_digits(more)} times as many for the same passes over the rows. "
-        f"Its gradients are cleaner, early {mine} signal and not {theirs}, but at the same rate an "
-        "update gets little further by that.",
+        f"{run.label} doesn't get down to {number(target)} in {count(own, 'update')}, though its "
+        f"loss still falls; {other.label} takes {two_digits(more)} times as many for the same "
+        f"passes over the rows.{cleaner}",
     )
 
 
 def _too_noisy(run: ProbedRun, other: ProbedRun) -> Sentence | None:
-    """Of a smaller batch whose late gradients are mostly noise, which shows in its train loss."""
-    if run.batch_size >= other.batch_size or kind_of(run, run.late) != "noisy":
+    """Of a smaller batch whose updates, late in training, move the weights about by far more."""
+    own, others = run.deviation(run.late), other.deviation(other.late)
+    train = [_band([lane.train_loss for lane in each.lanes]) for each in (run, other)]
+    if run.batch_size >= other.batch_size or own is None or others is None:
         return None
-    final = median(or_inf(lane.train_loss) for lane in run.lanes)
+    is_higher = train[0].low > train[1].high
+    moved = run.lr * own.middle / (other.lr * others.middle) if others.middle else math.inf
+    if kind_of(run, run.late) != "noisy" or not is_higher or moved < SHAKEN:
+        return None
+    that = f"that of {other.label} by {two_digits(others.middle)}"
     lowest = median(or_inf(lane.best_train_loss) for lane in run.lanes)
-    is_shaken = 0 < NOTABLE * lowest < final
-    if run.result.description.val_rows and not is_shaken:
-        return None  # what its validation loss is has another reason
-    shown = f": its train loss ends at {number(final)}, and was {number(lowest)}"
-    share = in_percent(1 - signal_share(run, run.late))
+    before = f" (its lowest was {number(lowest)})" if 0 < NOTABLE * lowest < train[0].middle else ""
     return Sentence(
         "why",
         "too-noisy",
-        f"{run.label} ends with {_ends_with(run)}, in spite of {count(_updates(run), 'update')}: "
-        f"late in training {share} of its gradient is noise, which moves the weights about"
-        f"{shown if is_shaken else ''}.",
+        f"{run.label} ends with a higher train loss, {number(train[0].middle)}{before}, in spite "
+        f"of {count(_updates(run), 'update')}: late in training the gradient of a batch is off by "
+        f"{two_digits(own.middle)}, and {that if others.middle else f'never in {other.label}'}, so "
+        "that its noise moves the weights "
+        + ("about." if math.isinf(moved) else f"{two_digits(moved)} times as far."),
     )
 
 
@@ -148,13 +174,14 @@ def _overfits(run: ProbedRun) -> Sentence | None:
     if not now < then:
         return None
     epoch = median(lane.best_val_epoch or 0 for lane in run.lanes)
+    last = min(lane.epochs for lane in run.lanes)
+    stopped = f", and --set patience={PATIENCE} stops there" if epoch + PATIENCE < last else ""
     return Sentence(
         "why",
         "overfits",
         f"The validation loss of {run.label} was lowest, {number(lowest)}, about epoch "
         f"{epoch:,.0f}, and ends at {number(final)}, while its train loss fell from {number(then)} "
-        f"to {number(now)}: it learned its rows by heart, and --set patience=10 would have stopped "
-        "it.",
+        f"to {number(now)}: it memorised its rows{stopped}.",
     )
 
 
@@ -167,40 +194,3 @@ def _train_loss_at_best(run: ProbedRun) -> Iterator[float]:
 
 def _updates(run: ProbedRun) -> int:
     return max(1, *(lane.updates for lane in run.lanes))
-
-
-def by_pass(runs: Sequence[ProbedRun]) -> Iterator[Sentence]:
-    """How much further a pass over the rows gets by smaller batches, early and late in training.
-
-    An update of B rows makes 1 / (1 + noise scale / B) of the progress of all rows, and there are
-    N / B of them: together N / (B + noise scale), over that of full batches (McCandlish et al.
-    2018, eq. 2.7 and 2.8).
-    """
-    full = next((run for run in runs if run.is_full), None)
-    smaller = sorted({run.batch_size for run in runs if not run.is_full}, reverse=True)
-    if full is None or not smaller:
-        return
-    start, late = full.at(SIMPLE_SCALE, 0), full.over(SIMPLE_SCALE, full.late)
-    if start is None or late is None or math.isinf(start.high + late.high):
-        return
-    gains = [_gain(full.rows, size, start).words(two_digits) for size in smaller]
-    then = [two_digits(_gain(full.rows, size, late).middle) for size in smaller]
-    each = [
-        f"{gain} times with batches of {size:,}" for gain, size in zip(gains, smaller, strict=True)
-    ]
-    yield Sentence(
-        "why",
-        "progress-per-pass",
-        f"At the noise scale before training, {start.words(two_digits)}, a pass over the "
-        f"{full.rows:,} rows makes {listed(each, MANY)} the progress of one full batch, each at "
-        f"its best rate; at that of {full.label} late in training, {late.words(two_digits)}, it is "
-        f"{listed(then, MANY)} times.",
-    )
-
-
-def _gain(rows: int, size: int, scale: Band) -> Band:
-    """The progress of a pass by batches of some size over that of a full batch."""
-    middle, low, high = (
-        (rows + own) / (size + own) for own in (scale.middle, scale.high, scale.low)
-    )
-    return Band(middle, low, high, scale.seeds)

@@ -8,7 +8,7 @@ from typing import Any
 
 from gdrun.analysis.sweep_result import SweepResult
 from gdrun.analysis.why.band import Band
-from gdrun.analysis.why.comparison import by_pass, why_better
+from gdrun.analysis.why.comparison import why_better
 from gdrun.analysis.why.next_step import (
     NextStep,
     after_group,
@@ -17,6 +17,7 @@ from gdrun.analysis.why.next_step import (
     probing_command,
 )
 from gdrun.analysis.why.noise import curved, noise
+from gdrun.analysis.why.per_pass import by_pass
 from gdrun.analysis.why.prediction import prediction
 from gdrun.analysis.why.probed import ProbedRun, probed_runs
 from gdrun.analysis.why.sentence import Sentence, named
@@ -29,6 +30,7 @@ from gdrun.results.run import RunResult, finite
 from gdrun.text import count
 
 FEWEST_EPOCHS = 3  # that tell early from late
+UNPROBED = "Nothing was measured while it was trained that could explain it. Train with:"
 UNSURE = 0.3  # of a number that is estimated, from which error on that is said
 
 
@@ -53,6 +55,8 @@ class Explanation:
     @property
     def text(self) -> str:
         """All of it, a paragraph a topic."""
+        if not self.runs:
+            return f"{UNPROBED} {self.probe}"
         topics = dict.fromkeys(sentence.topic for sentence in self.sentences)
         paragraphs = [
             " ".join(each.text for each in self.sentences if each.topic == topic)
@@ -113,14 +117,13 @@ def explain(
     alike = len({replace(run.result.description, device="") for run in probed}) == 1
     parts: list[Iterator[Sentence]] = [stability(runs)]
     if sweep:
-        pair = sweep.recommended
-        every = [run for result in results for run in probed_runs(result)]
-        own_noise = [run for run in every if pair and (run.name, run.lr) == (pair.run, pair.lr)]
+        recommended = sweep.recommended
+        own_noise = [run for run in probed if recommended and run.name == recommended.run]
         parts += [noise(own_noise), curved(own_noise)]
         parts += [prediction(part, probed) for part in sweep.parts]
     else:
         parts += [noise(probed), curved(probed)]
-        if is_group and alike:
+        if is_group and alike and len(probed) == len(results):
             parts += [by_pass(probed), why_better(probed, compare_results(results, target))]
     parts.append(two_sizes(probed))
     step: NextStep | None
@@ -156,7 +159,7 @@ def _as_json(run: ProbedRun) -> dict[str, Any]:
     }
 
 
-_TOLD = (names.SHARPNESS, names.SIMPLE_SCALE, names.NOISE_SCALE, names.GRADIENT_NORM)
+_TOLD = (names.SHARPNESS, names.SIMPLE_SCALE, names.CURVED_SCALE, names.GRADIENT_NORM)
 
 
 def _band(found: Band | None) -> dict[str, float | None] | None:
@@ -182,8 +185,8 @@ def _cautions(chosen: Sequence[ProbedRun], probed: Sequence[ProbedRun]) -> Itera
     seeds = min(len(run.lanes) for run in probed)
     if seeds < MIN_BAND_SEEDS:
         yield (
-            f"with {count(seeds, 'seed')} nothing tells how far others are: what is said here "
-            "holds though the numbers be off by a factor of two; --seeds 8 shows the spread"
+            f"with {count(seeds, 'seed')} nothing tells how far others are; comparisons leave room "
+            "for a factor of two, and --seeds 8 shows the spread"
         )
     few = [run for run in probed if len(run.epochs) < FEWEST_EPOCHS]
     if few:
@@ -203,7 +206,7 @@ def _cautions(chosen: Sequence[ProbedRun], probed: Sequence[ProbedRun]) -> Itera
 
 
 _ESTIMATED = (
-    (names.NOISE_SCALE, names.NOISE_SCALE_ERROR),
+    (names.CURVED_SCALE, names.CURVED_SCALE_ERROR),
     (names.SHARPNESS, names.SHARPNESS_ERROR),
     (names.PRECONDITIONED, names.PRECONDITIONED_ERROR),
 )

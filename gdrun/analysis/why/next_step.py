@@ -8,14 +8,16 @@ from gdrun.analysis.advice import command as recommended_command
 from gdrun.analysis.next_command import Value, next_command
 from gdrun.analysis.sweep_result import SweepResult
 from gdrun.analysis.why.band import Band, two_digits
-from gdrun.analysis.why.noise import is_stuck, kind_of
+from gdrun.analysis.why.noise import is_stuck
 from gdrun.analysis.why.probed import ProbedRun
 from gdrun.analysis.why.sentence import Sentence
 from gdrun.analysis.why.stability import standing
 from gdrun.results.rows.probe_columns import SIMPLE_SCALE
 
 SAFE = 0.5  # of the stability limit, which a rate is chosen to be at
-RATES = 5  # of a sweep from the rate that was trained to the one that is safe
+RATES, BELOW = 6, 5.0  # of a sweep up to the rate that is safe: how many, and how far below begin
+MOST_TIMES = 50.0  # as large may a rate be
+UNKNOWN = 10.0  # by what a rate that diverged is divided, where nothing says how sharp the loss was
 
 
 @dataclass(frozen=True)
@@ -50,29 +52,18 @@ def after_run(run: ProbedRun, directory: Path) -> NextStep:
         return NextStep(_why(condition, text), next_command(about, method, directory, own))
 
     match standing(run):
-        case "diverged" if (ratio := run.ratio([0])) and ratio.high > 0:
-            lr = _rounded(min(run.lr / 2, run.lr * SAFE / ratio.high))
-            return retrain("smaller-rate", "Train with a rate that is stable at first", lr=lr)
         case "diverged":
-            return retrain("smaller-rate", "Train with a smaller rate", lr=_rounded(run.lr / 10))
+            text = "Train with a rate that is stable at first"
+            return retrain("smaller-rate", text, lr=_rounded(_stable_at_first(run)))
         case "edge" | "above":
-            text = "To see what the edge does, train once below it"
-            return retrain("below-edge", text, lr=_rounded(run.lr / 2))
+            text = "Compare with half the rate, which tolerates a loss that is twice as sharp"
+            return retrain("half-the-rate", text, lr=_rounded(run.lr / 2))
         case "far" if run.is_full and (ratio := run.ratio(run.late)):
             text = "Train with a rate about half as large as is stable"
-            return retrain("larger-rate", text, lr=_rounded(run.lr * SAFE / ratio.high))
+            return retrain("larger-rate", text, lr=_rounded(_safe(run, ratio)))
     if is_stuck(run):
-        return retrain(
-            "falling-rate", "Let the rate fall, so that the noise does", schedule="cosine"
-        )
-    kind, scale = kind_of(run, run.early), run.over(SIMPLE_SCALE, run.early)
-    size = _power_of_two(scale, run.rows) if scale else run.batch_size
-    if kind in ("clean", "noisy") and size != run.batch_size:
-        other = "smaller" if kind == "clean" else "larger"
-        options: dict[str, Value] = {"batch_size": size}
-        text = f"Try a {other} batch, of the size of the early noise scale"
-        found = next_command(about, "minibatch", directory, options)
-        return NextStep(_why(f"{other}-batch", text), found)
+        text = "Let the rate fall, so that the noise does"
+        return retrain("falling-rate", text, schedule="cosine")
     return _sweep(run, directory)
 
 
@@ -82,20 +73,41 @@ def after_group(runs: Sequence[ProbedRun], directory: Path) -> NextStep:
     return _sweep(largest, directory)
 
 
+def _safe(run: ProbedRun, ratio: Band) -> float:
+    """A rate at half of what is stable; no more than some times as large as the one that was."""
+    return run.lr * min(MOST_TIMES, SAFE / ratio.high)
+
+
+def _stable_at_first(run: ProbedRun) -> float:
+    """A rate at half of the limit before training; less for small batches, by their noise.
+
+    These are best at 1 / (1 + noise scale / B) of the best rate of full batches (McCandlish et al.
+    2018, eq. 2.6).
+    """
+    ratio, scale = run.ratio([0]), run.at(SIMPLE_SCALE, 0)
+    if ratio is None or ratio.high <= 0:
+        return run.lr / UNKNOWN
+    noise = 0.0 if run.is_full or scale is None else scale.high / run.batch_size
+    return min(run.lr / 2, run.lr * SAFE / ratio.high / (1 + noise))
+
+
 def _sweep(run: ProbedRun, directory: Path) -> NextStep:
+    """A sweep around a run, which is not probed: that may take far longer than its trainings."""
     about, ratio = run.result.description, run.ratio(run.late)
+    unprobed: dict[str, Value] = {"probes": "none"}
     if standing(run) == "far" and run.is_full and ratio:
-        top = run.lr * SAFE / ratio.high
-        rates = [_rounded(run.lr * (top / run.lr) ** (k / (RATES - 1))) for k in range(RATES)]
-        rates = list(dict.fromkeys(rates))
+        low, top = run.lr / BELOW, _safe(run, ratio)
+        rates = [_rounded(low * (top / low) ** (k / (RATES - 1))) for k in range(RATES)]
         text = (
-            "Each batch size has a best rate of its own: sweep both, with rates from the one of "
-            f"these runs up to half of what full batches bear, {two_digits(top)}"
+            "Each batch size has a best rate of its own: sweep both, from smaller rates for small "
+            f"batches up to {two_digits(top)}, half of what full batches tolerate"
         )
-        found = next_command(about, "sweep", directory, {"lr": rates})
-        return NextStep(_why("sweep-upwards", text), found)
+        options: dict[str, Value] = {"lr": list(dict.fromkeys(rates)), **unprobed}
+        return NextStep(
+            _why("sweep-upwards", text), next_command(about, "sweep", directory, options)
+        )
     text = "Each batch size has a best rate of its own: sweep both"
-    return NextStep(_why("sweep", text), next_command(about, "sweep", directory, {}))
+    return NextStep(_why("sweep", text), next_command(about, "sweep", directory, unprobed))
 
 
 def probing_command(command: str, result_directory: Path, about_run: ProbedRun) -> str:
@@ -109,12 +121,3 @@ def _why(condition: str, text: str) -> Sentence:
 
 def _rounded(lr: float) -> float:
     return float(f"{lr:.2g}")
-
-
-def _power_of_two(scale: Band, rows: int) -> int:
-    """The power of two nearest to a noise scale, of which an epoch has two batches at least."""
-    most = max(1, rows // 2)
-    size = 1
-    while size * 2**0.5 < scale.middle and 2 * size <= most:
-        size *= 2
-    return size

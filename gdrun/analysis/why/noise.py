@@ -13,11 +13,11 @@ from typing import Literal
 from gdrun.analysis.why.band import Band, in_percent, two_digits
 from gdrun.analysis.why.probed import ProbedRun
 from gdrun.analysis.why.sentence import MANY, Sentence, by_kind, named
-from gdrun.results.rows.probe_columns import NOISE_SCALE, SIMPLE_SCALE
+from gdrun.results.rows.probe_columns import CURVED_SCALE, SIMPLE_SCALE
 from gdrun.text import listed
 
 FACTOR = 3.0  # between a batch and the noise scale, from which on one is much larger
-STUCK = 0.05  # by what share the loss falls at most in the last third, where it is stuck
+STUCK = 0.005  # by what share the loss falls at most in the last third, where it is stuck
 
 Kind = Literal["unknown", "noisy", "balanced", "clean"]
 
@@ -25,25 +25,24 @@ Kind = Literal["unknown", "noisy", "balanced", "clean"]
 def kind_of(run: ProbedRun, epochs: Sequence[int]) -> Kind:
     """Whether a batch is much smaller than the noise scale at some epochs, or much larger.
 
-    That holds for all of its band. A batch of all rows isn't noisy.
+    That holds for all of its band. Whether it is noisy is told by its own noise, since a batch that
+    is nearly all rows, or whose rows come in order, has less of it or more.
     """
-    scale = run.over(SIMPLE_SCALE, epochs)
+    scale, signal = run.over(SIMPLE_SCALE, epochs), run.signal(epochs)
     if scale is None:
         return "unknown"
     if run.batch_size > FACTOR * scale.high:
         return "clean"
-    return "noisy" if run.batch_size * FACTOR < scale.low and not run.is_full else "balanced"
+    if signal and signal.high < 1 / (1 + FACTOR):
+        return "noisy"
+    is_alike = scale.low < FACTOR * run.batch_size and run.batch_size < FACTOR * scale.high
+    return "balanced" if is_alike else "unknown"
 
 
 def signal_share(run: ProbedRun, epochs: Sequence[int]) -> float:
-    """What share of the squared length of a batch's gradient is the gradient of all rows.
-
-    Measured, or by the noise scale as of rows that are drawn independently.
-    """
-    if signal := run.signal(epochs):
-        return signal.middle
-    scale = run.over(SIMPLE_SCALE, epochs)
-    return 1 / (1 + scale.middle / run.batch_size) if scale else math.nan
+    """The share of a batch's gradient that is that of all rows; NaN where that isn't known."""
+    signal = run.signal(epochs)
+    return signal.middle if signal else math.nan
 
 
 def noise(runs: Sequence[ProbedRun]) -> Iterator[Sentence]:
@@ -119,7 +118,7 @@ def _change(runs: Sequence[ProbedRun]) -> Iterator[Sentence]:
         both = f"from {early.words(two_digits)} to {late.words(two_digits)} in {run.label}"
         if late.low > FACTOR * early.high:
             grows.append((run, both))
-        elif late.high * FACTOR < early.low:
+        elif late.high * FACTOR < early.low and kind_of(run, run.late) != "noisy":
             shrinks.append(both)
     if grows:
         batches = any(not run.is_full for run, _ in grows)
@@ -142,37 +141,31 @@ def _change(runs: Sequence[ProbedRun]) -> Iterator[Sentence]:
 def is_stuck(run: ProbedRun) -> bool:
     """Whether the loss of noisy batches no longer falls, in the last third of the training.
 
-    The train losses at its two ends are compared, those of most seeds. Of a schedule that lowers
-    the rate nothing is said.
+    Of a schedule that lowers the rate nothing is said.
     """
-    if kind_of(run, run.late) != "noisy" or run.series.schedule or len(run.late) < 2:
+    falls = run.late_falls()
+    if kind_of(run, run.late) != "noisy" or run.series.schedule or not falls:
         return False
-    falls = []
-    for history in run.histories:
-        by_epoch = dict(zip(history.epochs["epoch"], history.epochs["train_loss"], strict=True))
-        before, after = (by_epoch.get(epoch, math.nan) for epoch in (run.late[0], run.late[-1]))
-        if math.isfinite(before + after) and before > 0:
-            falls.append(1 - after / before)
-    return bool(falls) and median(falls) < STUCK
+    return median(falls) < STUCK
 
 
 def _stuck(runs: Sequence[ProbedRun]) -> Iterator[Sentence]:
-    for (first, last), same in by_kind((run, (run.late[0], run.late[-1])) for run in runs).items():
-        losses = "loss" if len(same) == 1 else "losses"
-        fall = "falls" if len(same) == 1 else "fall"
-        yield Sentence(
-            "noise",
-            "stuck-in-noise",
-            f"From epoch {first:,} to {last:,} the train {losses} of {named(same)} no longer "
-            f"{fall}: what an update gains, its noise takes back. A rate that falls, or a larger "
-            "batch, gets below that.",
-        )
+    if not runs:
+        return
+    losses, fall = ("loss", "falls") if len(runs) == 1 else ("losses", "fall")
+    yield Sentence(
+        "noise",
+        "stuck-in-noise",
+        f"In the last third of the training the train {losses} of {named(runs)} no longer {fall}: "
+        "what an update gains, its noise takes back. A rate that falls, or a larger batch, lets "
+        "that noise settle.",
+    )
 
 
 def curved(runs: Sequence[ProbedRun]) -> Iterator[Sentence]:
     """Where the noise scale that is weighted by the curvature says something else."""
     for run in runs:
-        simple, weighted = run.over(SIMPLE_SCALE, run.early), run.over(NOISE_SCALE, run.early)
+        simple, weighted = run.over(SIMPLE_SCALE, run.early), run.over(CURVED_SCALE, run.early)
         if simple is None or weighted is None or run.has_diverged:
             continue
         if weighted.low > FACTOR * simple.high:

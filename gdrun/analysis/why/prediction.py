@@ -1,12 +1,15 @@
 """The critical batch size of a sweep, as the noise of gradients predicts it, beside the measured.
 
-By the model of McCandlish et al. 2018 (sec. 2.3 and app. D) it is the noise scale, averaged over
-the updates that lead to the target. It rests on batches whose rows are drawn independently, and
-whose learning rate is as large as is best for each.
+By the model of McCandlish et al. 2018 (sec. 2.3 and app. D), an update of B rows makes a progress
+of ds = 1 / (1 + 𝓑/B), with 𝓑 the noise scale there, and batches of any size need E = ∫ 𝓑 ds samples
+at least and S = ∫ ds updates. So the critical batch size E / S is the mean of 𝓑 over the progress.
+The model rests on batches whose rows are drawn independently, each at its best learning rate.
 """
 
 import math
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from typing import TYPE_CHECKING
 
 from gdrun.analysis.sweep_result import SweepResult
 from gdrun.analysis.trials import Cell
@@ -14,45 +17,49 @@ from gdrun.analysis.why.band import Band, in_percent, two_digits
 from gdrun.analysis.why.probed import ProbedRun
 from gdrun.analysis.why.sentence import Sentence
 from gdrun.analysis.why.stability import FAR
-from gdrun.results.rows.probe_columns import NOISE_SCALE, SIMPLE_SCALE
+from gdrun.results.rows.probe_columns import CURVED_SCALE, SIMPLE_SCALE
 from gdrun.text import count, rounded
+
+if TYPE_CHECKING:
+    from gdrun.analysis.critical_batch import CriticalBatch
 
 AGREE = 2.0  # a factor by which both may differ and still be said to agree
 
 
-def on_the_way(run: ProbedRun, column: str, updates: float) -> Band | None:
-    """A column averaged over the updates up to some, of each seed; the band of these means.
-
-    Between two probes it is taken to change in a straight line.
-    """
+def on_the_way(run: ProbedRun, updates: float) -> Band | None:
+    """The noise scale of each seed, averaged over the progress by some updates; their band."""
     found = []
     for history in run.histories:
-        if column not in history.probes:
+        if SIMPLE_SCALE not in history.probes:
             continue
-        points = [
-            (at, value)
-            for at, value in zip(history.probes["updates"], history.probes[column], strict=True)
-            if math.isfinite(value)
-        ]
-        mean = _mean_until(points, updates)
+        both = zip(history.probes["updates"], history.probes[SIMPLE_SCALE], strict=True)
+        points = [(at, scale) for at, scale in both if math.isfinite(scale)]
+        mean = _mean_over_progress(points, updates, run.batch_size)
         found += [mean] if mean is not None else []
     return Band.of(found)
 
 
-def _mean_until(points: Sequence[tuple[float, float]], end: float) -> float | None:
-    """The mean of a broken line from its first point to a place, by trapezoids."""
+def _mean_over_progress(
+    points: Sequence[tuple[float, float]], end: float, batch_size: int
+) -> float | None:
+    """∫ 𝓑 ds / ∫ ds up to an update, with 𝓑 a broken line through points (update, noise scale).
+
+    From a to b in w updates, ∫ ds = w B ln((b + B) / (a + B)) / (b − a), and as 𝓑 ds = B (1 − ds),
+    ∫ 𝓑 ds = B (w − ∫ ds).
+    """
     if not points or points[0][0] > 0:
         return None
-    area, (at, value) = 0.0, points[0]
-    for later, then in points[1:]:
-        if at >= end:
-            break
-        stop = min(later, end)
-        reached = value + (then - value) * (stop - at) / (later - at)
-        area += (value + reached) / 2 * (stop - at)
-        at, value = later, then
-    width = min(end, points[-1][0])
-    return area / width if width > 0 else points[0][1]
+    progress = samples = 0.0
+    for (at, scale), (later, then) in pairwise(points):
+        width = min(later, end) - at
+        if width > 0:
+            until = scale + (then - scale) * width / (later - at)
+            change = (until - scale) / (scale + batch_size)
+            share = math.log1p(change) / change if change else 1.0
+            own = width * share / (1 + scale / batch_size)
+            progress += own
+            samples += batch_size * (width - own)
+    return samples / progress if progress else points[0][1]
 
 
 def prediction(sweep: SweepResult, runs: Sequence[ProbedRun]) -> Iterator[Sentence]:
@@ -67,26 +74,20 @@ def prediction(sweep: SweepResult, runs: Sequence[ProbedRun]) -> Iterator[Senten
         (run, band)
         for run in runs
         if run.name in reaching
-        and (band := on_the_way(run, SIMPLE_SCALE, reaching[run.name].to_target("updates")))
+        and (band := on_the_way(run, reaching[run.name].to_target("updates")))
     ]
     if not found:
         return
     predicted = _joined([band for _, band in found])
-    fit = sweep.sound_fit
+    of_part = f" with {sweep.optimizer}" if sweep.optimizer else ""
     words = (
-        f"From the noise on the way to the target, a critical batch size of "
+        f"From the noise on the way to the target{of_part}, a critical batch size of "
         f"{_between(predicted)} is predicted"
     )
-    if fit is None or math.isinf(fit.batch_crit) or fit.sign != "=":
-        bound = "none was measured" if fit is None else f"measured is only that it is {fit.sign} "
-        bound += "" if fit is None else rounded(fit.batch_crit)
-        yield Sentence("why", "predicted-only", f"{words}; {bound}.")
+    if sweep.sound_fit is None:
+        yield Sentence("why", "predicted-only", f"{words}; none was measured.")
         return
-    low, high = fit.interval or (fit.batch_crit / AGREE, fit.batch_crit * AGREE)
-    span = f" (95 %: {rounded(low)} to {rounded(high)})" if fit.interval else ""
-    measured = (
-        f"measured is {rounded(fit.batch_crit)}{span}, by {count(len(fit.batches), 'batch size')}"
-    )
+    low, high, measured = _measured(sweep.sound_fit)
     if predicted.low <= AGREE * high and low <= AGREE * predicted.high:
         yield Sentence(
             "why",
@@ -94,19 +95,35 @@ def prediction(sweep: SweepResult, runs: Sequence[ProbedRun]) -> Iterator[Senten
             f"{words}; {measured}. They agree: it is the noise of gradients that larger batches "
             "take away, and beyond that size there is little of it left.",
         )
-        return
-    if low > predicted.high:
+    elif low > predicted.high:
         reason = _why_larger(found)
         yield Sentence("why", "measured-larger", f"{words}; {measured}, which is larger. {reason}")
-        return
-    reason = _why_smaller(found, reaching, predicted)
-    yield Sentence("why", "measured-smaller", f"{words}; {measured}, which is smaller. {reason}")
+    else:
+        reason = _why_smaller(found, reaching, predicted)
+        yield Sentence(
+            "why", "measured-smaller", f"{words}; {measured}, which is smaller. {reason}"
+        )
+
+
+def _measured(fit: "CriticalBatch") -> tuple[float, float, str]:
+    """Between which sizes the measured one is, and that in words."""
+    sizes = f"by {count(len(fit.batches), 'batch size')}"
+    size = rounded(fit.batch_crit)
+    if math.isinf(fit.batch_crit):
+        return max(fit.batches), math.inf, f"measured is that it is above {max(fit.batches):,}"
+    if fit.sign == "≤":
+        return 0.0, fit.batch_crit, f"measured is that it is at most {size}, {sizes}"
+    if fit.sign == "≥":
+        return fit.batch_crit, math.inf, f"measured is that it is at least {size}, {sizes}"
+    low, high = fit.interval or (fit.batch_crit / AGREE, fit.batch_crit * AGREE)
+    span = f" (95 %: {rounded(low)} to {rounded(high)})" if fit.interval else ""
+    return low, high, f"measured is {size}{span}, {sizes}"
 
 
 def _why_larger(found: Sequence[tuple[ProbedRun, Band]]) -> str:
     """What may make larger batches pay further than the noise says."""
     largest = max((run for run, _ in found), key=lambda run: run.batch_size)
-    weighted = largest.over(NOISE_SCALE, largest.epochs)
+    weighted = largest.over(CURVED_SCALE, largest.epochs)
     simple = largest.over(SIMPLE_SCALE, largest.epochs)
     if weighted and simple and weighted.low > simple.high:
         return (
@@ -129,9 +146,9 @@ def _why_smaller(
     if ratio and ratio.middle >= FAR:
         return (
             f"Large batches meet another limit before: {rate}, where the sharpness is "
-            f"{ratio.words(in_percent)} of what that rate bears, so that no larger one pays."
+            f"{ratio.words(in_percent)} of what that rate tolerates, so that no larger one pays."
         )
-    weighted = largest.over(NOISE_SCALE, largest.epochs)
+    weighted = largest.over(CURVED_SCALE, largest.epochs)
     if weighted and weighted.high < predicted.low:
         return (
             f"Weighted by the curvature the noise scale is {weighted.words(two_digits)}: much of "

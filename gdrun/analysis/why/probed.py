@@ -1,17 +1,18 @@
 """What the probes of a run have measured at one learning rate, early and late, over its seeds."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import takewhile
-from statistics import median
+from itertools import pairwise, takewhile
+from statistics import fmean, median
 
 from gdrun.analysis.why.band import Band
 from gdrun.results.events import Series
 from gdrun.results.lanes import lanes_by_rate
 from gdrun.results.rows import probe_columns as names
 from gdrun.results.rows.history import History
+from gdrun.results.rows.log_rows import SCHEDULED_LR
 from gdrun.results.run import LaneResult, RunResult
 
 LATE_SHARE = 1 / 3  # of a training that counts as late
@@ -59,8 +60,12 @@ class ProbedRun:
 
     @property
     def is_full(self) -> bool:
-        """Whether an update is on all rows."""
-        return self.batch_size == self.rows
+        """Whether an update is on all rows, so that its gradient has no noise.
+
+        With replacement it isn't, though a batch be as large.
+        """
+        noise = [v for own in self._values(names.BATCH_VARIANCE) for v in own.values()]
+        return self.batch_size >= self.rows and not any(value > 0 for value in noise)
 
     @property
     def has_diverged(self) -> bool:
@@ -72,14 +77,6 @@ class ProbedRun:
         """When it was probed: the epochs of all seeds together."""
         return sorted(
             {int(epoch) for history in self.histories for epoch in history.probes["epoch"]}
-        )
-
-    def has(self, column: str) -> bool:
-        """Whether a column was measured, and a number of it is known."""
-        return any(
-            not math.isnan(value)
-            for history in self.histories
-            for value in history.probes.get(column, ())
         )
 
     def at(self, column: str, epoch: int) -> Band | None:
@@ -122,22 +119,42 @@ class ProbedRun:
     @property
     def sharpness_column(self) -> str:
         """What is compared with the limit: of adaptive optimizers that of the divided Hessian."""
-        is_adaptive = names.PRECONDITIONED in self.series.probe_columns
-        return names.PRECONDITIONED if is_adaptive else names.SHARPNESS
+        return names.compared_with_limit(self.series.probe_columns)
+
+    @property
+    def sharpness_name(self) -> str:
+        """What that is called."""
+        is_divided = self.sharpness_column == names.PRECONDITIONED
+        return "preconditioned sharpness" if is_divided else "sharpness"
 
     def limit_at(self, epoch: int) -> float:
-        """The stability limit at an epoch, the same for all seeds; NaN where it isn't known."""
-        found = [own[epoch] for own in self._values(names.LIMIT) if epoch in own]
-        return found[0] if found else math.nan
+        """How sharp a loss the run's rate tolerates at an epoch; NaN where that isn't known.
+
+        That is the rate that the schedule begins with or warms up to: at a lower one of its rates
+        more is tolerated, in proportion.
+        """
+        for limits, rates in zip(self._values(names.LIMIT), self._rates(), strict=True):
+            if epoch in limits:
+                return limits[epoch] * rates.get(epoch, self.lr) / self.lr
+        return math.nan
+
+    def _rates(self) -> list[dict[int, float]]:
+        """The learning rates of each seed as a schedule has them, by epoch; none without one."""
+        return [
+            dict(zip(map(int, history.epochs["epoch"]), history.epochs[SCHEDULED_LR], strict=True))
+            if SCHEDULED_LR in history.epochs
+            else {}
+            for history in self.histories
+        ]
 
     def ratio(self, epochs: Sequence[int]) -> Band | None:
-        """The sharpness over its limit, over some epochs."""
+        """The sharpness over its limit, over some epochs; None where decay alone isn't stable."""
         found = []
         for own in self._values(self.sharpness_column):
             known = [
-                own[epoch] / self.limit_at(epoch)
+                own[epoch] / limit
                 for epoch in epochs
-                if not math.isnan(own.get(epoch, math.nan))
+                if not math.isnan(own.get(epoch, math.nan)) and (limit := self.limit_at(epoch)) > 0
             ]
             found += [median(known)] if known else []
         return Band.of(found)
@@ -153,12 +170,48 @@ class ProbedRun:
         )
         for norms, variances in both:
             shares = [
-                norms[epoch] ** 2 / (norms[epoch] ** 2 + variances[epoch])
+                _share(norms[epoch], variances[epoch])
                 for epoch in epochs
-                if norms.get(epoch)  # known, and not zero
+                if norms.get(epoch, 0.0) > 0 and variances.get(epoch, math.nan) >= 0
             ]
             found += [median(shares)] if shares else []
         return Band.of(found)
+
+    def deviation(self, epochs: Sequence[int]) -> Band | None:
+        """How far the gradient of a batch is off, as the root of its mean square."""
+        variance = self.over(names.BATCH_VARIANCE, epochs)
+        if variance is None:
+            return None
+        ends = (variance.middle, variance.low, variance.high)
+        middle, low, high = (math.sqrt(max(0.0, end)) for end in ends)
+        return Band(middle, low, high, variance.seeds)
+
+    @property
+    def has_rises(self) -> bool:
+        """Whether the train loss of most seeds rises at some evaluation in the last third."""
+        rising = [any(b > a for a, b in pairwise(late)) for late in self._late_losses()]
+        return sum(rising) > len(rising) / 2
+
+    def late_falls(self) -> list[float]:
+        """By what share the train loss of each seed falls within the last third of its epochs.
+
+        The mean over the second half of them is compared with that over the first, since the
+        loss after a single epoch is a matter of chance.
+        """
+        falls = []
+        for late in self._late_losses():
+            before, after = late[: len(late) // 2], late[(len(late) + 1) // 2 :]
+            if before and fmean(before) > 0:
+                falls.append(1 - fmean(after) / fmean(before))
+        return falls
+
+    def _late_losses(self) -> Iterator[list[float]]:
+        """The train losses of each seed in the last third of its epochs, as far as finite."""
+        for history in self.histories:
+            both = zip(history.epochs["epoch"], history.epochs["train_loss"], strict=True)
+            rows = [(epoch, loss) for epoch, loss in both if math.isfinite(loss)]
+            last = rows[-1][0] if rows else 0
+            yield [loss for epoch, loss in rows if epoch > 0 and epoch >= (1 - LATE_SHARE) * last]
 
     def _values(self, column: str) -> list[dict[int, float]]:
         """A column of each seed, by epoch."""
@@ -168,6 +221,11 @@ class ProbedRun:
             else {}
             for history in self.histories
         ]
+
+
+def _share(norm: float, variance: float) -> float:
+    """|G|² / (|G|² + variance), of numbers of any size."""
+    return 1 / (1 + variance / norm / norm)
 
 
 def probed_runs(result: RunResult) -> list[ProbedRun]:

@@ -13,7 +13,7 @@ from gdrun.results.rows.probe_columns import (
     TWO_BATCH_VARIANCE,
 )
 
-FEWEST = 8  # estimates whose ratio of means has an error that can be told
+FEWEST = 10  # estimates whose ratio of means has an error that can be told
 STANDARD_ERRORS = 3.0
 CLOSE = 0.1  # a share by which both may differ in any case
 
@@ -21,7 +21,7 @@ CLOSE = 0.1  # a share by which both may differ in any case
 def two_sizes(runs: Sequence[ProbedRun]) -> Iterator[Sentence]:
     """Whether both agree, over all that was measured: ratios of means, never means of ratios."""
     rows = [row for run in runs for row in _measured(run)]
-    if len(rows) < FEWEST:
+    if min(_effective([row[0] for row in rows]), _effective([row[1] for row in rows])) < FEWEST:
         return
     exact = _ratio([(norm, variance) for norm, variance, _, _ in rows])
     estimates = [(norm, variance) for _, _, norm, variance in rows]
@@ -30,7 +30,7 @@ def two_sizes(runs: Sequence[ProbedRun]) -> Iterator[Sentence]:
         return
     words = (
         f"{two_digits(found)} by {len(rows):,} pairs of batches of two sizes, and "
-        f"{two_digits(exact)} by the gradients of all rows"
+        f"{two_digits(exact)} by the gradients of all rows, over all runs and epochs"
     )
     if abs(found - exact) <= max(STANDARD_ERRORS * error, CLOSE * exact):
         yield Sentence(
@@ -42,6 +42,12 @@ def two_sizes(runs: Sequence[ProbedRun]) -> Iterator[Sentence]:
             "two-batches-differ",
             f"The noise scale is {words}: that is more than chance explains, so don't rely on it.",
         )
+
+
+def _effective(values: Sequence[float]) -> float:
+    """As how many equal ones some values count in their sum: (Σ v)² / Σ v² (Kish 1965)."""
+    squares = math.fsum(value * value for value in values)
+    return math.fsum(values) ** 2 / squares if squares else 0.0
 
 
 def _measured(run: ProbedRun) -> Iterator[tuple[float, float, float, float]]:

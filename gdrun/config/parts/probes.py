@@ -6,19 +6,22 @@ from pydantic import AfterValidator, BeforeValidator, PlainSerializer
 
 Probe = Literal["gradient", "noise", "sharpness"]
 PROBES: tuple[Probe, ...] = get_args(Probe)
-ALL_PROBES = "all"  # stands for each of them
+ALL_PROBES, NO_PROBES = "all", "none"  # stand for each of them, and for the empty list
 
 
 def _named(value: Any) -> Any:
     """Read `all`, `none`, one probe, or several with commas, as a list."""
-    if value is None or value == "none":
-        return ()
     if isinstance(value, str):
         value = [part.strip() for part in value.split(",")]
+    if value is None or value == [NO_PROBES]:
+        return ()
     if isinstance(value, list | tuple) and [*value] == [ALL_PROBES]:
         return PROBES
-    if not isinstance(value, list | tuple) or any(part not in PROBES for part in value):
-        raise ValueError(f"Input should be {ALL_PROBES}, or a list of some of {', '.join(PROBES)}")
+    known = f"Input should be {ALL_PROBES}, {NO_PROBES}, or a list of some of {', '.join(PROBES)}"
+    if not isinstance(value, list | tuple):
+        raise ValueError(known)
+    if unknown := [part for part in value if part not in PROBES]:
+        raise ValueError(f"{known}, got {unknown[0]}")
     return tuple(value)
 
 

@@ -42,7 +42,8 @@ def _seconds_of_lane(run: RunPlan) -> float:
     if has_hessian:
         seconds += _of_products(loss, size)
     if "gradient" in probes or "noise" in probes:
-        pieces = max(1.0, problem.data.rows * size / PIECE_NUMBERS)
+        pieces = max(1.0, problem.data.rows / loss.rows_in_piece)
+        pieces *= 1 + (run.plan.sampling == "sequential")
         seconds += pieces * _timed(loss.row_gradients)
     if "noise" in probes:
         seconds += 2 * LARGE * _timed(loss.gradient) * _pieces(problem, 1)

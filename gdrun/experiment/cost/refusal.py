@@ -21,9 +21,10 @@ def refuse_costly_probes(experiment: ExperimentPlan, estimate: Estimate) -> None
     hints = [f"--probes {config.probes[0]} measures less"] if len(config.probes) > 1 else []
     moments = max(run.count_probes() for run in experiment.runs)
     fewer = int(moments * max(training, UNASKED_SECONDS) / probes)
-    if fewer > 2:  # before training and at the end, and once between them at least
+    if 2 <= fewer < moments:  # before training and at the end at least
         every = -(-config.epochs // (fewer - 1))
-        hints.append(f"--set probe_every={every} measures {fewer} times, not {moments}")
+        times = 1 + -(-config.epochs // every)
+        hints.append(f"--set probe_every={every} measures {times} times, not {moments}")
     raise ConfigError(
         f"probes: would take about {duration(probes)}, and the training {duration(training)}",
         *hints,

@@ -9,10 +9,10 @@ GRADIENT_NORM, BATCH_VARIANCE = "gradient_norm", "batch_variance"
 # tr Σ / |G|², and tr Σ; tr(HΣ) / GᵀHG with its standard error; and |G|² and tr Σ as batches of two
 # sizes estimate them.
 SIMPLE_SCALE, ROW_VARIANCE = "simple_noise_scale", "row_variance"
-NOISE_SCALE, NOISE_SCALE_ERROR = "noise_scale", "noise_scale_error"
+CURVED_SCALE, CURVED_SCALE_ERROR = "curved_noise_scale", "curved_noise_scale_error"
 TWO_BATCH_NORM, TWO_BATCH_VARIANCE = "two_batch_squared_norm", "two_batch_variance"
 # The largest eigenvalue of the Hessian, and by how much it may be off at most; both of what an
-# adaptive optimizer makes of the Hessian; and the largest that the optimizer bears.
+# adaptive optimizer makes of the Hessian; and the largest that the optimizer tolerates.
 SHARPNESS, SHARPNESS_ERROR = "sharpness", "sharpness_error"
 PRECONDITIONED, PRECONDITIONED_ERROR = "preconditioned_sharpness", "preconditioned_error"
 LIMIT = "stability_limit"
@@ -20,7 +20,8 @@ LIMIT = "stability_limit"
 _OF_PROBE: Mapping[Probe, tuple[str, ...]] = {
     "gradient": (GRADIENT_NORM, BATCH_VARIANCE),
     "noise": (
-        *(SIMPLE_SCALE, ROW_VARIANCE, NOISE_SCALE, NOISE_SCALE_ERROR),
+        *(GRADIENT_NORM, BATCH_VARIANCE),
+        *(SIMPLE_SCALE, ROW_VARIANCE, CURVED_SCALE, CURVED_SCALE_ERROR),
         *(TWO_BATCH_NORM, TWO_BATCH_VARIANCE),
     ),
     "sharpness": (SHARPNESS, SHARPNESS_ERROR),
@@ -29,7 +30,7 @@ _OF_ADAPTIVE = (PRECONDITIONED, PRECONDITIONED_ERROR)
 
 
 def probe_columns(probes: Sequence[Probe], *, is_adaptive: bool) -> tuple[str, ...]:
-    """The columns of some probes, of an optimizer that is adaptive or isn't."""
+    """The columns of some probes, each once, of an optimizer that is adaptive or isn't."""
 
     def columns() -> Iterator[str]:
         for probe in probes:
@@ -38,4 +39,9 @@ def probe_columns(probes: Sequence[Probe], *, is_adaptive: bool) -> tuple[str, .
                 yield from _OF_ADAPTIVE if is_adaptive else ()
                 yield LIMIT
 
-    return tuple(columns())
+    return tuple(dict.fromkeys(columns()))
+
+
+def compared_with_limit(columns: Sequence[str]) -> str:
+    """The column that stands beside the stability limit: of adaptive optimizers the divided one."""
+    return PRECONDITIONED if PRECONDITIONED in columns else SHARPNESS

@@ -14,7 +14,7 @@ from gdrun.training.models.model import Params
 class Optimizer(Protocol):
     """A rule that moves weights. Equal ones have equal hashes and representations.
 
-    How sharp a loss it bears is told for a gradient H w + ridge · w, whose matrix is constant, in
+    How sharp a loss it tolerates is told for a gradient H w + ridge · w of a constant matrix, in
     full batches. Each eigenvalue of that matrix is a recurrence by itself, which contracts where
     its roots lie within the unit circle: for z² − τ z + δ, where |τ| < 1 + δ and |δ| < 1 (Jury
     1962). An adaptive rule divides gradients weight by weight, by D: its matrix is D⁻¹ (H + ridge),
