@@ -1,4 +1,4 @@
-"""The probes: what is measured of one lane at one moment, by column of `probes.csv`."""
+"""The probes: what is measured of one lane at the end of one epoch, by column of `probes.csv`."""
 
 import hashlib
 import math
@@ -28,7 +28,7 @@ Measured = dict[str, float]  # by column; NaN where a number isn't known
 
 
 @dataclass(frozen=True)
-class Moment:
+class LaneAtEpoch:
     """A lane at the end of an epoch, and what moves it.
 
     Attributes:
@@ -50,7 +50,7 @@ class Moment:
 
     @property
     def draws(self) -> torch.Generator:
-        """Random numbers that are the same whenever the moment is measured, and of it alone.
+        """Random numbers that are the same whenever this lane is measured at this epoch.
 
         Runs that begin at the same weights draw other rows, so that their estimates tell more.
         """
@@ -59,7 +59,7 @@ class Moment:
         return torch.Generator().manual_seed(int.from_bytes(digest))
 
 
-def moment_of(problem: Problem, plan: Plan, state: TrainState, lane: int) -> Moment:
+def lane_at_epoch(problem: Problem, plan: Plan, state: TrainState, lane: int) -> LaneAtEpoch:
     """What a lane is like at a state, the end of an epoch."""
     rows, epoch = problem.data.rows, state.epoch
     divisors = None
@@ -69,7 +69,7 @@ def moment_of(problem: Problem, plan: Plan, state: TrainState, lane: int) -> Mom
         buffers = [tuple(tensor[lane] for tensor in buffer) for buffer in state.buffers]
         parts = plan.optimizer.divisors(buffers, [f.to(state.params[0]) for f in factors])
         divisors = torch.cat([part.flatten() for part in parts]) if parts else None
-    return Moment(
+    return LaneAtEpoch(
         loss=LaneLoss(problem, tuple(tensor[lane] for tensor in state.params)),
         plan=plan,
         lane=plan.lanes[lane],
@@ -79,9 +79,9 @@ def moment_of(problem: Problem, plan: Plan, state: TrainState, lane: int) -> Mom
     )
 
 
-def measure(moment: Moment, probes: Sequence[Probe]) -> Work[Measured]:
+def measure(at: LaneAtEpoch, probes: Sequence[Probe]) -> Work[Measured]:
     """What some probes measure; nothing is known of weights whose gradient isn't finite."""
-    loss = moment.loss
+    loss = at.loss
     hessian = None
     if {"noise", "sharpness"} & {*probes} and len(loss.weights) <= EXACT:
         hessian = yield from loss.hessian()
@@ -89,32 +89,32 @@ def measure(moment: Moment, probes: Sequence[Probe]) -> Work[Measured]:
             return {}
     found: Measured = {}
     if "gradient" in probes or "noise" in probes:
-        signs = moment.draws if hessian is None and "noise" in probes else None
+        signs = at.draws if hessian is None and "noise" in probes else None
         noise = yield from gradient_noise(loss, hessian, signs)
         if not math.isfinite(noise.squared_norm + noise.variance):
             return {}
-        found |= yield from _gradient(moment, noise)
+        found |= yield from _gradient(at, noise)
         if "noise" in probes:
-            found |= yield from _noise(moment, noise)
+            found |= yield from _noise(at, noise)
     if "sharpness" in probes:
-        found |= yield from _sharpness(moment, hessian)
+        found |= yield from _sharpness(at, hessian)
     return found
 
 
-def _gradient(moment: Moment, noise: GradientNoise) -> Work[Measured]:
-    plan, rows = moment.plan, moment.loss.problem.data.rows
+def _gradient(at: LaneAtEpoch, noise: GradientNoise) -> Work[Measured]:
+    plan, rows = at.plan, at.loss.problem.data.rows
     if plan.sampling == "sequential" and plan.batch_size < rows:  # batches that aren't random
         batches = plan.updates_per_epoch(rows)
-        variance = yield from variance_in_order(moment.loss, noise, plan.batch_size, batches)
+        variance = yield from variance_in_order(at.loss, noise, plan.batch_size, batches)
     else:
         replaced = plan.sampling == "replacement"
         variance = noise.of_batch(plan.batch_size, rows, replaced=replaced)
     return {names.GRADIENT_NORM: math.sqrt(noise.squared_norm), names.BATCH_VARIANCE: variance}
 
 
-def _noise(moment: Moment, noise: GradientNoise) -> Work[Measured]:
-    curved = yield from noise_scale(moment.loss, noise)
-    other = yield from two_batches(moment.loss, moment.draws)
+def _noise(at: LaneAtEpoch, noise: GradientNoise) -> Work[Measured]:
+    curved = yield from noise_scale(at.loss, noise)
+    other = yield from two_batches(at.loss, at.draws)
     return {
         names.SIMPLE_SCALE: noise.simple_scale,
         names.ROW_VARIANCE: noise.variance,
@@ -125,16 +125,16 @@ def _noise(moment: Moment, noise: GradientNoise) -> Work[Measured]:
     }
 
 
-def _sharpness(moment: Moment, hessian: Tensor | None) -> Work[Measured]:
-    optimizer = moment.plan.optimizer
-    found = yield from sharpness(moment.loss, hessian)
+def _sharpness(at: LaneAtEpoch, hessian: Tensor | None) -> Work[Measured]:
+    optimizer = at.plan.optimizer
+    found = yield from sharpness(at.loss, hessian)
     measured = {names.SHARPNESS: found.value, names.SHARPNESS_ERROR: found.error}
-    limit = optimizer.stability_limit(moment.lr)
+    limit = optimizer.stability_limit(at.lr)
     if not optimizer.is_adaptive:
         return {**measured, names.LIMIT: limit - optimizer.ridge}
-    if moment.divisors is not None:
-        own = Preconditioner(moment.divisors, optimizer.ridge)
-        divided = yield from sharpness(moment.loss, hessian, own)
+    if at.divisors is not None:
+        own = Preconditioner(at.divisors, optimizer.ridge)
+        divided = yield from sharpness(at.loss, hessian, own)
         measured[names.PRECONDITIONED] = divided.value
         measured[names.PRECONDITIONED_ERROR] = divided.error
     return {**measured, names.LIMIT: limit}

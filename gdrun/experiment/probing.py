@@ -8,7 +8,7 @@ from collections.abc import Generator, Iterable, Iterator
 from dataclasses import replace
 
 from gdrun.diagnostics.derivatives import Work
-from gdrun.diagnostics.probe import Measured, measure, moment_of
+from gdrun.diagnostics.probe import Measured, lane_at_epoch, measure
 from gdrun.experiment.plan import RunPlan
 from gdrun.results.events import Probed, Segment
 from gdrun.results.rows.history import History
@@ -59,7 +59,7 @@ def _probe(run: RunPlan, state: TrainState) -> Iterator[Segment]:
     for lane, takes_part in enumerate(active):
         found: Measured = {}
         if takes_part:
-            work = measure(moment_of(run.problem, run.plan, state, lane), run.config.probes)
+            work = measure(lane_at_epoch(run.problem, run.plan, state, lane), run.config.probes)
             found = yield from _pausing(now, work)
         measured.append(found)
     columns = {

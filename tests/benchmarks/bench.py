@@ -28,7 +28,7 @@ from rich.table import Table
 
 from gdrun.config.read import load_config
 from gdrun.data.dataset import Dataset
-from gdrun.experiment import checkpoint, train_run
+from gdrun.experiment import checkpoint, run_files
 from gdrun.experiment.execute import execute
 from gdrun.experiment.plan import plan_experiment
 from gdrun.results.events import Lane
@@ -94,7 +94,7 @@ def checkpoint_share() -> float:
         nonlocal spent
         spent += seconds(lambda: save(*args, **more))
 
-    with patch.object(train_run, "save_checkpoint", watched):
+    with patch.object(run_files, "save_checkpoint", watched):
         trained = sgd("checkpoint_every=1", "epochs=1000").lanes[0].seconds
     return spent / trained
 

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from gdrun.config.read import configure
 from gdrun.diagnostics.derivatives import finish
-from gdrun.diagnostics.probe import measure, moment_of
+from gdrun.diagnostics.probe import lane_at_epoch, measure
 from gdrun.experiment.cost.probes import probe_seconds
 from gdrun.experiment.plan import RunPlan, plan_experiment
 from gdrun.training.loop import train
@@ -54,7 +54,7 @@ def _in_turn(run: RunPlan) -> tuple[list[float], list[float]]:
         pass
 
     def probe() -> object:
-        return finish(measure(moment_of(run.problem, run.plan, state, 0), run.config.probes))
+        return finish(measure(lane_at_epoch(run.problem, run.plan, state, 0), run.config.probes))
 
     ours, plain = [], []
     for _ in range(ROUNDS + 1):

@@ -13,7 +13,7 @@ from gdrun.config.read import configure
 from gdrun.diagnostics import derivatives, noise, sharpness, two_batches
 from gdrun.diagnostics.derivatives import LaneLoss, Work, finish
 from gdrun.diagnostics.noise import gradient_noise, noise_scale
-from gdrun.diagnostics.probe import Measured, measure, moment_of
+from gdrun.diagnostics.probe import Measured, lane_at_epoch, measure
 from gdrun.experiment.plan import RunPlan, plan_experiment
 from gdrun.training.loop import train
 from gdrun.training.state import TrainState, initial_state
@@ -41,7 +41,7 @@ def trained(command: str, epochs: int = 6, **settings: Any) -> tuple[RunPlan, Tr
 
 
 def measured(run: RunPlan, state: TrainState, lane: int = 0) -> Measured:
-    return finish(measure(moment_of(run.problem, run.plan, state, lane), PROBES))
+    return finish(measure(lane_at_epoch(run.problem, run.plan, state, lane), PROBES))
 
 
 def row_losses(run: RunPlan, state: TrainState, lane: int) -> Any:

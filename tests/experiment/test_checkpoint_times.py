@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from gdrun.config.timing import Timing
-from gdrun.experiment import train_run
+from gdrun.experiment import run_files
 from gdrun.experiment.checkpoint import Checkpoint
 from gdrun.experiment.execute import execute
 from gdrun.experiment.plan import plan_experiment
@@ -29,7 +29,7 @@ def test_checkpoints_are_written_when_due(tmp_path: Path, monkeypatch: pytest.Mo
         list(execute(plan_experiment("full", small_config(**settings)), place, timing=timing))
         return list(saved)
 
-    monkeypatch.setattr(train_run, "save_checkpoint", save)
+    monkeypatch.setattr(run_files, "save_checkpoint", save)
     # Training as short as this would wait longer for a checkpoint than it takes.
     assert updates_saved(Timing(), epochs=7, checkpoint_every=3) == [7]
     assert updates_saved(Timing(checkpoint_share=1e9), epochs=8, checkpoint_every=3) == [3, 6, 8]
@@ -54,7 +54,7 @@ def test_checkpoints_take_their_share_of_the_time_and_no_more(
         clock[0] += 0.5
         saved.append(checkpoint.state.updates)
 
-    monkeypatch.setattr(train_run, "save_checkpoint", save)
+    monkeypatch.setattr(run_files, "save_checkpoint", save)
     list(execute(plan_experiment("full", small_config(epochs=200, checkpoint_every=1)), tmp_path))
     # The first after 1 s; then as often as 2 % of the training time are to be had.
     assert saved == [1, 50, 75, 100, 125, 150, 175, 200]
@@ -75,7 +75,7 @@ def test_the_first_checkpoints_come_early_and_later_ones_every_thirty_seconds(
     monkeypatch.setattr("gdrun.training.eager.make_clock", tick)
     monkeypatch.setattr("gdrun.experiment.checkpoint.time.monotonic", lambda: clock[0])
     saved: list[float] = []
-    monkeypatch.setattr(train_run, "save_checkpoint", lambda *_, **__: saved.append(clock[0]))
+    monkeypatch.setattr(run_files, "save_checkpoint", lambda *_, **__: saved.append(clock[0]))
     list(execute(plan_experiment("full", small_config(epochs=300)), tmp_path))
     assert saved[:5] == pytest.approx([1.5, 3.5, 7.5, 15.5, 31.5])
     assert [b - a for a, b in pairwise(saved[5:-1])] == pytest.approx([30.5] * len(saved[6:-1]))
@@ -86,7 +86,7 @@ def test_checkpoints_are_taken_within_long_epochs(
 ) -> None:
     saved: list[int] = []
     monkeypatch.setattr(
-        train_run,
+        run_files,
         "save_checkpoint",
         lambda _directory, checkpoint, **_: saved.append(checkpoint.state.updates),
     )
@@ -103,7 +103,7 @@ def test_rows_are_handed_over_before_a_checkpoint_is_written(
     def count(directory: Path, checkpoint: Checkpoint, **_: object) -> None:
         counted.append((checkpoint.state.updates, len(read_csv(directory / "steps.csv"))))
 
-    monkeypatch.setattr(train_run, "save_checkpoint", count)
+    monkeypatch.setattr(run_files, "save_checkpoint", count)
     config, timing = small_config(checkpoint_every=1), Timing(checkpoint_share=1e9)
     list(execute(plan_experiment("minibatch", config), tmp_path, timing=timing))
     assert counted == [(7, 7), (14, 14), (21, 21)]

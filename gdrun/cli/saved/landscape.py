@@ -11,9 +11,9 @@ from rich.text import Text
 from gdrun.cli.drawing import drawing, place_of, plot_config
 from gdrun.cli.options import complete_run_names
 from gdrun.cli.saved.animate import refuse_place
-from gdrun.cli.saved.around.lanes import ChosenLane, chosen_lanes
-from gdrun.cli.saved.around.report import report
 from gdrun.cli.saved.compare import select
+from gdrun.cli.saved.landscapes.lanes import ChosenLane, chosen_lanes
+from gdrun.cli.saved.landscapes.report import report
 from gdrun.cli.saved.parameters import OutputDir, choice, one_of
 from gdrun.cli.startup import loading, require_current_directory
 from gdrun.config.parts.groups import FORMATS, SCALES, PlotConfig
