@@ -22,28 +22,30 @@ if TYPE_CHECKING:
     from gdrun.errors import GdrunError as GdrunError
     from gdrun.errors import GdrunWarning as GdrunWarning
     from gdrun.errors import OutputError as OutputError
+    from gdrun.figures import compare_figure as compare_figure
+    from gdrun.figures import curves_figure as curves_figure
+    from gdrun.figures import fit_figure as fit_figure
+    from gdrun.figures import heatmap_figure as heatmap_figure
+    from gdrun.figures import loss_figure as loss_figure
+    from gdrun.figures import scaling_figure as scaling_figure
+    from gdrun.figures import why_figure as why_figure
     from gdrun.loading import LoadedRun as LoadedRun
     from gdrun.loading import load as load
     from gdrun.notebook import RunConfig as RunConfig
-    from gdrun.notebook import compare_figure as compare_figure
     from gdrun.notebook import compare_results as compare_results
-    from gdrun.notebook import curves_figure as curves_figure
-    from gdrun.notebook import fit_figure as fit_figure
-    from gdrun.notebook import heatmap_figure as heatmap_figure
-    from gdrun.notebook import loss_figure as loss_figure
-    from gdrun.notebook import scaling_figure as scaling_figure
-    from gdrun.notebook import why_figure as why_figure
+    from gdrun.notebook import explain as explain
     from gdrun.results.run import RunResult as RunResult
 
 _HOMES = {
     "gdrun.analysis.sweep_result": ("SweepResult",),
     "gdrun.api": ("compare", "sweep", "train"),
     "gdrun.errors": ("ConfigError", "DataError", "GdrunError", "GdrunWarning", "OutputError"),
-    "gdrun.loading": ("LoadedRun", "load"),
-    "gdrun.notebook": (
-        *("RunConfig", "compare_figure", "compare_results", "curves_figure", "fit_figure"),
-        *("heatmap_figure", "loss_figure", "scaling_figure", "why_figure"),
+    "gdrun.figures": (
+        *("compare_figure", "curves_figure", "fit_figure", "heatmap_figure"),
+        *("loss_figure", "scaling_figure", "why_figure"),
     ),
+    "gdrun.loading": ("LoadedRun", "load"),
+    "gdrun.notebook": ("RunConfig", "compare_results", "explain"),
     "gdrun.results.run": ("RunResult",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}

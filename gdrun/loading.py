@@ -114,7 +114,7 @@ class LoadedRun:
 
     @cached_property
     def explanation(self) -> Explanation:
-        """Why it went as it did, by its probes: `print(load("latest").explanation.text)`.
+        """Why it went as it did, by its probes: `print(load("latest").explanation)`.
 
         Raises:
             ConfigError: it has logged no row yet.

@@ -17,9 +17,9 @@ from gdrun.config import schema
 from gdrun.text import unseen
 
 SMALL: dict[str, Any] = {"epochs": 1, "data": {"rows": 9}, "batch_size": 2}
-FIGURES = ("loss", "compare", "fit", "curves", "heatmap", "scaling")
+FIGURES = ("loss", "compare", "fit", "curves", "heatmap", "scaling", "why")
 PUBLIC = [
-    *("train", "compare", "sweep", "load", "compare_results"),
+    *("train", "compare", "sweep", "load", "compare_results", "explain"),
     *(f"{name}_figure" for name in FIGURES),
 ]
 ODD = [
@@ -116,7 +116,7 @@ def test_odd_arguments_raise_nothing_but_errors_of_gdrun(
         lambda: gdrun.compare_figure(results["runs"], note=odd),
         lambda: gdrun.compare_results(results["runs"], odd),
     ]
-    for name in ("compare_results", *(f"{name}_figure" for name in FIGURES)):
+    for name in ("compare_results", "explain", *(f"{name}_figure" for name in FIGURES)):
         function = getattr(gdrun, name)
         calls += [lambda f=function: f(odd), lambda f=function: f([odd, results["run"]])]  # type: ignore[misc]
     for key in KEYS:
@@ -155,6 +155,42 @@ def test_what_is_drawn_may_be_loaded_or_several_or_one(results: dict[str, Any]) 
         gdrun.loss_figure(results["runs"])
     with pytest.raises(gdrun.ConfigError, match="no results"):
         gdrun.compare_figure([])
+
+
+def test_what_was_trained_in_memory_is_explained_as_what_was_saved(tmp_path: Path) -> None:
+    probed: dict[str, Any] = {"epochs": 20, "probes": "all", "seeds": 3}
+    results = gdrun.compare(**probed, output_dir=tmp_path, name="c")
+    saved = gdrun.load("c", output_dir=tmp_path)
+    found, loaded = gdrun.explain(results), gdrun.explain(saved)
+    assert loaded is saved.explanation
+    assert found.sentences == loaded.sentences != ()
+    assert found.text.splitlines()[:-1] == loaded.text.splitlines()[:-1]  # the last is the command
+    assert found.next_step
+    assert found.next_step.command.startswith("gdrun.sweep(…, ")
+    assert repr(found).startswith("Explanation: 3 runs, ")
+    assert str(found) == found.text
+    assert gdrun.explain(gdrun.train("sgd", **SMALL)).probe == 'gdrun.train("sgd", …, probes="all")'
+
+
+def test_a_sweep_in_memory_is_explained_and_drawn_as_a_saved_one(tmp_path: Path) -> None:
+    grid: dict[str, Any] = {"lr": [0.1, 0.01], "batch_size": [4, "full"]}
+    grid["optimizer"] = ["sgd", "adam"]
+    result = gdrun.sweep(**grid, epochs=20, probes="all", output_dir=tmp_path, name="s")
+    saved = gdrun.load("s", output_dir=tmp_path)
+    found = gdrun.explain(result)
+    assert found.sentences == saved.explanation.sentences
+    best = result.recommended
+    assert best
+    assert found.next_step
+    assert found.next_step.command == (
+        f'gdrun.train("minibatch", …, optimizer="{best.optimizer}", batch_size=4, '
+        f"lr={best.lr}, seeds=1)"
+    )
+    assert found.cautions[0] in found.text
+    for shown in (result, saved):
+        assert len(gdrun.why_figure(shown).axes) == 3
+    with pytest.raises(gdrun.ConfigError, match="without its runs"):
+        gdrun.explain(saved.answer)  # type: ignore[arg-type]
 
 
 def test_a_config_is_checked_and_read_back() -> None:

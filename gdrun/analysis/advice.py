@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from gdrun.analysis.larger_batches import larger_batches
-from gdrun.analysis.next_command import next_command
+from gdrun.analysis.next_command import Value, next_command
 from gdrun.analysis.recommend import recommended, training_time
 from gdrun.analysis.sweep_result import SweepResult
 from gdrun.analysis.trials import Cell
@@ -46,13 +46,18 @@ def advice(sweep: SweepResult) -> str:
     return " ".join(sentences)
 
 
-def command(sweep: SweepResult, directory: Path) -> str | None:
-    """What trains the recommended pair, as it is typed."""
+def command(sweep: SweepResult, directory: Path | None) -> str | None:
+    """What trains the recommended pair, as it is typed; a call in Python without a directory."""
     cell = recommended(sweep)
     if cell is None:
         return None
-    place = directory / cell.run
-    return next_command(sweep.description, cell.method, place, {"lr": cell.lr, "seeds": 1})
+    options: dict[str, Value] = {"lr": cell.lr, "seeds": 1}
+    if directory is None:  # no config of the run has these
+        own = {"optimizer": cell.optimizer} if cell.optimizer.isidentifier() else {}
+        size = {"batch_size": cell.batch_size} if cell.method == "minibatch" else {}
+        options = {**own, **size, **options}
+    place = directory and directory / cell.run
+    return next_command(sweep.description, cell.method, place, options)
 
 
 def _tried(sweep: SweepResult) -> str:

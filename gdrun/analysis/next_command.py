@@ -14,7 +14,7 @@ Value = int | float | str | Sequence[float]
 def next_command(
     about: Description,
     command: str,
-    directory: Path,
+    directory: Path | None,
     options: Mapping[str, Value],
     *,
     resume: bool = False,
@@ -24,25 +24,25 @@ def next_command(
     Args:
         about: what was trained on what.
         command: `sweep`, or a method.
-        directory: of the run or group.
+        directory: of the run or group; None of results in memory, whose config only the user has.
         options: by the key of the config.
         resume: whether that is resumed, where it can be.
     """
-    if about.is_given:
+    if about.is_given or directory is None:
         return _call(command, directory, options)
     start = ["--resume", str(directory)] if resume else ["--config", str(directory / CONFIG)]
     typed = (f"--{key.replace('_', '-')} {_typed(value)}" for key, value in options.items())
     return " ".join([f"gdrun {command}", shlex.join(start), *typed])
 
 
-def _call(command: str, directory: Path, options: Mapping[str, Value]) -> str:
-    """A call in Python, which is given the rows once more."""
+def _call(command: str, directory: Path | None, options: Mapping[str, Value]) -> str:
+    """A call in Python, which is given the rows once more; `…` stands for what it was given."""
     method = "" if command in ("sweep", "compare") else f'"{command}", '
     function = command if command in ("sweep", "compare") else "train"
-    config = str(directory / CONFIG)
+    given = [repr(str(directory / CONFIG)), "data=data"] if directory else ["…"]
     keys = ", ".join(f"{key}={_in_python(value)}" for key, value in options.items())
-    arguments = [f"{method}{config!r}", "data=data", *([keys] if keys else [])]
-    return f"gdrun.{function}({', '.join(arguments)})"
+    arguments = ", ".join([*given, *([keys] if keys else [])])
+    return f"gdrun.{function}({method}{arguments})"
 
 
 def _in_python(value: Value) -> str:

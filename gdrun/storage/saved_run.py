@@ -254,7 +254,9 @@ def open_saved(path: Path) -> Saved:
         if isinstance(own, RunManifest):
             working = own.status == "running" and (at_work or _is_locked(place))
             members.append(SavedRun(place, own, current_status(own, working)))
-    return SavedGroup(path, manifest, status, tuple(sorted(members, key=_in_order)))
+    trained = {name: place for place, name in enumerate(manifest.members)}
+    members.sort(key=lambda run: (trained.get(run.name, len(trained)), *_in_order(run)))
+    return SavedGroup(path, manifest, status, tuple(members))
 
 
 def _directories(group: Path) -> Iterator[Path]:
@@ -267,7 +269,7 @@ def _directories(group: Path) -> Iterator[Path]:
 
 
 def _in_order(run: SavedRun) -> tuple[int, int, list[str | int]]:
-    """Sorts runs by the method that they are named after, or by batch size; then by network."""
+    """Sorts runs of a group that hasn't ended: by method, or by batch size; then by network."""
     name = run.path.name
     by_network = [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", name)]
     method = name.partition("-")[0]

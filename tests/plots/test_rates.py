@@ -76,11 +76,11 @@ def test_no_text_covers_another(scale: Scale, lrs: list[float]) -> None:
 
 def test_captions_say_the_schedule() -> None:
     cosine, constant = compare(schedule="warmup+cosine", epochs=2), compare(epochs=2)
-    said = "learning rate 0.2, cosine after 5 % warm-up"
+    said = "learning rate 0.2, cosine after 5\N{NO-BREAK SPACE}% warm-up"
     assert said in texts_of(compare_figure(cosine))[0].get_text()
     assert said in texts_of(loss_figure(cosine[0]))[0].get_text()
     rates = texts_of(loss_figure(scheduled("step", lr=[0.1, 0.2])))[0].get_text()
-    assert "batches of 16, step × 0.1 at 50 and 75 %" in rates
+    assert "batches of 16, step × 0.1 at 50 and 75\N{NO-BREAK SPACE}%" in rates
     assert "constant" not in texts_of(compare_figure(constant))[0].get_text()
     other = replace(constant[1], series=replace(constant[1].series, name="other"))
     texts = [text.get_text() for text in texts_of(compare_figure([cosine[1], other], mixed=True))]

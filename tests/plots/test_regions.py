@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from gdrun.config.parts.groups import PlotConfig
-from gdrun.notebook import fit_figure as fit_in_notebook
+from gdrun.figures import fit_figure as fit_in_notebook
 from gdrun.plots.fits.classes import COLORS, MARKERS, color_of, marker_of
 from gdrun.plots.fits.figure import fit_figure
 from gdrun.plots.fits.regions import BOUNDARY, SEED

@@ -1,6 +1,6 @@
 """Why trainings went as they did: a few paragraphs of sentences, each on a condition that holds."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
@@ -34,7 +34,7 @@ UNPROBED = "Nothing was measured while it was trained that could explain it. Tra
 UNSURE = 0.3  # of a number that is estimated, from which error on that is said
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Explanation:
     """Why trainings went as they did.
 
@@ -54,7 +54,7 @@ class Explanation:
 
     @property
     def text(self) -> str:
-        """All of it, a paragraph a topic."""
+        """All of it: a paragraph a topic, what to try next, and what to bear in mind."""
         if not self.runs:
             return f"{UNPROBED} {self.probe}"
         topics = dict.fromkeys(sentence.topic for sentence in self.sentences)
@@ -64,7 +64,18 @@ class Explanation:
         ]
         if self.next_step:
             paragraphs.append(f"{self.next_step.reason.text} {self.next_step.command}")
+        paragraphs += [f"Note: {caution}." for caution in self.cautions]
         return "\n\n".join(paragraphs)
+
+    def __str__(self) -> str:
+        return self.text
+
+    def __repr__(self) -> str:
+        """One line: what is explained, and where that is said."""
+        if not self.runs:
+            return "Explanation: no probes; what to train is in text"
+        said = count(len(self.sentences), "sentence")
+        return f"Explanation: {count(len(self.runs), 'run')}, {said} in text"
 
     def as_json(self) -> dict[str, Any]:
         """The same for `--json`."""
@@ -85,8 +96,8 @@ def explain(
     command: str,
     results: Sequence[RunResult],
     sweep: SweepResult | None,
-    directory: Path,
-    place_of: dict[str, Path],
+    directory: Path | None = None,
+    place_of: Mapping[str, Path] | None = None,
     target: float | None = None,
 ) -> Explanation:
     """Explain a run or a group of runs.
@@ -95,8 +106,8 @@ def explain(
         command: what trained them.
         results: of the runs; at least one.
         sweep: the result of a sweep.
-        directory: of the run or group.
-        place_of: the directories of its runs, by name.
+        directory: of the run or group; without it, commands are calls in Python.
+        place_of: the directories of the runs that are compared, by name.
         target: the train loss to reach, if one was given.
     """
     chosen = [_at_best(result, sweep) for result in results]
@@ -104,7 +115,7 @@ def explain(
     if not probed:
         first = chosen[0]
         own = command if command != "compared" else first.series.method
-        place = directory if command != "compared" else place_of[first.name]
+        place = place_of[first.name] if command == "compared" and place_of else directory
         return Explanation((), (), None, (), probing_command(own, place, first))
     diverged = [
         run

@@ -33,7 +33,7 @@ class NextStep:
     command: str
 
 
-def after_sweep(sweep: SweepResult, directory: Path) -> NextStep | None:
+def after_sweep(sweep: SweepResult, directory: Path | None) -> NextStep | None:
     """Training with the pair that the sweep recommends."""
     found = recommended_command(sweep, directory)
     if found is None:
@@ -43,7 +43,7 @@ def after_sweep(sweep: SweepResult, directory: Path) -> NextStep | None:
     )
 
 
-def after_run(run: ProbedRun, directory: Path) -> NextStep:
+def after_run(run: ProbedRun, directory: Path | None) -> NextStep:
     """What to change of one run."""
     about, method = run.result.description, run.series.method
 
@@ -67,7 +67,7 @@ def after_run(run: ProbedRun, directory: Path) -> NextStep:
     return _sweep(run, directory)
 
 
-def after_group(runs: Sequence[ProbedRun], directory: Path) -> NextStep:
+def after_group(runs: Sequence[ProbedRun], directory: Path | None) -> NextStep:
     """A sweep, whose rates reach up to what is stable, where the largest batch has room."""
     largest = max(runs, key=lambda run: run.batch_size)
     return _sweep(largest, directory)
@@ -91,7 +91,7 @@ def _stable_at_first(run: ProbedRun) -> float:
     return min(run.lr / 2, run.lr * SAFE / ratio.high / (1 + noise))
 
 
-def _sweep(run: ProbedRun, directory: Path) -> NextStep:
+def _sweep(run: ProbedRun, directory: Path | None) -> NextStep:
     """A sweep around a run, which is not probed: that may take far longer than its trainings."""
     about, ratio = run.result.description, run.ratio(run.late)
     unprobed: dict[str, Value] = {"probes": "none"}
@@ -110,9 +110,9 @@ def _sweep(run: ProbedRun, directory: Path) -> NextStep:
     return NextStep(_why("sweep", text), next_command(about, "sweep", directory, unprobed))
 
 
-def probing_command(command: str, result_directory: Path, about_run: ProbedRun) -> str:
+def probing_command(command: str, directory: Path | None, about_run: ProbedRun) -> str:
     """What trains the same with probes."""
-    return next_command(about_run.result.description, command, result_directory, {"probes": "all"})
+    return next_command(about_run.result.description, command, directory, {"probes": "all"})
 
 
 def _why(condition: str, text: str) -> Sentence:
