@@ -104,7 +104,7 @@ def _noisy(runs: Sequence[ProbedRun], when: Literal["Early", "Late"]) -> str:
         of_what = "" if parts else " of its squared length"
         scale = _scale(run, epochs)
         parts.append(f"{share}{of_what} in {run.label}, whose noise scale is {scale}")
-    return f"{when}, most of a batch's gradient is noise: {listed(parts, MANY)}."
+    return f"{when}, most of a batch's gradient is noise: {'; '.join(parts)}."
 
 
 def _change(runs: Sequence[ProbedRun]) -> Iterator[Sentence]:

@@ -210,7 +210,7 @@ def test_runs_that_are_alike_share_a_sentence() -> None:
         probed("full", ROWS), probed("sgd", 1, scale=90.0), probed("b", 2, scale=90.0)
     )
     text = said(found, "late-noisy")
-    assert "% of its squared length in sgd, whose noise scale is 90 (81 to 99) and " in text
+    assert "% of its squared length in sgd, whose noise scale is 90 (81 to 99); " in text
 
 
 # --------------------------------------------------------------------------- the two estimators
