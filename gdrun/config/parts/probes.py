@@ -4,6 +4,8 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import AfterValidator, BeforeValidator, PlainSerializer
 
+from gdrun.errors import excerpt
+
 Probe = Literal["gradient", "noise", "sharpness"]
 PROBES: tuple[Probe, ...] = get_args(Probe)
 ALL_PROBES, NO_PROBES = "all", "none"  # stand for each of them, and for the empty list
@@ -21,7 +23,7 @@ def _named(value: Any) -> Any:
     if not isinstance(value, list | tuple):
         raise ValueError(known)
     if unknown := [part for part in value if part not in PROBES]:
-        raise ValueError(f"{known}, got {unknown[0]}")
+        raise ValueError(f"{known}, got {excerpt(str(unknown[0]))}")
     return tuple(value)
 
 
