@@ -10,6 +10,7 @@ from torch import Tensor
 
 from gdrun.training.backend import Backend, Updates
 from gdrun.training.batches import chunks
+from gdrun.training.graphs import make_graphed_step
 from gdrun.training.optimizers.step import Step, make_step
 from gdrun.training.problem import Problem
 from gdrun.training.state import Plan, TrainState
@@ -61,7 +62,10 @@ def _step(problem: Problem, plan: Plan, state: TrainState) -> Step:
     device = state.params[0].device
     factors = plan.factors_after(state.updates, problem.data.rows, device)
     lr = plan.learning_rates(device)
-    return make_step(problem.losses, plan.optimizer, state.params, state.buffers, lr, factors)
+    # What a user's code does in Python would be left out of a graph.
+    has_graphs = device.type == "cuda" and not {"model", "loss"} & problem.own_code.keys()
+    make = make_graphed_step if has_graphs else make_step
+    return make(problem.losses, plan.optimizer, state.params, state.buffers, lr, factors)
 
 
 def _warm_up(problem: Problem, plan: Plan, state: TrainState) -> None:
