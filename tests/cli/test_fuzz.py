@@ -3,12 +3,23 @@
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.command_line import Outcome, assert_clean, in_process
 from tests.odd_inputs import fuzz, near_valid, setting, soon, table, texts, yaml_texts
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _imported(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """What commands import when it is first needed is no time that an input takes."""
+    place = tmp_path_factory.mktemp("first")
+    (place / "a.csv").write_text("x;y\n1,5;2\né;3\n", encoding="latin-1")
+    (place / "c.yaml").write_text("data: {source: csv, path: a.csv, target: y}\n")
+    for args in (("-c", str(place / "c.yaml")), ("--set=lr=x",), ()):
+        in_process("compare", "-n", *args)
 
 
 def gdrun(*args: str) -> Outcome:
