@@ -4,7 +4,7 @@ import errno
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from gdrun.errors import DataError, OutputError, limit_hints
@@ -48,6 +48,25 @@ def open_plain(path: Path, flags: int) -> int:
         os.close(descriptor)
         raise OSError(errno.ELOOP, "is not a regular file", str(path))
     return descriptor
+
+
+def append(descriptor: int, data: bytes, path: Path, size: int) -> None:
+    """Append data to a file of so many bytes that is open: all of it, or none.
+
+    Raises:
+        OSError: it can't be written, or the file was removed.
+    """
+    if not os.fstat(descriptor).st_nlink:
+        raise FileNotFoundError(2, "was removed while it was being written", str(path))
+    try:
+        rest = memoryview(data)
+        while rest:
+            rest = rest[os.write(descriptor, rest) :]
+    except OSError as error:
+        with suppress(OSError):
+            os.ftruncate(descriptor, size)
+        error.filename = str(path)
+        raise
 
 
 def read_plain(path: Path, most: int) -> bytes:

@@ -3,14 +3,13 @@
 import hashlib
 import os
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from gdrun.config.foreign import Natural, Sha256
 from gdrun.errors import DataError
 from gdrun.logs.lines import read_header, whole_lines
-from gdrun.storage.atomic import open_plain
+from gdrun.storage.atomic import append, open_plain
 
 MAX_BUFFERED = 2**16  # characters that are kept before they go to the operating system
 READ_BYTES = 2**20
@@ -70,17 +69,7 @@ class RowFile:
         # cut off when the run is resumed.
         self._rows.clear()
         self._buffered = 0
-        if not os.fstat(self._descriptor).st_nlink:
-            raise FileNotFoundError(2, "was removed while it was being written", str(self.path))
-        try:
-            rest = memoryview(data)
-            while rest:
-                rest = rest[os.write(self._descriptor, rest) :]
-        except OSError as error:
-            with suppress(OSError):
-                os.ftruncate(self._descriptor, self._size)
-            error.filename = str(self.path)
-            raise
+        append(self._descriptor, data, self.path, self._size)
         self._digest.update(data)
         self._size += len(data)
 

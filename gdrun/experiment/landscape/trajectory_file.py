@@ -7,7 +7,6 @@ Shapes: R lanes, P weights of a lane.
 
 import os
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +16,7 @@ from gdrun.errors import DataError
 from gdrun.experiment.landscape import layout as layouts
 from gdrun.experiment.landscape.layout import EPOCH, HEADER_BYTES, MAGIC, NUMBERS, Layout, is_sound
 from gdrun.results.file_names import TRAJECTORY
-from gdrun.storage.atomic import open_plain, read_plain, replacing
+from gdrun.storage.atomic import append, open_plain, read_plain, replacing
 
 TRAINED_AGAIN = "without the file, gdrun landscape trains the run again"
 
@@ -55,17 +54,7 @@ class TrajectoryFile:
         Raises:
             OSError: they can't be written, or the file was removed.
         """
-        if not os.fstat(self._descriptor).st_nlink:
-            raise FileNotFoundError(2, "was removed while it was being written", str(self.path))
-        try:
-            rest = memoryview(self.layout.record(epoch, weights))
-            while rest:
-                rest = rest[os.write(self._descriptor, rest) :]
-        except OSError as error:
-            with suppress(OSError):
-                os.ftruncate(self._descriptor, self._size)
-            error.filename = str(self.path)
-            raise
+        append(self._descriptor, self.layout.record(epoch, weights), self.path, self._size)
         self._size += self.layout.record_bytes
 
     def flush(self) -> None:
