@@ -25,7 +25,7 @@ from gdrun.config.foreign import (
 )
 from gdrun.config.schema import METHODS
 from gdrun.results.events import Lane
-from gdrun.results.lanes import lanes_by_rate, medians, metric_medians
+from gdrun.results.lanes import best_rate, lanes_by_rate, medians, metric_medians
 from gdrun.results.rows.history import History
 from gdrun.results.rows.log_rows import metrics_of
 from gdrun.results.run import ENGINES_IN_TURN, Reached, RunResult, finite, or_inf
@@ -43,8 +43,7 @@ BEST_RATES = "many learning rates: each run is shown at its best one"
 
 def at_best_rate(result: RunResult) -> RunResult:
     """The run at the one of its learning rates with the lowest median final train loss."""
-    finals = medians(result.lanes, "train_loss")
-    return at_rate(result, min(finals, key=lambda lr: finals[lr]))
+    return at_rate(result, best_rate(result.lanes))
 
 
 def at_rate(result: RunResult, lr: float) -> RunResult:

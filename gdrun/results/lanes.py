@@ -32,15 +32,18 @@ def medians(lanes: Iterable[LaneResult], loss: str) -> dict[float, float]:
     }
 
 
+def best_rate(lanes: Sequence[LaneResult]) -> float:
+    """The learning rate with the lowest median final train loss; of several the first."""
+    finals = medians(lanes, "train_loss")
+    return min(finals, key=lambda lr: finals[lr])
+
+
 def lane_at_best_rate(lanes: Sequence[LaneResult]) -> int:
     """The position of the lane that stands for a run: so runs of the same seeds start alike.
 
-    It is the first seed at the learning rate with the lowest median final train loss, or the first
-    one there that didn't diverge.
+    It is the first seed at the best learning rate, or the first one there that didn't diverge.
     """
-    finals = medians(lanes, "train_loss")
-    best = min(finals, key=lambda lr: finals[lr])
-    kept = lanes_by_rate(lanes)[best]
+    kept = lanes_by_rate(lanes)[best_rate(lanes)]
     return next((k for k in kept if lanes[k].diverged_at is None), kept[0])
 
 

@@ -24,7 +24,7 @@ from gdrun.analysis.why.sentence import Sentence, named
 from gdrun.analysis.why.stability import stability
 from gdrun.analysis.why.two_sizes import two_sizes
 from gdrun.results.compare import compare_results
-from gdrun.results.lanes import MIN_BAND_SEEDS, medians
+from gdrun.results.lanes import MIN_BAND_SEEDS, best_rate
 from gdrun.results.rows import probe_columns as names
 from gdrun.results.run import RunResult, finite
 from gdrun.text import count
@@ -184,9 +184,9 @@ def _at_best(result: RunResult, sweep: SweepResult | None) -> ProbedRun:
     runs = probed_runs(result)
     if sweep:
         best = next((c.lr for c in sweep.best_of_batch if c.run == result.series.name), None)
-        return next((run for run in runs if run.lr == best), runs[0])
-    finals = medians(result.lanes, "train_loss")
-    return min(runs, key=lambda run: finals[run.lr])
+    else:
+        best = best_rate(result.lanes)
+    return next((run for run in runs if run.lr == best), runs[0])
 
 
 def _cautions(chosen: Sequence[ProbedRun], probed: Sequence[ProbedRun]) -> Iterator[str]:
