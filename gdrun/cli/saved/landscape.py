@@ -14,7 +14,7 @@ from gdrun.cli.saved.animate import refuse_place
 from gdrun.cli.saved.compare import select
 from gdrun.cli.saved.landscapes.lanes import ChosenLane, chosen_lanes
 from gdrun.cli.saved.landscapes.report import report
-from gdrun.cli.saved.parameters import OutputDir, choice, one_of
+from gdrun.cli.saved.parameters import Dpi, OutputDir, PictureScale, choice, one_of
 from gdrun.cli.startup import loading, require_current_directory
 from gdrun.config.parts.groups import FORMATS, SCALES, PlotConfig
 from gdrun.errors import ConfigError
@@ -71,20 +71,8 @@ def landscape_of_runs(
         str | None,
         choice("--format", "FORMAT", FORMATS, "Of the picture; without it, that of the config."),
     ] = None,
-    scale: Annotated[
-        str | None,
-        choice("--scale", "SCALE", SCALES, "Size of the text; without it, that of the config."),
-    ] = None,
-    dpi: Annotated[
-        int | None,
-        typer.Option(
-            "--dpi",
-            min=30,
-            max=1200,
-            metavar="INTEGER",
-            help="Pixels per inch; without it, those of the config.",
-        ),
-    ] = None,
+    scale: PictureScale = None,
+    dpi: Dpi = None,
     quiet: Annotated[
         bool, typer.Option("--quiet", "-q", help="Print only the path of the picture.")
     ] = False,

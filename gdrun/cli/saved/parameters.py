@@ -8,6 +8,7 @@ import typer
 from rich.text import Text
 
 from gdrun.cli.options import complete_run_names
+from gdrun.config.parts.groups import SCALES
 from gdrun.errors import ConfigError, did_you_mean, excerpt
 from gdrun.storage.atomic import output_errors
 from gdrun.storage.locate import find_run
@@ -56,6 +57,22 @@ def choice(
         autocompletion=lambda: [*known],
         show_default=show_default,
     )
+
+
+PictureScale = Annotated[
+    str | None,
+    choice("--scale", "SCALE", SCALES, "Size of the text; without it, that of the config."),
+]
+Dpi = Annotated[
+    int | None,
+    typer.Option(
+        "--dpi",
+        min=30,
+        max=1200,
+        metavar="INTEGER",
+        help="Pixels per inch; without it, those of the config.",
+    ),
+]
 
 
 def one_of(flag: str, value: str | None, known: Sequence[Choice]) -> Choice | None:

@@ -5,7 +5,16 @@ from typing import Annotated
 
 import typer
 
-from gdrun.cli.saved.parameters import OutputDir, Run, choice, one_of, read_any, say
+from gdrun.cli.saved.parameters import (
+    Dpi,
+    OutputDir,
+    PictureScale,
+    Run,
+    choice,
+    one_of,
+    read_any,
+    say,
+)
 from gdrun.config.parts.groups import FORMATS, SCALES
 from gdrun.errors import ConfigError, GdrunError
 from gdrun.results.axes import BATCH, COSTS, TRAIN, VALIDATION
@@ -76,20 +85,8 @@ def plot_run(
         str | None,
         choice("--format", "FORMAT", FORMATS, "Of the pictures; without it, that of the config."),
     ] = None,
-    scale: Annotated[
-        str | None,
-        choice("--scale", "SCALE", SCALES, "Size of the text; without it, that of the config."),
-    ] = None,
-    dpi: Annotated[
-        int | None,
-        typer.Option(
-            "--dpi",
-            min=30,
-            max=1200,
-            metavar="INTEGER",
-            help="Pixels per inch; without it, those of the config.",
-        ),
-    ] = None,
+    scale: PictureScale = None,
+    dpi: Dpi = None,
 ) -> None:
     """Draw the pictures of a run again, from its CSV files."""
     against, kind = one_of("--x", x, COSTS), one_of("--format", format_, FORMATS)
