@@ -144,7 +144,7 @@ def sweep(
         given["target"] = target
     results = _run("sweep", config, output_dir, name, _with_section(settings, "sweep", given))
     (sweep,) = (event for event in results if isinstance(event, SweepResult))
-    return ShownSweep.of(sweep, (event for event in results if isinstance(event, RunResult)))
+    return ShownSweep.of(sweep, _results(results))
 
 
 def _with_section(

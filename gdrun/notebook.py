@@ -123,9 +123,9 @@ class ShownSweep(SweepResult):
     results: tuple[RunResult, ...] = field(default=(), compare=False)
 
     @classmethod
-    def of(cls, sweep: SweepResult, results: Iterable[RunResult]) -> Self:
+    def of(cls, sweep: SweepResult, results: ShownRuns) -> Self:
         """The same result, with those of its runs."""
-        return cls(**_values(sweep), results=ShownRuns.of(results))
+        return cls(**_values(sweep), results=results)
 
     def _repr_png_(self) -> bytes | None:
         return _png(lambda: heatmap_figure(self))

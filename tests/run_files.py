@@ -35,6 +35,15 @@ def damage(path: Path, how: str) -> None:
         path.write_bytes(content)
 
 
+def log_another_loss(place: Path) -> None:
+    """Write a train loss into the log of a run that is a quarter larger than the one it had."""
+    path = place / "epochs.csv"
+    lines = path.read_text().splitlines(keepends=True)
+    cells = lines[3].split(",")
+    cells[9] = f"{1.25 * float(cells[9]):.9g}"
+    path.write_text("".join([*lines[:3], ",".join(cells), *lines[4:]]))
+
+
 def whole_rows(path: Path) -> int:
     """How many rows a file holds, all of them whole but for one that is being written."""
     rows = path.read_text().split("\n")
