@@ -4,6 +4,7 @@
     ├── ConfigError    the request is wrong: a key, a value, a flag, a config file, a run's name
     ├── DataError      the data file is wrong: a column, a cell, no rows
     ├── OutputError    a file of a run can't be written or read
+    ├── RankError      another process of the same training is lost
     └── UserCodeError  a function of the user's, named in the config, raised an exception
 
 A message says which key or line, what was expected and what came; `hints` say what to do. The
@@ -43,6 +44,10 @@ class DataError(GdrunError):
 
 class OutputError(GdrunError):
     """A file of a run can't be written or read."""
+
+
+class RankError(GdrunError):
+    """Another process of the same training is lost, and so the training ends."""
 
 
 class GdrunWarning(UserWarning):

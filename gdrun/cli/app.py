@@ -23,7 +23,7 @@ from gdrun.cli.request import make_request, with_run_found
 from gdrun.cli.saved.commands import add_commands
 from gdrun.cli.startup import end_without_cleanup, use_sensible_width
 from gdrun.config.presets import starter
-from gdrun.errors import ConfigError, GdrunError, OutputError, UserCodeError, in_words
+from gdrun.errors import ConfigError, GdrunError, OutputError, RankError, UserCodeError, in_words
 from gdrun.experiment.signals import die_quietly_on_ctrl_c
 from gdrun.results.events import Status
 from gdrun.terminal.console import close, complain, write
@@ -193,7 +193,7 @@ def main() -> None:
         else:
             complain(*in_words(error))
         is_request = isinstance(error, GdrunError) and not isinstance(
-            error, OutputError | UserCodeError
+            error, OutputError | RankError | UserCodeError
         )
         sys.exit(USAGE if is_request else FAILED)
     finally:

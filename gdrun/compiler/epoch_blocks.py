@@ -45,7 +45,7 @@ class EpochBlocks:
 
     def __init__(self, data: Dataset, plan: Plan) -> None:
         self.data, self.plan = data, plan
-        self._seeds = [lane.seed for lane in plan.lanes]
+        self._seeds = [lane.seed for lane in plan.own_lanes]
         self._order: tuple[int, Order | None] = 0, None  # of which epoch, and the order
         self._read: tuple[slice, Tensor, Tensor] | None = None
 

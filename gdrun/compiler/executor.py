@@ -88,17 +88,20 @@ def _execute(
         OutputError: it isn't in the cache, and can't be built.
     """
     calls = _Calls(_program(spec_for(problem, plan)), problem, plan, state)
-    done, updates = state.updates, calls.first if report_seconds else 1
+    ranks = plan.division.by_lanes  # all of them execute the same blocks
+    limits = calls.most_ends, calls.most, calls.first if report_seconds else 1
+    most_ends, most, updates = (int(min(ranks.numbers(limit))) for limit in limits)
+    done = state.updates
     while done < plan.epochs * plan.updates_per_epoch(problem.data.rows):
-        block = calls.blocks.after(done, updates, calls.most_ends)
+        block = calls.blocks.after(done, updates, most_ends)
         threads = calls.threads(block)
         with threads_for(1):  # PyTorch's own would keep waiting for work, in the program's way
             executed = calls.execute(block, threads)
         yield executed
         taken = block.epochs * block.updates
         done += taken
-        in_time = int(report_seconds * taken / executed.seconds)
-        updates = max(1, min(in_time, updates * GROWTH, calls.most))
+        in_time = int(report_seconds * taken / max(ranks.numbers(executed.seconds)))
+        updates = max(1, min(in_time, updates * GROWTH, most))
 
 
 def _program(spec: ProgramSpec) -> Program:
@@ -127,7 +130,7 @@ class _Calls:
         self.blocks = EpochBlocks(problem.data, plan)
         self._program, self._plan = program, plan
         shapes = tuple(tensor.shape[1:] for tensor in state.params)
-        self._layout = _Layout(len(plan.lanes), program.spec.lanes, shapes)
+        self._layout = _Layout(len(plan.own_lanes), program.spec.lanes, shapes)
         self._weights = self._layout.pack(state.params)
         self._optimizer_buffers = self._layout.pack_all(state.buffers)
         self._lr = self._layout.pad(plan.learning_rates(torch.device("cpu")))

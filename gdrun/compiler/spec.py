@@ -60,7 +60,7 @@ def spec_for(problem: Problem, plan: Plan) -> ProgramSpec:
     model = problem.model
     width = WIDTHS.get(torch.backends.cpu.get_cpu_capability(), OTHER_WIDTH)
     # A vector of lanes costs little more than one of them.
-    together = 2 * len(plan.lanes) > width and model.widest <= MAX_UNITS_FOR_LANES
+    together = 2 * len(plan.own_lanes) > width and model.widest <= MAX_UNITS_FOR_LANES
     lanes = width if together else 1
     rows = _chunk_rows(problem, plan.batch_size, lanes)
     factors = plan.factors(range(1, 2), problem.data.rows)

@@ -18,6 +18,7 @@ from gdrun.diagnostics.plane import Plane
 from gdrun.training.evaluate import evaluate
 from gdrun.training.models.model import Params
 from gdrun.training.problem import Problem
+from gdrun.training.ranks import Division
 
 TOGETHER_NUMBERS = 2**21  # weights and activations at a time (8 MB)
 PULSE_SECONDS = 0.1
@@ -87,5 +88,6 @@ def _together(problem: Problem, parameters: int) -> int:
 def _losses(problem: Problem, params: Params, pulse: Callable[[], None]) -> list[float]:
     """The train losses of some lanes."""
     data = problem.data
-    (losses,) = finish(evaluate(problem, params, data.x, data.y, pulse, PULSE_SECONDS))
+    division = Division(len(params[0]))
+    (losses,) = finish(evaluate(problem, division, params, data.x, data.y, pulse, PULSE_SECONDS))
     return [*losses]

@@ -33,6 +33,7 @@ from gdrun.training.optimizers.build import build_optimizer
 from gdrun.training.optimizers.schedule import schedule_of
 from gdrun.training.outcome import describe
 from gdrun.training.problem import Problem, build_problem
+from gdrun.training.ranks import ALONE, Ranks
 from gdrun.training.state import Plan, TrainState
 
 
@@ -124,6 +125,7 @@ class ExperimentPlan:
         manifest: the `run.json` of an experiment that is resumed.
         notes: what the user should know of what is resumed.
         seconds_per_update: of one lane alone, by batch size, where that was measured.
+        ranks: the processes that train each of its runs together.
     """
 
     command: str
@@ -133,6 +135,7 @@ class ExperimentPlan:
     manifest: Manifest | None = None
     notes: tuple[str, ...] = ()
     seconds_per_update: Mapping[int, float] = field(default_factory=dict)
+    ranks: Ranks = ALONE
 
     @property
     def problem(self) -> Problem:

@@ -7,12 +7,15 @@ import math
 from collections.abc import Generator, Iterable, Iterator
 from dataclasses import replace
 
+import torch
+
 from gdrun.diagnostics.derivatives import Work
 from gdrun.diagnostics.probe import Measured, lane_at_epoch, measure
 from gdrun.experiment.plan import RunPlan
 from gdrun.results.events import Probed, Segment
 from gdrun.results.rows.history import History
 from gdrun.training.bookkeeping import report
+from gdrun.training.ranks import ALONE
 from gdrun.training.state import TrainState
 
 
@@ -33,12 +36,18 @@ def with_probes(
     if not run.config.probes:
         yield from segments
         return
-    if is_pending(run, state, histories):  # it was left before
+    if _is_pending_anywhere(run, state, histories):  # it was left before
         yield from _probe(run, state)
     for segment in segments:
         yield segment
-        if segment.ends and is_pending(run, state, histories):
+        if segment.ends and _is_pending_anywhere(run, state, histories):
             yield from _probe(run, state)
+
+
+def _is_pending_anywhere(run: RunPlan, state: TrainState, histories: Iterable[History]) -> bool:
+    """Whether measurements are missing, as far as rank 0 knows, which has what was logged."""
+    ranks = run.plan.ranks
+    return any(ranks.any(ranks.is_first and is_pending(run, state, histories)))
 
 
 def is_pending(run: RunPlan, state: TrainState, histories: Iterable[History]) -> bool:
@@ -52,19 +61,25 @@ def is_pending(run: RunPlan, state: TrainState, histories: Iterable[History]) ->
 
 
 def _probe(run: RunPlan, state: TrainState) -> Iterator[Segment]:
-    """Measure the lanes that take part one after the other; the last segment has the results."""
+    """Measure the lanes that take part one after the other; the last segment has the results.
+
+    Of several ranks, each measures the lanes that it trains.
+    """
     now = replace(report(state, state.epoch, []), is_probing=True)
-    active = _active(state)
+    active, division = _active(state), run.plan.division
+    own = replace(run.plan, lanes=run.plan.own_lanes, ranks=ALONE)
     measured: list[Measured] = []
-    for lane, takes_part in enumerate(active):
+    for lane, takes_part in enumerate(active[division.own]):
         found: Measured = {}
         if takes_part:
-            work = measure(lane_at_epoch(run.problem, run.plan, state, lane), run.config.probes)
+            work = measure(lane_at_epoch(run.problem, own, state, lane), run.config.probes)
             found = yield from _pausing(now, work)
         measured.append(found)
+    names = run.series.probe_columns
+    numbers = [[found.get(name, math.nan) for found in measured] for name in names]
+    table: list[list[float]] = division.gather(torch.tensor(numbers, dtype=torch.float64)).tolist()
     columns = {
-        name: [_or_none(found.get(name, math.nan)) for found in measured]
-        for name in run.series.probe_columns
+        name: [_or_none(number) for number in row] for name, row in zip(names, table, strict=True)
     }
     yield replace(now, is_probing=False, probed=Probed(state.epoch, state.updates, active, columns))
 

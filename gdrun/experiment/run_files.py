@@ -22,6 +22,7 @@ from gdrun.storage.manifest import RunManifest
 from gdrun.storage.row_file import FileDigest
 from gdrun.storage.run_log import ManifestWriter, RunLog, log_facts
 from gdrun.training.outcome import describe
+from gdrun.training.state import TrainState
 
 
 def engines_of(run: RunPlan) -> tuple[str, ...]:
@@ -78,7 +79,7 @@ class RunFiles:
     def __enter__(self) -> "RunFiles":
         if self._start.is_outdated:  # before config.yaml and run.json say what they say now
             for _ in range(2):  # the one before it, too
-                self._save(lambda: self._start.digests)
+                self._save(self._start.state, lambda: self._start.digests)
         with ExitStack() as stack:
             if self._log:
                 stack.enter_context(self._log)
@@ -102,35 +103,48 @@ class RunFiles:
         return TrajectoryFile(directory, layout, begun_at)
 
     def add(self, segment: Segment) -> None:
-        """Log a segment; save after the last update always, before it as the schedule says."""
+        """Log a segment."""
+        if self._log:
+            self._log.add(segment)
+
+    def is_due(self, segment: Segment) -> bool:
+        """Whether to save after a segment: after the last update always, else as is scheduled."""
         if not self._log:
-            return
-        self._log.add(segment)
-        if self._trajectory and segment.ends:
-            self._keep_weights(self._trajectory, segment.ends.epochs[-1])
-        is_last = segment.updates == self._total
-        if segment.losses and not segment.ends if is_last else self._schedule.is_due(segment):
-            self._save(self._log.digests)
+            return False
+        if segment.updates == self._total:
+            return bool(segment.losses) and not segment.ends
+        return self._schedule.is_due(segment)
 
-    def _keep_weights(self, trajectory: TrajectoryFile, epoch: int) -> None:
-        """Keep the weights at the end of an epoch if they are due, or the last ones."""
-        run, state = self._run, self._start.state
-        is_over = state.is_over(run.plan, run.plan.updates_per_epoch(self._data.rows))
-        if epoch % trajectory.layout.every == 0 or is_over:
-            trajectory.add(epoch, as_vectors(state.params).cpu().numpy())
+    def keeps_weights(self, segment: Segment, state: TrainState) -> bool:
+        """Whether the weights at the end of an epoch are kept: if they are due, or the last."""
+        if not (self._trajectory and segment.ends):
+            return False
+        per_epoch = self._run.plan.updates_per_epoch(self._data.rows)
+        is_due = segment.ends.epochs[-1] % self._trajectory.layout.every == 0
+        return is_due or state.is_over(self._run.plan, per_epoch)
 
-    def leave(self) -> None:
+    def keep_weights(self, state: TrainState) -> None:
+        """Keep the weights of a state, the end of an epoch."""
+        if self._trajectory:
+            self._trajectory.add(state.epoch, as_vectors(state.params).cpu().numpy())
+
+    def leave(self, state: TrainState) -> None:
         """Save a run that is stopped; one that has ended was saved after its last update."""
-        if self._log and self._start.state.updates < self._total:
-            self._save(self._log.digests)
+        if state.updates < self._total:
+            self.save(state)
+
+    def save(self, state: TrainState) -> None:
+        """Save a state, and put the rows logged so far on the disk."""
+        if self._log:
+            self._save(state, self._log.digests)
 
     def finish(self, status: Status, lanes: Sequence[LaneResult] = ()) -> None:
         """Record how the run and its lanes ended."""
         if self._log:
             self._log.finish(status, lanes)
 
-    def _save(self, digests: Callable[[], Mapping[str, FileDigest]]) -> None:
-        """Write a checkpoint of the state as it is.
+    def _save(self, state: TrainState, digests: Callable[[], Mapping[str, FileDigest]]) -> None:
+        """Write a checkpoint.
 
         `digests` puts the rows that it counts on on the disk, and returns what the files hold.
         """
@@ -139,7 +153,6 @@ class RunFiles:
         with self._schedule.measured():
             if self._trajectory:
                 self._trajectory.flush()
-            state, data = self._start.state, self._data.fingerprint
-            checkpoint = Checkpoint(state, self._config, data, digests())
+            checkpoint = Checkpoint(state, self._config, self._data.fingerprint, digests())
             save_checkpoint(self._directory, checkpoint, keep_last=self._keep_last)
         self._keep_last = True

@@ -15,6 +15,7 @@ from gdrun.experiment.resume import fresh
 from gdrun.experiment.run_files import RunFiles, engines_of
 from gdrun.experiment.trained.networks import TrainedNetworks
 from gdrun.experiment.trained.on_demand import SavedNetworks
+from gdrun.results.events import Segment
 from gdrun.results.file_names import EPOCHS
 from gdrun.results.progress import RunProgress
 from gdrun.results.run import Failure, RunResult
@@ -22,6 +23,8 @@ from gdrun.storage.atomic import output_errors
 from gdrun.storage.reader import SavedEpochs
 from gdrun.training.loop import train
 from gdrun.training.outcome import describe, run_result
+from gdrun.training.shares import own_share, whole_state
+from gdrun.training.state import Plan, TrainState
 
 T = TypeVar("T")
 
@@ -60,6 +63,8 @@ def train_run(
 ) -> Iterator[RunProgress | RunResult]:
     """Train one run: its progress after each segment, then its result, on the disk by then.
 
+    Of several ranks all train it together; rank 0 alone has files and a result.
+
     The last checkpoint is that of the last update, before the closing evaluation: a run that is
     extended later continues as if it had never ended there.
 
@@ -76,9 +81,11 @@ def train_run(
         OutputError: the compiled program of the run is gone, and can't be built.
         OSError: a file can't be written.
     """
+    start = run.resumed or fresh(run.problem, run, keep_rows)
+    recorder, progress, ranks = start.recorder, progress_of(experiment, run), experiment.ranks
+    run = replace(run, plan=replace(run.plan, ranks=ranks))
     problem, plan = run.problem, run.plan
-    start = run.resumed or fresh(problem, run, keep_rows)
-    state, recorder, progress = start.state, start.recorder, progress_of(experiment, run)
+    state = own_share(plan, start.state)
     written_to = None if start.is_complete else directory  # a complete run is only read
     with RunFiles(experiment, run, start, written_to, facts, timing) as files:
         segments = train(problem, plan, state, BACKENDS[run.config.engine], timing)
@@ -86,16 +93,24 @@ def train_run(
             recorder.add(segment)
             progress.advance(segment)
             files.add(segment)
+            # Some ranks have more to probe than others: within probes they don't meet.
+            meets = ranks.size == 1 or not segment.is_probing
+            if meets:
+                _keep(files, segment, plan, state)
             try:
                 yield progress
             except GeneratorExit:  # the consumer stops here; the state is complete
-                files.leave()
+                if ranks.size == 1:
+                    files.leave(state)
                 raise
-            if stop():
+            if meets and any(ranks.any(stop())):
                 break
-        files.leave()
+        state = whole_state(plan, state)
+        files.leave(state)
         if not state.begun:  # stopped before anything was known
             files.finish("interrupted")
+            return
+        if not ranks.is_first:
             return
         recorder.settle()
         result = run_result(
@@ -117,3 +132,14 @@ def train_run(
         yield result
     else:
         yield replace(result, networks=TrainedNetworks.of(problem, state))
+
+
+def _keep(files: RunFiles, segment: Segment, plan: Plan, state: TrainState) -> None:
+    """Write what is due after a segment: weights on the way, a checkpoint. All ranks do so."""
+    keeps, saves = plan.ranks.any(files.keeps_weights(segment, state), files.is_due(segment))
+    if keeps or saves:
+        whole = whole_state(plan, state)
+        if keeps:
+            files.keep_weights(whole)
+        if saves:
+            files.save(whole)

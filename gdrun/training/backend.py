@@ -1,7 +1,7 @@
 """The interface between the loop and the ways of executing updates, its backends."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import Tensor
 
@@ -15,7 +15,8 @@ class Updates:
     """Consecutive updates that were executed: U of one epoch (E = 1), or all U of each of E epochs.
 
     Attributes:
-        losses: (E, U, R) the batch loss before each update, on the processor; U may be 0.
+        losses: (E, U, R) the batch loss before each update, on the processor; U may be 0. Where
+            lanes are divided among ranks, those of this one.
         seconds: training time.
         params: weights at each of the ends: (ends, R, …) each. Empty where the weights of the state
             were moved in place.
@@ -29,6 +30,15 @@ class Updates:
     params: Params = ()
     buffers: tuple[Params, ...] = ()
     ends: Sequence[int] = ()
+
+
+def with_all_losses(plan: Plan, executed: Updates) -> Updates:
+    """Updates with the losses of all lanes, and the time of the rank that took longest."""
+    if plan.ranks.size == 1:
+        return executed
+    losses = plan.division.gather(executed.losses)
+    seconds = max(plan.ranks.numbers(executed.seconds))
+    return replace(executed, losses=losses, seconds=seconds)
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from torch import Tensor
 from gdrun.data.order import visiting_order
 from gdrun.data.rows import Rows, take
 from gdrun.training.problem import Problem
+from gdrun.training.ranks import ALONE, Ranks
 from gdrun.training.state import Plan
 
 # Small batches are gathered in blocks of about this many numbers (16 MB).
@@ -25,18 +26,28 @@ BLOCK_NUMBERS = 2**22
 Chunk = tuple[Tensor, Tensor, float, bool]
 
 
-def cut(first: int, end: int, rows: int) -> Iterator[tuple[int, int, float, bool]]:
-    """Cut a batch: from which row to which, their share of it, and whether they complete it."""
-    for start in range(first, end, rows):
-        stop = min(start + rows, end)
-        yield start, stop, (stop - start) / (end - first), stop == end
+def cut(
+    first: int, end: int, rows: int, ranks: Ranks = ALONE
+) -> Iterator[tuple[int, int, float, bool]]:
+    """Cut what a rank has of a batch: from which row to which, their share, whether they end it.
+
+    A rank that has no row of the batch gets one cut, of none.
+    """
+    own = range(first, end)[ranks.own(end - first)]
+    for start in range(own.start, max(own.stop, own.start + 1), rows):
+        stop = min(start + rows, own.stop)
+        yield start, stop, (stop - start) / (end - first), stop == own.stop
 
 
 def chunks(problem: Problem, plan: Plan, epoch: int, skip: int = 0) -> Iterator[Chunk]:
-    """The batches of an epoch (from 1) after the first `skip`, in chunks."""
+    """The batches of an epoch (from 1) after the first `skip`, in chunks.
+
+    Where their rows are divided among ranks, what this one has of them.
+    """
     x, y = problem.data.x, problem.data.y
-    lanes, size = len(plan.lanes), plan.batch_size
-    order = visiting_order(plan.sampling, len(x), [lane.seed for lane in plan.lanes], epoch)
+    seeds = [lane.seed for lane in plan.own_lanes]
+    lanes, size, ranks = len(seeds), plan.batch_size, plan.division.by_rows
+    order = visiting_order(plan.sampling, len(x), seeds, epoch)
     used = min(len(x), plan.updates_per_epoch(len(x)) * size)
 
     def rows(source: Rows, start: int, stop: int) -> Tensor:
@@ -45,9 +56,10 @@ def chunks(problem: Problem, plan: Plan, epoch: int, skip: int = 0) -> Iterator[
         return take(source, order(start, stop))
 
     chunk_rows = problem.rows_at_once(lanes)
-    if size > chunk_rows:
+    if size > chunk_rows or ranks.size > 1:
         for first in range(skip * size, used, size):
-            for start, stop, share, completes in cut(first, min(first + size, used), chunk_rows):
+            end = min(first + size, used)
+            for start, stop, share, completes in cut(first, end, chunk_rows, ranks):
                 yield rows(x, start, stop), rows(y, start, stop), share, completes
         return
     numbers_per_batch = lanes * size * (x.shape[1] + y.shape[1])

@@ -118,7 +118,9 @@ def end_epochs(
     if last == plan.epochs and losses:
         yield pulse()
     if at_ends[-1] is None and (plan.is_evaluated(last) or diverges):
-        at_ends[-1] = yield from evaluate_all(problem, state.params, pulse, report_seconds)
+        at_ends[-1] = yield from evaluate_all(
+            problem, plan.division, state.params, pulse, report_seconds
+        )
     diverged_at = list(state.diverged_at)
     for lane, loss in enumerate(at_ends[-1].train if at_ends[-1] else []):
         if active[lane] and diverged_at[lane] is None and not math.isfinite(loss):
@@ -146,12 +148,13 @@ def _note_best(
         improved = state.best.note(epoch, losses.val, taking_part)
         if improved:
             params = [tensor[k] for tensor in stacked] if stacked else state.params
-            state.best.keep(improved, params)
+            state.best.keep(plan.division.own_positions(improved), params)
         state.best.stop(epoch, state.updates, plan.patience, taking_part)
 
 
 def evaluate_within(
     problem: Problem,
+    plan: Plan,
     state: TrainState,
     epoch: int,
     counted: Counted,
@@ -165,6 +168,7 @@ def evaluate_within(
 
     Args:
         problem: what is minimised.
+        plan: how.
         state: of the training; it notes that the loss was evaluated.
         epoch: which.
         counted: the updates before, as far as they are not reported yet.
@@ -183,7 +187,7 @@ def evaluate_within(
     else:
         data = problem.data
         (train_loss,) = yield from evaluate(
-            problem, state.params, data.x, data.y, pulse, report_seconds
+            problem, plan.division, state.params, data.x, data.y, pulse, report_seconds
         )
     state.evaluated = state.updates
     yield replace(report(state, epoch, losses), train_loss=train_loss)

@@ -13,6 +13,7 @@ from gdrun.training.batches import chunks
 from gdrun.training.graphs import make_graphed_step
 from gdrun.training.optimizers.step import Step, make_step
 from gdrun.training.problem import Problem
+from gdrun.training.ranks import Pace
 from gdrun.training.state import Plan, TrainState
 from gdrun.training.threads import threads_for
 
@@ -27,7 +28,8 @@ def _execute(
     _warm_up(problem, plan, state)
     step = _step(problem, plan, state)
     clock = make_clock(problem)
-    work = problem.work(len(plan.lanes), plan.batch_size)
+    work = problem.work(len(plan.own_lanes), plan.division.by_rows.most(plan.batch_size))
+    pace = Pace(plan.ranks, report_seconds)
     done, rows = state.updates, problem.data.rows
     skip = done - state.epoch * plan.updates_per_epoch(rows)
     for epoch in count(state.epoch + 1):
@@ -39,12 +41,14 @@ def _execute(
             due = next(plan.evaluated_within(rows, after=done), math.inf) - done
             with threads_for(work):
                 start = clock()
-                deadline = time.perf_counter() + report_seconds
+                pace.begin()
                 for chunk in epoch_chunks:
                     loss = step(*chunk)
                     if loss is not None:
                         losses.append(loss)
-                    if len(losses) == due or time.perf_counter() > deadline:
+                    # Ranks cut their rows into chunks of their own, and so wait for the last.
+                    is_known = loss is not None or plan.ranks.size == 1
+                    if len(losses) == due or (is_known and pace.is_over()):
                         left = True
                         break
                 seconds = clock() - start
@@ -52,7 +56,7 @@ def _execute(
             if losses:
                 yield Updates(torch.stack(losses).cpu().unsqueeze(0), seconds)
             elif left:
-                yield Updates(torch.empty(1, 0, len(plan.lanes)), seconds)
+                yield Updates(torch.empty(1, 0, len(plan.own_lanes)), seconds)
 
 
 EAGER = Backend(_execute, stacks_epochs=False)
@@ -64,14 +68,16 @@ def _step(problem: Problem, plan: Plan, state: TrainState) -> Step:
     lr = plan.learning_rates(device)
     # What a user's code does in Python would be left out of a graph.
     has_graphs = device.type == "cuda" and not {"model", "loss"} & problem.own_code.keys()
-    make = make_graphed_step if has_graphs else make_step
-    return make(problem.losses, plan.optimizer, state.params, state.buffers, lr, factors)
+    how = problem.losses, plan.optimizer, state.params, state.buffers, lr, factors
+    if has_graphs and plan.division.by_rows.size == 1:
+        return make_graphed_step(*how)
+    return make_step(*how, plan.division.by_rows)
 
 
 def _warm_up(problem: Problem, plan: Plan, state: TrainState) -> None:
     """Take one update on a copy, so that the first one timed doesn't pay for PyTorch's start."""
     copy = state.clone()
-    with threads_for(problem.work(len(plan.lanes), plan.batch_size)):
+    with threads_for(problem.work(len(plan.own_lanes), plan.batch_size)):
         for chunk in chunks(problem, plan, epoch=1):
             _step(problem, plan, copy)(*chunk)
             return

@@ -1,6 +1,5 @@
 """The loss over all rows: at one time, or at several together where epochs are short."""
 
-import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import compress
@@ -9,10 +8,11 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from gdrun.data.rows import Rows, blocks
+from gdrun.data.rows import Rows
 from gdrun.training.losses.loss import Metric
 from gdrun.training.models.model import Params
 from gdrun.training.problem import Problem
+from gdrun.training.ranks import Division, Pace
 from gdrun.training.threads import threads_for
 
 T = TypeVar("T")
@@ -36,6 +36,7 @@ class Losses:
 @torch.no_grad()
 def evaluate(
     problem: Problem,
+    division: Division,
     params: Params,
     x: Rows,
     y: Rows,
@@ -45,36 +46,45 @@ def evaluate(
 ) -> Generator[T, None, list[list[float]]]:
     """The mean loss over all given rows, (N, D) and (N, T), of each lane; then each of the metrics.
 
-    Yields a `pulse` every `report_seconds` or so meanwhile.
+    Yields a `pulse` every `report_seconds` or so meanwhile. Of several ranks, each evaluates its
+    own lanes, or its own of the rows.
     """
-    lanes = len(params[0])
-    chunk_rows = problem.rows_at_once(lanes)
+    lanes, ranks = len(params[0]), division.by_rows
+    chunk_rows = problem.rows_at_once(division.most)  # as all ranks know it
     total = torch.zeros(1 + len(metrics), lanes, dtype=torch.float64)
-    deadline = time.perf_counter() + report_seconds
     work = problem.work(lanes, len(x))
-    for k, (xs, ys) in enumerate(zip(blocks(x, chunk_rows), blocks(y, chunk_rows), strict=True)):
-        if k and time.perf_counter() > deadline:
+    own, pace = range(len(x))[ranks.own(len(x))], Pace(division.ranks, report_seconds)
+    for at in range(0, ranks.most(len(x)), chunk_rows):
+        if at and pace.is_over():
             yield pulse()
-            deadline = time.perf_counter() + report_seconds
+            pace.begin()
+        rows = own[at : at + chunk_rows]
+        if not rows:
+            continue
+        part = slice(rows.start, rows.stop)
         with threads_for(work):
-            means = problem.measured(
-                params, xs.expand(lanes, -1, -1), ys.expand(lanes, -1, -1), metrics
-            )
-        total += means.cpu().double() * len(xs)
-    found: list[list[float]] = (total / len(x)).tolist()
+            xs, ys = (each[part].expand(lanes, -1, -1) for each in (x, y))
+            means = problem.measured(params, xs, ys, metrics)
+        total += means.cpu().double() * len(rows)
+    ranks.sum(total)
+    found: list[list[float]] = division.gather(total / len(x)).tolist()
     return found
 
 
 def evaluate_all(
-    problem: Problem, params: Params, pulse: Callable[[], T], report_seconds: float
+    problem: Problem,
+    division: Division,
+    params: Params,
+    pulse: Callable[[], T],
+    report_seconds: float,
 ) -> Generator[T, None, Losses]:
     """Mean loss over all training and all validation rows per lane, with pulses as `evaluate`."""
     data, metrics = problem.data, problem.loss.metrics
     how = pulse, report_seconds, metrics
-    train = yield from evaluate(problem, params, data.x, data.y, *how)
+    train = yield from evaluate(problem, division, params, data.x, data.y, *how)
     val: list[list[float]] | None = None
     if len(data.x_val):
-        val = yield from evaluate(problem, params, data.x_val, data.y_val, *how)
+        val = yield from evaluate(problem, division, params, data.x_val, data.y_val, *how)
     return _losses(train, val, metrics)
 
 
@@ -90,17 +100,23 @@ def _losses(
 
 
 def evaluate_stacked(
-    problem: Problem, params: Sequence[Tensor], due: Sequence[bool], *, validation: bool = True
+    problem: Problem,
+    division: Division,
+    params: Sequence[Tensor],
+    due: Sequence[bool],
+    *,
+    validation: bool = True,
 ) -> list[Losses | None]:
     """The losses of all lanes at those of E times that are due; weights (E, R, …).
 
     All None where not even one time's rows go through the network at once.
     """
     found: list[Losses | None] = [None] * len(due)
-    together = _times_together(problem, lanes=params[0].shape[1])
+    together = _times_together(problem, division.most)
     if together > 1:
         for times in _groups(list(compress(range(len(due)), due)), together):
-            losses = _evaluate_together(problem, [tensor[times] for tensor in params], validation)
+            weights = [tensor[times] for tensor in params]
+            losses = _evaluate_together(problem, division, weights, validation)
             for time_, each in zip(times, losses, strict=True):
                 found[time_] = each
     return found
@@ -120,7 +136,7 @@ def _times_together(problem: Problem, lanes: int) -> int:
 
 @torch.no_grad()
 def _evaluate_together(
-    problem: Problem, weights: Sequence[Tensor], validation: bool
+    problem: Problem, division: Division, weights: Sequence[Tensor], validation: bool
 ) -> list[Losses]:
     """The losses of all lanes at E times, as if all were lanes; weights (E, R, …)."""
     times, lanes = weights[0].shape[:2]
@@ -136,7 +152,7 @@ def _evaluate_together(
             xs, ys = (rows[:].expand(every, -1, -1) for rows in (x, y))
             found = problem.measured(params, xs, ys, metrics)
         by_time = found.view(len(found), -1, lanes)[:, :times].transpose(0, 1)
-        numbers: list[list[list[float]]] = by_time.tolist()
+        numbers: list[list[list[float]]] = division.gather(by_time).tolist()
         return numbers
 
     train = measured(data.x, data.y)

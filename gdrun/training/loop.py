@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from gdrun.config.timing import DEFAULT, Timing
 from gdrun.results.events import Segment, ended_at
-from gdrun.training.backend import Backend, Updates
+from gdrun.training.backend import Backend, Updates, with_all_losses
 from gdrun.training.bookkeeping import (
     count_updates,
     end_epochs,
@@ -61,16 +61,16 @@ def train(
     if not state.begun or state.updates == (state.epoch + 1) * per_epoch:
         yield from _end_pending_epoch(problem, plan, state, backend, timing.segment)
     elif state.is_due(plan, rows):
-        known = _pending_losses(problem, state, backend, validation=False)
+        known = _pending_losses(problem, plan, state, backend, validation=False)
         yield from evaluate_within(
-            problem, state, state.epoch + 1, no_updates(state), known, timing.segment
+            problem, plan, state, state.epoch + 1, no_updates(state), known, timing.segment
         )
     portions = backend.execute(problem, plan, state, timing.segment)
     while not state.is_over(plan, per_epoch):
         # They may be moved in place.
         before = state.clone().params if any(state.best.stopped_at) else state.params
-        executed = next(portions)
-        state.rest(before)
+        executed = with_all_losses(plan, next(portions))
+        state.rest(plan, before)
         yield from _book(problem, plan, state, executed, timing.segment)
 
 
@@ -82,12 +82,13 @@ def _end_pending_epoch(
     epoch = range(number, number + 1)
     known = None
     if state.begun and plan.is_evaluated(number):
-        known = _pending_losses(problem, state, backend, validation=True)
+        known = _pending_losses(problem, plan, state, backend, validation=True)
     yield from end_epochs(problem, plan, state, epoch, no_updates(state), [known], report_seconds)
 
 
 def _pending_losses(
     problem: Problem,
+    plan: Plan,
     state: TrainState,
     backend: Backend,
     *,
@@ -97,7 +98,7 @@ def _pending_losses(
     if not backend.stacks_epochs:
         return None
     stacked = [weights.unsqueeze(0) for weights in state.params]
-    (known,) = evaluate_stacked(problem, stacked, [True], validation=validation)
+    (known,) = evaluate_stacked(problem, plan.division, stacked, [True], validation=validation)
     return known
 
 
@@ -121,7 +122,7 @@ def _book(
         if executed.params:
             before = state.params
             state.params = tuple(weights[part.stop - 1] for weights in executed.params)
-            state.rest(before)
+            state.rest(plan, before)
             state.buffers = tuple(
                 tuple(tensor[part.stop - 1] for tensor in buffer) for buffer in executed.buffers
             )
@@ -134,7 +135,7 @@ def _book(
             )
         elif state.is_due(plan, rows):
             at_end = known[part.stop - 1]
-            yield from evaluate_within(problem, state, epoch, counted, at_end, report_seconds)
+            yield from evaluate_within(problem, plan, state, epoch, counted, at_end, report_seconds)
         else:
             yield report(state, epoch, counted.losses)
         if state.is_over(plan, per_epoch):
@@ -151,13 +152,13 @@ def _evaluate_ends(
     updates = [state.updates + end for end in executed.ends]
     epochs = [update // per_epoch if update % per_epoch == 0 else None for update in updates]
     due = [epoch is not None and plan.is_evaluated(epoch) for epoch in epochs]
-    known = evaluate_stacked(problem, executed.params, due)
+    known = evaluate_stacked(problem, plan.division, executed.params, due)
     if None in epochs:
         due = [
             epoch is None and plan.is_evaluated_after(update, rows)
             for epoch, update in zip(epochs, updates, strict=True)
         ]
-        within = evaluate_stacked(problem, executed.params, due, validation=False)
+        within = evaluate_stacked(problem, plan.division, executed.params, due, validation=False)
         known = [one or other for one, other in zip(known, within, strict=True)]
     return known
 

@@ -23,6 +23,7 @@ from gdrun.text import visible
 from gdrun.training.evaluate import Losses, evaluate_all
 from gdrun.training.models.model import Params
 from gdrun.training.problem import Problem
+from gdrun.training.ranks import Division
 from gdrun.training.state import Plan, TrainState
 
 GRID_POINTS = 200
@@ -108,8 +109,9 @@ def _current_losses(problem: Problem, state: TrainState) -> list[dict[str, float
 
     None if that would take long: somebody who stops a run doesn't want to wait.
     """
+    division = Division(len(state.params[0]))
     deadline = time.monotonic() + PATIENCE_SECONDS
-    evaluation = evaluate_all(problem, state.params, time.monotonic, PATIENCE_SECONDS / 2)
+    evaluation = evaluate_all(problem, division, state.params, time.monotonic, PATIENCE_SECONDS / 2)
     while True:
         try:
             if next(evaluation) > deadline:

@@ -20,6 +20,7 @@ from gdrun.training.optimizers.schedule import CONSTANT, Schedule
 from gdrun.training.optimizers.sgd import SGD
 from gdrun.training.patience import BestEpochs
 from gdrun.training.problem import Problem
+from gdrun.training.ranks import ALONE, Division, Ranks
 
 BLOCK = 2**10  # updates whose factors are computed together
 
@@ -43,6 +44,7 @@ class Plan:
         patience: epochs without a lower validation loss after which a lane is stopped; 0 for none.
         snapshots: numbers of epochs; at the end of each of their multiples a segment ends, so that
             the state there can be looked at. Epoch 0 and the last one end one in any case.
+        ranks: the processes that train together.
     """
 
     lanes: tuple[Lane, ...]
@@ -57,6 +59,17 @@ class Plan:
     scheduled_epochs: int = 0
     patience: int = 0
     snapshots: tuple[int, ...] = ()
+    ranks: Ranks = ALONE
+
+    @property
+    def division(self) -> Division:
+        """How the work is divided among the ranks."""
+        return Division(len(self.lanes), self.ranks)
+
+    @property
+    def own_lanes(self) -> tuple[Lane, ...]:
+        """The lanes that this rank trains."""
+        return self.lanes[self.division.own]
 
     def until(self, epoch: int) -> "Plan":
         """The plan that ends earlier, and is the same up to there."""
@@ -103,8 +116,8 @@ class Plan:
         return next(self.evaluated_within(rows, update - 1), None) == update
 
     def learning_rates(self, device: torch.device) -> Tensor:
-        """The learning rates of the lanes, (R,)."""
-        return torch.tensor([lane.lr for lane in self.lanes], device=device)
+        """The learning rates of the lanes that this rank trains, (R,)."""
+        return torch.tensor([lane.lr for lane in self.own_lanes], device=device)
 
     def factors(self, updates: range, rows: int) -> Tensor | None:
         """What depends on the time alone in updates with such numbers, from 1: (U, 1 + F).
@@ -159,6 +172,8 @@ class Plan:
 class TrainState:
     """Everything that the next update depends on, and nothing else; `train` moves it in place.
 
+    Where lanes are divided among ranks, each has the weights of its own, and the rest of all.
+
     Attributes:
         params: stacked weights, (R, …) each.
         buffers: those of the optimizer, each like `params`.
@@ -192,9 +207,12 @@ class TrainState:
         """
         return ended_at(self.diverged_at, self.best.stopped_at)
 
-    def rest(self, before: Params) -> None:
+    def rest(self, plan: Plan, before: Params) -> None:
         """Give stopped lanes the weights that they had before, since they don't move any more."""
-        stopped = [lane for lane, at in enumerate(self.best.stopped_at) if at is not None]
+        stopped_at = self.best.stopped_at
+        stopped = plan.division.own_positions(
+            k for k, at in enumerate(stopped_at) if at is not None
+        )
         if stopped:
             where = torch.tensor(stopped, device=before[0].device)
             for now, then in zip(self.params, before, strict=True):
@@ -246,7 +264,7 @@ class TrainState:
 def initial_state(problem: Problem, plan: Plan) -> TrainState:
     """The state before the first update, on the device of the problem's data."""
     device = problem.data.x.device
-    seeds = [lane.seed for lane in plan.lanes]
+    seeds = [lane.seed for lane in plan.own_lanes]
     params = tuple(p.to(device) for p in problem.model.init(seeds))
     optimizer = plan.optimizer
     return TrainState(
@@ -262,5 +280,5 @@ def initial_state(problem: Problem, plan: Plan) -> TrainState:
         seconds=0.0,
         loss_sum=torch.zeros(len(plan.lanes), dtype=torch.float64),
         diverged_at=[None] * len(plan.lanes),
-        best=BestEpochs.none_yet(len(seeds), params if len(problem.data.x_val) else ()),
+        best=BestEpochs.none_yet(len(plan.lanes), params if len(problem.data.x_val) else ()),
     )

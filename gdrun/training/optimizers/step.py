@@ -11,6 +11,7 @@ from torch import Tensor
 
 from gdrun.training.models.model import Params
 from gdrun.training.optimizers.optimizer import Optimizer
+from gdrun.training.ranks import ALONE, Ranks
 
 Step = Callable[..., Tensor | None]
 
@@ -22,6 +23,7 @@ def make_step(
     buffers: Sequence[Params],
     lr: Tensor,
     factors: Iterator[Sequence[Tensor]] | None = None,
+    ranks: Ranks = ALONE,
 ) -> Step:
     """One update in place: (R, B, D), (R, B, O) → the batch losses before it, (R,).
 
@@ -37,6 +39,7 @@ def make_step(
         lr: (R,), the learning rate of each lane.
         factors: of one update after the other, () each: that of the learning rates, and those of
             the optimizer. None where the first is always one, and there are no others.
+        ranks: among which the rows of a batch are divided, to share 0 where there are too few.
     """
     # The same memory seen as leaves of the autograd graph: `weights` can then move unrecorded.
     leaves = tuple(w.detach().requires_grad_() for w in weights)
@@ -53,23 +56,26 @@ def make_step(
             optimizer.move(weights, buffers, torch._foreach_mul(lrs, of_lr), g, own)
 
     def step(x: Tensor, y: Tensor, share: float = 1.0, completes: bool = True) -> Tensor | None:
+        if not share:  # none of the batch's rows is this rank's
+            return accumulate(tuple(map(torch.zeros_like, weights)), 0 * ones, completes)
         losses = losses_of(leaves, x, y)
-        if completes and not summed:
+        if completes and not summed and ranks.size == 1:
             descend(lane_gradients(losses, leaves, ones))
             return losses.detach()
-        return accumulate(losses, share, completes)
-
-    def accumulate(losses: Tensor, share: float, completes: bool) -> Tensor | None:
-        nonlocal summed, loss
         g = lane_gradients(losses, leaves, ones * share)
+        return accumulate(g, losses.detach() * share, completes)
+
+    def accumulate(g: Params, losses: Tensor, completes: bool) -> Tensor | None:
+        nonlocal summed, loss
         if summed:
             torch._foreach_add_(summed, g)
-            loss += losses.detach() * share
+            loss += losses
         else:
-            summed, loss = g, losses.detach() * share
+            summed, loss = g, losses
         if not completes:
             return None
         g, summed = summed, ()
+        ranks.sum(*g, loss)
         descend(g)
         return loss
 

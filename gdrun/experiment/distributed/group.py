@@ -1,0 +1,163 @@
+"""The process group: sums over ranks, what rank 0 tells the others, and which of them is lost.
+
+Ranks find each other by a store that the launcher keeps, which outlives any of them.
+"""
+
+import os
+import platform
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+import torch.distributed as dist
+from torch import Tensor
+from torch.distributed.distributed_c10d import PrefixStore, Store
+from torch.distributed.rendezvous import rendezvous
+
+from gdrun.errors import GdrunError, RankError, in_words, one_line
+from gdrun.text import count, listed, visible
+from gdrun.training.ranks import Ranks
+
+T = TypeVar("T")
+
+ANSWER_SECONDS = 2.0  # in which those that are still there answer when a rank is lost
+POLL_SECONDS = 0.05
+
+
+@dataclass(frozen=True)
+class Group:
+    """All ranks, as one of them sees them.
+
+    Attributes:
+        rank: which it is.
+        size: how many there are.
+        store: what all of them write to and read.
+    """
+
+    rank: int
+    size: int
+    store: Store
+
+    @property
+    def ranks(self) -> Ranks:
+        """As the training knows them."""
+        return Ranks(self.size, self.rank, self._reduce)
+
+    def _reduce(self, tensor: Tensor) -> None:
+        self._together(lambda: dist.all_reduce(tensor))
+
+    def tell(self, message: T | None = None) -> T | None:
+        """What rank 0 tells all others, of whom each gets it; what they pass isn't heeded.
+
+        Raises:
+            RankError: one is lost.
+        """
+        box = [message]
+        self._together(lambda: dist.broadcast_object_list(box, src=0))
+        return box[0]
+
+    def _together(self, call: Callable[[], object]) -> None:
+        """Do what all ranks do together.
+
+        Raises:
+            RankError: one is lost.
+        """
+        try:
+            call()
+        except RuntimeError as error:
+            raise self._loss(error) from error
+
+    def note_failure(self, error: Exception) -> None:
+        """Leave word for the others of why this rank ends."""
+        problems, _ = in_words(error)
+        try:
+            self.store.set(f"failed/{self.rank}", "\n".join(problems))
+        except RuntimeError:  # the store is gone, too
+            return
+
+    def _loss(self, error: RuntimeError) -> RankError:
+        """Which ranks are lost, and why as far as is known.
+
+        Those that are still there see the same failure, and answer; but one may be at work for
+        longer than is waited. Of the processes on this machine the system knows.
+        """
+        try:
+            missing = self._missing()
+            failed = {k: self._word_of("failed", k) for k in range(self.size)}
+            places = {k: self._word_of("place", k) for k in missing}
+        except RuntimeError:
+            return RankError(
+                "the process that keeps the ranks together is gone, and rank 0 with it perhaps: "
+                + one_line(error)
+            )
+        lines = [
+            f"rank {k}: {visible(line)}"
+            for k, text in failed.items()
+            for line in text.splitlines()
+            if k != self.rank
+        ]
+        silent = [k for k in missing if not failed[k]]
+        gone = [k for k in silent if not _runs_here(places[k])] or silent
+        if gone and not lines:
+            who = listed([f"rank {k} ({places[k] or 'never seen'})" for k in gone])
+            was = "was" if len(gone) == 1 else "were"
+            lines = [f"{who} {was} killed, or can't be reached any more"]
+        return RankError(lines or [f"{count(self.size, 'rank')} lost each other: {one_line(error)}"])
+
+    def _missing(self) -> list[int]:
+        """The ranks that give no answer."""
+        self.store.set(f"there/{self.rank}", "")
+        deadline = time.monotonic() + ANSWER_SECONDS
+        while True:
+            missing = [k for k in range(self.size) if not self.store.check([f"there/{k}"])]
+            if not missing or time.monotonic() > deadline:
+                return missing
+            time.sleep(POLL_SECONDS)
+
+    def _word_of(self, key: str, rank: int) -> str:
+        name = f"{key}/{rank}"
+        return self.store.get(name).decode() if self.store.check([name]) else ""
+
+
+def join() -> Group:
+    """Meet the other ranks, which the launcher has started; all of them call this together.
+
+    Raises:
+        RankError: they can't be reached.
+    """
+    import torch
+
+    try:
+        store, rank, size = next(rendezvous("env://"))
+        backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
+        dist.init_process_group(
+            backend, store=PrefixStore("torch", store), rank=rank, world_size=size
+        )
+    except (RuntimeError, ValueError) as error:
+        raise RankError(f"the other ranks can't be reached: {one_line(error)}") from error
+    group = Group(rank, size, PrefixStore("gdrun", store))
+    group.store.set(f"place/{rank}", f"{platform.node()}, process {os.getpid()}")
+    return group
+
+
+def leave() -> None:
+    """Part from the other ranks, once all of them are done."""
+    dist.destroy_process_group()
+
+
+def is_first_lost(error: GdrunError) -> bool:
+    """Whether it is rank 0 that is lost, so that another has to say so."""
+    return isinstance(error, RankError) and error.problems[0].startswith("rank 0 ")
+
+
+def _runs_here(place: str) -> bool:
+    """Whether a process, as it wrote where it is, is one of this machine that still runs."""
+    host, _, pid = place.partition(", process ")
+    if host != platform.node() or not pid.isdecimal():
+        return False
+    try:
+        os.kill(int(pid), 0)
+    except OSError:
+        return False
+    return True

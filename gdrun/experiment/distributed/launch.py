@@ -1,0 +1,40 @@
+"""How a launcher such as `torchrun` has started this process, by what it leaves in the environment.
+
+The variables are those of `torch.distributed`'s `env://`, and of torchrun for local ranks and
+restarts.
+"""
+
+import os
+from dataclasses import dataclass
+
+REQUIRED = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+
+
+@dataclass(frozen=True)
+class Launch:
+    """One of several processes.
+
+    Attributes:
+        rank: which, from 0.
+        size: how many there are.
+        local_rank: which of those on this machine.
+        restarts: how often all of them were started again after a failure.
+    """
+
+    rank: int
+    size: int
+    local_rank: int = 0
+    restarts: int = 0
+
+
+def launched() -> Launch | None:
+    """How this process was started; None if by itself."""
+    if any(not os.environ.get(name) for name in REQUIRED):
+        return None
+    try:
+        rank, size = (int(os.environ[name]) for name in ("RANK", "WORLD_SIZE"))
+        local = int(os.environ.get("LOCAL_RANK", "0"))
+        restarts = int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"))
+    except ValueError:
+        return None
+    return Launch(rank, size, local, restarts) if 0 <= rank < size else None

@@ -1,0 +1,70 @@
+"""Processes that meet by gloo, as those that torchrun starts, and do what they are told together."""
+
+import multiprocessing
+import os
+import socket
+import traceback
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from typing import Any
+
+from gdrun.training.ranks import Ranks
+
+
+class RankPool:
+    """So many processes, each a rank of one group, for as long as `close` isn't called."""
+
+    def __init__(self, size: int) -> None:
+        context = multiprocessing.get_context("spawn")
+        port = free_port()
+        self._connections, self._processes = [], []
+        for rank in range(size):
+            ours, theirs = context.Pipe()
+            process = context.Process(target=_work, args=(rank, size, port, theirs), daemon=True)
+            process.start()
+            self._connections.append(ours)
+            self._processes.append(process)
+
+    def run(self, function: Callable[..., Any], *args: Any) -> list[Any]:
+        """Call a function of the ranks and some arguments in all of them; what each returns."""
+        for connection in self._connections:
+            connection.send((function, args))
+        found = [connection.recv() for connection in self._connections]
+        for text, _ in found:
+            if text:
+                raise AssertionError(text)
+        return [value for _, value in found]
+
+    def close(self) -> None:
+        """End them."""
+        for process in self._processes:
+            process.kill()
+
+
+def free_port() -> int:
+    """A port that nobody listens to."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port: int = found.getsockname()[1]
+        return port
+
+
+def _work(rank: int, size: int, port: int, connection: Connection) -> None:
+    os.environ |= {
+        "RANK": str(rank),
+        "WORLD_SIZE": str(size),
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(port),
+    }
+    import torch
+
+    from gdrun.experiment.distributed.group import join
+
+    torch.set_num_threads(1)
+    ranks: Ranks = join().ranks
+    while True:
+        function, args = connection.recv()
+        try:
+            connection.send(("", function(ranks, *args)))
+        except Exception:
+            connection.send((traceback.format_exc(), None))
