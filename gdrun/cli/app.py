@@ -21,9 +21,10 @@ from gdrun.cli.help import HELP, TRAIN, Command, Group
 from gdrun.cli.options import MethodOptions, TrainingOptions
 from gdrun.cli.request import make_request, with_run_found
 from gdrun.cli.saved.commands import add_commands
-from gdrun.cli.startup import end_without_cleanup, use_sensible_width
+from gdrun.cli.startup import end_without_cleanup, silence, use_sensible_width
 from gdrun.config.presets import starter
 from gdrun.errors import ConfigError, GdrunError, OutputError, RankError, UserCodeError, in_words
+from gdrun.experiment.distributed.launch import launched
 from gdrun.experiment.signals import die_quietly_on_ctrl_c
 from gdrun.results.events import Status
 from gdrun.terminal.console import close, complain, write
@@ -79,13 +80,18 @@ def _add_training_command(
 
                 compare_saved(requested, command_line)
                 return
-            from gdrun.cli.train import train_and_report
+            if launch := launched():
+                from gdrun.cli.ranks import train_among_others
 
-            status = train_and_report(name, requested, command_line)
+                status = train_among_others(launch, name, requested, command_line)
+            else:
+                from gdrun.cli.train import train_and_report
+
+                status = train_and_report(name, requested, command_line)
             die_quietly_on_ctrl_c()
         except KeyboardInterrupt:  # Typer would call it a failure
             status = "interrupted"
-        if status == "interrupted":
+        if status == "interrupted" or launched():
             end_without_cleanup(EXIT_CODES[status])
         # Collecting garbage would take a third of a second, and the process ends anyway.
         gc.freeze()
@@ -182,9 +188,17 @@ def main() -> None:
         if isinstance(stream, TextIOWrapper):  # where ≤ can't be written, ? is better than a crash
             stream.reconfigure(errors="replace")
     use_sensible_width()
+    if (launch := launched()) and launch.rank:  # rank 0 speaks for all
+        silence()
     try:
         app()
+    except SystemExit as end:
+        if launch and launch.rank and end.code == USAGE:  # rank 0 says so, and fails for all
+            raise SystemExit from None
+        raise
     except Exception as error:  # the boundary: foreign errors, too, become a message
+        if isinstance(error, RankError) and sys.__stderr__:
+            sys.stderr = sys.__stderr__
         if os.environ.get("GDRUN_DEBUG") and not isinstance(error, GdrunError):
             traceback.print_exc()
         if isinstance(error, UserCodeError):
@@ -195,6 +209,9 @@ def main() -> None:
         is_request = isinstance(error, GdrunError) and not isinstance(
             error, OutputError | RankError | UserCodeError
         )
-        sys.exit(USAGE if is_request else FAILED)
+        code = USAGE if is_request else FAILED
+        if launch:
+            end_without_cleanup(code)
+        sys.exit(code)
     finally:
         close()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
-from gdrun.cli.group_options import SweepOptions
+from gdrun.cli.group_options import CompareOptions, SweepOptions
 from gdrun.cli.options import TrainingOptions
 from gdrun.cli.request import make_request
 from gdrun.config.parts.schedule import schedule_in_words
@@ -27,6 +27,7 @@ from gdrun.terminal.tables import plan_lines
 from gdrun.text import count, duration, listed, percent, rates_in_words, size, visible
 
 if TYPE_CHECKING:
+    from gdrun.experiment.distributed.group import Group
     from gdrun.experiment.plan import ExperimentPlan
     from gdrun.experiment.prepare import PreparedCommand
 
@@ -81,9 +82,22 @@ def preview(command: str, options: TrainingOptions) -> None:
         out.print(line)
 
 
-def jobs_of(options: TrainingOptions) -> int:
-    """How many runs are trained side by side."""
-    return options.jobs if isinstance(options, SweepOptions) else 1
+def jobs_of(options: TrainingOptions, group: "Group | None" = None) -> int:
+    """How many runs are trained side by side: by processes of this one's own, or by ranks.
+
+    Raises:
+        ConfigError: it would be both.
+    """
+    jobs = options.jobs if isinstance(options, SweepOptions) else 1
+    if group and jobs > 1:
+        raise ConfigError(
+            f"-j {jobs}: the launcher has started {group.size} processes already, and each trains "
+            "a run at a time",
+            "leave out -j; torchrun --nproc-per-node says how many there are on a machine",
+        )
+    if group and isinstance(options, SweepOptions | CompareOptions):
+        return group.size
+    return jobs
 
 
 def watched_for(options: TrainingOptions) -> float:

@@ -4,6 +4,7 @@ import atexit
 import gc
 import os
 import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -39,6 +40,11 @@ def require_current_directory() -> None:
         ) from None
 
 
+def silence() -> None:
+    """Print nothing from now on; what must be said goes to `sys.__stderr__`."""
+    sys.stdout = sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115 (as long as the process)
+
+
 @contextmanager
 def loading() -> Iterator[None]:
     """Import large libraries, or read many runs, while `with` lasts, without garbage collection.
@@ -57,6 +63,6 @@ def end_without_cleanup(code: int) -> None:
     """Let the process end with an exit code as soon as its own work is done.
 
     Python may crash when it takes down what an interrupt has left of an import, or it may end
-    itself by the signal once more.
+    itself by the signal once more. The threads by which ranks meet may keep it from ending.
     """
     atexit.register(os._exit, code)

@@ -17,7 +17,7 @@ from gdrun.cli.preview import extent, how, jobs_of, notes_of, preview, progress_
 from gdrun.cli.request import Request, make_request, with_run_found
 from gdrun.cli.startup import loading, require_current_directory
 from gdrun.config import timing
-from gdrun.errors import DataError, OutputError
+from gdrun.errors import DataError, OutputError, RankError
 from gdrun.experiment.signals import StopRequest, stop_on_signals
 from gdrun.results.compare import as_shown, compare_results, engine_notes
 from gdrun.results.events import Status
@@ -38,6 +38,7 @@ from gdrun.text import visible
 EARLY_SECONDS = 2.0  # of training, after which drawing is prepared for
 
 if TYPE_CHECKING:
+    from gdrun.experiment.distributed.group import Group
     from gdrun.experiment.prepare import PreparedCommand
 
 
@@ -62,10 +63,12 @@ class Outcome:
     pictures: list[Path] = field(default_factory=list)
 
 
-def train_and_report(command: str, options: TrainingOptions, command_line: str) -> Status:
+def train_and_report(
+    command: str, options: TrainingOptions, command_line: str, group: "Group | None" = None
+) -> Status:
     """Train what a command requests, draw it, and print the results.
 
-    Results go to stdout, progress and messages to stderr.
+    Results go to stdout, progress and messages to stderr. Of a `group` of ranks, this is rank 0.
 
     Raises:
         GdrunError: nothing was begun, or what was begun couldn't be written.
@@ -83,9 +86,9 @@ def train_and_report(command: str, options: TrainingOptions, command_line: str) 
     with stop_on_signals() as stop, ExitStack() as locks:
         try:
             with make_view(progress) as view:
-                request, prepared = _prepare(command, options, view, stop, locks)
+                request, prepared = _prepare(command, options, view, stop, locks, group)
                 experiment = prepared.experiment
-                remarks = _notes(prepared, request.directory, jobs_of(options), began)
+                remarks = _notes(prepared, request.directory, jobs_of(options, group), began)
                 runs = progress_of_runs(experiment)
                 view.begin(experiment.description, how(experiment), runs, remarks)
                 if not request.resumes:
@@ -94,7 +97,7 @@ def train_and_report(command: str, options: TrainingOptions, command_line: str) 
                     locks.enter_context(locked(root_of(made)))
                 outcome.request, outcome.runs = request, len(prepared.experiment.runs)
                 outdated = remove_pictures(_redrawn(request, prepared))
-                _train(request, prepared, command_line, options, view, stop, outcome)
+                _train(request, prepared, command_line, options, view, stop, outcome, group)
                 plot, found = request.config.plot, (outcome.results, outcome.sweep)
                 outcome.pictures += draw(*found, request.directory, plot, view, messages, stop)
                 for path in outdated:
@@ -103,7 +106,7 @@ def train_and_report(command: str, options: TrainingOptions, command_line: str) 
                         messages.print(Text(visible(said), "dim"), soft_wrap=True)
         except KeyboardInterrupt:
             stop.ask()
-        except (DataError, OutputError) as error:
+        except (DataError, OutputError, RankError) as error:
             if outcome.request is None:
                 raise
             hint = f"what was written before is kept; to resume: {outcome.request.resume_command}"
@@ -115,7 +118,12 @@ def train_and_report(command: str, options: TrainingOptions, command_line: str) 
 
 
 def _prepare(
-    command: str, options: TrainingOptions, view: View, stop: StopRequest, locks: ExitStack
+    command: str,
+    options: TrainingOptions,
+    view: View,
+    stop: StopRequest,
+    locks: ExitStack,
+    group: "Group | None",
 ) -> "tuple[Request, PreparedCommand]":
     """Read the request and prepare what it trains, with the lock of what it resumes held."""
     if options.resume:  # before anything is read that another process may change
@@ -130,6 +138,7 @@ def _prepare(
             with loading():
                 from gdrun.experiment.execute import execute  # noqa: F401 (all that is needed later)
                 from gdrun.experiment.prepare import prepare_command
+                from gdrun.training.ranks import ALONE
         except Exception:
             if stop.interrupted:
                 raise KeyboardInterrupt from None
@@ -139,12 +148,17 @@ def _prepare(
             request.config,
             resume=request.directory if request.resumes else None,
             keep_rows=KEPT_ROWS,
-            jobs=jobs_of(options),
+            jobs=jobs_of(options, group),
             force=options.force,
+            ranks=group.ranks if group else ALONE,
             on_progress=view.say,
             stop=stop,
             meanwhile=lambda: load_plots(request.config.plot),
         )
+    if group and not prepared.experiment.is_group:
+        from gdrun.experiment.distributed.one_run import share_run
+
+        prepared = replace(prepared, experiment=share_run(prepared.experiment, group))
     return request, prepared
 
 
@@ -174,14 +188,17 @@ def _train(
     view: View,
     stop: StopRequest,
     outcome: Outcome,
+    group: "Group | None",
 ) -> None:
     """Train, show the progress, and note results in the outcome as they come."""
     from gdrun.experiment.execute import execute
 
     experiment = prepared.experiment
     began = time.monotonic()
-    jobs, pace = jobs_of(options), replace(timing.DEFAULT, watch=watched_for(options))
-    events = execute(experiment, request.directory, command_line, stop, KEPT_ROWS, jobs, pace)
+    jobs, pace = jobs_of(options, group), replace(timing.DEFAULT, watch=watched_for(options))
+    events = execute(
+        experiment, request.directory, command_line, stop, KEPT_ROWS, jobs, pace, group
+    )
     with closing(events):
         for event in events:
             match event:

@@ -22,11 +22,12 @@ from gdrun.experiment.cost.formulas import (
     machine_pace,
 )
 from gdrun.experiment.cost.measure import alone
-from gdrun.experiment.plan import ExperimentPlan, RunPlan
+from gdrun.experiment.plan import ExperimentPlan
 from gdrun.text import count, duration
 from gdrun.training.batches import BLOCK_NUMBERS
 from gdrun.training.eager import EAGER
 from gdrun.training.problem import Problem
+from gdrun.training.ranks import Division
 from gdrun.training.state import Plan, initial_state
 
 # What a process takes besides updates: mostly to load PyTorch, and to draw.
@@ -74,19 +75,19 @@ def choose_engine(experiment: ExperimentPlan) -> Choice:
         why = "as it was begun" if requested == experiment.begun_with else why
     if requested == "eager":
         return Choice("eager", why)
-    obstacles = _obstacles(experiment.left)
+    obstacles = _obstacles(experiment)
     if obstacle := next(obstacles, None):
         return Choice("eager", obstacle)
-    specs = tuple(dict.fromkeys(_specs(experiment)))
+    specs = tuple(dict.fromkeys(specs_of(experiment)))
     if requested == "compiled":
         return Choice("compiled", why, specs)
     return _faster(experiment, specs)
 
 
-def _specs(experiment: ExperimentPlan) -> Iterator[ProgramSpec]:
+def specs_of(experiment: ExperimentPlan) -> Iterator[ProgramSpec]:
     """The programs of the runs that are left; and of a sweep those by which one lane is timed."""
     for run in experiment.left:
-        yield spec_for(run.problem, run.plan)
+        yield spec_for(run.problem, experiment.own_plan(run))
     if experiment.is_timed:
         for run in experiment.runs:
             yield spec_for(run.problem, alone(run.plan))
@@ -97,7 +98,7 @@ def _faster(experiment: ExperimentPlan, specs: tuple[ProgramSpec, ...]) -> Choic
 
     At worst for eager: the programs are there already. At worst for compiled: they aren't.
     """
-    pairs = [(run.problem, run.plan) for run in experiment.runs]
+    pairs = [(run.problem, experiment.own_plan(run)) for run in experiment.runs]
     eager = PROCESS_SECONDS + sum(eager_seconds(*pair) for pair in pairs)
     compiled = PROCESS_SECONDS + sum(compiled_seconds(*pair, spec_for(*pair)) for pair in pairs)
     if compiled >= eager:
@@ -115,12 +116,15 @@ def _faster(experiment: ExperimentPlan, specs: tuple[ProgramSpec, ...]) -> Choic
     return Choice("eager", f"compiling would save about {duration(saves)}, and {takes}")
 
 
-def _obstacles(runs: list[RunPlan]) -> Iterator[str]:
-    """Why the updates of some runs can't be executed by a program."""
+def _obstacles(experiment: ExperimentPlan) -> Iterator[str]:
+    """Why the updates of the runs that are left can't be executed by a program."""
+    runs = experiment.left
     if runs[0].problem.data.x.device.type != "cpu":
         yield "programs are compiled for the processor alone"
     for run in runs:
-        problem, plan = run.problem, run.plan
+        problem, plan = run.problem, experiment.own_plan(run)
+        if Division(len(run.plan.lanes), experiment.ranks).by_rows.size > 1:
+            yield "the rows of each batch are divided among ranks"
         of_run = f"{run.name}: " if len(runs) > 1 else ""
         if unknown := unknown_operation(spec_for(problem, plan)):
             yield f"{of_run}the compiler doesn't know the operation {unknown}"
@@ -175,7 +179,7 @@ def without_wrong_programs(choice: Choice, experiment: ExperimentPlan) -> Choice
     each program is compared.
     """
     for run in experiment.left:
-        problem, plan = run.problem, run.plan
+        problem, plan = run.problem, experiment.own_plan(run)
         if choice.engine != "compiled" or not spec_for(problem, plan).has_own_code:
             continue
         found = []
@@ -220,7 +224,9 @@ def engine_changes(experiment: ExperimentPlan) -> Iterator[str]:
     for run in experiment.left:
         if run.resumed is None or run.resumed.engine != engine:
             continue
-        if run.resumed.program != program_cache.key(spec_for(run.problem, run.plan)):
+        if run.resumed.program != program_cache.key(
+            spec_for(run.problem, experiment.own_plan(run))
+        ):
             yield (
                 f"{run.name}: resumed with another program (gdrun, PyTorch, the compiler or the "
                 "processor is another): last digits may differ from those of a run never stopped"

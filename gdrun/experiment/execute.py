@@ -6,7 +6,7 @@ from contextlib import ExitStack, closing, nullcontext, suppress
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -26,6 +26,9 @@ from gdrun.results.run import Failure, RunResult, group_status
 from gdrun.storage.atomic import output_errors, read_plain, replacing
 from gdrun.storage.run_log import ManifestWriter, run_facts, write_config
 
+if TYPE_CHECKING:
+    from gdrun.experiment.distributed.group import Group
+
 STOP_SECONDS = 0.05  # between two questions whether to stop
 # What an experiment reports: for each run its progress after every segment, then its result or
 # failure; at the end of a sweep, its result.
@@ -41,6 +44,7 @@ def execute(
     keep_rows: int | None = None,
     jobs: int = 1,
     timing: Timing = DEFAULT,
+    group: "Group | None" = None,
 ) -> Generator[Event]:
     """Train the runs of an experiment: progress, each run's result, and the result of a sweep.
 
@@ -55,11 +59,13 @@ def execute(
         keep_rows: how many rows of each table of a run are kept in memory; None keeps all.
         jobs: how many processes train the runs of a group side by side; 1: this one alone.
         timing: how often to report, log and save.
+        group: the ranks that train the runs of a group, each its own, this one as rank 0.
 
     Raises:
         OutputError: a file can't be written. What was written before stays.
+        RankError: another rank is lost.
     """
-    jobs = max(1, min(jobs, len(experiment.left)))
+    jobs = max(1, min(group.size if group else jobs, len(experiment.left)))
     facts = _facts(experiment, directory, command_line, jobs)
     results: list[RunResult] = []
     failures: list[Failure] = []
@@ -68,10 +74,14 @@ def execute(
         memory_errors(),
         _group_manifest(experiment, directory, facts) or nullcontext() as manifest,
     ):
-        if jobs > 1 and directory and experiment.is_group:
-            events: Events = train_side_by_side(
-                experiment, directory, facts, stop, keep_rows, timing, jobs
+        if group and directory and experiment.is_group:
+            from gdrun.experiment.distributed.members import train_among_ranks
+
+            events: Events = train_among_ranks(
+                experiment, directory, facts, stop, keep_rows, timing, group
             )
+        elif jobs > 1 and directory and experiment.is_group:
+            events = train_side_by_side(experiment, directory, facts, stop, keep_rows, timing, jobs)
         else:
             begin = partial(_run_events, experiment, directory, facts, stop, keep_rows)
             train = _watched if timing.watch else _in_turn
@@ -154,7 +164,13 @@ def _facts(
     facts: dict[str, Any] = {}
     if directory:
         threads, data = torch.get_num_threads(), experiment.problem.data
-        facts = run_facts(command_line, experiment.description, threads, data.fingerprint)
+        facts = run_facts(
+            command_line,
+            experiment.description,
+            threads,
+            data.fingerprint,
+            ranks=experiment.ranks.size,
+        )
     if experiment.is_group:
         facts["jobs"] = max(jobs, experiment.manifest.jobs if experiment.manifest else 1)
         facts["seconds_an_update_alone"] = experiment.seconds_per_update

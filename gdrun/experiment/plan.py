@@ -168,6 +168,11 @@ class ExperimentPlan:
         several = len({run.plan.optimizer for run in self.runs}) > 1
         return self.command == "sweep" and not several and not timed
 
+    def own_plan(self, run: RunPlan) -> Plan:
+        """What of the training of a run is this rank's, if lanes are divided among ranks."""
+        own = replace(run.plan, ranks=self.ranks).own_lanes
+        return replace(run.plan, lanes=own)
+
     def in_order(self, results: Iterable[RunResult]) -> list[RunResult]:
         """Results of its runs, in the order of the runs."""
         names = [run.name for run in self.runs]

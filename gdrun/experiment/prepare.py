@@ -22,6 +22,7 @@ from gdrun.experiment.engines import (
 from gdrun.experiment.memory import refuse_too_many_records
 from gdrun.experiment.plan import ExperimentPlan, plan_experiment
 from gdrun.experiment.resume import resume_experiment
+from gdrun.training.ranks import ALONE, Ranks
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,7 @@ def prepare_command(
     estimates: bool = True,
     force: bool = True,
     watch: float = 0.0,
+    ranks: Ranks = ALONE,
     on_progress: Callable[[str], None] = lambda _: None,
     stop: Callable[[], bool] = lambda: False,
     meanwhile: Callable[[], None] = lambda: None,
@@ -66,6 +68,7 @@ def prepare_command(
         estimates: whether to estimate how long a sweep, a command with probes, or one that is
             previewed takes.
         force: whether probes may take longer than the training; of a preview they may.
+        ranks: the processes that train one run together; of a group, each trains its own.
         watch: the seconds that the training is to take at least, for those who watch it.
         on_progress: called with what is being done.
         stop: asked while programs are built.
@@ -77,6 +80,8 @@ def prepare_command(
         KeyboardInterrupt: `stop` said so.
     """
     experiment = plan_experiment(command, config, on_progress)
+    if not experiment.is_group:
+        experiment = replace(experiment, ranks=ranks)
     plans = [run.plan for run in experiment.runs]
     largest = max(experiment.runs, key=lambda run: run.problem.model.parameters)
     refuse_too_many_records(

@@ -68,7 +68,7 @@ def resume_experiment(
                 raise OutputError(f"{place}: is a link, which isn't followed")
             runs.append(load(run, place, keep_rows))
     notes = [note for run in runs if run.resumed for note in run.resumed.notes]
-    here = machine_facts(experiment.description, torch.get_num_threads())
+    here = machine_facts(experiment.description, torch.get_num_threads(), experiment.ranks.size)
     if differences := _machine_differences(manifest, here):
         notes.append(
             f"resumed with {differences}: last digits may differ from those of a run never stopped"
@@ -219,7 +219,7 @@ def _from_checkpoint(
         "resumed"
     )
     return RunStart(
-        state=_on_device(state, problem.data.x.device),
+        state=on_device(state, problem.data.x.device),
         recorder=recorder,
         digests=digests,
         manifest=manifest,
@@ -278,7 +278,7 @@ def _older_fingerprint(run: RunPlan, manifest: RunManifest) -> str:
     return fingerprint(older, run.series.method)
 
 
-def _on_device(state: TrainState, device: torch.device) -> TrainState:
+def on_device(state: TrainState, device: torch.device) -> TrainState:
     """The same state, its weights on a device and in memory of their own."""
     copy = state.clone()
     return replace(
@@ -300,6 +300,7 @@ def _machine_differences(saved: Manifest, here: Mapping[str, Any]) -> str:
     pairs = (
         ("device", saved.device, here["device"]),
         ("threads", saved.threads, here["threads"]),
+        ("ranks", saved.ranks, here["ranks"]),
         ("PyTorch", saved.versions.get("torch"), here["versions"]["torch"]),
     )
     return ", ".join(f"{name} {new}, not {old}" for name, old, new in pairs if old != new)

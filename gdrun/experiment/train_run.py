@@ -38,7 +38,8 @@ def progress_of(experiment: ExperimentPlan, run: RunPlan) -> RunProgress:
         state = run.resumed.state
         progress.epoch, progress.updates = state.epoch, state.updates
         progress.seconds = state.seconds
-        progress.recall(run.resumed.recorder.histories)
+        if experiment.ranks.is_first:  # others have no logs to recall it from
+            progress.recall(run.resumed.recorder.histories)
     return progress
 
 

@@ -6,14 +6,11 @@ no process waits for what one that was killed held.
 """
 
 import multiprocessing
-import os
 import signal
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass, replace
-from functools import cached_property
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
@@ -21,45 +18,17 @@ from typing import Any
 
 import torch
 
-from gdrun.config.schema import RunConfig
 from gdrun.config.timing import Timing
-from gdrun.errors import DataError, OutputError, limit_hints, one_line
-from gdrun.experiment.plan import ExperimentPlan, plan_experiment
-from gdrun.experiment.resume import load
+from gdrun.errors import OutputError, limit_hints, one_line
+from gdrun.experiment.members import MemberTask, train_member
+from gdrun.experiment.plan import ExperimentPlan
 from gdrun.experiment.signals import SIGNALS
-from gdrun.experiment.train_run import failures_as_events, train_run
+from gdrun.experiment.train_run import failures_as_events
 from gdrun.results.progress import RunProgress
 from gdrun.results.run import Failure, RunResult
-from gdrun.storage.run_dir import locked
 
-SEND_SECONDS = 0.1  # between two reports of a run's progress
 POLL_SECONDS = 0.1
 STOP_SECONDS = 0.4  # for which a process that has reported nothing of its run is waited for
-
-
-@dataclass(frozen=True)
-class _WorkerTask:
-    """What a process has to know: the experiment, and where its runs go.
-
-    Attributes:
-        growths: the `eval_growth` of each run.
-    """
-
-    command: str
-    config: RunConfig
-    directory: Path
-    facts: Mapping[str, Any]
-    keep_rows: int | None
-    timing: Timing
-    threads: int
-    growths: tuple[float | None, ...]
-
-    @cached_property
-    def experiment(self) -> ExperimentPlan:
-        """The experiment, planned once per process."""
-        planned = plan_experiment(self.command, self.config)
-        runs = zip(planned.runs, self.growths, strict=True)
-        return replace(planned, runs=tuple(run.with_evaluations(each) for run, each in runs))
 
 
 def train_side_by_side(
@@ -79,15 +48,8 @@ def train_side_by_side(
     Raises:
         OutputError: the system allows no more processes.
     """
-    task = _WorkerTask(
-        command=experiment.command,
-        config=experiment.config,
-        directory=directory,
-        facts=facts,
-        keep_rows=keep_rows,
-        timing=timing,
-        threads=max(1, torch.get_num_threads() // jobs),
-        growths=tuple(run.config.eval_growth for run in experiment.runs),
+    task = MemberTask.of(
+        experiment, directory, facts, keep_rows, timing, max(1, torch.get_num_threads() // jobs)
     )
     pool = _Pool(task, [run.name for run in experiment.runs])
     try:
@@ -119,7 +81,7 @@ class _Pool:
     `reporting` are those that have trained a part of their run.
     """
 
-    def __init__(self, task: _WorkerTask, names: list[str]) -> None:
+    def __init__(self, task: MemberTask, names: list[str]) -> None:
         self.processes: dict[Connection, SpawnProcess] = {}
         self.reporting: set[Connection] = set()
         self._training: dict[Connection, str] = {}
@@ -226,7 +188,7 @@ def _signals_held_back() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _work(task: _WorkerTask, connection: Connection) -> None:
+def _work(task: MemberTask, connection: Connection) -> None:
     """Train one run after the other as they are assigned, until there are no more."""
     for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)
@@ -237,36 +199,5 @@ def _work(task: _WorkerTask, connection: Connection) -> None:
             name = connection.recv()
             if not name:
                 return
-            for message in failures_as_events(name, _train(task, name, connection.poll)):
+            for message in failures_as_events(name, train_member(task, name, connection.poll)):
                 connection.send(message)
-
-
-def _train(
-    task: _WorkerTask, name: str, stop: Callable[[], bool]
-) -> Iterator[RunProgress | RunResult]:
-    """Train one run; its progress is reported no more often than can be seen."""
-    facts = {**task.facts, "pid": os.getpid(), "threads": task.threads}
-    experiment = task.experiment
-    if task.facts.get("data_fingerprint") not in (None, experiment.problem.data.fingerprint):
-        raise DataError(
-            f"{experiment.description.data}: the data was changed since the command began",
-            "put the data back as it was",
-        )
-    (run,) = (run for run in experiment.runs if run.name == name)
-    place = experiment.directory_of(run, task.directory)
-    place.mkdir(exist_ok=True)
-    with locked(place):  # the group's lock is held by the parent, which may die first
-        if stop():  # or be dead by now, and another process train the group
-            return
-        run = load(run, place, task.keep_rows)
-        unsent: RunProgress | None = None
-        sent_at = 0.0
-        for event in train_run(experiment, run, place, facts, stop, task.keep_rows, task.timing):
-            if isinstance(event, RunProgress):
-                unsent = event
-                if time.monotonic() - sent_at <= SEND_SECONDS:
-                    continue
-                unsent, sent_at = None, time.monotonic()
-            elif unsent:
-                yield unsent  # its end, before the result
-            yield event

@@ -72,6 +72,7 @@ class _Manifest(Facts):
     pid: Natural | None = None
     device: ShortText | None = None
     threads: PositiveSize | None = None
+    ranks: PositiveSize = Field(default=1)
     host: ShortText | None = None
     versions: dict[ShortText, ShortText] = Field(default_factory=dict)
     git_commit: ShortText | None = None

@@ -201,28 +201,29 @@ def log_facts(facts: Mapping[str, Any], series: Series, config: RunConfig) -> di
 
 
 def run_facts(
-    command: str, description: Description, threads: int, fingerprint: str
+    command: str, description: Description, threads: int, fingerprint: str, ranks: int = 1
 ) -> dict[str, Any]:
     """What the `run.json` of any run or group holds: the command, the machine, the problem.
 
-    The `fingerprint` is that of the data.
+    The `fingerprint` is that of the data, and `ranks` are the processes that train each run.
     """
     return {
         "schema": SCHEMA_VERSION,
         "command": command,
         "pid": os.getpid(),
-        **machine_facts(description, threads),
+        **machine_facts(description, threads, ranks),
         "git_commit": _git_commit(),
         "problem": asdict(description),
         "data_fingerprint": fingerprint,
     }
 
 
-def machine_facts(description: Description, threads: int) -> dict[str, Any]:
+def machine_facts(description: Description, threads: int, ranks: int = 1) -> dict[str, Any]:
     """The machine, the device and the versions that a run is trained with."""
     return {
         "device": description.device,
         "threads": threads,
+        "ranks": ranks,
         "host": platform.node(),
         "versions": {
             "gdrun": __version__,

@@ -33,7 +33,12 @@ def held_out(rows: int = 23, features: int = 3) -> Any:
     """A problem with validation rows."""
     problem = make_problem(rows + 5, features)
     data = problem.data
-    parts: dict[str, Any] = {"x": data.x[5:], "y": data.y[5:], "x_val": data.x[:5], "y_val": data.y[:5]}
+    parts: dict[str, Any] = {
+        "x": data.x[5:],
+        "y": data.y[5:],
+        "x_val": data.x[:5],
+        "y_val": data.y[:5],
+    }
     return replace(problem, data=replace(data, **parts))
 
 
@@ -139,9 +144,7 @@ def test_a_training_that_was_stopped_goes_on_to_the_bit(pool: RankPool, lanes: i
 
 
 @pytest.mark.parametrize("lanes", [1, 4])
-def test_lanes_that_diverge_or_lose_patience_do_so_on_all_ranks(
-    pool: RankPool, lanes: int
-) -> None:
+def test_lanes_that_diverge_or_lose_patience_do_so_on_all_ranks(pool: RankPool, lanes: int) -> None:
     problem = held_out()
     rates = (1e6, 0.05, 0.3, 0.1)[:lanes]
     plan = Plan(tuple(Lane(lr, 1) for lr in rates), 5, 30, patience=2)

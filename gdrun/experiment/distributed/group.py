@@ -10,12 +10,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
+import torch
 import torch.distributed as dist
 from torch import Tensor
 from torch.distributed.distributed_c10d import PrefixStore, Store
 from torch.distributed.rendezvous import rendezvous
 
-from gdrun.errors import GdrunError, RankError, in_words, one_line
+from gdrun.errors import RankError, in_words, one_line
+from gdrun.experiment.distributed.launch import Launch
 from gdrun.text import count, listed, visible
 from gdrun.training.ranks import Ranks
 
@@ -23,6 +25,7 @@ T = TypeVar("T")
 
 ANSWER_SECONDS = 2.0  # in which those that are still there answer when a rank is lost
 POLL_SECONDS = 0.05
+TOLD = "told"
 
 
 @dataclass(frozen=True)
@@ -54,8 +57,24 @@ class Group:
             RankError: one is lost.
         """
         box = [message]
+        if self.rank == 0:
+            self.store.set(TOLD, "")
         self._together(lambda: dist.broadcast_object_list(box, src=0))
         return box[0]
+
+    def dismiss(self) -> None:
+        """Let the others go if they haven't been told anything.
+
+        Raises:
+            RankError: one is lost.
+        """
+        if not self.store.check([TOLD]):
+            self.tell()
+
+    def speaks_of(self, error: RankError) -> bool:
+        """Whether it is for this rank to say that others are lost: rank 0 is, and those before."""
+        lost = {line.split(" ")[1] for line in error.problems if line.startswith("rank ")}
+        return {str(rank) for rank in range(self.rank)} <= lost
 
     def _together(self, call: Callable[[], object]) -> None:
         """Do what all ranks do together.
@@ -103,7 +122,9 @@ class Group:
             who = listed([f"rank {k} ({places[k] or 'never seen'})" for k in gone])
             was = "was" if len(gone) == 1 else "were"
             lines = [f"{who} {was} killed, or can't be reached any more"]
-        return RankError(lines or [f"{count(self.size, 'rank')} lost each other: {one_line(error)}"])
+        return RankError(
+            lines or [f"{count(self.size, 'rank')} lost each other: {one_line(error)}"]
+        )
 
     def _missing(self) -> list[int]:
         """The ranks that give no answer."""
@@ -120,17 +141,20 @@ class Group:
         return self.store.get(name).decode() if self.store.check([name]) else ""
 
 
-def join() -> Group:
+def join(launch: Launch) -> Group:
     """Meet the other ranks, which the launcher has started; all of them call this together.
+
+    On a machine with GPUs each gets one of its own, as far as there are enough.
 
     Raises:
         RankError: they can't be reached.
     """
-    import torch
-
     try:
         store, rank, size = next(rendezvous("env://"))
-        backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
+        backend = "gloo"
+        if torch.cuda.is_available():
+            torch.cuda.set_device(launch.local_rank % torch.cuda.device_count())
+            backend = "cpu:gloo,cuda:nccl"
         dist.init_process_group(
             backend, store=PrefixStore("torch", store), rank=rank, world_size=size
         )
@@ -139,16 +163,6 @@ def join() -> Group:
     group = Group(rank, size, PrefixStore("gdrun", store))
     group.store.set(f"place/{rank}", f"{platform.node()}, process {os.getpid()}")
     return group
-
-
-def leave() -> None:
-    """Part from the other ranks, once all of them are done."""
-    dist.destroy_process_group()
-
-
-def is_first_lost(error: GdrunError) -> bool:
-    """Whether it is rank 0 that is lost, so that another has to say so."""
-    return isinstance(error, RankError) and error.problems[0].startswith("rank 0 ")
 
 
 def _runs_here(place: str) -> bool:

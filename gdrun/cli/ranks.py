@@ -1,0 +1,94 @@
+"""A training command in one of several processes that a launcher has started.
+
+Rank 0 does what the command says, and tells the others what to train. They read no config, write
+nothing, and say nothing but why they fail.
+"""
+
+from contextlib import suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from gdrun.cli.options import TrainingOptions
+from gdrun.cli.startup import loading, require_current_directory
+from gdrun.cli.train import train_and_report
+from gdrun.errors import RankError, in_words
+from gdrun.experiment.distributed.launch import Launch
+from gdrun.experiment.signals import stop_on_signals
+from gdrun.results.events import Status
+from gdrun.results.file_names import MANIFEST
+from gdrun.storage.locate import OUTPUTS
+
+if TYPE_CHECKING:
+    from gdrun.experiment.distributed.group import Group
+
+
+def train_among_others(
+    launch: Launch, command: str, options: TrainingOptions, command_line: str
+) -> Status:
+    """Do this process's part of a training command; the status that it ends with.
+
+    Raises:
+        GdrunError: the command fails, or another rank is lost.
+    """
+    require_current_directory()
+    with loading():
+        from gdrun.experiment.distributed.group import join
+    group = join(launch)
+    if group.ranks.is_first:
+        return _lead(group, command, _resumed(options, launch), command_line)
+    return _help(group)
+
+
+def _lead(group: "Group", command: str, options: TrainingOptions, command_line: str) -> Status:
+    """Do what the command says, as rank 0.
+
+    Raises:
+        GdrunError: it fails.
+    """
+    try:
+        return train_and_report(command, options, command_line, group)
+    except Exception as error:
+        group.note_failure(error)
+        raise
+    finally:
+        with suppress(RankError):
+            group.dismiss()
+
+
+def _resumed(options: TrainingOptions, launch: Launch) -> TrainingOptions:
+    """The options, after a restart to resume the run that has a name by now."""
+    if not launch.restarts or options.name is None or options.resume is not None:
+        return options
+    directory = (options.output_dir or OUTPUTS) / options.name
+    if not (directory / MANIFEST).exists():  # nothing was begun
+        return options
+    return replace(options, resume=directory, name=None, output_dir=None)
+
+
+def _help(group: "Group") -> Status:
+    """Train what rank 0 says.
+
+    Raises:
+        RankError: that fails here; or rank 0 is lost, and no other rank is there to say so.
+    """
+    from gdrun.experiment.distributed.members import help_with_runs
+    from gdrun.experiment.distributed.one_run import RunTask, take_part
+    from gdrun.experiment.members import MemberTask
+
+    with stop_on_signals() as stop:
+        try:
+            match group.tell():
+                case RunTask() as run:
+                    take_part(run, group, stop)
+                case MemberTask() as members, str() as token:
+                    help_with_runs(members, token, group, stop)
+            return "done"
+        except RankError as error:
+            if not group.speaks_of(error):
+                return "failed"
+            hint = "what was written before is kept, and the same command with --resume goes on"
+            raise RankError(error.problems, hint) from error
+        except Exception as error:
+            group.note_failure(error)
+            problems, hints = in_words(error)
+            raise RankError([f"rank {group.rank}: {line}" for line in problems], *hints) from error

@@ -1,0 +1,122 @@
+"""One run that all ranks train together: what rank 0 tells the others, and what they do with it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import torch
+
+from gdrun.config import timing
+from gdrun.config.schema import Engine, RunConfig
+from gdrun.config.timing import Timing
+from gdrun.errors import DataError
+from gdrun.experiment.distributed.group import Group
+from gdrun.experiment.engines import Choice, build_programs, specs_of, without_wrong_programs
+from gdrun.experiment.plan import ExperimentPlan, RunPlan, RunStart, plan_experiment
+from gdrun.experiment.resume import on_device
+from gdrun.experiment.train_run import train_run
+from gdrun.results.rows.history import Recorder
+from gdrun.text import count
+from gdrun.training.ranks import Division, Ranks
+from gdrun.training.state import TrainState
+
+KEPT_ROWS = 64  # of each table: nobody reads what ranks other than 0 record
+
+
+@dataclass(frozen=True)
+class RunTask:
+    """What the other ranks have to know of a run that they train with rank 0.
+
+    Attributes:
+        command: a method.
+        config: with the engine that was chosen.
+        fingerprint: of the rows.
+        state: where the run is resumed, that of all lanes, on the processor; None begins it.
+        timing: how often to report.
+    """
+
+    command: str
+    config: RunConfig
+    fingerprint: str
+    state: TrainState | None
+    timing: Timing
+
+
+def share_run(experiment: ExperimentPlan, group: Group) -> ExperimentPlan:
+    """Let the other ranks take part in the one run of an experiment; rank 0 calls it.
+
+    The experiment that results has another engine where one of them can't use that of this one.
+
+    Raises:
+        RankError: a rank is lost, or can't take part.
+    """
+    (run,) = experiment.runs
+    state = on_device(run.resumed.state, torch.device("cpu")) if run.resumed else None
+    data = experiment.problem.data
+    group.tell(
+        RunTask(experiment.command, experiment.config, data.fingerprint, state, timing.DEFAULT)
+    )
+    engine = _common_engine(experiment, group)
+    notes = (*experiment.notes, division_note(run, group.size))
+    if engine != experiment.config.engine:
+        notes = (*notes, f"engine: {engine}, as one of the ranks can't use a compiled program")
+    return replace(experiment.with_engine(engine), notes=notes)
+
+
+def take_part(task: RunTask, group: Group, stop: Callable[[], bool]) -> None:
+    """Train the run of a task with the other ranks; every rank but 0 calls it.
+
+    Raises:
+        GdrunError: the run can't be trained here, or another rank is lost.
+    """
+    experiment = replace(plan_experiment(task.command, task.config), ranks=group.ranks)
+    if experiment.problem.data.fingerprint != task.fingerprint:
+        raise DataError(
+            f"{experiment.description.data}: the rows are not those of rank 0",
+            "each machine needs the same data at the same place",
+        )
+    (run,) = experiment.runs
+    if task.state:
+        recorder = Recorder(run.series, run.config.logged_every, KEPT_ROWS)
+        state = on_device(task.state, experiment.problem.data.x.device)
+        run = replace(run, resumed=RunStart(state, recorder, {}))
+        experiment = replace(experiment, runs=(run,))
+    experiment = experiment.with_engine(_common_engine(experiment, group))
+    (run,) = experiment.runs
+    for _ in train_run(experiment, run, None, {}, stop, KEPT_ROWS, task.timing):
+        pass
+
+
+def _common_engine(experiment: ExperimentPlan, group: Group) -> Engine:
+    """The engine of all ranks: that of rank 0, or eager where one can't use its program.
+
+    Raises:
+        RankError: a rank is lost.
+    """
+    engine = experiment.config.engine
+    if engine != "compiled":
+        return engine
+    choice = build_programs(Choice("compiled", "", tuple(specs_of(experiment))))
+    choice = without_wrong_programs(choice, experiment)
+    fails = group.ranks.any(choice.engine != "compiled")
+    return "eager" if any(fails) else "compiled"
+
+
+def division_note(run: RunPlan, size: int) -> str:
+    """How the work of a run is divided among so many ranks, in words."""
+    lanes, batch = len(run.plan.lanes), run.plan.batch_size
+    if Division(lanes, Ranks(size)).by_rows.size == 1:
+        return f"{count(size, 'rank')}: each trains {_about(lanes, size)} of {lanes:,} lanes"
+    if batch < size:
+        return (
+            f"{count(size, 'rank')}, and a batch of {count(batch, 'row')}: {size - batch} of them "
+            "have nothing to do, and one process is faster"
+        )
+    return (
+        f"{count(size, 'rank')}: each has {_about(batch, size)} of the {batch:,} rows of a batch, "
+        "and all sum their gradients after each"
+    )
+
+
+def _about(number: int, size: int) -> str:
+    least, most = number // size, -(-number // size)
+    return f"{most:,}" if least == most else f"{least:,} or {most:,}"

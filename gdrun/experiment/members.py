@@ -1,0 +1,106 @@
+"""The runs of a group, each trained by the process that is told its name, with its files."""
+
+import os
+import platform
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from gdrun.config.schema import RunConfig
+from gdrun.config.timing import Timing
+from gdrun.errors import DataError
+from gdrun.experiment.plan import ExperimentPlan, plan_experiment
+from gdrun.experiment.resume import load
+from gdrun.experiment.train_run import train_run
+from gdrun.results.progress import RunProgress
+from gdrun.results.run import RunResult
+from gdrun.storage.run_dir import locked
+
+SEND_SECONDS = 0.1  # between two reports of a run's progress
+
+
+@dataclass(frozen=True)
+class MemberTask:
+    """What a process has to know: the experiment, and where its runs go.
+
+    Attributes:
+        growths: the `eval_growth` of each run.
+    """
+
+    command: str
+    config: RunConfig
+    directory: Path
+    facts: Mapping[str, Any]
+    keep_rows: int | None
+    timing: Timing
+    threads: int
+    growths: tuple[float | None, ...]
+
+    @classmethod
+    def of(
+        cls,
+        experiment: ExperimentPlan,
+        directory: Path,
+        facts: Mapping[str, Any],
+        keep_rows: int | None,
+        timing: Timing,
+        threads: int,
+    ) -> "MemberTask":
+        """The task of any process that trains runs of an experiment; arguments as in `execute`."""
+        return cls(
+            command=experiment.command,
+            config=experiment.config,
+            directory=directory,
+            facts=facts,
+            keep_rows=keep_rows,
+            timing=timing,
+            threads=threads,
+            growths=tuple(run.config.eval_growth for run in experiment.runs),
+        )
+
+    @cached_property
+    def experiment(self) -> ExperimentPlan:
+        """The experiment, planned once per process."""
+        planned = plan_experiment(self.command, self.config)
+        runs = zip(planned.runs, self.growths, strict=True)
+        return replace(planned, runs=tuple(run.with_evaluations(each) for run, each in runs))
+
+
+def train_member(
+    task: MemberTask, name: str, stop: Callable[[], bool]
+) -> Iterator[RunProgress | RunResult]:
+    """Train one run of a group; its progress is reported no more often than can be seen.
+
+    Raises:
+        GdrunError: the run can't be trained.
+        OSError: a file can't be written.
+    """
+    here = {"pid": os.getpid(), "host": platform.node(), "threads": task.threads}
+    facts = {**task.facts, **here}
+    experiment = task.experiment
+    if task.facts.get("data_fingerprint") not in (None, experiment.problem.data.fingerprint):
+        raise DataError(
+            f"{experiment.description.data}: the data was changed since the command began",
+            "put the data back as it was",
+        )
+    (run,) = (run for run in experiment.runs if run.name == name)
+    place = experiment.directory_of(run, task.directory)
+    place.mkdir(exist_ok=True)
+    with locked(place):  # the group's lock is held by the parent, which may die first
+        if stop():  # or be dead by now, and another process train the group
+            return
+        run = load(run, place, task.keep_rows)
+        unsent: RunProgress | None = None
+        sent_at = 0.0
+        for event in train_run(experiment, run, place, facts, stop, task.keep_rows, task.timing):
+            if isinstance(event, RunProgress):
+                unsent = event
+                if time.monotonic() - sent_at <= SEND_SECONDS:
+                    continue
+                unsent, sent_at = None, time.monotonic()
+            elif unsent:
+                yield unsent  # its end, before the result
+            yield event
