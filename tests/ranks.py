@@ -1,4 +1,4 @@
-"""Processes that meet by gloo, as those that torchrun starts, and do what they are told together."""
+"""Processes that meet by gloo, as those that torchrun starts, and do as they are told together."""
 
 import multiprocessing
 import os

@@ -188,30 +188,35 @@ def main() -> None:
         if isinstance(stream, TextIOWrapper):  # where ≤ can't be written, ? is better than a crash
             stream.reconfigure(errors="replace")
     use_sensible_width()
-    if (launch := launched()) and launch.rank:  # rank 0 speaks for all
+    launch = launched()
+    is_silent = launch is not None and launch.rank > 0
+    if is_silent:  # rank 0 speaks for all
         silence()
     try:
         app()
     except SystemExit as end:
-        if launch and launch.rank and end.code == USAGE:  # rank 0 says so, and fails for all
+        if is_silent and end.code == USAGE:  # rank 0 says so, and fails for all
             raise SystemExit from None
         raise
     except Exception as error:  # the boundary: foreign errors, too, become a message
-        if isinstance(error, RankError) and sys.__stderr__:
-            sys.stderr = sys.__stderr__
-        if os.environ.get("GDRUN_DEBUG") and not isinstance(error, GdrunError):
-            traceback.print_exc()
-        if isinstance(error, UserCodeError):
-            sys.stderr.write("".join(f"{visible(line)}\n" for line in error.trace.splitlines()))
-            complain(error.problems, error.hints)
-        else:
-            complain(*in_words(error))
-        is_request = isinstance(error, GdrunError) and not isinstance(
-            error, OutputError | RankError | UserCodeError
-        )
-        code = USAGE if is_request else FAILED
+        code = _reported(error)
         if launch:
             end_without_cleanup(code)
         sys.exit(code)
     finally:
         close()
+
+
+def _reported(error: Exception) -> int:
+    """Say what went wrong; the exit code."""
+    if isinstance(error, RankError) and sys.__stderr__:  # whichever rank this is
+        sys.stderr = sys.__stderr__
+    if os.environ.get("GDRUN_DEBUG") and not isinstance(error, GdrunError):
+        traceback.print_exc()
+    if isinstance(error, UserCodeError):
+        sys.stderr.write("".join(f"{visible(line)}\n" for line in error.trace.splitlines()))
+        complain(error.problems, error.hints)
+    else:
+        complain(*in_words(error))
+    is_failure = isinstance(error, OutputError | RankError | UserCodeError)
+    return USAGE if isinstance(error, GdrunError) and not is_failure else FAILED

@@ -19,6 +19,7 @@ from gdrun.analysis.sweep_result import SweepResult
 from gdrun.config.timing import Timing
 from gdrun.errors import DataError
 from gdrun.experiment import workers
+from gdrun.experiment.members import MemberTask, train_member
 from gdrun.experiment.plan import plan_experiment
 from gdrun.experiment.signals import SIGNALS
 from gdrun.results.progress import RunProgress
@@ -118,10 +119,8 @@ def test_a_process_that_is_killed_is_a_failure_and_the_others_finish(
 
 
 def test_a_process_that_is_given_a_run_after_its_parent_died_begins_nothing(tmp_path: Path) -> None:
-    task = workers._WorkerTask(
-        "sweep", sweep_config(), tmp_path, {}, None, Timing(), 1, (None,) * 3
-    )
-    assert not list(workers._train(task, "batch-4", lambda: True))
+    task = MemberTask("sweep", sweep_config(), tmp_path, {}, None, Timing(), 1, (None,) * 3)
+    assert not list(train_member(task, "batch-4", lambda: True))
     assert not list(tmp_path.glob("*/run.json"))
     assert not is_locked(tmp_path / "batch-4")
 
@@ -175,11 +174,9 @@ def test_processes_that_have_nothing_to_save_are_not_waited_for(
 
 def test_a_process_trains_on_no_other_data_than_its_parent_read(tmp_path: Path) -> None:
     facts = {"data_fingerprint": "0" * 64}
-    task = workers._WorkerTask(
-        "sweep", sweep_config(), tmp_path, facts, None, Timing(), 1, (None,) * 3
-    )
+    task = MemberTask("sweep", sweep_config(), tmp_path, facts, None, Timing(), 1, (None,) * 3)
     with pytest.raises(DataError, match="the data was changed since the command began"):
-        list(workers._train(task, "batch-4", lambda: False))
+        list(train_member(task, "batch-4", lambda: False))
     assert not list(tmp_path.iterdir())
 
 
