@@ -59,9 +59,10 @@ def _work(rank: int, size: int, port: int, connection: Connection) -> None:
     import torch
 
     from gdrun.experiment.distributed.group import join
+    from gdrun.experiment.distributed.launch import Launch
 
     torch.set_num_threads(1)
-    ranks: Ranks = join().ranks
+    ranks: Ranks = join(Launch(rank, size)).ranks
     while True:
         function, args = connection.recv()
         try:

@@ -60,7 +60,7 @@ def analyze(
     """The result of a sweep; None if none of its runs has one.
 
     Args:
-        results: of its runs, one per batch size and optimizer.
+        results: of its runs, one or several per batch size and optimizer.
         target: the train loss to reach; without one it is 1.1 times the median final train loss of
             the best pair.
         pace: as in `SweepResult`.
@@ -78,12 +78,15 @@ def analyze(
     several = len(optimizers) > 1
     by_size = sorted(results, key=lambda result: result.series.batch_size)
     grids = {
-        name: [
-            cell
-            for result in by_size
-            if not several or result.description.optimizer == name
-            for cell in _cells(result, target, name)
-        ]
+        name: sorted(
+            (
+                cell
+                for result in by_size
+                if not several or result.description.optimizer == name
+                for cell in _cells(result, target, name)
+            ),
+            key=lambda cell: (cell.batch_size, cell.lr),
+        )
         for name in (optimizers if several else [""])
     }
     missing = Counter(planned) - Counter(result.series.batch_size for result in results)

@@ -285,6 +285,7 @@ GrowthOrAuto = Annotated[
     BeforeValidator(_unless_auto),
     _Auto,
 ]
+PiecesOrAuto = Annotated[Count | None, BeforeValidator(_unless_auto), _Auto]
 CountOrAuto = Annotated[Count | None, BeforeValidator(_auto), _Auto]
 FlagOrAuto = Annotated[StrictBool | None, BeforeValidator(_unless_auto), _Auto]
 

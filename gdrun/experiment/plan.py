@@ -14,6 +14,7 @@ from gdrun.config.methods import (
 from gdrun.config.parts.data import FILE_SOURCES
 from gdrun.config.parts.own_code import is_own
 from gdrun.config.parts.schedule import schedule_in_words
+from gdrun.config.pieces import in_pieces
 from gdrun.config.schema import CLASSIFICATION, METHODS, Engine, Method, RunConfig
 from gdrun.data.sources import load_data
 from gdrun.errors import ConfigError, excerpt
@@ -239,7 +240,7 @@ def plan_experiment(
     asked, config = config, _with_fitting_batches(config, rows)
     match command:
         case "sweep":
-            wanted = sweep_configs(config, rows)
+            wanted = in_pieces(sweep_configs(config, rows), config.sweep.pieces or 1, rows)
         case "compare":
             wanted = compare_configs(config, rows)
         case _:

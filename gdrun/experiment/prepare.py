@@ -24,6 +24,8 @@ from gdrun.experiment.plan import ExperimentPlan, plan_experiment
 from gdrun.experiment.resume import resume_experiment
 from gdrun.training.ranks import ALONE, Ranks
 
+PIECES = 2  # of a sweep for each rank, so that a slow one can take fewer
+
 
 @dataclass(frozen=True)
 class PreparedCommand:
@@ -79,6 +81,8 @@ def prepare_command(
             long.
         KeyboardInterrupt: `stop` said so.
     """
+    if command == "sweep" and ranks.size > 1 and not resume and config.sweep.pieces is None:
+        config = _with_pieces(config, PIECES * ranks.size)
     experiment = plan_experiment(command, config, on_progress)
     if not experiment.is_group:
         experiment = replace(experiment, ranks=ranks)
@@ -114,6 +118,11 @@ def prepare_command(
     if not (force or preview or resume):  # who resumes has been asked before
         refuse_costly_probes(experiment, found)
     return PreparedCommand(experiment, line, found)
+
+
+def _with_pieces(config: RunConfig, pieces: int) -> RunConfig:
+    """The config of a sweep whose grid is cut into about so many pieces."""
+    return config.model_copy(update={"sweep": config.sweep.model_copy(update={"pieces": pieces})})
 
 
 def _with_evaluations(experiment: ExperimentPlan) -> ExperimentPlan:

@@ -10,6 +10,7 @@ from gdrun.config.values import (
     BatchSizesOrAuto,
     Integer,
     NetworksOrAuto,
+    PiecesOrAuto,
     PositiveOrAuto,
     RatesOrAuto,
 )
@@ -34,19 +35,23 @@ class SweepConfig(Schema):
 
     Each `batch_size` is a run (`full`: all rows), and each `lr` is a lane of every run. A training
     reaches the `target` once its train loss is at or below it. With several of `optimizer`, each
-    has a run of each batch size; `auto` is the optimizer of the config.
+    has a run of each batch size; `auto` is the optimizer of the config. The grid is cut into about
+    so many `pieces`: a batch size that takes long becomes several runs, of some rates each; `auto`
+    is one run for each batch size and, with torchrun, two pieces for each process.
     """
 
     lr: RatesOrAuto = None
     batch_size: BatchSizesOrAuto = None
     optimizer: OptimizersOrAuto = None
     target: PositiveOrAuto = None
+    pieces: PiecesOrAuto = None
 
     @model_serializer(mode="wrap")
     def _as_written(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
         values: dict[str, Any] = write(self)
-        if self.optimizer is None:  # which older versions don't know
-            values.pop("optimizer", None)
+        for later in ("optimizer", "pieces"):  # which older versions don't know
+            if values.get(later) == "auto":
+                values.pop(later)
         return values
 
 
