@@ -3,13 +3,22 @@
 import os
 import signal
 import sys
+from collections.abc import Mapping, Sequence
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerContext
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
+from tests.ranks import environment_of, free_port
 
-def gdrun(directory: str, out: str, args: tuple[str, ...], ready: Connection) -> None:
+
+def gdrun(
+    directory: str,
+    out: str,
+    args: tuple[str, ...],
+    ready: Connection,
+    environment: Mapping[str, str] | None = None,
+) -> None:
     """The command line in a process of its own; checkpoints are taken every few milliseconds.
 
     Programs are kept in `cache` in its directory, if there is one.
@@ -18,6 +27,7 @@ def gdrun(directory: str, out: str, args: tuple[str, ...], ready: Connection) ->
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     ready.send_bytes(b"ready")
     os.chdir(directory)
+    os.environ |= environment or {}
     if Path("cache").exists():
         os.environ["GDRUN_CACHE"] = "cache"
     descriptor = os.open(out, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
@@ -45,3 +55,41 @@ def finish(context: ForkServerContext, place: Path, *args: str) -> int | None:
     process = start(context, place, *args)
     process.join(120)
     return process.exitcode
+
+
+def start_ranks(
+    context: ForkServerContext,
+    place: Path,
+    size: int,
+    *args: str,
+    environment: Mapping[str, str] | None = None,
+) -> list[BaseProcess]:
+    """Begin a command in `place` in so many ranks; what rank K prints goes to the file `out.K`."""
+    port = free_port()
+    processes: list[BaseProcess] = []
+    for rank in range(size):
+        begun, ready = context.Pipe(duplex=False)
+        out, told = str(place / f"out.{rank}"), environment_of(rank, size, port)
+        process = context.Process(
+            target=gdrun,
+            args=(str(place), out, args, ready, {**told, **(environment or {})}),
+            daemon=True,
+        )
+        process.start()
+        begun.recv_bytes()
+        processes.append(process)
+    return processes
+
+
+def end_of(processes: Sequence[BaseProcess]) -> list[int | None]:
+    """Wait for processes to end; their exit codes."""
+    for process in processes:
+        process.join(120)
+    return [process.exitcode for process in processes]
+
+
+def finish_ranks(
+    context: ForkServerContext, place: Path, size: int, *args: str
+) -> list[int | None]:
+    """Run a command in `place` in so many ranks to its end; their exit codes."""
+    return end_of(start_ranks(context, place, size, *args))

@@ -41,6 +41,16 @@ class RankPool:
             process.kill()
 
 
+def environment_of(rank: int, size: int, port: int) -> dict[str, str]:
+    """What a launcher tells a process."""
+    return {
+        "RANK": str(rank),
+        "WORLD_SIZE": str(size),
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(port),
+    }
+
+
 def free_port() -> int:
     """A port that nobody listens to."""
     with socket.socket() as found:
@@ -50,12 +60,7 @@ def free_port() -> int:
 
 
 def _work(rank: int, size: int, port: int, connection: Connection) -> None:
-    os.environ |= {
-        "RANK": str(rank),
-        "WORLD_SIZE": str(size),
-        "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": str(port),
-    }
+    os.environ |= environment_of(rank, size, port)
     import torch
 
     from gdrun.experiment.distributed.group import join

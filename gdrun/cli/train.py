@@ -213,6 +213,9 @@ def _train(
             if time.monotonic() - began > EARLY_SECONDS:
                 load_plots(request.config.plot)
     outcome.results = experiment.in_order(outcome.results)
+    ended = group_status(outcome.results, outcome.runs, outcome.failures)
+    if group and ended == "interrupted":  # it may be another rank that was asked to stop
+        stop.ask()
 
 
 def _report(

@@ -8,6 +8,7 @@ import platform
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TypeVar
 
 import torch
@@ -26,6 +27,7 @@ T = TypeVar("T")
 ANSWER_SECONDS = 2.0  # in which those that are still there answer when a rank is lost
 POLL_SECONDS = 0.05
 TOLD = "told"
+PATIENCE = timedelta(days=30)  # one rank may wait for another that trains a long run
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,23 @@ class Group:
             self.store.set(TOLD, "")
         self._together(lambda: dist.broadcast_object_list(box, src=0))
         return box[0]
+
+    def meet(self) -> Callable[[], bool]:
+        """Begin to wait for all ranks; what is returned says whether they are here by now.
+
+        It raises a RankError once one is lost.
+        """
+        nothing = torch.zeros(1)
+        work = dist.all_reduce(nothing, async_op=True)
+        assert work is not None  # this is one of the ranks
+
+        def are_here() -> bool:
+            if not work.is_completed():
+                return False
+            self._together(work.wait)
+            return True
+
+        return are_here
 
     def dismiss(self) -> None:
         """Let the others go if they haven't been told anything.
@@ -156,7 +175,11 @@ def join(launch: Launch) -> Group:
             torch.cuda.set_device(launch.local_rank % torch.cuda.device_count())
             backend = "cpu:gloo,cuda:nccl"
         dist.init_process_group(
-            backend, store=PrefixStore("torch", store), rank=rank, world_size=size
+            backend,
+            store=PrefixStore("torch", store),
+            rank=rank,
+            world_size=size,
+            timeout=PATIENCE,
         )
     except (RuntimeError, ValueError) as error:
         raise RankError(f"the other ranks can't be reached: {one_line(error)}") from error

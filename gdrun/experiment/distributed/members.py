@@ -26,7 +26,7 @@ from gdrun.results.run import Failure, RunResult
 
 MARK = ".ranks"  # a file that is there while ranks find out whether they share a file system
 SEEN_SECONDS = 5.0  # in which a file that one machine has written is seen by others
-NEXT, ENDED, PROGRESS, STOP, DONE = "next", "ended", "progress", "stop", "done"  # in the store
+NEXT, ENDED, PROGRESS, STOP = "next", "ended", "progress", "stop"  # in the store
 REPORT_SECONDS = 0.5  # between two reports to rank 0
 POLL_SECONDS = 0.1
 
@@ -72,10 +72,11 @@ def train_among_ranks(
                 yield event
                 yield from board.news()
         board.end(name)
-    while not board.all_are_done and not board.stops(stop)():
+    are_here, asked = group.meet(), board.stops(stop)
+    while not are_here():
+        asked()  # and so the others are told
         yield from board.news()
         time.sleep(POLL_SECONDS)
-    group.ranks.numbers(0.0)  # all of them are here, or one is lost
     yield from board.failures()
     for run_plan in experiment.runs:
         if run_plan.name not in own and board.has_ended(run_plan.name):
@@ -101,8 +102,9 @@ def help_with_runs(task: MemberTask, token: str, group: Group, stop: Callable[[]
             elif time.monotonic() - reported > REPORT_SECONDS:
                 board.report(event)
                 reported = time.monotonic()
-    board.finish()
-    group.ranks.numbers(0.0)
+    are_here = group.meet()
+    while not are_here():
+        time.sleep(POLL_SECONDS)
 
 
 class _Board:
@@ -150,15 +152,6 @@ class _Board:
     def has_ended(self, name: str) -> bool:
         """Whether a run has ended, and not failed."""
         return self._store.check([f"{ENDED}/{name}"]) and name not in self._failed
-
-    def finish(self) -> None:
-        """Note that this rank takes no more runs."""
-        self._store.add(DONE, 1)
-
-    @property
-    def all_are_done(self) -> bool:
-        """Whether all other ranks take no more runs."""
-        return self._store.add(DONE, 0) >= self._group.size - 1
 
     def news(self) -> Iterator[RunProgress | Failure]:
         """How far other ranks are, and what has failed there since this was asked last."""

@@ -1,0 +1,246 @@
+"""Commands in several ranks: what they write, what is left when one is killed, and going on."""
+
+import os
+import random
+import signal
+import time
+from multiprocessing.context import ForkServerContext
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gdrun.results.file_names import TRAJECTORY
+from tests.command_line import NO_PICTURES
+from tests.experiment.test_kill import SEED
+from tests.marks import slow
+from tests.processes import end_of, finish, finish_ranks, start_ranks
+from tests.run_files import logs, manifest, read_csv
+
+# One lane, whose rows are divided; and several, which are.
+ROWS = ("minibatch", "--epochs", "60", "--set", "momentum=0.9", "--lr", "0.05")
+LANES = (
+    *("minibatch", "-c", "diabetes", "--seeds", "5", "--epochs", "40"),
+    *("--optimizer", "adam", "--lr", "0.01", "--set", "trajectory=true"),
+)
+COMMANDS = {
+    "rows": ROWS,
+    "ragged": ("minibatch", "--epochs", "20", "--batch-size", "7", "--set", "drop_last=false"),
+    "batch 1": ("sgd", "--epochs", "3"),
+    "full": ("full", "--epochs", "30", "-c", "diabetes"),
+    "lanes": LANES,
+    "compiled": ("minibatch", "--seeds", "5", "--epochs", "60", "--engine", "compiled"),
+    "compiled, all in vectors": (
+        *("full", "-c", "diabetes", "--lr", "log:0.001:1:20"),
+        *("--epochs", "50", "--engine", "compiled"),
+    ),
+    "probed": ("full", "--seeds", "3", "--epochs", "12", "--probes", "all"),
+    "probed, rows": ("full", "--epochs", "12", "--probes", "all"),
+    "classes": ("minibatch", "-c", "spiral", "--epochs", "8", "--seeds", "2"),
+    "patience": (
+        *("minibatch", "-c", "diabetes", "--epochs", "90", "--seeds", "4"),
+        *("--set", "patience=5", "--lr", "0.1"),
+    ),
+    "diverging": ("full", "--lr", "0.2,1e6,1e7", "--epochs", "30"),
+}
+
+
+def assert_alike(one: Path, other: Path, rtol: float) -> None:
+    """The logs of two runs but for seconds, each number to a relative difference."""
+    found, expected = logs(one), logs(other)
+    assert found.keys() == expected.keys()
+    for name, rows in found.items():
+        assert len(rows) == len(expected[name])
+        for row, wanted in zip(rows, expected[name], strict=True):
+            for cell, number in zip(row, wanted, strict=True):
+                if cell != number:
+                    assert float(cell) == pytest.approx(float(number), rel=rtol, abs=1e-6), name
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    """A directory in which commands are run, with a cache of programs of its own."""
+    (tmp_path / "cache").mkdir()
+    return tmp_path
+
+
+@pytest.mark.parametrize("size", [2, slow(3)])
+@pytest.mark.parametrize("name", COMMANDS)
+def test_ranks_log_what_one_process_logs(
+    processes: ForkServerContext, place: Path, name: str, size: int
+) -> None:
+    command = (*COMMANDS[name], *NO_PICTURES, "--name")
+    assert finish(processes, place, *command, "one") == 0
+    assert finish_ranks(processes, place, size, *command, "several") == [0] * size
+    assert_alike(place / "outputs" / "several", place / "outputs" / "one", rtol=1e-3)
+    assert manifest(place / "outputs" / "several")["ranks"] == size
+    assert (place / "out.0").read_text().count("written to") == 1
+    assert not any((place / f"out.{rank}").read_text() for rank in range(1, size))
+
+
+def test_weights_on_the_way_are_those_of_all_ranks(
+    processes: ForkServerContext, place: Path
+) -> None:
+    assert finish(processes, place, *LANES, *NO_PICTURES, "--name", "one") == 0
+    assert finish_ranks(processes, place, 2, *LANES, *NO_PICTURES, "--name", "two") == [0, 0]
+    files = [place / "outputs" / name / TRAJECTORY for name in ("one", "two")]
+    kept = [np.fromfile(file, np.float32) for file in files]
+    np.testing.assert_allclose(kept[1], kept[0], rtol=1e-3, atol=1e-6)
+
+
+@pytest.mark.parametrize("command", [LANES, slow(ROWS)])
+def test_the_same_number_of_ranks_writes_the_same_bytes(
+    processes: ForkServerContext, place: Path, command: tuple[str, ...]
+) -> None:
+    for name in ("a", "b"):
+        codes = finish_ranks(processes, place, 2, *command, *NO_PICTURES, "--name", name)
+        assert codes == [0, 0]
+    assert_alike(place / "outputs" / "a", place / "outputs" / "b", rtol=0)
+    assert logs(place / "outputs" / "a") == logs(place / "outputs" / "b")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", [ROWS, LANES])
+def test_a_rank_that_is_killed_ends_the_run_which_others_resume(
+    processes: ForkServerContext, place: Path, command: tuple[str, ...]
+) -> None:
+    draws = random.Random(SEED)
+    print(f"GDRUN_TEST_SEED={SEED}")
+    long = (*command, "--set", "log_every=20", "--epochs", "600", *NO_PICTURES)
+    assert finish(processes, place, *long, "--name", "one") == 0
+    go_on: tuple[str, ...] = (*long, "--name", "a")
+    for size in (2, 3, 2):
+        ranks = start_ranks(processes, place, size, *go_on)
+        time.sleep(draws.uniform(1.0, 3.0))
+        killed = draws.randrange(size)
+        ranks[killed].kill()
+        began = time.monotonic()
+        codes = end_of(ranks)
+        assert time.monotonic() - began < 15
+        if all(code == 0 for rank, code in enumerate(codes) if rank != killed):
+            break  # it was done before
+        if killed and (place / "outputs" / "a" / "run.json").exists():
+            said = (place / "out.0").read_text()
+            assert f"rank {killed} (" in said.split("error:")[-1], said
+            assert codes[0] == 1
+        if (place / "outputs" / "a" / "run.json").exists():
+            go_on = (command[0], "--resume", "outputs/a")
+    assert finish_ranks(processes, place, 2, *go_on) == [0, 0]
+    assert_alike(place / "outputs" / "a", place / "outputs" / "one", rtol=2e-2)
+
+
+SWEEP = (
+    *("sweep", "-c", "diabetes", "--seeds", "2", "--epochs", "60", "--lr", "0.2,0.02"),
+    *("--batch-size", "1,16,full", "--engine", "eager", "--target", "0.4"),
+)
+
+
+def without_times(place: Path) -> list[dict[str, str]]:
+    """The rows of the table of a sweep, but for the seconds."""
+    rows = read_csv(place / "sweep.csv")
+    return [{k: v for k, v in row.items() if not k.startswith("seconds")} for row in rows]
+
+
+@pytest.mark.parametrize("kills", [0, slow(2)])
+def test_a_sweep_among_ranks_is_that_of_one_process(
+    processes: ForkServerContext, place: Path, kills: int
+) -> None:
+    draws = random.Random(SEED)
+    print(f"GDRUN_TEST_SEED={SEED}")
+    command = (*SWEEP, *NO_PICTURES, "--name")
+    assert finish(processes, place, *command, "one") == 0
+    go_on: tuple[str, ...] = (*command, "a")
+    for _ in range(kills):
+        ranks = start_ranks(processes, place, 2, *go_on)
+        time.sleep(draws.uniform(1.5, 4.0))
+        ranks[1].kill()
+        codes = end_of(ranks)
+        if (place / "outputs" / "a" / "run.json").exists():
+            go_on = ("sweep", "--resume", "outputs/a")
+            assert codes[0] in (0, 1)
+    assert finish_ranks(processes, place, 2, *go_on) == [0, 0]
+    assert without_times(place / "outputs" / "a") == without_times(place / "outputs" / "one")
+    members = {path.name for path in (place / "outputs" / "a").iterdir() if path.is_dir()}
+    assert members == {"batch-1-rates-1", "batch-1-rates-2", "batch-16", "batch-354"}
+
+
+def test_a_signal_to_any_rank_stops_all_after_the_segment(
+    processes: ForkServerContext, place: Path
+) -> None:
+    ranks = start_ranks(
+        processes, place, 2, *ROWS, *NO_PICTURES, "--epochs", "1000000", "--name", "a"
+    )
+    run = place / "outputs" / "a"
+    while not (run / "checkpoint.pt").exists():
+        time.sleep(0.05)
+    assert ranks[1].pid
+    os.kill(ranks[1].pid, signal.SIGTERM)
+    assert end_of(ranks) == [130, 0]
+    assert manifest(run)["status"] == "interrupted"
+    assert "to resume: gdrun minibatch --resume outputs/a" in (place / "out.0").read_text()
+
+
+def test_a_mistake_is_said_once(processes: ForkServerContext, place: Path) -> None:
+    assert finish_ranks(processes, place, 2, "full", "--lr", "fast")[0] == 2
+    assert finish_ranks(processes, place, 2, "full", "--nonsense")[0] == 2
+    said = [(place / f"out.{rank}").read_text() for rank in range(2)]
+    assert said[0].count("must be a number") == 1
+    assert said[0].count("unknown option") == 1
+    assert not said[1]
+
+
+OTHER_ROWS = """
+import os
+import numpy as np
+
+def rows():
+    power = 1 + float(os.environ.get("RANK", "0"))
+    return np.linspace(0, 1, 50).reshape(-1, 1) ** power, np.linspace(0, 1, 50)
+
+def model(features, outputs):
+    import torch
+    if os.environ.get("RANK") == "1":
+        raise ValueError("no such layer here")
+    return torch.nn.Linear(features, outputs)
+"""
+
+
+@pytest.mark.parametrize(
+    ("key", "said"),
+    [
+        ("data.source=python data.path=own.py:rows", "the rows are not those of rank 0"),
+        ("model=own.py:model", "no such layer here"),
+    ],
+)
+def test_a_rank_that_fails_is_named_with_its_reason(
+    processes: ForkServerContext, place: Path, key: str, said: str
+) -> None:
+    (place / "own.py").write_text(OTHER_ROWS)
+    settings = [part for each in key.split() for part in ("--set", each)]
+    assert finish_ranks(processes, place, 2, "full", *settings, *NO_PICTURES) == [1, 1]
+    for rank in range(2):
+        (problem, *_) = (
+            line
+            for line in (place / f"out.{rank}").read_text().splitlines()
+            if line.startswith("error: rank 1: ") and said in line
+        )
+        assert problem
+
+
+def test_after_a_restart_a_run_with_a_name_is_resumed(
+    processes: ForkServerContext, place: Path
+) -> None:
+    command = (*ROWS, *NO_PICTURES, "--epochs", "100000", "--name", "a")
+    ranks = start_ranks(processes, place, 2, *command)
+    while not (place / "outputs" / "a" / "checkpoint.pt").exists():
+        time.sleep(0.05)
+    ranks[1].kill()
+    end_of(ranks)
+    again = {"TORCHELASTIC_RESTART_COUNT": "1"}
+    ranks = start_ranks(processes, place, 2, *command, environment=again)
+    while "resumed" not in (place / "out.0").read_text():
+        assert ranks[0].is_alive()
+        time.sleep(0.05)
+    assert ranks[0].pid
+    os.kill(ranks[0].pid, signal.SIGTERM)
+    assert end_of(ranks)[0] == 130
