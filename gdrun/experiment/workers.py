@@ -31,6 +31,7 @@ from gdrun.experiment.train_run import failures_as_events, train_run
 from gdrun.results.progress import RunProgress
 from gdrun.results.run import Failure, RunResult
 from gdrun.storage.run_dir import locked
+from gdrun.training.device import CPU
 
 SEND_SECONDS = 0.1  # between two reports of a run's progress
 POLL_SECONDS = 0.1
@@ -43,6 +44,7 @@ class _WorkerTask:
 
     Attributes:
         growths: the `eval_growth` of each run.
+        device: on which they are trained.
     """
 
     command: str
@@ -53,11 +55,12 @@ class _WorkerTask:
     timing: Timing
     threads: int
     growths: tuple[float | None, ...]
+    device: torch.device = CPU
 
     @cached_property
     def experiment(self) -> ExperimentPlan:
         """The experiment, planned once per process."""
-        planned = plan_experiment(self.command, self.config)
+        planned = plan_experiment(self.command, self.config).with_device(self.device)
         runs = zip(planned.runs, self.growths, strict=True)
         return replace(planned, runs=tuple(run.with_evaluations(each) for run, each in runs))
 
@@ -88,6 +91,7 @@ def train_side_by_side(
         timing=timing,
         threads=max(1, torch.get_num_threads() // jobs),
         growths=tuple(run.config.eval_growth for run in experiment.runs),
+        device=experiment.problem.data.x.device,
     )
     pool = _Pool(task, [run.name for run in experiment.runs])
     try:
