@@ -20,20 +20,26 @@ from gdrun.experiment.plan import ExperimentPlan
 from gdrun.storage.atomic import output_errors
 from gdrun.storage.manifest import read_manifest
 from gdrun.text import duration, size
-from gdrun.training.device import CPU, count_gpus, device_name, has_mps
+from gdrun.training.device import CPU, count_gpus, has_mps
 
-GPU, MPS = torch.device("cuda:0"), torch.device("mps")
+MPS = torch.device("mps")
 UNTRIED = "device: mps is accepted, but gdrun was never tried on it: compare with device: cpu"
 LEFT_ALONE = "device: cpu (gdrun was never tried on mps, which is there: device: mps uses it)"
 
 
 @dataclass(frozen=True)
 class Gpu:
-    """A GPU, as far as a choice depends on it: its name, bytes that are free, and processors."""
+    """A GPU, as far as a choice depends on it: name, bytes that are free, processors, number."""
 
     name: str
     free: int
     processors: int = PROCESSORS
+    index: int = 0
+
+    @property
+    def device(self) -> torch.device:
+        """The device that it is."""
+        return torch.device("cuda", self.index)
 
 
 @dataclass(frozen=True)
@@ -41,8 +47,8 @@ class Machine:
     """What GPUs there are.
 
     Attributes:
-        gpu: asks the first one of CUDA, which takes a second and some of its memory; it raises a
-            RuntimeError if that can't be used. None without one.
+        gpu: asks that of CUDA which this process uses, mostly the first one. That takes a second
+            and some of its memory, and raises a RuntimeError if it can't be used. None without one.
         has_mps: whether there is that of a Mac.
     """
 
@@ -52,17 +58,19 @@ class Machine:
 
 def this_machine() -> Machine:
     """The GPUs of this machine."""
-    return Machine(_first_gpu if count_gpus() else None, has_mps())
+    return Machine(_current_gpu if count_gpus() else None, has_mps())
 
 
-def _first_gpu() -> Gpu:
-    """The first GPU.
+def _current_gpu() -> Gpu:
+    """The GPU that this process uses if it doesn't name another.
 
     Raises:
         RuntimeError: it can't be used.
     """
-    free, _ = torch.cuda.mem_get_info(GPU)
-    return Gpu(device_name(GPU), free, torch.cuda.get_device_properties(GPU).multi_processor_count)
+    index = torch.cuda.current_device()
+    free, _ = torch.cuda.mem_get_info(index)
+    properties = torch.cuda.get_device_properties(index)
+    return Gpu(properties.name, free, properties.multi_processor_count, index)
 
 
 @dataclass(frozen=True)
@@ -121,9 +129,9 @@ def choose_device(
         gpu = machine.gpu()
     except RuntimeError as error:
         return DeviceChoice(CPU, f"device: cpu (the GPU can't be used: {one_line(error)})")
-    place = f"device: {GPU}, {gpu.name}"
+    place = f"device: {gpu.device}, {gpu.name}"
     if begun_on == gpu.name:
-        return DeviceChoice(GPU, f"{place} (as it was begun)")
+        return DeviceChoice(gpu.device, f"{place} (as it was begun)")
     by_gpu = gpu_estimate(experiment, gpu.processors)
     if by_cpu <= by_gpu:
         return _stays(by_cpu, by_gpu)
@@ -132,7 +140,7 @@ def choose_device(
         return DeviceChoice(CPU, f"device: cpu ({why})")
     pace = machine_pace()
     took = f"about {duration(pace * by_gpu)}, the processor would take about"
-    return DeviceChoice(GPU, f"{place} ({took} {duration(pace * by_cpu)})")
+    return DeviceChoice(gpu.device, f"{place} ({took} {duration(pace * by_cpu)})")
 
 
 def _stays(by_cpu: float, by_gpu: float) -> DeviceChoice:

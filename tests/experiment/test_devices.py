@@ -21,7 +21,6 @@ from gdrun.experiment.cost.by_device import bytes_on_gpu, cpu_estimate
 from gdrun.experiment.cost.formulas import eager_seconds, forward_microseconds
 from gdrun.experiment.cost.gpu import gpu_bytes, gpu_seconds
 from gdrun.experiment.devices import (
-    GPU,
     MPS,
     UNTRIED,
     DeviceChoice,
@@ -39,6 +38,7 @@ from tests.experiment.own_code import NETWORKS
 from tests.run_files import edit, manifest
 
 H200 = Gpu("NVIDIA H200", free=10**11)
+GPU = torch.device("cuda:0")
 SERVER = Machine(lambda: H200)
 FIGURES = {"data": {"rows": 50_000}, "hidden_size": [256, 256]}
 LARGE = {"hidden_size": [1024, 1024], "batch_size": 256, "data": {"rows": 20_000}, "epochs": 10}
@@ -131,6 +131,16 @@ def test_the_choice_depends_on_the_gpu_but_not_on_the_pace_of_the_machine(
     slow, short = Machine(lambda: replace(H200, processors=1)), {**LARGE, "epochs": 5}
     assert chosen("minibatch", short).device == GPU
     assert chosen("minibatch", short, slow).device == CPU
+
+
+def test_a_process_takes_the_gpu_that_it_uses(monkeypatch: pytest.MonkeyPatch) -> None:
+    properties = SimpleNamespace(name="NVIDIA H200", multi_processor_count=132)
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 1)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (10**11, 10**11))
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: properties)
+    for gpus, device in ((0, CPU), (2, torch.device("cuda:1"))):
+        monkeypatch.setattr(devices, "count_gpus", lambda gpus=gpus: gpus)
+        assert choose_device(a_million_rows(), devices.this_machine()).device == device
 
 
 def test_data_that_dont_fit_the_gpu_stay_where_they_are() -> None:
