@@ -170,7 +170,10 @@ def _run(
         raise ConfigError(f"name {name!r}: needs an output_dir to make that directory in")
     place = None if output_dir is None else a_path("output_dir", output_dir)
     requested = with_method(configured(config, settings), command)
-    experiment = prepare_command(command, requested, estimates=False).experiment
+    prepared = prepare_command(command, requested, estimates=False)
+    experiment = prepared.experiment
+    if prepared.device:
+        warnings.warn(prepared.device, GdrunWarning, stacklevel=3)
     if requested.data.source in FILE_SOURCES:  # of what comes with gdrun, the guide tells
         for note in (*experiment.problem.data.notes, *experiment.notes):
             warnings.warn(note, GdrunWarning, stacklevel=3)

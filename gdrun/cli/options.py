@@ -248,7 +248,7 @@ class TrainingOptions:
         option(
             "--device",
             metavar="NAME",
-            help="auto, cpu, cuda, cuda:N or mps.",
+            help="auto (the faster one), cpu, cuda, cuda:N or mps.",
             panel=RARELY,
             autocompletion=lambda: ["auto", "cpu", "cuda", "mps"],
         ),

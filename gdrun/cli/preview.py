@@ -234,9 +234,8 @@ def how(experiment: "ExperimentPlan") -> str:
 def notes_of(prepared: "PreparedCommand", directory: Path, jobs: int) -> list[Text]:
     """What the user should know before the training begins."""
     notes = [*_data_notes(prepared.experiment), *_log_notes(prepared, directory, jobs)]
-    if prepared.engine:
-        notes.append(Text(visible(prepared.engine), style="dim"))
-    return notes
+    chosen = (line for line in (prepared.device, prepared.engine) if line)
+    return [*notes, *(Text(visible(line), style="dim") for line in chosen)]
 
 
 def _data_notes(experiment: "ExperimentPlan") -> list[Text]:

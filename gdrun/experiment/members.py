@@ -9,6 +9,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from gdrun.config.schema import RunConfig
 from gdrun.config.timing import Timing
 from gdrun.errors import DataError
@@ -18,6 +20,7 @@ from gdrun.experiment.train_run import train_run
 from gdrun.results.progress import RunProgress
 from gdrun.results.run import RunResult
 from gdrun.storage.run_dir import locked
+from gdrun.training.device import CPU
 
 SEND_SECONDS = 0.1  # between two reports of a run's progress
 
@@ -28,6 +31,7 @@ class MemberTask:
 
     Attributes:
         growths: the `eval_growth` of each run.
+        device: on which they are trained.
     """
 
     command: str
@@ -38,6 +42,7 @@ class MemberTask:
     timing: Timing
     threads: int
     growths: tuple[float | None, ...]
+    device: torch.device = CPU
 
     @classmethod
     def of(
@@ -59,12 +64,13 @@ class MemberTask:
             timing=timing,
             threads=threads,
             growths=tuple(run.config.eval_growth for run in experiment.runs),
+            device=experiment.problem.data.x.device,
         )
 
     @cached_property
     def experiment(self) -> ExperimentPlan:
         """The experiment, planned once per process."""
-        planned = plan_experiment(self.command, self.config)
+        planned = plan_experiment(self.command, self.config).with_device(self.device)
         runs = zip(planned.runs, self.growths, strict=True)
         return replace(planned, runs=tuple(run.with_evaluations(each) for run, each in runs))
 

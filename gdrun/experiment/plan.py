@@ -5,6 +5,8 @@ from dataclasses import dataclass, field, replace
 from itertools import product
 from pathlib import Path
 
+import torch
+
 from gdrun.config.methods import (
     compare_configs,
     refuse_large_batch,
@@ -29,6 +31,7 @@ from gdrun.storage.manifest import Manifest
 from gdrun.storage.row_file import FileDigest
 from gdrun.text import count, listed, size
 from gdrun.training.bookkeeping import columns_of
+from gdrun.training.device import device_name
 from gdrun.training.models.own import OwnNetwork
 from gdrun.training.optimizers.build import build_optimizer
 from gdrun.training.optimizers.schedule import schedule_of
@@ -204,11 +207,22 @@ class ExperimentPlan:
         )
         return replace(self, config=self.config.model_copy(update=update), runs=runs)
 
+    def with_device(self, device: torch.device) -> "ExperimentPlan":
+        """The same with the rows of all runs, which are those of the first, on a device."""
+        if self.problem.data.x.device == device:
+            return self
+        data = self.problem.to(device).data
+        runs = tuple(replace(run, problem=replace(run.problem, data=data)) for run in self.runs)
+        description = replace(self.description, device=device_name(device))
+        return replace(self, description=description, runs=runs)
+
 
 def plan_experiment(
     command: str, config: RunConfig, on_progress: Callable[[str], None] = lambda _: None
 ) -> ExperimentPlan:
     """Load the data, build the network and plan the runs of a command.
+
+    With `device: auto` they are planned on the processor: `gdrun.experiment.devices` chooses.
 
     Args:
         command: `compare`, `sweep` or a method.

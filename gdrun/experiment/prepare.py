@@ -1,7 +1,7 @@
 """From a command and its config to what is about to be trained: for a terminal, a preview, Python.
 
-The steps are the same for all: plan the runs, resume what an earlier process left, choose how
-updates are executed, build programs, measure and estimate how long a sweep takes.
+The steps are the same for all: plan the runs, choose a device, resume what an earlier process
+left, choose how updates are executed, build programs, measure and estimate how long a sweep takes.
 """
 
 from collections.abc import Callable
@@ -13,6 +13,7 @@ from gdrun.experiment.cost.estimate import Estimate, estimate
 from gdrun.experiment.cost.formulas import affordable_growth
 from gdrun.experiment.cost.measure import measure_updates
 from gdrun.experiment.cost.refusal import refuse_costly_probes
+from gdrun.experiment.devices import on_chosen_device
 from gdrun.experiment.engines import (
     build_programs,
     choose_engine,
@@ -34,12 +35,14 @@ class PreparedCommand:
     Attributes:
         experiment: what is to be trained.
         engine: how its updates are executed and why, in words; nothing if none are left.
+        device: where, in words, if that was a choice or needs a word; nothing if none are left.
         estimate: how long a sweep takes, or what is previewed; None where it wasn't estimated.
     """
 
     experiment: ExperimentPlan
     engine: str
     estimate: Estimate | None = None
+    device: str = ""
 
 
 def prepare_command(
@@ -84,6 +87,7 @@ def prepare_command(
     if command == "sweep" and ranks.size > 1 and not resume and config.sweep.pieces is None:
         config = _with_pieces(config, PIECES * ranks.size)
     experiment = plan_experiment(command, config, on_progress)
+    experiment, device = on_chosen_device(experiment, resume, jobs)
     if not experiment.is_group:
         experiment = replace(experiment, ranks=ranks)
     plans = [run.plan for run in experiment.runs]
@@ -98,6 +102,7 @@ def prepare_command(
         on_progress("reading what was logged")
         experiment = resume_experiment(experiment, resume, keep_rows)
     experiment = _with_evaluations(experiment)
+    device = device if experiment.left else ""
     choice = choose_engine(experiment)
     unbuilt = choice.unbuilt if preview else ()
     if not preview:
@@ -113,11 +118,11 @@ def prepare_command(
     if command == "sweep" and not preview:
         experiment = replace(experiment, seconds_per_update=measure_updates(experiment))
     if not estimates or not (command == "sweep" or preview or config.probes):
-        return PreparedCommand(experiment, line)
+        return PreparedCommand(experiment, line, device=device)
     found = estimate(experiment, jobs, unbuilt, watch)
     if not (force or preview or resume):  # who resumes has been asked before
         refuse_costly_probes(experiment, found)
-    return PreparedCommand(experiment, line, found)
+    return PreparedCommand(experiment, line, found, device)
 
 
 def _with_pieces(config: RunConfig, pieces: int) -> RunConfig:

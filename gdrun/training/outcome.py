@@ -20,6 +20,7 @@ from gdrun.results.fits import Fit, Regions
 from gdrun.results.rows.history import History
 from gdrun.results.run import RunResult, lane_result, overall_status
 from gdrun.text import visible
+from gdrun.training.device import device_name
 from gdrun.training.evaluate import Losses, evaluate_all
 from gdrun.training.models.model import Params
 from gdrun.training.problem import Problem
@@ -35,7 +36,7 @@ PATIENCE_SECONDS = 0.2  # that evaluating a stopped run may take
 
 def describe(problem: Problem, config: RunConfig) -> Description:
     """What is trained on what, its names as a terminal or a picture can show them."""
-    data, device = problem.data, problem.data.x.device
+    data = problem.data
     return Description(
         network=str(problem.model),
         parameters=problem.model.parameters,
@@ -48,7 +49,7 @@ def describe(problem: Problem, config: RunConfig) -> Description:
         classes=tuple(visible(name) for name in data.classes),
         targets=tuple(visible(name) for name in data.targets),
         standardized=data.y_scaling is not None,
-        device=torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+        device=device_name(data.x.device),
         optimizer=config.rule,
         is_given=isinstance(config.data, MemoryData),
     )

@@ -15,6 +15,7 @@ from gdrun.config.schema import RunConfig
 from gdrun.data.dataset import Dataset
 from gdrun.data.own.find import OwnFunction, find_function
 from gdrun.errors import ConfigError, DataError, excerpt
+from gdrun.training.device import find_device
 from gdrun.training.losses.classification import BinaryCrossEntropy, CrossEntropy
 from gdrun.training.losses.loss import Loss, Metric
 from gdrun.training.losses.own import OwnLoss
@@ -62,6 +63,12 @@ class Problem:
         model = build_model(config, self.data, self.loss)
         return self if model == self.model else replace(self, model=model)
 
+    def to(self, device: torch.device) -> "Problem":
+        """The same problem on a device."""
+        if isinstance(self.model, OwnNetwork):
+            self.model.to(device)
+        return replace(self, data=self.data.to(device))
+
     @property
     def own_code(self) -> dict[str, OwnFunction]:
         """The functions of the user's that it consists of, by the key that names them."""
@@ -94,7 +101,7 @@ class Problem:
 
 
 def build_problem(config: RunConfig, data: Dataset) -> Problem:
-    """The problem of a config, on its device.
+    """The problem of a config, on its device; for `auto`, the processor.
 
     Raises:
         ConfigError: the device isn't there, there are hidden units but no features, or the user's
@@ -110,9 +117,7 @@ def build_problem(config: RunConfig, data: Dataset) -> Problem:
         )
     loss = build_loss(config, data)
     model = build_model(config, data, loss)
-    if isinstance(model, OwnNetwork):
-        model.template.to(device)
-    return Problem(data.to(device), model, loss, config.chunk_rows)
+    return Problem(data, model, loss, config.chunk_rows).to(device)
 
 
 def build_loss(config: RunConfig, data: Dataset) -> Loss:
@@ -171,28 +176,3 @@ def _row_shape(config: RunConfig, data: Dataset) -> tuple[int, ...] | None:
             f"{features}"
         )
     return shape
-
-
-def find_device(name: str) -> torch.device:
-    """The device that a config names; `auto` is the first of CUDA, MPS and the processor.
-
-    Raises:
-        ConfigError: it isn't there.
-    """
-    gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    has_mps = torch.backends.mps.is_available()
-    if name == "auto":
-        return torch.device("cuda" if gpus else "mps" if has_mps else "cpu")
-    device = torch.device(name)
-    if device.type == "cuda" and (device.index or 0) >= gpus:
-        found = f"{gpus} CUDA device{'s' if gpus > 1 else ''}" if gpus else "no CUDA device"
-        raise ConfigError(
-            f"device: {name} is not there: PyTorch {torch.__version__} finds {found}",
-            "use device: cpu or auto"
-            + (
-                "" if torch.version.cuda else "; this PyTorch is built without CUDA, see the README"
-            ),
-        )
-    if device.type == "mps" and not has_mps:
-        raise ConfigError("device: mps is not there: it needs a Mac with Apple silicon", "use auto")
-    return device

@@ -15,6 +15,7 @@ from itertools import repeat
 import torch
 
 from gdrun.compiler.spec import ProgramSpec
+from gdrun.experiment.cost.gpu import PROCESSORS, gpu_row_microseconds, gpu_seconds
 from gdrun.training.optimizers.sgd import SGD
 from gdrun.training.problem import Problem
 from gdrun.training.state import Plan
@@ -49,7 +50,9 @@ PACE_WINDOWS = 3
 
 
 def eager_seconds(problem: Problem, plan: Plan) -> float:
-    """About how long all updates of a plan take one by one, by the formula."""
+    """About how long all updates of a plan take one by one, by the formula for its device."""
+    if processors := _gpu_processors(problem):
+        return gpu_seconds(problem, plan, processors)
     model = problem.model
     weights, layers, lanes = model.parameters, model.layers, len(plan.lanes)
     rows, buffers = lanes * plan.batch_size, _buffers(plan)
@@ -75,7 +78,9 @@ def seconds_within(problem: Problem, plan: Plan, after: int = 0) -> float:
 
 
 def forward_microseconds(problem: Problem) -> float:
-    """Microseconds to evaluate a lane's loss of a row."""
+    """Microseconds to evaluate a lane's loss of a row: a third of those of an update."""
+    if processors := _gpu_processors(problem):
+        return gpu_row_microseconds(problem) * PROCESSORS / processors / 3
     model = problem.model
     row = ROW_LAYER * model.layers + ACTIVATION * model.activations
     return (row + PRODUCT * model.parameters) / 3
@@ -112,6 +117,14 @@ def build_seconds(specs: Sequence[ProgramSpec]) -> float:
     """About how long building programs takes, side by side, by the formula."""
     each = [BUILD + BUILD_LAYER * len(s.chunks) * s.model.layers for s in specs]
     return BUILD_FIRST + max(*each, sum(each) / (os.cpu_count() or 1)) if specs else 0.0
+
+
+def _gpu_processors(problem: Problem) -> int:
+    """How many processors the GPU has that a problem is on; 0 if it is on none."""
+    device = problem.data.x.device
+    if device.type != "cuda":
+        return 0
+    return int(torch.cuda.get_device_properties(device).multi_processor_count)
 
 
 def _buffers(plan: Plan) -> int:

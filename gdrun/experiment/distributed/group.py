@@ -188,6 +188,13 @@ def join(launch: Launch) -> Group:
     return group
 
 
+def own_device(chosen: torch.device, asked: str) -> torch.device:
+    """The device of this rank, by that of rank 0: a GPU of its own, unless one was asked for."""
+    if chosen.type != "cuda" or torch.device("cpu" if asked == "auto" else asked).index is not None:
+        return chosen
+    return torch.device("cuda", torch.cuda.current_device())
+
+
 def _runs_here(place: str) -> bool:
     """Whether a process, as it wrote where it is, is one of this machine that still runs."""
     host, _, pid = place.partition(", process ")

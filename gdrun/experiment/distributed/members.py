@@ -9,6 +9,7 @@ import time
 import uuid
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import torch
 
 from gdrun.config.timing import Timing
 from gdrun.errors import ConfigError
-from gdrun.experiment.distributed.group import Group
+from gdrun.experiment.distributed.group import Group, own_device
 from gdrun.experiment.members import MemberTask, train_member
 from gdrun.experiment.plan import ExperimentPlan
 from gdrun.experiment.resume import load
@@ -91,6 +92,7 @@ def help_with_runs(task: MemberTask, token: str, group: Group, stop: Callable[[]
     """
     if _blind_ranks(task.directory, token, group):  # as rank 0 says
         return
+    task = replace(task, device=own_device(task.device, task.config.device))
     board = _Board(group, [run.name for run in task.experiment.runs])
     for name in board.taken():
         reported = 0.0

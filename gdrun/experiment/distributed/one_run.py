@@ -9,13 +9,14 @@ from gdrun.config import timing
 from gdrun.config.schema import Engine, RunConfig
 from gdrun.config.timing import Timing
 from gdrun.errors import DataError
-from gdrun.experiment.distributed.group import Group
+from gdrun.experiment.distributed.group import Group, own_device
 from gdrun.experiment.engines import Choice, build_programs, specs_of, without_wrong_programs
 from gdrun.experiment.plan import ExperimentPlan, RunPlan, RunStart, plan_experiment
 from gdrun.experiment.resume import on_device
 from gdrun.experiment.train_run import train_run
 from gdrun.results.rows.history import Recorder
 from gdrun.text import count
+from gdrun.training.device import CPU
 from gdrun.training.ranks import Division, Ranks
 from gdrun.training.state import TrainState
 
@@ -32,6 +33,7 @@ class RunTask:
         fingerprint: of the rows.
         state: where the run is resumed, that of all lanes, on the processor; None begins it.
         timing: how often to report.
+        device: that of rank 0.
     """
 
     command: str
@@ -39,6 +41,7 @@ class RunTask:
     fingerprint: str
     state: TrainState | None
     timing: Timing
+    device: torch.device
 
 
 def share_run(experiment: ExperimentPlan, group: Group) -> ExperimentPlan:
@@ -50,10 +53,17 @@ def share_run(experiment: ExperimentPlan, group: Group) -> ExperimentPlan:
         RankError: a rank is lost, or can't take part.
     """
     (run,) = experiment.runs
-    state = on_device(run.resumed.state, torch.device("cpu")) if run.resumed else None
+    state = on_device(run.resumed.state, CPU) if run.resumed else None
     data = experiment.problem.data
     group.tell(
-        RunTask(experiment.command, experiment.config, data.fingerprint, state, timing.DEFAULT)
+        RunTask(
+            experiment.command,
+            experiment.config,
+            data.fingerprint,
+            state,
+            timing.DEFAULT,
+            data.x.device,
+        )
     )
     engine = _common_engine(experiment, group)
     notes = (*experiment.notes, division_note(run, group.size))
@@ -68,7 +78,9 @@ def take_part(task: RunTask, group: Group, stop: Callable[[], bool]) -> None:
     Raises:
         GdrunError: the run can't be trained here, or another rank is lost.
     """
-    experiment = replace(plan_experiment(task.command, task.config), ranks=group.ranks)
+    planned = plan_experiment(task.command, task.config)
+    planned = planned.with_device(own_device(task.device, task.config.device))
+    experiment = replace(planned, ranks=group.ranks)
     if experiment.problem.data.fingerprint != task.fingerprint:
         raise DataError(
             f"{experiment.description.data}: the rows are not those of rank 0",

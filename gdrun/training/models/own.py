@@ -69,6 +69,18 @@ class OwnNetwork:
             lanes = zip(zip(*(p.unbind() for p in params), strict=True), rows, strict=True)
             return torch.stack([self.forward(own, each) for own, each in lanes])
 
+    def to(self, device: torch.device) -> None:
+        """Move what isn't trained to a device; weights are where they are given.
+
+        Those of the lanes that were computed last may still be in the template. They needn't be
+        moved, and can't be if `vmap` made them.
+        """
+        for owner in self.template.modules():
+            for name, own in owner._parameters.items():
+                if own is not None and not isinstance(own, nn.Parameter):
+                    owner._parameters[name] = nn.Parameter(torch.empty(0))
+        self.template.to(device)
+
     def module(self, params: Params) -> nn.Module:
         """The user's module with the weights of one lane; it gets rows of its shape."""
         found = build(self.function, self.inputs, self.outputs, self.seed)
