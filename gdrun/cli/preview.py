@@ -134,11 +134,12 @@ def extent(prepared: "PreparedCommand", began: float, jobs: int) -> Iterator[Tex
         f"{count(left, 'update')}{side_by_side}: about {duration(total)}"
         + (f" ({', '.join(words)})" if len(words) > 1 else "")
     )
-    for note in jobs_notes(jobs, len(runs), os.cpu_count() or 1):
+    name = f"{jobs} ranks: that" if prepared.is_ranked else f"-j {jobs}"
+    for note in () if prepared.is_ranked else jobs_notes(jobs, len(runs), os.cpu_count() or 1):
         yield Text(f"note: {note}", style="yellow")
     if at_a_time > 1 and estimate.train >= estimate.in_turn:
         yield Text(
-            f"note: -j {jobs} doesn't pay: training takes about {duration(estimate.train)}, and "
+            f"note: {name} doesn't pay: training takes about {duration(estimate.train)}, and "
             f"{duration(estimate.in_turn)} one run at a time: processes take time to start, and "
             "share the processors",
             style="yellow",

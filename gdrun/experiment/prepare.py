@@ -37,12 +37,14 @@ class PreparedCommand:
         engine: how its updates are executed and why, in words; nothing if none are left.
         device: where, in words, if that was a choice or needs a word; nothing if none are left.
         estimate: how long a sweep takes, or what is previewed; None where it wasn't estimated.
+        is_ranked: whether the runs are trained by ranks that a launcher has started.
     """
 
     experiment: ExperimentPlan
     engine: str
     estimate: Estimate | None = None
     device: str = ""
+    is_ranked: bool = False
 
 
 def prepare_command(
@@ -117,12 +119,13 @@ def prepare_command(
         on_progress("timing a moment of each run")
     if command == "sweep" and not preview:
         experiment = replace(experiment, seconds_per_update=measure_updates(experiment))
+    prepared = PreparedCommand(experiment, line, device=device, is_ranked=ranks.size > 1)
     if not estimates or not (command == "sweep" or preview or config.probes):
-        return PreparedCommand(experiment, line, device=device)
+        return prepared
     found = estimate(experiment, jobs, unbuilt, watch)
     if not (force or preview or resume):  # who resumes has been asked before
         refuse_costly_probes(experiment, found)
-    return PreparedCommand(experiment, line, found, device)
+    return replace(prepared, estimate=found)
 
 
 def _with_pieces(config: RunConfig, pieces: int) -> RunConfig:

@@ -163,7 +163,8 @@ class Group:
 def join(launch: Launch) -> Group:
     """Meet the other ranks, which the launcher has started; all of them call this together.
 
-    On a machine with GPUs each gets one of its own, as far as there are enough.
+    On a machine with GPUs each gets one of its own, as far as there are enough. The store may be
+    that of the group before a restart, with what was left in it.
 
     Raises:
         RankError: they can't be reached.
@@ -176,14 +177,14 @@ def join(launch: Launch) -> Group:
             backend = "cpu:gloo,cuda:nccl"
         dist.init_process_group(
             backend,
-            store=PrefixStore("torch", store),
+            store=PrefixStore(f"torch/{launch.restarts}", store),
             rank=rank,
             world_size=size,
             timeout=PATIENCE,
         )
     except (RuntimeError, ValueError) as error:
         raise RankError(f"the other ranks can't be reached: {one_line(error)}") from error
-    group = Group(rank, size, PrefixStore("gdrun", store))
+    group = Group(rank, size, PrefixStore(f"gdrun/{launch.restarts}", store))
     group.store.set(f"place/{rank}", f"{platform.node()}, process {os.getpid()}")
     return group
 
