@@ -129,7 +129,7 @@ def test_the_two_commands_stand_there_as_they_are_run() -> None:
     assert "pip install -e . && gdrun compare\n" in commands
     assert "pip install -e '.[test]' && pytest\n" in commands
     assert "pip install -e '.[test]' && pytest\n" in (ROOT / ".ci" / "run").read_text()
-    assert len(blocks("sh")) == 3  # and that which installs PyTorch for the processor
+    assert len(commands) == 3  # and that which installs PyTorch for the processor
     versions = re.search(r'"torch(\S+)"', (ROOT / "pyproject.toml").read_text())
     assert versions
     assert f"pip install 'torch{versions[1]}' --index-url" in commands[0]

@@ -35,6 +35,7 @@ TOPICS = (
     "resume",
     "python",
     "compiled",
+    "machines",
     "check",
     "architecture",
 )
