@@ -95,6 +95,11 @@ def jobs_of(options: TrainingOptions, group: "Group | None" = None) -> int:
             "a run at a time",
             "leave out -j; torchrun --nproc-per-node says how many there are on a machine",
         )
+    if group and watched_for(options):
+        raise ConfigError(
+            "--watch: one process trains all runs beside each other for those who watch it",
+            "leave it out, or start gdrun without torchrun",
+        )
     if group and isinstance(options, SweepOptions | CompareOptions):
         return group.size
     return jobs

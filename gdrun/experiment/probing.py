@@ -47,17 +47,24 @@ def with_probes(
 def _is_pending_anywhere(run: RunPlan, state: TrainState, histories: Iterable[History]) -> bool:
     """Whether measurements are missing, as far as rank 0 knows, which has what was logged."""
     ranks = run.plan.ranks
-    return any(ranks.any(ranks.is_first and is_pending(run, state, histories)))
+    return _is_due(run, state) and any(
+        ranks.any(ranks.is_first and is_pending(run, state, histories))
+    )
 
 
 def is_pending(run: RunPlan, state: TrainState, histories: Iterable[History]) -> bool:
     """Whether a state is the end of an epoch whose measurements are missing."""
-    per_epoch = run.plan.updates_per_epoch(run.problem.data.rows)
-    at_end = state.begun and state.updates == state.epoch * per_epoch
-    is_due = run.is_probed(state.epoch) or state.is_over(run.plan, per_epoch)
-    if not (run.config.probes and at_end and is_due and any(_active(state))):
+    if not _is_due(run, state):
         return False
     return all(state.epoch not in history.probes["epoch"][-1:] for history in histories)
+
+
+def _is_due(run: RunPlan, state: TrainState) -> bool:
+    """Whether a state is the end of an epoch at which lanes are measured."""
+    per_epoch = run.plan.updates_per_epoch(run.problem.data.rows)
+    at_end = state.begun and state.updates == state.epoch * per_epoch
+    is_probed = run.is_probed(state.epoch) or state.is_over(run.plan, per_epoch)
+    return bool(run.config.probes) and at_end and is_probed and any(_active(state))
 
 
 def _probe(run: RunPlan, state: TrainState) -> Iterator[Segment]:

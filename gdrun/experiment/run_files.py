@@ -107,21 +107,24 @@ class RunFiles:
         if self._log:
             self._log.add(segment)
 
+    def ends_with(self, segment: Segment) -> bool:
+        """Whether a segment is that of the last update, after which a run is saved."""
+        return segment.updates == self._total and bool(segment.losses) and not segment.ends
+
     def is_due(self, segment: Segment) -> bool:
-        """Whether to save after a segment: after the last update always, else as is scheduled."""
-        if not self._log:
+        """Whether it is time to save, before the last update."""
+        if not self._log or segment.updates == self._total:
             return False
-        if segment.updates == self._total:
-            return bool(segment.losses) and not segment.ends
         return self._schedule.is_due(segment)
 
     def keeps_weights(self, segment: Segment, state: TrainState) -> bool:
         """Whether the weights at the end of an epoch are kept: if they are due, or the last."""
-        if not (self._trajectory and segment.ends):
+        run = self._run
+        if not (run.config.trajectory and segment.ends):
             return False
-        per_epoch = self._run.plan.updates_per_epoch(self._data.rows)
-        is_due = segment.ends.epochs[-1] % self._trajectory.layout.every == 0
-        return is_due or state.is_over(self._run.plan, per_epoch)
+        layout = layout_for(run.plan.epochs, len(run.plan.lanes), run.problem.model.parameters)
+        per_epoch = run.plan.updates_per_epoch(self._data.rows)
+        return segment.ends.epochs[-1] % layout.every == 0 or state.is_over(run.plan, per_epoch)
 
     def keep_weights(self, state: TrainState) -> None:
         """Keep the weights of a state, the end of an epoch."""

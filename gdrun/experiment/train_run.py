@@ -23,6 +23,7 @@ from gdrun.storage.atomic import output_errors
 from gdrun.storage.reader import SavedEpochs
 from gdrun.training.loop import train
 from gdrun.training.outcome import describe, run_result
+from gdrun.training.ranks import Pace, Ranks
 from gdrun.training.shares import own_share, whole_state
 from gdrun.training.state import Plan, TrainState
 
@@ -90,21 +91,20 @@ def train_run(
     written_to = None if start.is_complete else directory  # a complete run is only read
     with RunFiles(experiment, run, start, written_to, facts, timing) as files:
         segments = train(problem, plan, state, BACKENDS[run.config.engine], timing)
+        meetings = _Meetings(ranks, timing.segment)
         for segment in with_probes(segments, run, state, recorder.histories):
             recorder.add(segment)
             progress.advance(segment)
             files.add(segment)
-            # Some ranks have more to probe than others: within probes they don't meet.
-            meets = ranks.size == 1 or not segment.is_probing
-            if meets:
-                _keep(files, segment, plan, state)
+            saves, stops = meetings.decide(segment, files, stop)
+            _keep(files, segment, plan, state, saves=saves)
             try:
                 yield progress
             except GeneratorExit:  # the consumer stops here; the state is complete
                 if ranks.size == 1:
                     files.leave(state)
                 raise
-            if meets and any(ranks.any(stop())):
+            if stops or (ranks.size == 1 and stop()):
                 break
         state = whole_state(plan, state)
         files.leave(state)
@@ -135,12 +135,34 @@ def train_run(
         yield replace(result, networks=TrainedNetworks.of(problem, state))
 
 
-def _keep(files: RunFiles, segment: Segment, plan: Plan, state: TrainState) -> None:
-    """Write what is due after a segment: weights on the way, a checkpoint. All ranks do so."""
-    keeps, saves = plan.ranks.any(files.keeps_weights(segment, state), files.is_due(segment))
-    if keeps or saves:
-        whole = whole_state(plan, state)
-        if keeps:
-            files.keep_weights(whole)
-        if saves:
-            files.save(whole)
+class _Meetings:
+    """The segments after which all ranks decide together whether to save, and whether to stop.
+
+    One process does after each of them, several after those that end a time of theirs. Some ranks
+    have more to probe than others: within probes they don't meet.
+    """
+
+    def __init__(self, ranks: Ranks, seconds: float) -> None:
+        self._ranks, self._pace = ranks, Pace(ranks, seconds)
+
+    def decide(
+        self, segment: Segment, files: RunFiles, stop: Callable[[], bool]
+    ) -> tuple[bool, bool]:
+        """Whether to save after a segment, and whether to stop; they don't where they don't meet.
+
+        That the last update is saved needs no decision.
+        """
+        several = self._ranks.size > 1
+        if several and (segment.is_probing or not self._pace.is_over()):
+            return False, False
+        self._pace.begin()
+        saves, stops = self._ranks.any(files.is_due(segment), stop())
+        return saves, stops
+
+
+def _keep(files: RunFiles, segment: Segment, plan: Plan, state: TrainState, *, saves: bool) -> None:
+    """Write what is due after a segment, from what all ranks have: weights, a checkpoint."""
+    if files.keeps_weights(segment, state):
+        files.keep_weights(whole_state(plan, state))
+    if saves or files.ends_with(segment):
+        files.save(whole_state(plan, state))

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+import torch
 from torch import Tensor
 
 from gdrun.training.models.model import Params
@@ -33,12 +34,17 @@ class Updates:
 
 
 def with_all_losses(plan: Plan, executed: Updates) -> Updates:
-    """Updates with the losses of all lanes, and the time of the rank that took longest."""
-    if plan.ranks.size == 1:
+    """Updates with the losses of all lanes, and the time of the rank that took longest.
+
+    Ranks among which rows are divided have waited for each other in each update.
+    """
+    if plan.division.by_lanes.size == 1:
         return executed
-    losses = plan.division.gather(executed.losses)
-    seconds = max(plan.ranks.numbers(executed.seconds))
-    return replace(executed, losses=losses, seconds=seconds)
+    own = executed.losses
+    seconds = own.new_full((1, own.shape[-1]), executed.seconds)
+    found = plan.division.gather(torch.cat([own.flatten(0, 1), seconds]))
+    losses = found[:-1].view(*own.shape[:2], -1)
+    return replace(executed, losses=losses, seconds=found[-1].max().item())
 
 
 @dataclass(frozen=True)
