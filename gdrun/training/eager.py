@@ -13,7 +13,7 @@ from gdrun.training.batches import chunks
 from gdrun.training.graphs import make_graphed_step
 from gdrun.training.optimizers.step import Step, make_step
 from gdrun.training.problem import Problem
-from gdrun.training.ranks import Pace
+from gdrun.training.ranks import ALONE, Pace, Ranks
 from gdrun.training.state import Plan, TrainState
 from gdrun.training.threads import threads_for
 
@@ -26,7 +26,7 @@ def _execute(
     A portion may be empty: in the middle of a long update whose batch comes in chunks.
     """
     _warm_up(problem, plan, state)
-    step = _step(problem, plan, state)
+    step = _step(problem, plan, state, plan.division.by_rows)
     clock = make_clock(problem)
     work = problem.work(len(plan.own_lanes), plan.division.by_rows.most(plan.batch_size))
     pace = Pace(plan.ranks, report_seconds)
@@ -62,24 +62,27 @@ def _execute(
 EAGER = Backend(_execute, stacks_epochs=False)
 
 
-def _step(problem: Problem, plan: Plan, state: TrainState) -> Step:
+def _step(problem: Problem, plan: Plan, state: TrainState, ranks: Ranks) -> Step:
     device = state.params[0].device
     factors = plan.factors_after(state.updates, problem.data.rows, device)
     lr = plan.learning_rates(device)
     # What a user's code does in Python would be left out of a graph.
     has_graphs = device.type == "cuda" and not {"model", "loss"} & problem.own_code.keys()
     how = problem.losses, plan.optimizer, state.params, state.buffers, lr, factors
-    if has_graphs and plan.division.by_rows.size == 1:
+    if has_graphs and ranks.size == 1:
         return make_graphed_step(*how)
-    return make_step(*how, plan.division.by_rows)
+    return make_step(*how, ranks)
 
 
 def _warm_up(problem: Problem, plan: Plan, state: TrainState) -> None:
-    """Take one update on a copy, so that the first one timed doesn't pay for PyTorch's start."""
+    """Take one update on a copy, so that the first one timed doesn't pay for PyTorch's start.
+
+    Or a chunk of one. Of that, ranks may have different numbers: each takes it by itself.
+    """
     copy = state.clone()
     with threads_for(problem.work(len(plan.own_lanes), plan.batch_size)):
         for chunk in chunks(problem, plan, epoch=1):
-            _step(problem, plan, copy)(*chunk)
+            _step(problem, plan, copy, ALONE)(*chunk)
             return
 
 

@@ -1,5 +1,6 @@
 """Several processes train as one does: lanes are divided among them, or the rows of each batch."""
 
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -102,6 +103,18 @@ def test_ranks_train_as_one_process(
         assert_same(found, alone, rtol=1e-5)
 
 
+@pytest.mark.parametrize("lanes", [1, 5])
+@pytest.mark.parametrize("chunk_rows", [1, 3, 7])
+def test_large_batches_in_chunks_are_divided_alike(
+    pool: RankPool, lanes: int, chunk_rows: int
+) -> None:
+    problem = replace(held_out(rows=26), chunk_rows=chunk_rows)
+    plan = Plan(tuple(Lane(0.02, k) for k in range(lanes)), 11, 4)
+    alone = trained(Ranks(), problem, plan)
+    for found in pool.run(trained, problem, plan):
+        assert_same(found, alone, rtol=1e-5)
+
+
 @pytest.mark.parametrize("lanes", [1, 4])
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_ranks_train_with_every_optimizer(pool: RankPool, lanes: int, name: str) -> None:
@@ -187,6 +200,23 @@ def test_shares_are_everything_once_and_even(size: int, count: int) -> None:
     assert [k for share in shares for k in share] == list(range(count))
     assert max(map(len, shares)) - min(map(len, shares)) <= 1
     assert max(map(len, shares)) == Ranks(size).most(count)
+
+
+def portions(ranks: Ranks) -> list[int]:
+    """After which steps portions of work end; each rank takes longer than the one before it."""
+    pace, found = Pace(ranks, 0.004), []
+    for step in range(60):
+        time.sleep(0.0005 * (1 + ranks.rank))
+        if pace.is_over():
+            found.append(step)
+            pace.begin()
+    return found
+
+
+def test_portions_end_after_the_same_step_on_all_ranks(pool: RankPool) -> None:
+    first, *others = pool.run(portions)
+    assert len(first) > 1
+    assert all(found == first for found in others)
 
 
 def test_one_rank_looks_at_the_clock_after_every_step() -> None:
