@@ -1,8 +1,8 @@
 """Two ranks on two cores beside one process: `python -m tests.benchmarks.ranks`.
 
-Many lanes, which ranks divide among them; large full batches, whose rows they divide; a sweep, of
-which each takes runs. Then the time of an all-reduce by its size, and from it what an update of a
-full batch would take on more ranks than were measured.
+Many lanes, which ranks divide among them; the time of an all-reduce by its size; batches, whose
+rows they divide, and from both what they would gain on more ranks than were measured; and a sweep,
+of which each takes runs.
 """
 
 import os
@@ -35,7 +35,9 @@ WIDE: dict[str, Any] = {
     "hidden_size": [128],
     "data": {"source": "quadratic", "rows": 5000},
 }
-SIZES = (1, 2**5, 2**10, 2**15, 2**18, 2**20, 2**22)  # numbers in an all-reduce
+ROWS, BATCHES = 50_000, (1, 16, 128, 1_000, 10_000, 50_000)
+WEIGHTS = 256 + 256 + 256 * 256 + 256 + 256 + 1  # of a network from one number to one
+SIZES = (1, 2**10, 2**16, 2**20, 2**22)  # numbers in an all-reduce
 SWEEP = ("sweep", "-c", "diabetes", "--seeds", "16", "--engine", "eager", "--epochs", "200")
 
 
@@ -45,31 +47,62 @@ def main() -> None:
     lanes = "32 lanes of the article's problem, batch 16"
     compare(one, two, f"{lanes}, eager", "minibatch", LANES, "eager")
     compare(one, two, f"{lanes}, compiled", "minibatch", LANES, "compiled")
-    compare(
-        one,
-        two,
-        "32 lanes, 128 units, batch 500, eager",
-        "minibatch",
-        {**WIDE, "batch_size": 500},
-        "eager",
-    )
-    for rows in (1_000, 10_000, 50_000):
-        own = {**FULL, "data": {"source": "quadratic", "rows": rows}}
-        compare(one, two, f"full batch, {rows:,} rows, 256 and 256 units", "full", own, "eager")
-    own = {**FULL, "data": {"source": "quadratic", "rows": 10_000}, "batch_size": 128}
-    compare(one, two, "batch 128, 256 and 256 units", "minibatch", own, "eager")
+    wide = "32 lanes, 128 units, batch 500, eager"
+    compare(one, two, wide, "minibatch", {**WIDE, "batch_size": 500}, "eager")
+    reduced = [show_reduce(two, size) for size in SIZES]
+    step = reduced[0] / 2, (reduced[-1] - reduced[0]) / (4 * SIZES[-1])
+    print(f"a step of an all-reduce: {1e6 * step[0]:.3g} µs, {1e9 * step[1]:.3g} ns a byte")
+    own = {**FULL, "data": {"source": "quadratic", "rows": ROWS}}
+    times = {}
+    for size in BATCHES:
+        which = {**own, "batch_size": size}
+        times[size] = compare(
+            one, two, f"batch {size:,}, 256 and 256 units", "minibatch", which, "eager"
+        )
+    on_paper(times, *step)
     sweeps()
-    for size in SIZES:
-        seconds = [two.run(reduce_seconds, size)[0] for _ in range(3)]
-        show(f"all-reduce of {4 * size:,} bytes, two ranks", seconds)
     one.close()
     two.close()
 
 
+def show_reduce(two: RankPool, size: int) -> float:
+    """The time of an all-reduce of so many numbers between two ranks."""
+    seconds = [two.run(reduce_seconds, size)[0] for _ in range(ROUNDS)]
+    show(f"all-reduce of {4 * size:,} bytes, two ranks", seconds)
+    latency: float = median(seconds)
+    return latency
+
+
+def on_paper(times: dict[int, tuple[float, float]], latency: float, byte: float) -> None:
+    """What divided batches gain by a formula, beside what two ranks gained.
+
+    An update of B rows takes o + B·c, by the smallest and the largest batch. Of W ranks it takes
+    o + ⌈B/W⌉·c and a ring all-reduce of n bytes, 2(W − 1) steps of n/W bytes each (Patarasuk & Yuan
+    2009, "Bandwidth optimal all-reduce algorithms for clusters of workstations", sec. 3).
+    """
+    small, large = min(times), max(times)
+    row = (times[large][0] - times[small][0]) / (large - small)
+    overhead = times[small][0] - small * row
+    print(f"an update: {1e6 * overhead:.3g} µs and {1e6 * row:.3g} µs a row; {WEIGHTS:,} weights")
+
+    def update(batch: int, ranks: int) -> float:
+        steps = 2 * (ranks - 1)
+        return overhead + -(-batch // ranks) * row + steps * (latency + 4 * WEIGHTS / ranks * byte)
+
+    for batch, (alone, measured) in times.items():
+        gains = {ranks: update(batch, 1) / update(batch, ranks) for ranks in (2, 8, 64, 1000)}
+        words = ", ".join(f"{ranks:,} ranks {gain:.3g}" for ranks, gain in gains.items())
+        print(f"batch {batch:,}: two ranks gained {alone / measured:.3g}; on paper {words}")
+
+
 def compare(
     one: RankPool, two: RankPool, what: str, method: str, settings: dict[str, Any], engine: str
-) -> None:
-    """An update by one process with one thread and with two, and by two ranks, in turn."""
+) -> tuple[float, float]:
+    """An update by one process with one thread and with two, and by two ranks, in turn.
+
+    Returns:
+        The medians of one process with one thread, and of two ranks.
+    """
     times: list[list[float]] = [[], [], []]
     for _ in range(ROUNDS):
         for found, pool, threads in zip(times, (one, one, two), (1, 2, 1), strict=True):
@@ -80,6 +113,7 @@ def compare(
     for name, base in (("one thread", times[0]), ("two threads", times[1])):
         ratios = [a / b for a, b in zip(base, times[2], strict=True)]
         show(f"{what}: speed-up over {name}", ratios, unit=1)
+    return median(times[0]), median(times[2])
 
 
 def update_seconds(
