@@ -22,6 +22,7 @@ OPTIONS = (
     *("-std=gnu11", "-shared", "-fPIC", "-pthread", "-w"),
     *("-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math"),
     *("-fassociative-math", "-fno-signed-zeros", "-freciprocal-math"),
+    "-falign-functions=64",  # where a short loop happens to lie is worth 5 % of a small update
 )
 # Short loops are unrolled, which is up to a third faster, in programs of up to so many characters:
 # it takes a compiler long, and most of all for the many loops of a deep network.

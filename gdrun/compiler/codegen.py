@@ -206,12 +206,14 @@ def _reduction(
     scale = f" / {math.prod(summed)}" if kind == "mean" else ""
     first, add = ("R(-INFINITY)", "{0} = larger({0}, {1});") if kind == "amax" else SUM
     if kept[-1] > 1:  # sums that are adjacent in memory grow together, as vectors
-        code.store(_elementwise(first, tuple(kept), []), found)
-        with code.loops(array.shape) as index:
-            target = ["0" if axis in reduced else i for axis, i in enumerate(index)]
-            code.emit(add.format(found.at(target), array.at(index)))
-        if scale:
-            code.store(_elementwise(f"{{0}}{scale}", tuple(kept), [found]), found)
+        free = [axis for axis, n in enumerate(kept) if n > 1]
+        with code.one_statement():
+            code.store(_elementwise(first, tuple(kept), []), found)
+            with code.loops(array.shape, shared=free) as index:
+                target = ["0" if axis in reduced else i for axis, i in enumerate(index)]
+                code.emit(add.format(found.at(target), array.at(index)))
+            if scale:
+                code.store(_elementwise(f"{{0}}{scale}", tuple(kept), [found]), found)
     else:
         with code.loops(kept) as target, code.block():
             code.emit(f"real sum = {first};")

@@ -15,6 +15,8 @@ from gdrun.compiler import program_cache
 from gdrun.compiler.epoch_blocks import EpochBlock, EpochBlocks
 from gdrun.compiler.program_cache import Program, UpdateArguments
 from gdrun.compiler.spec import ProgramSpec, spec_for
+from gdrun.compiler.thread_choice import ThreadChoice
+from gdrun.compiler.writer import BLOCK
 from gdrun.config.schema import Engine
 from gdrun.errors import OutputError
 from gdrun.training.backend import Backend, Updates
@@ -97,8 +99,9 @@ def _execute(
         threads = calls.threads(block)
         with threads_for(1):  # PyTorch's own would keep waiting for work, in the program's way
             executed = calls.execute(block, threads)
-        yield executed
         taken = block.epochs * block.updates
+        calls.choice.took(threads, executed.seconds / taken)
+        yield executed
         done += taken
         in_time = int(report_seconds * taken / max(ranks.numbers(executed.seconds)))
         updates = max(1, min(in_time, updates * GROWTH, most))
@@ -129,6 +132,10 @@ class _Calls:
     def __init__(self, program: Program, problem: Problem, plan: Plan, state: TrainState) -> None:
         self.blocks = EpochBlocks(problem.data, plan)
         self._program, self._plan = program, plan
+        threads = torch.get_num_threads()
+        if program.spec.shared:  # of a layer's units each has a block or more
+            threads = min(threads, problem.model.widest // BLOCK)
+        self.choice = ThreadChoice(threads)
         shapes = tuple(tensor.shape[1:] for tensor in state.params)
         self._layout = _Layout(len(plan.own_lanes), program.spec.lanes, shapes)
         self._weights = self._layout.pack(state.params)
@@ -203,10 +210,9 @@ class _Calls:
         )
 
     def threads(self, block: EpochBlock) -> int:
-        """All of PyTorch's, where starting them takes little of the time of a call."""
-        only_group = self._layout.padded_lanes == self._layout.group  # threads share each update
-        updates = 1 if only_group else block.epochs * block.updates
-        return torch.get_num_threads() if updates * self._work >= SPLIT_WORK else 1
+        """As many as are faster, where starting them takes little of the time of a call."""
+        work = block.epochs * block.updates * self._work
+        return self.choice.threads if work >= SPLIT_WORK else 1
 
     def _buffer(self, name: str, *shape: int) -> Tensor:
         """Memory that all calls use, since new memory takes longer to get than to fill."""

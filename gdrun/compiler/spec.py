@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import torch
 
+from gdrun.compiler.writer import WIDE
 from gdrun.training.losses.loss import Loss
 from gdrun.training.losses.own import OwnLoss
 from gdrun.training.models.model import Model
@@ -21,6 +22,11 @@ MAX_UNITS_FOR_LANES = 64
 # allowed where there are more weights than that, since their gradients are added after each chunk.
 CHUNK_ACTIVATIONS = 2**12
 MAX_ACTIVATIONS = 2**26  # where the config sets the rows of a chunk
+# Threads share an update of wide layers from so many products of a weight and a row on: less takes
+# one of them 20 µs, and waiting for each other some. They wait in each chunk, so that it is larger.
+SHARED_WORK = 1_000_000
+SHARED_ACTIVATIONS = 2**16
+MANY_CHUNKS = 64  # a batch of so many is cut into slices, of which each thread computes some
 ROUND = 4  # chunks are multiples of the rows whose sums are in registers together
 
 
@@ -37,6 +43,7 @@ class ProgramSpec:
         chunks: all sizes of chunks, in rows.
         lanes: lanes that are computed together, as one vector; 1: vectors are of units.
         width: floats in a vector register.
+        shared: whether threads share the loops of an update.
     """
 
     model: Model
@@ -48,6 +55,7 @@ class ProgramSpec:
     chunks: tuple[int, ...]
     lanes: int
     width: int
+    shared: bool = False
 
     @property
     def has_own_code(self) -> bool:
@@ -62,7 +70,14 @@ def spec_for(problem: Problem, plan: Plan) -> ProgramSpec:
     # A vector of lanes costs little more than one of them.
     together = 2 * len(plan.own_lanes) > width and model.widest <= MAX_UNITS_FOR_LANES
     lanes = width if together else 1
-    rows = _chunk_rows(problem, plan.batch_size, lanes)
+    rows = _chunk_rows(problem, plan.batch_size, lanes, CHUNK_ACTIVATIONS)
+    shared = (
+        plan.batch_size < MANY_CHUNKS * rows and len(plan.own_lanes) == 1 and model.widest >= WIDE
+    )
+    if shared:
+        larger = _chunk_rows(problem, plan.batch_size, lanes, SHARED_ACTIVATIONS)
+        shared = model.parameters * larger >= SHARED_WORK
+        rows = larger if shared else rows
     factors = plan.factors(range(1, 2), problem.data.rows)
     batches = {plan.batch_size, plan.last_batch(problem.data.rows)}
     chunks = {chunk for batch in batches for chunk in (min(batch, rows), batch % rows) if chunk}
@@ -76,15 +91,19 @@ def spec_for(problem: Problem, plan: Plan) -> ProgramSpec:
         chunks=tuple(sorted(chunks)),
         lanes=lanes,
         width=width,
+        shared=shared,
     )
 
 
-def _chunk_rows(problem: Problem, batch: int, lanes: int) -> int:
-    """How many rows go through the network at a time: as the config says, or what is fastest."""
+def _chunk_rows(problem: Problem, batch: int, lanes: int, least: int) -> int:
+    """How many rows go through the network at a time: as the config says, or what is fastest.
+
+    These have at least so many activations.
+    """
     activations_per_row = lanes * problem.model.activations
     if problem.chunk_rows:
         return min(batch, problem.chunk_rows, max(1, MAX_ACTIVATIONS // activations_per_row))
-    activations = max(CHUNK_ACTIVATIONS, lanes * problem.model.parameters)
+    activations = max(least, lanes * problem.model.parameters)
     most = _ceil(activations, activations_per_row * ROUND) * ROUND
     equal = _ceil(batch, _ceil(batch, most))  # chunks of about the same size
     return min(batch, _ceil(equal, ROUND) * ROUND)

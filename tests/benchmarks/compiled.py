@@ -65,6 +65,18 @@ def program_seconds(problem: Problem, plan: Plan) -> float:
     return state.seconds / state.updates
 
 
+def wide(threads: int) -> float:
+    """Training seconds of an update of two wide layers, with so many threads at most."""
+    problem, plan = posed(lasting(LARGE, 1_000))
+    problem = replace(problem, model=Perceptron((LARGE.features, 256, 256, 1), "relu"))
+    all_threads = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        return program_seconds(problem, plan)
+    finally:
+        torch.set_num_threads(all_threads)
+
+
 def jax(job: Job) -> float:
     """Seconds of an update of all lanes in JAX's scan."""
     trained = jax_scan.train(job)
@@ -149,6 +161,12 @@ STEADY: list[Pair] = [
     ),
     against_jax("10,000 × 16, 64 hidden, batch 32", lasting(MEDIUM, 50_000), 1.0),
     against_jax("50,000 × 32, 256 hidden, batch 128", lasting(LARGE, 4_000), 1.0),
+    (
+        "50,000 × 32, 256 and 256 hidden, batch 128: two threads / one",
+        lambda: wide(2),
+        lambda: wide(1),
+        0.8,
+    ),
     (
         "50,000 × 32, 256 hidden, full batch: program / bare products at once",
         lambda: gdrun(LARGE_FULL),

@@ -14,7 +14,7 @@ from itertools import repeat
 
 import torch
 
-from gdrun.compiler.spec import ProgramSpec
+from gdrun.compiler.spec import MANY_CHUNKS, ProgramSpec
 from gdrun.experiment.cost.gpu import PROCESSORS, gpu_row_microseconds, gpu_seconds
 from gdrun.training.optimizers.sgd import SGD
 from gdrun.training.problem import Problem
@@ -41,7 +41,6 @@ SHARED_WORK = 0.8  # n threads do the work of n to this power
 PROGRAM_ROW_LAYER = 0.004
 PROGRAM_WEIGHTS = ((3e5, 1.5e-4, 3.7e-5), (2e6, 3e-4, 6.5e-5), (math.inf, 4e-3, 8e-5))
 PROGRAM_VECTOR = 1e-3  # for each weight that a row is multiplied by, of a vector of lanes
-SLICED_CHUNKS = 64  # from this many chunks in a batch on, threads share it
 # Seconds to build a first program, each program, and each layer of it for each size of its chunks.
 BUILD_FIRST, BUILD, BUILD_LAYER = 0.25, 0.04, 0.03
 # The operation whose time says how fast a machine is, and what it takes on that of the formulas.
@@ -108,7 +107,7 @@ def compiled_seconds(problem: Problem, plan: Plan, spec: ProgramSpec) -> float:
     row = PROGRAM_ROW_LAYER * layers + product * weights
     each += PROGRAM_BUFFER * _buffers(plan)
     update = groups * (each * weights + row * plan.batch_size)
-    if groups > 1 or plan.batch_size >= SLICED_CHUNKS * spec.rows:
+    if groups > 1 or plan.batch_size >= MANY_CHUNKS * spec.rows:
         update /= _threads()
     return 1e-6 * update * _updates(problem, plan)
 
