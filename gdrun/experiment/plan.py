@@ -250,6 +250,20 @@ def plan_experiment(
             "patience: watches the validation loss, and no rows are held out for that",
             "set data.val_fraction, such as 0.2",
         )
+    return _planned(command, config, problem)
+
+
+def replanned(experiment: ExperimentPlan, config: RunConfig) -> ExperimentPlan:
+    """An experiment with another config of the same data, network and loss.
+
+    Raises:
+        ConfigError: a batch is larger than the data.
+    """
+    return _planned(experiment.command, config, experiment.problem)
+
+
+def _planned(command: str, config: RunConfig, problem: Problem) -> ExperimentPlan:
+    """The runs of a command on a problem."""
     rows = problem.data.rows
     asked, config = config, _with_fitting_batches(config, rows)
     match command:

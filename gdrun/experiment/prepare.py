@@ -21,11 +21,10 @@ from gdrun.experiment.engines import (
     without_wrong_programs,
 )
 from gdrun.experiment.memory import refuse_too_many_records
+from gdrun.experiment.pieces import in_pieces_for
 from gdrun.experiment.plan import ExperimentPlan, plan_experiment
 from gdrun.experiment.resume import resume_experiment
 from gdrun.training.ranks import ALONE, Ranks
-
-PIECES = 2  # of a sweep for each rank, so that a slow one can take fewer
 
 
 @dataclass(frozen=True)
@@ -86,12 +85,12 @@ def prepare_command(
             long.
         KeyboardInterrupt: `stop` said so.
     """
-    if command == "sweep" and ranks.size > 1 and not resume and config.sweep.pieces is None:
-        config = _with_pieces(config, PIECES * ranks.size)
     experiment = plan_experiment(command, config, on_progress)
     experiment, device = on_chosen_device(experiment, resume, jobs)
     if not experiment.is_group:
         experiment = replace(experiment, ranks=ranks)
+    elif command == "sweep" and ranks.size > 1 and not resume and config.sweep.pieces is None:
+        experiment = in_pieces_for(experiment, ranks.size)
     plans = [run.plan for run in experiment.runs]
     largest = max(experiment.runs, key=lambda run: run.problem.model.parameters)
     refuse_too_many_records(
@@ -126,11 +125,6 @@ def prepare_command(
     if not (force or preview or resume):  # who resumes has been asked before
         refuse_costly_probes(experiment, found)
     return replace(prepared, estimate=found)
-
-
-def _with_pieces(config: RunConfig, pieces: int) -> RunConfig:
-    """The config of a sweep whose grid is cut into about so many pieces."""
-    return config.model_copy(update={"sweep": config.sweep.model_copy(update={"pieces": pieces})})
 
 
 def _with_evaluations(experiment: ExperimentPlan) -> ExperimentPlan:

@@ -50,7 +50,8 @@ def main() -> None:
     wide = "32 lanes, 128 units, batch 500, eager"
     compare(one, two, wide, "minibatch", {**WIDE, "batch_size": 500}, "eager")
     reduced = [show_reduce(two, size) for size in SIZES]
-    step = reduced[0] / 2, (reduced[-1] - reduced[0]) / (4 * SIZES[-1])
+    byte = (reduced[-1] - reduced[1]) / (4 * (SIZES[-1] - SIZES[1]))
+    step = reduced[1] / 2, byte
     print(f"a step of an all-reduce: {1e6 * step[0]:.3g} µs, {1e9 * step[1]:.3g} ns a byte")
     own = {**FULL, "data": {"source": "quadratic", "rows": ROWS}}
     times = {}

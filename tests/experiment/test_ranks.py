@@ -132,6 +132,7 @@ def test_a_rank_that_is_killed_ends_the_run_which_others_resume(
 SWEEP = (
     *("sweep", "-c", "diabetes", "--seeds", "2", "--epochs", "60", "--lr", "0.2,0.02"),
     *("--batch-size", "1,16,full", "--engine", "eager", "--target", "0.4"),
+    *("--set", "sweep.pieces=4"),
 )
 
 

@@ -37,7 +37,7 @@ class SweepConfig(Schema):
     reaches the `target` once its train loss is at or below it. With several of `optimizer`, each
     has a run of each batch size; `auto` is the optimizer of the config. The grid is cut into about
     so many `pieces`: a batch size that takes long becomes several runs, of some rates each; `auto`
-    is one run for each batch size and, with torchrun, two pieces for each process.
+    is one run for each batch size or, with torchrun, what lets its processes end soonest.
     """
 
     lr: RatesOrAuto = None
