@@ -4,6 +4,7 @@ A call executes a block: U updates in each of E epochs, or in a part of one. Sha
 to C groups of G that are computed together; P weights and biases of a lane.
 """
 
+import math
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -33,6 +34,8 @@ MAX_FEATURES, MAX_WEIGHTS = 2**20, 2**21
 # Updates and multiply-adds of the first call, whose speed isn't known yet; and how many times as
 # many updates the next call may have.
 FIRST, FIRST_WORK, GROWTH = 64, 100_000_000, 8
+# Of a call that finds out how many threads are faster: they have found their cores by then.
+TRIAL_SECONDS = 0.02
 
 
 @dataclass(frozen=True)
@@ -93,18 +96,20 @@ def _execute(
     ranks = plan.division.by_lanes  # all of them execute the same blocks
     limits = calls.most_ends, calls.most, calls.first if report_seconds else 1
     most_ends, most, updates = (int(min(ranks.numbers(limit))) for limit in limits)
-    done = state.updates
+    done, pace = state.updates, math.inf  # updates a second
     while done < plan.epochs * plan.updates_per_epoch(problem.data.rows):
-        block = calls.blocks.after(done, updates, most_ends)
+        # Of several ranks, whose blocks are the same, none has trials of its own length.
+        is_short = calls.is_trial and ranks.size == 1
+        wanted = max(1, int(min(updates, TRIAL_SECONDS * pace))) if is_short else updates
+        block = calls.blocks.after(done, wanted, most_ends)
         threads = calls.threads(block)
         with threads_for(1):  # PyTorch's own would keep waiting for work, in the program's way
             executed = calls.execute(block, threads)
         taken = block.epochs * block.updates
-        calls.choice.took(threads, executed.seconds / taken)
         yield executed
         done += taken
-        in_time = int(report_seconds * taken / max(ranks.numbers(executed.seconds)))
-        updates = max(1, min(in_time, updates * GROWTH, most))
+        pace = taken / max(ranks.numbers(executed.seconds))
+        updates = max(1, min(int(report_seconds * pace), updates * GROWTH, most))
 
 
 def _program(spec: ProgramSpec) -> Program:
@@ -132,10 +137,9 @@ class _Calls:
     def __init__(self, program: Program, problem: Problem, plan: Plan, state: TrainState) -> None:
         self.blocks = EpochBlocks(problem.data, plan)
         self._program, self._plan = program, plan
-        threads = torch.get_num_threads()
-        if program.spec.shared:  # of a layer's units each has a block or more
-            threads = min(threads, problem.model.widest // BLOCK)
-        self.choice = ThreadChoice(threads)
+        # Of a layer's units each thread has a block or more.
+        most = min(torch.get_num_threads(), problem.model.widest // BLOCK)
+        self._choice = ThreadChoice(most) if program.spec.shared else None
         shapes = tuple(tensor.shape[1:] for tensor in state.params)
         self._layout = _Layout(len(plan.own_lanes), program.spec.lanes, shapes)
         self._weights = self._layout.pack(state.params)
@@ -201,6 +205,9 @@ class _Calls:
             )
         )
         seconds = time.perf_counter() - start
+        updates = block.epochs * block.updates
+        if self._choice and updates * self._work >= SPLIT_WORK:
+            self._choice.took(threads, updates, seconds)
         return Updates(
             losses[..., : self._layout.lanes].clone(),
             seconds,
@@ -209,10 +216,16 @@ class _Calls:
             block.ends,
         )
 
+    @property
+    def is_trial(self) -> bool:
+        """Whether the next call finds out how many threads are faster."""
+        return self._choice is not None and self._choice.is_trial
+
     def threads(self, block: EpochBlock) -> int:
         """As many as are faster, where starting them takes little of the time of a call."""
-        work = block.epochs * block.updates * self._work
-        return self.choice.threads if work >= SPLIT_WORK else 1
+        if block.epochs * block.updates * self._work < SPLIT_WORK:
+            return 1
+        return self._choice.threads if self._choice else torch.get_num_threads()
 
     def _buffer(self, name: str, *shape: int) -> Tensor:
         """Memory that all calls use, since new memory takes longer to get than to fill."""

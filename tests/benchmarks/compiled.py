@@ -160,7 +160,7 @@ STEADY: list[Pair] = [
         0.001,
     ),
     against_jax("10,000 × 16, 64 hidden, batch 32", lasting(MEDIUM, 50_000), 1.0),
-    against_jax("50,000 × 32, 256 hidden, batch 128", lasting(LARGE, 4_000), 1.0),
+    against_jax("50,000 × 32, 256 hidden, batch 128", lasting(LARGE, 20_000), 1.0),
     (
         "50,000 × 32, 256 and 256 hidden, batch 128: two threads / one",
         lambda: wide(2),

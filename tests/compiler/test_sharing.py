@@ -136,21 +136,39 @@ def test_a_statement_waits_for_what_others_write_and_read() -> None:
 @pytest.mark.parametrize("faster", [1, 4])
 def test_all_threads_or_one_execute_what_they_were_faster_with(faster: int) -> None:
     choice = ThreadChoice(4)
-    chosen = [_call(choice, faster) for _ in range(1000)]
-    assert chosen[0] == 4  # a training of one call
-    assert chosen[5:].count(faster) > 0.97 * len(chosen[5:])
-    assert chosen[5 : 5 + 2 * RETRY].count(faster) < 2 * RETRY
+    chosen = [_call(choice, faster) for _ in range(10_000)]
+    assert chosen[:3] == [1, 4, 1]  # the first isn't heeded
+    assert chosen[3:].count(faster) > 0.97 * len(chosen[3:])
+    assert chosen[3:9] == [faster] * 6
     other = 5 - faster
-    again = [_call(choice, other) for _ in range(MOST_RETRY + 10)]
-    assert again[-5:] == [other] * 5
+    again = [_call(choice, other, slower=0.03) for _ in range(round(MOST_RETRY / 0.01) + 10)]
+    assert again[-200:].count(other) > 0.97 * 200
 
 
-def _call(choice: ThreadChoice, faster: int) -> int:
+def test_a_little_faster_is_not_worth_more_threads() -> None:
+    choice = ThreadChoice(2)
+    for _ in range(50):
+        choice.took(choice.threads, 1, 0.01 if choice.threads == 1 else 0.0097)
+    assert choice.threads == 1 or choice.is_trial
+
+
+def test_calls_that_find_out_are_told_from_others() -> None:
+    choice = ThreadChoice(2)
+    trials = []
+    for _ in range(30):
+        trials.append(choice.is_trial)
+        _call(choice, faster=1)
+    calls = round(2 * RETRY / 0.01)
+    assert trials[: calls + 5] == [True] * 3 + [False] * calls + [True] * 2
+
+
+def _call(choice: ThreadChoice, faster: int, slower: float = 0.02) -> int:
     threads = choice.threads
-    choice.took(threads, 1.0 if threads == faster else 2.0)
+    choice.took(threads, 1, 0.01 if threads == faster else slower)
     return threads
 
 
 def test_one_thread_is_all_there_is() -> None:
     choice = ThreadChoice(1)
     assert {_call(choice, 1) for _ in range(100)} == {1}
+    assert not choice.is_trial
