@@ -11,6 +11,7 @@ from torch import Tensor
 from gdrun.data.rows import Rows
 from gdrun.training.losses.loss import Metric
 from gdrun.training.models.model import Params
+from gdrun.training.models.perceptron import Perceptron
 from gdrun.training.problem import Problem
 from gdrun.training.ranks import Division, Pace
 from gdrun.training.threads import threads_for
@@ -114,7 +115,8 @@ def evaluate_stacked(
     found: list[Losses | None] = [None] * len(due)
     together = _times_together(problem, division.most)
     if together > 1:
-        for times in _groups(list(compress(range(len(due)), due)), together):
+        size = 1 if _depends_on_place(problem) else together
+        for times in _groups(list(compress(range(len(due)), due)), size):
             weights = [tensor[times] for tensor in params]
             losses = _evaluate_together(problem, division, weights, validation)
             for time_, each in zip(times, losses, strict=True):
@@ -124,6 +126,14 @@ def evaluate_stacked(
 
 def _groups(numbers: list[int], size: int) -> list[list[int]]:
     return [numbers[start : start + size] for start in range(0, len(numbers), size)]
+
+
+def _depends_on_place(problem: Problem) -> bool:
+    """Whether last digits depend on how many times are evaluated together.
+
+    PyTorch's sigmoid rounds the last few numbers of a tensor, which don't fill a vector, otherwise.
+    """
+    return isinstance(problem.model, Perceptron) and problem.model.activation == "sigmoid"
 
 
 def _times_together(problem: Problem, lanes: int) -> int:

@@ -12,12 +12,14 @@ from torch import Tensor
 
 from gdrun.config.timing import Timing
 from gdrun.results.events import EpochEnds, Lane, Segment
+from gdrun.training.evaluate import evaluate_stacked
 from gdrun.training.loop import train
 from gdrun.training.models.model import Params
 from gdrun.training.optimizers.optimizer import Optimizer
 from gdrun.training.optimizers.sgd import SGD
 from gdrun.training.optimizers.step import Step, make_step
 from gdrun.training.problem import Problem
+from gdrun.training.ranks import Division
 from gdrun.training.state import initial_state
 from tests.problems import OPTIMIZERS, descend, make_plan, make_problem, step_losses, train_losses
 from tests.segments import ends_of_lane
@@ -196,3 +198,26 @@ def test_the_first_update_is_warmed_up_on_a_copy(monkeypatch: pytest.MonkeyPatch
     assert len(made) == 2
     assert made[0] is not state.params
     assert made[1] is state.params
+
+
+@pytest.mark.parametrize("activation", ["relu", "tanh", "sigmoid", "gelu"])
+@pytest.mark.parametrize("hidden", [(10,), (5, 30, 3)])
+@pytest.mark.parametrize("lanes", [1, 2])
+def test_a_loss_is_the_same_to_the_bit_whatever_is_evaluated_with_it(
+    activation: str, hidden: tuple[int, ...], lanes: int
+) -> None:
+    problem = make_problem(rows=7, features=3, hidden=hidden, activation=activation)
+    generator = torch.Generator().manual_seed(0)
+    shapes = [weights.shape for weights in problem.model.init(range(lanes))]
+    weights = [torch.randn(9, *shape, generator=generator) for shape in shapes]
+
+    def evaluated(together: int) -> list[object]:
+        found = []
+        for part in zip(*(torch.split(each, together) for each in weights), strict=True):
+            due = [True] * len(part[0])
+            found += evaluate_stacked(problem, Division(lanes), part, due)
+        return [losses.train for losses in found if losses]
+
+    assert len(evaluated(1)) == 9
+    for together in (2, 3, 5, 9):
+        assert evaluated(together) == evaluated(1)
