@@ -47,7 +47,19 @@ class OutputError(GdrunError):
 
 
 class RankError(GdrunError):
-    """Another process of the same training is lost, and so the training ends."""
+    """Another process of the same training is lost, and so the training ends.
+
+    Args:
+        problems: which, and why as far as is known.
+        hints: as of any error.
+        lost: the ranks that give no answer any more.
+    """
+
+    def __init__(
+        self, problems: str | Iterable[str], *hints: str, lost: Iterable[int] = ()
+    ) -> None:
+        self.lost = frozenset(lost)
+        super().__init__(problems, *hints)
 
 
 class GdrunWarning(UserWarning):

@@ -35,7 +35,7 @@ def train_among_others(
         from gdrun.experiment.distributed.group import join
     group = join(launch)
     if group.ranks.is_first:
-        return _lead(group, command, _resumed(options, launch), command_line)
+        return _lead(group, command, _resumed(options, group), command_line)
     return _help(group)
 
 
@@ -55,9 +55,9 @@ def _lead(group: "Group", command: str, options: TrainingOptions, command_line: 
             group.dismiss()
 
 
-def _resumed(options: TrainingOptions, launch: Launch) -> TrainingOptions:
+def _resumed(options: TrainingOptions, group: "Group") -> TrainingOptions:
     """The options, after a restart to resume the run that has a name by now."""
-    if not launch.restarts or options.name is None or options.resume is not None:
+    if not group.is_restarted or options.name is None or options.resume is not None:
         return options
     directory = (options.output_dir or OUTPUTS) / options.name
     if not (directory / MANIFEST).exists():  # nothing was begun

@@ -6,10 +6,13 @@ import signal
 import time
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
+from threading import Thread
 
 import numpy as np
 import pytest
+from torch.distributed import HashStore  # type: ignore[attr-defined]
 
+from gdrun.experiment.distributed.meeting import agree_on_place
 from gdrun.results.file_names import TRAJECTORY
 from tests.command_line import NO_PICTURES
 from tests.experiment.test_kill import SEED
@@ -245,3 +248,36 @@ def test_after_a_restart_a_run_with_a_name_is_resumed(
     assert ranks[0].pid
     os.kill(ranks[0].pid, signal.SIGTERM)
     assert end_of(ranks)[0] == 130
+
+
+def met(store: HashStore, rank: int, size: int, found: dict[int, str]) -> None:
+    """What a rank agrees to."""
+    found[rank] = agree_on_place(store, rank, size)
+
+
+@pytest.mark.parametrize("size", [1, 2, 4])
+def test_ranks_that_are_started_again_meet_at_another_place(size: int) -> None:
+    store, places = HashStore(), []
+    for _ in range(3):
+        found: dict[int, str] = {}
+        ranks = [Thread(target=met, args=(store, rank, size, found)) for rank in range(size)]
+        for thread in ranks[::-1]:
+            thread.start()
+        for thread in ranks:
+            thread.join(30)
+        assert len(found) == size
+        assert len(set(found.values())) == 1
+        places.append(found[0])
+    assert len(set(places)) == 3
+
+
+def test_ranks_meet_though_one_of_those_before_had_only_said_hello() -> None:
+    store, found = HashStore(), dict[int, str]()
+    store.set("hello/1", "somebody before")
+    first = Thread(target=met, args=(store, 0, 2, found))
+    first.start()
+    time.sleep(0.1)
+    assert not found
+    met(store, 1, 2, found)
+    first.join(30)
+    assert found[0] == found[1]

@@ -41,6 +41,18 @@ def ended(process: "subprocess.Popen[str]") -> tuple[int, str]:
 
 def pid_of(rank: int, launcher: int) -> int:
     """The process of a rank, among the children of torchrun."""
+    return ranks_of(launcher)[rank]
+
+
+def rank_of(launcher: int) -> int:
+    """The one rank that torchrun has started."""
+    (rank,) = ranks_of(launcher)
+    return rank
+
+
+def ranks_of(launcher: int) -> dict[int, int]:
+    """The processes that torchrun has started, by rank."""
+    found = {}
     for entry in Path("/proc").iterdir():
         try:
             stat = (entry / "stat").read_text()
@@ -48,9 +60,10 @@ def pid_of(rank: int, launcher: int) -> int:
         except OSError:
             continue
         parent = int(stat.rpartition(")")[2].split()[1])
-        if parent == launcher and f"RANK={rank}".encode() in environment:
-            return int(entry.name)
-    raise AssertionError(f"there is no rank {rank}")
+        ranks = [each for each in environment if each.startswith(b"RANK=")]
+        if parent == launcher and ranks:
+            found[int(ranks[0].removeprefix(b"RANK="))] = int(entry.name)
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -134,14 +147,19 @@ def remove(names: Sequence[str]) -> None:
 def nodes(machines: Sequence[str], places: Sequence[Path], *command: str) -> list[tuple[int, str]]:
     """Run a command on two machines with one rank each; exit codes and what was printed."""
     port = str(free_port())
+    master = ["--master-addr", ADDRESSES[0], "--master-port", port]
     started = []
     for k, (machine, place) in enumerate(zip(machines, places, strict=True)):
         place.mkdir(exist_ok=True)
-        inside = ["ip", "netns", "exec", machine, "env", "GLOO_SOCKET_IFNAME=cable", *TORCHRUN]
-        where = ["--nnodes", "2", "--node-rank", str(k), "--nproc-per-node", "1"]
-        launcher = [*inside, *where, "--master-addr", ADDRESSES[0], "--master-port", port]
+        launcher = [*inside(machine), "--node-rank", str(k), *master]
         started.append(begin(place, launcher, *command))
     return [ended(process) for process in started]
+
+
+def inside(machine: str) -> list[str]:
+    """Torchrun on one of two machines, with one rank on each."""
+    where = ["ip", "netns", "exec", machine, "env", "GLOO_SOCKET_IFNAME=cable"]
+    return [*where, *TORCHRUN, "--nnodes", "2", "--nproc-per-node", "1"]
 
 
 def test_two_machines_train_one_run(machines: tuple[str, str], one: Path, tmp_path: Path) -> None:
@@ -150,6 +168,30 @@ def test_two_machines_train_one_run(machines: tuple[str, str], one: Path, tmp_pa
     assert (code, other) == (0, 0), said
     assert_alike(places[0] / "outputs" / "run", one, rtol=1e-3)
     assert not (places[1] / "outputs").exists()
+
+
+def test_two_machines_restart_though_one_of_them_counts_no_restart(
+    machines: tuple[str, str], tmp_path: Path
+) -> None:
+    meet = ["--rdzv-backend", "c10d", "--rdzv-id", "7"]
+    meet += ["--rdzv-endpoint", f"{ADDRESSES[0]}:{free_port()}", "--max-restarts", "1"]
+    started = []
+    for machine, address, is_host in zip(machines, ADDRESSES, "10", strict=True):
+        own = ["--rdzv-conf", f"is_host={is_host}", "--local-addr", address]
+        launcher = [*inside(machine), *meet, *own]
+        started.append(begin(tmp_path, launcher, *RUN, "--epochs", "100000", "--name", "a"))
+    place = tmp_path / "outputs" / "a"
+    wait_for(started[0], lambda: (place / "checkpoint.pt").exists())
+    # Which machine has rank 0 is the launcher's choice.
+    launchers = [process.pid for process in started]
+    at = next(k for k, launcher in enumerate(launchers) if rank_of(launcher) == 1)
+    os.kill(pid_of(1, launchers[at]), signal.SIGKILL)
+    wait_for(started[1 - at], lambda: bool(manifest(place).get("resumed")))
+    for process in started:
+        process.send_signal(signal.SIGTERM)
+    said = [ended(process)[1] for process in started]
+    assert "was killed" in said[1 - at]
+    assert manifest(place)["status"] == "interrupted"
 
 
 SWEEP = ("sweep", "--epochs", "3", "--engine", "eager", *NO_PICTURES, "--name", "grid")

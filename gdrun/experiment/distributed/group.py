@@ -19,6 +19,7 @@ from torch.distributed.rendezvous import rendezvous
 
 from gdrun.errors import RankError, in_words, one_line
 from gdrun.experiment.distributed.launch import Launch
+from gdrun.experiment.distributed.meeting import agree_on_place
 from gdrun.text import count, listed, visible
 from gdrun.training.ranks import Ranks
 
@@ -26,7 +27,7 @@ T = TypeVar("T")
 
 ANSWER_SECONDS = 2.0  # in which those that are still there answer when a rank is lost
 POLL_SECONDS = 0.05
-TOLD = "told"
+TOLD, BEGUN = "told", "gdrun-begun"  # in the store
 PATIENCE = timedelta(days=30)  # one rank may wait for another that trains a long run
 
 
@@ -38,11 +39,13 @@ class Group:
         rank: which it is.
         size: how many there are.
         store: what all of them write to and read.
+        is_restarted: whether a launcher has started them again after a failure.
     """
 
     rank: int
     size: int
     store: Store
+    is_restarted: bool = False
 
     @property
     def ranks(self) -> Ranks:
@@ -92,8 +95,7 @@ class Group:
 
     def speaks_of(self, error: RankError) -> bool:
         """Whether it is for this rank to say that others are lost: rank 0 is, and those before."""
-        lost = {line.split(" ")[1] for line in error.problems if line.startswith("rank ")}
-        return {str(rank) for rank in range(self.rank)} <= lost
+        return error.lost.issuperset(range(self.rank))
 
     def _together(self, call: Callable[[], object]) -> None:
         """Do what all ranks do together.
@@ -135,15 +137,14 @@ class Group:
             for line in text.splitlines()
             if k != self.rank
         ]
-        silent = [k for k in missing if not failed[k]]
-        gone = [k for k in silent if not _runs_here(places[k])] or silent
-        if gone and not lines:
-            who = listed([f"rank {k} ({places[k] or 'never seen'})" for k in gone])
-            was = "was" if len(gone) == 1 else "were"
-            lines = [f"{who} {was} killed, or can't be reached any more"]
-        return RankError(
-            lines or [f"{count(self.size, 'rank')} lost each other: {one_line(error)}"]
-        )
+        if lines:
+            return RankError(lines, lost=missing)
+        gone = [k for k in missing if not _runs_here(places[k])] or missing
+        if not gone:
+            return RankError(f"{count(self.size, 'rank')} lost each other: {one_line(error)}")
+        who = listed([f"rank {k} ({places[k] or 'never seen'})" for k in gone])
+        was = "was" if len(gone) == 1 else "were"
+        return RankError(f"{who} {was} killed, or can't be reached any more", lost=gone)
 
     def _missing(self) -> list[int]:
         """The ranks that give no answer."""
@@ -163,28 +164,31 @@ class Group:
 def join(launch: Launch) -> Group:
     """Meet the other ranks, which the launcher has started; all of them call this together.
 
-    On a machine with GPUs each gets one of its own, as far as there are enough. The store may be
-    that of the group before a restart, with what was left in it.
+    On a machine with GPUs each gets one of its own, as far as there are enough.
 
     Raises:
         RankError: they can't be reached.
     """
     try:
         store, rank, size = next(rendezvous("env://"))
+        # How often it did so, other machines than that of the failure may not know.
+        is_restarted = launch.restarts > 0 or store.check([BEGUN])
+        place = agree_on_place(store, rank, size)
+        store.set(BEGUN, "")
         backend = "gloo"
         if torch.cuda.is_available():
             torch.cuda.set_device(launch.local_rank % torch.cuda.device_count())
             backend = "cpu:gloo,cuda:nccl"
         dist.init_process_group(
             backend,
-            store=PrefixStore(f"torch/{launch.restarts}", store),
+            store=PrefixStore(f"{place}/torch", store),
             rank=rank,
             world_size=size,
             timeout=PATIENCE,
         )
     except (RuntimeError, ValueError) as error:
         raise RankError(f"the other ranks can't be reached: {one_line(error)}") from error
-    group = Group(rank, size, PrefixStore(f"gdrun/{launch.restarts}", store))
+    group = Group(rank, size, PrefixStore(f"{place}/gdrun", store), is_restarted)
     group.store.set(f"place/{rank}", f"{platform.node()}, process {os.getpid()}")
     return group
 

@@ -1,0 +1,68 @@
+"""Where ranks meet: a place in the store that only these processes know.
+
+A launcher that starts all ranks again may give them the store of those before, with all that these
+have left in it; how often it did so is not the same number on all machines. So each rank says hello
+with a name that it makes up, and rank 0 waits until all others have seen the names of all.
+"""
+
+import hashlib
+import time
+import uuid
+
+from torch.distributed.distributed_c10d import Store
+
+from gdrun.errors import RankError
+from gdrun.text import listed
+
+POLL_SECONDS = 0.01
+PATIENCE = 1800.0  # seconds, in which machines of a cluster start
+
+
+def agree_on_place(store: Store, rank: int, size: int) -> str:
+    """A name for what these ranks have in the store; all of them call this together.
+
+    Raises:
+        RankError: they aren't there after half an hour.
+    """
+    own = uuid.uuid4().hex
+    store.set(f"hello/{rank}", own)
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        place = _as_first(store, size) if rank == 0 else _as_other(store, rank, own)
+        if place:
+            return place
+        time.sleep(POLL_SECONDS)
+    missing = [f"rank {k}" for k in range(size) if not _word(store, f"hello/{k}")]
+    raise RankError(f"{listed(missing or ['rank 0'])} didn't come within half an hour")
+
+
+def _as_first(store: Store, size: int) -> str:
+    """Offer the names that are there, some of which may be old; the place once all agree."""
+    names = [_word(store, f"hello/{k}") for k in range(size)]
+    if not all(names):
+        return ""
+    offer = ",".join(names)
+    place = _place(offer)
+    store.set("offer", offer)
+    if any(_word(store, f"agreed/{k}") != place for k in range(1, size)):
+        return ""
+    store.set("final", place)
+    return place
+
+
+def _as_other(store: Store, rank: int, own: str) -> str:
+    """Agree to an offer with one's own name; the place once rank 0 says that all have agreed."""
+    offer = _word(store, "offer")
+    if own not in offer.split(","):
+        return ""
+    place = _place(offer)
+    store.set(f"agreed/{rank}", place)
+    return place if _word(store, "final") == place else ""
+
+
+def _place(offer: str) -> str:
+    return hashlib.sha256(offer.encode()).hexdigest()[:16]
+
+
+def _word(store: Store, key: str) -> str:
+    return store.get(key).decode() if store.check([key]) else ""
