@@ -5,7 +5,7 @@ import os
 import socket
 import traceback
 from collections.abc import Callable
-from multiprocessing.connection import Connection
+from multiprocessing.connection import Connection, wait
 from typing import Any
 
 from gdrun.training.ranks import Ranks
@@ -29,11 +29,15 @@ class RankPool:
         """Call a function of the ranks and some arguments in all of them; what each returns."""
         for connection in self._connections:
             connection.send((function, args))
-        found = [connection.recv() for connection in self._connections]
-        for text, _ in found:
-            if text:
-                raise AssertionError(text)
-        return [value for _, value in found]
+        found: dict[int, Any] = {}
+        while len(found) < len(self._connections):
+            for ready in wait(self._connections, timeout=120):
+                assert isinstance(ready, Connection)
+                text, value = ready.recv()
+                if text:  # the others may wait for it for ever
+                    raise AssertionError(text)
+                found[self._connections.index(ready)] = value
+        return [found[rank] for rank in range(len(found))]
 
     def close(self) -> None:
         """End them."""

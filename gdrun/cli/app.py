@@ -31,6 +31,7 @@ from gdrun.terminal.console import close, complain, write
 from gdrun.text import visible
 
 FAILED, USAGE = 1, 2
+TRAINING = ("compare", "full", "sgd", "minibatch", "sweep")
 EXIT_CODES: dict[Status, int] = {"done": 0, "failed": FAILED, "diverged": 3, "interrupted": 130}
 
 # \b keeps the line breaks of a paragraph.
@@ -75,12 +76,15 @@ def _add_training_command(
     def run(**given: Any) -> None:
         try:
             requested, command_line = options(**given), shlex.join(["gdrun", *sys.argv[1:]])
+            launch = launched()
             if isinstance(requested, CompareOptions) and requested.runs:
+                if launch and launch.rank:  # rank 0 does it
+                    return
                 from gdrun.cli.saved.compare import compare_saved
 
                 compare_saved(requested, command_line)
                 return
-            if launch := launched():
+            if launch:
                 from gdrun.cli.ranks import train_among_others
 
                 status = train_among_others(launch, name, requested, command_line)
@@ -174,12 +178,16 @@ def _show_version(wanted: bool) -> None:
 
 @app.callback()
 def _main(
+    context: typer.Context,
     _version: Annotated[
         bool,
         typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
     ] = False,
 ) -> None:
     """The options of `gdrun` itself."""
+    launch = launched()
+    if launch and launch.rank and context.invoked_subcommand not in TRAINING:
+        raise typer.Exit  # rank 0 does it
 
 
 def main() -> None:
@@ -200,6 +208,8 @@ def main() -> None:
         raise
     except Exception as error:  # the boundary: foreign errors, too, become a message
         code = _reported(error)
+        if is_silent and code == USAGE:
+            code = 0
         if launch:
             end_without_cleanup(code)
         sys.exit(code)
@@ -208,11 +218,12 @@ def main() -> None:
 
 
 def _reported(error: Exception) -> int:
-    """Say what went wrong; the exit code."""
-    if isinstance(error, RankError) and sys.__stderr__:  # whichever rank this is
+    """Say what went wrong; the exit code. Of a mistake in the request only rank 0 speaks."""
+    if not isinstance(error, ConfigError) and sys.__stderr__:
         sys.stderr = sys.__stderr__
-    if os.environ.get("GDRUN_DEBUG") and not isinstance(error, GdrunError):
-        traceback.print_exc()
+    cause = error.__cause__ if isinstance(error, RankError) else error
+    if os.environ.get("GDRUN_DEBUG") and cause and not isinstance(cause, GdrunError):
+        traceback.print_exception(cause)
     if isinstance(error, UserCodeError):
         sys.stderr.write("".join(f"{visible(line)}\n" for line in error.trace.splitlines()))
         complain(error.problems, error.hints)

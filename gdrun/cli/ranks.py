@@ -15,7 +15,7 @@ from gdrun.errors import RankError, in_words
 from gdrun.experiment.distributed.launch import Launch
 from gdrun.experiment.signals import stop_on_signals
 from gdrun.results.events import Status
-from gdrun.results.file_names import MANIFEST
+from gdrun.results.file_names import LOCK, MANIFEST
 from gdrun.storage.locate import OUTPUTS
 
 if TYPE_CHECKING:
@@ -61,6 +61,9 @@ def _resumed(options: TrainingOptions, group: "Group") -> TrainingOptions:
         return options
     directory = (options.output_dir or OUTPUTS) / options.name
     if not (directory / MANIFEST).exists():  # nothing was begun
+        with suppress(OSError):
+            (directory / LOCK).unlink()
+            directory.rmdir()
         return options
     return replace(options, resume=directory, name=None, output_dir=None)
 
@@ -71,7 +74,7 @@ def _help(group: "Group") -> Status:
     Raises:
         RankError: that fails here; or rank 0 is lost, and no other rank is there to say so.
     """
-    from gdrun.experiment.distributed.members import help_with_runs
+    from gdrun.experiment.distributed.many_runs import help_with_runs
     from gdrun.experiment.distributed.one_run import RunTask, take_part
     from gdrun.experiment.members import MemberTask
 
@@ -80,8 +83,8 @@ def _help(group: "Group") -> Status:
             match group.tell():
                 case RunTask() as run:
                     take_part(run, group, stop)
-                case MemberTask() as members, str() as token:
-                    help_with_runs(members, token, group, stop)
+                case MemberTask() as members, list() as names, str() as token:
+                    help_with_runs(members, names, token, group, stop)
             return "done"
         except RankError as error:
             if not group.speaks_of(error):

@@ -1,7 +1,5 @@
 """A grid in pieces: a batch size that takes long is trained as several runs, of some rates each."""
 
-import math
-
 from gdrun.config.methods import updates_per_epoch
 from gdrun.config.schema import Method, RunConfig
 
@@ -20,10 +18,10 @@ def in_pieces(wanted: list[Wanted], pieces: int, rows: int) -> list[Wanted]:
         rows: for training.
     """
     costs = [_updates(config, rows) * len(config.lr) for _, _, config in wanted]
-    most = sum(costs) / pieces
+    total = sum(costs)
     found: list[Wanted] = []
     for (name, method, config), cost in zip(wanted, costs, strict=True):
-        count = min(len(config.lr), math.ceil(cost / most))
+        count = min(len(config.lr), -(-cost * pieces // total))
         if count == 1:
             found.append((name, method, config))
             continue

@@ -75,7 +75,7 @@ def execute(
         _group_manifest(experiment, directory, facts) or nullcontext() as manifest,
     ):
         if group and directory and experiment.is_group:
-            from gdrun.experiment.distributed.members import train_among_ranks
+            from gdrun.experiment.distributed.many_runs import train_among_ranks
 
             events: Events = train_among_ranks(
                 experiment, directory, facts, stop, keep_rows, timing, group

@@ -138,12 +138,13 @@ def train_run(
 class _Meetings:
     """The segments after which all ranks decide together whether to save, and whether to stop.
 
-    One process does after each of them, several after those that end a time of theirs. Some ranks
-    have more to probe than others: within probes they don't meet.
+    One process decides after each. Several do after some tenths of a second, since they wait for
+    each other to do so, and not within probes, of which some ranks have more than others.
     """
 
     def __init__(self, ranks: Ranks, seconds: float) -> None:
         self._ranks, self._pace = ranks, Pace(ranks, seconds)
+        self._is_due = False
 
     def decide(
         self, segment: Segment, files: RunFiles, stop: Callable[[], bool]
@@ -152,11 +153,13 @@ class _Meetings:
 
         That the last update is saved needs no decision.
         """
+        self._is_due |= files.is_due(segment)
         several = self._ranks.size > 1
         if several and (segment.is_probing or not self._pace.is_over()):
             return False, False
         self._pace.begin()
-        saves, stops = self._ranks.any(files.is_due(segment), stop())
+        saves, stops = self._ranks.any(self._is_due, stop())
+        self._is_due = False
         return saves, stops
 
 

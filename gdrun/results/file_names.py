@@ -16,6 +16,7 @@ COMPARED = "compared.json"
 PREPROCESSING = "preprocessing.json"
 TRAJECTORY = "trajectory.bin"
 LOCK = ".lock"
+MARK = ".ranks"  # there while ranks find out whether they share a file system
 # Pictures have one of the formats at their end. Some are panels of others, alone.
 PICTURES = (
     *("loss", "fit", "compare", "heatmap", "scaling", "why"),
@@ -48,4 +49,4 @@ def picture_names(runs: Iterable[str] = ()) -> set[str]:
 def is_own(name: str, runs: Iterable[str] = ()) -> bool:
     """Whether gdrun writes a file of that name into the directory of a run, or of some runs."""
     whole = name.removesuffix(".partial")
-    return name == LOCK or whole in FILES or whole in picture_names(runs)
+    return name in (LOCK, MARK) or whole in FILES or whole in picture_names(runs)

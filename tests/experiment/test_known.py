@@ -155,8 +155,8 @@ BREAKS = {
     ),
     "a learning rate a percent off": (
         "training/state.py",
-        "torch.tensor([lane.lr for lane in self.lanes]",
-        "torch.tensor([1.01 * lane.lr for lane in self.lanes]",
+        "torch.tensor([lane.lr for lane in self.own_lanes]",
+        "torch.tensor([1.01 * lane.lr for lane in self.own_lanes]",
     ),
 }
 

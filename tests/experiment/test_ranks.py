@@ -4,6 +4,7 @@ import os
 import random
 import signal
 import time
+from collections.abc import Callable
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from threading import Thread
@@ -79,6 +80,14 @@ def test_ranks_log_what_one_process_logs(
     assert manifest(place / "outputs" / "several")["ranks"] == size
     assert (place / "out.0").read_text().count("written to") == 1
     assert not any((place / f"out.{rank}").read_text() for rank in range(1, size))
+
+
+def wait_for(is_there: Callable[[], bool]) -> None:
+    """Wait until something is there."""
+    deadline = time.monotonic() + 60
+    while not is_there():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def test_weights_on_the_way_are_those_of_all_ranks(
@@ -175,13 +184,60 @@ def test_a_signal_to_any_rank_stops_all_after_the_segment(
         processes, place, 2, *ROWS, *NO_PICTURES, "--epochs", "1000000", "--name", "a"
     )
     run = place / "outputs" / "a"
-    while not (run / "checkpoint.pt").exists():
-        time.sleep(0.05)
+    wait_for(lambda: (run / "checkpoint.pt").exists())
     assert ranks[1].pid
     os.kill(ranks[1].pid, signal.SIGTERM)
     assert end_of(ranks) == [130, 0]
     assert manifest(run)["status"] == "interrupted"
     assert "to resume: gdrun minibatch --resume outputs/a" in (place / "out.0").read_text()
+
+
+def test_a_signal_to_a_rank_without_work_stops_a_sweep(
+    processes: ForkServerContext, place: Path
+) -> None:
+    long = ("--batch-size", "1", "--epochs", "100000", "--set", "sweep.pieces=1")
+    ranks = start_ranks(processes, place, 2, *SWEEP, *long, *NO_PICTURES, "--name", "a")
+    run = place / "outputs" / "a"
+    wait_for(lambda: (run / "batch-1" / "checkpoint.pt").exists())
+    assert ranks[1].pid
+    os.kill(ranks[1].pid, signal.SIGTERM)  # it, or rank 0, has the only run
+    assert end_of(ranks) == [130, 0]
+    assert manifest(run)["status"] == "interrupted"
+
+
+def test_a_complete_run_is_read_by_rank_0_alone(processes: ForkServerContext, place: Path) -> None:
+    command = (*LANES, "--engine", "eager", *NO_PICTURES, "--name", "a")
+    assert finish(processes, place, *command) == 0
+    before = logs(place / "outputs" / "a")
+    again = ("minibatch", "--resume", "outputs/a", "--engine", "compiled")
+    assert finish_ranks(processes, place, 2, *again) == [0, 0]
+    assert logs(place / "outputs" / "a") == before
+
+
+def test_ranks_save_after_the_epochs_that_the_config_says(
+    processes: ForkServerContext, place: Path
+) -> None:
+    """Between two meetings of the ranks there are many epochs."""
+    command = (*ROWS, "--epochs", "2000", "--set", "checkpoint_every=500", *NO_PICTURES)
+    ranks = start_ranks(processes, place, 2, *command, "--name", "a")
+    run = place / "outputs" / "a"
+    wait_for(lambda: (run / "checkpoint.previous.pt").exists() or not ranks[0].is_alive())
+    for process in ranks:
+        process.kill()
+    end_of(ranks)
+    assert (run / "checkpoint.previous.pt").exists()
+
+
+def test_a_sweep_with_other_rows_on_a_rank_fails_at_once(
+    processes: ForkServerContext, place: Path
+) -> None:
+    (place / "own.py").write_text(OTHER_ROWS)
+    source = ("--set", "data.source=python", "--set", "data.path=own.py:rows")
+    command = ("sweep", *source, "--epochs", "3000", "--engine", "eager", *NO_PICTURES)
+    codes = finish_ranks(processes, place, 2, *command, "--name", "a")
+    assert codes == [1, 1]
+    assert "error: rank 1: " in (place / "out.0").read_text()
+    assert "the rows are not those of rank 0" in (place / "out.1").read_text()
 
 
 def test_a_mistake_is_said_once(processes: ForkServerContext, place: Path) -> None:
@@ -236,15 +292,12 @@ def test_after_a_restart_a_run_with_a_name_is_resumed(
 ) -> None:
     command = (*ROWS, *NO_PICTURES, "--epochs", "100000", "--name", "a")
     ranks = start_ranks(processes, place, 2, *command)
-    while not (place / "outputs" / "a" / "checkpoint.pt").exists():
-        time.sleep(0.05)
+    wait_for(lambda: (place / "outputs" / "a" / "checkpoint.pt").exists())
     ranks[1].kill()
     end_of(ranks)
     again = {"TORCHELASTIC_RESTART_COUNT": "1"}
     ranks = start_ranks(processes, place, 2, *command, environment=again)
-    while "resumed" not in (place / "out.0").read_text():
-        assert ranks[0].is_alive()
-        time.sleep(0.05)
+    wait_for(lambda: "resumed" in (place / "out.0").read_text())
     assert ranks[0].pid
     os.kill(ranks[0].pid, signal.SIGTERM)
     assert end_of(ranks)[0] == 130

@@ -7,6 +7,7 @@ import os
 import platform
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TypeVar
@@ -28,7 +29,7 @@ T = TypeVar("T")
 ANSWER_SECONDS = 2.0  # in which those that are still there answer when a rank is lost
 POLL_SECONDS = 0.05
 TOLD, BEGUN = "told", "gdrun-begun"  # in the store
-PATIENCE = timedelta(days=30)  # one rank may wait for another that trains a long run
+MOST_WAITING = timedelta(days=30)  # one rank may wait for another that trains a long run
 
 
 @dataclass(frozen=True)
@@ -63,14 +64,16 @@ class Group:
         """
         box = [message]
         if self.rank == 0:
-            self.store.set(TOLD, "")
+            self.say(TOLD, "")
         self._together(lambda: dist.broadcast_object_list(box, src=0))
         return box[0]
 
     def meet(self) -> Callable[[], bool]:
-        """Begin to wait for all ranks; what is returned says whether they are here by now.
+        """Begin to wait for all ranks.
 
-        It raises a RankError once one is lost.
+        Returns:
+            A function that says whether they are here by now, and raises a RankError once one is
+            lost.
         """
         nothing = torch.zeros(1)
         work = dist.all_reduce(nothing, async_op=True)
@@ -90,7 +93,7 @@ class Group:
         Raises:
             RankError: one is lost.
         """
-        if not self.store.check([TOLD]):
+        if not self.has_said(TOLD):
             self.tell()
 
     def speaks_of(self, error: RankError) -> bool:
@@ -108,13 +111,56 @@ class Group:
         except RuntimeError as error:
             raise self._loss(error) from error
 
+    def say(self, key: str, text: str) -> None:
+        """Leave word in the store.
+
+        Raises:
+            RankError: the store is gone.
+        """
+        self._in_store(lambda: self.store.set(key, text))
+
+    def has_said(self, key: str) -> bool:
+        """Whether any rank has left word.
+
+        Raises:
+            RankError: the store is gone.
+        """
+        return self._in_store(lambda: self.store.check([key]))
+
+    def word(self, key: str) -> str:
+        """The word that was left last; none if nobody has.
+
+        Raises:
+            RankError: the store is gone.
+        """
+        return self._in_store(
+            lambda: self.store.get(key).decode() if self.store.check([key]) else ""
+        )
+
+    def count(self, key: str) -> int:
+        """How often this was asked before, by any rank.
+
+        Raises:
+            RankError: the store is gone.
+        """
+        return self._in_store(lambda: self.store.add(key, 1)) - 1
+
+    def _in_store(self, call: Callable[[], T]) -> T:
+        try:
+            return call()
+        except RuntimeError as error:
+            others = [k for k in range(self.size) if k != self.rank]
+            raise RankError(
+                "the process that keeps the ranks together is gone, and rank 0 with it perhaps: "
+                + one_line(error),
+                lost=others,
+            ) from error
+
     def note_failure(self, error: Exception) -> None:
         """Leave word for the others of why this rank ends."""
         problems, _ = in_words(error)
-        try:
-            self.store.set(f"failed/{self.rank}", "\n".join(problems))
-        except RuntimeError:  # the store is gone, too
-            return
+        with suppress(RankError):  # the store is gone, too
+            self.say(f"failed/{self.rank}", "\n".join(problems))
 
     def _loss(self, error: RuntimeError) -> RankError:
         """Which ranks are lost, and why as far as is known.
@@ -124,13 +170,10 @@ class Group:
         """
         try:
             missing = self._missing()
-            failed = {k: self._word_of("failed", k) for k in range(self.size)}
-            places = {k: self._word_of("place", k) for k in missing}
-        except RuntimeError:
-            return RankError(
-                "the process that keeps the ranks together is gone, and rank 0 with it perhaps: "
-                + one_line(error)
-            )
+            failed = {k: self.word(f"failed/{k}") for k in range(self.size)}
+            places = {k: self.word(f"place/{k}") for k in missing}
+        except RankError as no_store:
+            return no_store
         lines = [
             f"rank {k}: {visible(line)}"
             for k, text in failed.items()
@@ -138,7 +181,7 @@ class Group:
             if k != self.rank
         ]
         if lines:
-            return RankError(lines, lost=missing)
+            return RankError(lines, lost=[k for k in missing if not failed[k]])
         gone = [k for k in missing if not _runs_here(places[k])] or missing
         if not gone:
             return RankError(f"{count(self.size, 'rank')} lost each other: {one_line(error)}")
@@ -148,17 +191,13 @@ class Group:
 
     def _missing(self) -> list[int]:
         """The ranks that give no answer."""
-        self.store.set(f"there/{self.rank}", "")
+        self.say(f"there/{self.rank}", "")
         deadline = time.monotonic() + ANSWER_SECONDS
         while True:
-            missing = [k for k in range(self.size) if not self.store.check([f"there/{k}"])]
+            missing = [k for k in range(self.size) if not self.has_said(f"there/{k}")]
             if not missing or time.monotonic() > deadline:
                 return missing
             time.sleep(POLL_SECONDS)
-
-    def _word_of(self, key: str, rank: int) -> str:
-        name = f"{key}/{rank}"
-        return self.store.get(name).decode() if self.store.check([name]) else ""
 
 
 def join(launch: Launch) -> Group:
@@ -184,18 +223,24 @@ def join(launch: Launch) -> Group:
             store=PrefixStore(f"{place}/torch", store),
             rank=rank,
             world_size=size,
-            timeout=PATIENCE,
+            timeout=MOST_WAITING,
         )
     except (RuntimeError, ValueError) as error:
         raise RankError(f"the other ranks can't be reached: {one_line(error)}") from error
     group = Group(rank, size, PrefixStore(f"{place}/gdrun", store), is_restarted)
-    group.store.set(f"place/{rank}", f"{platform.node()}, process {os.getpid()}")
+    group.say(f"place/{rank}", f"{platform.node()}, process {os.getpid()}")
     return group
 
 
 def own_device(chosen: torch.device, asked: str) -> torch.device:
-    """The device of this rank, by that of rank 0: a GPU of its own, unless one was asked for."""
-    if chosen.type != "cuda" or torch.device("cpu" if asked == "auto" else asked).index is not None:
+    """The device of this rank: a GPU of its own, unless one was asked for by number.
+
+    Args:
+        chosen: that of rank 0.
+        asked: what the config says.
+    """
+    is_numbered = ":" in asked
+    if chosen.type != "cuda" or is_numbered:
         return chosen
     return torch.device("cuda", torch.cuda.current_device())
 

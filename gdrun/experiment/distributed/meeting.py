@@ -12,10 +12,9 @@ import uuid
 from torch.distributed.distributed_c10d import Store
 
 from gdrun.errors import RankError
-from gdrun.text import listed
 
-POLL_SECONDS = 0.01
-PATIENCE = 1800.0  # seconds, in which machines of a cluster start
+POLL_SECONDS, MOST_POLL_SECONDS = 0.01, 0.2  # ever more rarely
+START_SECONDS = 1800.0  # in which machines of a cluster start
 
 
 def agree_on_place(store: Store, rank: int, size: int) -> str:
@@ -26,14 +25,14 @@ def agree_on_place(store: Store, rank: int, size: int) -> str:
     """
     own = uuid.uuid4().hex
     store.set(f"hello/{rank}", own)
-    deadline = time.monotonic() + PATIENCE
+    deadline, pause = time.monotonic() + START_SECONDS, POLL_SECONDS
     while time.monotonic() < deadline:
         place = _as_first(store, size) if rank == 0 else _as_other(store, rank, own)
         if place:
             return place
-        time.sleep(POLL_SECONDS)
-    missing = [f"rank {k}" for k in range(size) if not _word(store, f"hello/{k}")]
-    raise RankError(f"{listed(missing or ['rank 0'])} didn't come within half an hour")
+        time.sleep(pause)
+        pause = min(1.2 * pause, MOST_POLL_SECONDS)
+    raise RankError("not all ranks came within half an hour")
 
 
 def _as_first(store: Store, size: int) -> str:

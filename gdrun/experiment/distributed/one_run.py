@@ -17,10 +17,10 @@ from gdrun.experiment.train_run import train_run
 from gdrun.results.rows.history import Recorder
 from gdrun.text import count
 from gdrun.training.device import CPU
-from gdrun.training.ranks import Division, Ranks
-from gdrun.training.state import TrainState
+from gdrun.training.ranks import ALONE, Division, Ranks
+from gdrun.training.state import TrainState, initial_state
 
-KEPT_ROWS = 64  # of each table: nobody reads what ranks other than 0 record
+LEAST_ROWS = 1  # that are kept of a table: nobody reads what ranks other than 0 record
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class RunTask:
         command: a method.
         config: with the engine that was chosen.
         fingerprint: of the rows.
-        state: where the run is resumed, that of all lanes, on the processor; None begins it.
+        state: where the run begins, or is resumed: that of all lanes, on the processor.
         timing: how often to report.
         device: that of rank 0.
     """
@@ -39,7 +39,7 @@ class RunTask:
     command: str
     config: RunConfig
     fingerprint: str
-    state: TrainState | None
+    state: TrainState
     timing: Timing
     device: torch.device
 
@@ -48,12 +48,16 @@ def share_run(experiment: ExperimentPlan, group: Group) -> ExperimentPlan:
     """Let the other ranks take part in the one run of an experiment; rank 0 calls it.
 
     The experiment that results has another engine where one of them can't use that of this one.
+    A run that is complete is only read, which rank 0 does alone.
 
     Raises:
         RankError: a rank is lost, or can't take part.
     """
     (run,) = experiment.runs
-    state = on_device(run.resumed.state, CPU) if run.resumed else None
+    if run.is_complete:
+        return replace(experiment, ranks=ALONE)
+    whole = run.resumed.state if run.resumed else initial_state(run.problem, run.plan)
+    state = on_device(whole, CPU)
     data = experiment.problem.data
     group.tell(
         RunTask(
@@ -81,21 +85,29 @@ def take_part(task: RunTask, group: Group, stop: Callable[[], bool]) -> None:
     planned = plan_experiment(task.command, task.config)
     planned = planned.with_device(own_device(task.device, task.config.device))
     experiment = replace(planned, ranks=group.ranks)
-    if experiment.problem.data.fingerprint != task.fingerprint:
+    require_rows(experiment, task.fingerprint)
+    (run,) = experiment.runs
+    state = on_device(task.state, experiment.problem.data.x.device)
+    recorder = Recorder(run.series, run.config.logged_every, LEAST_ROWS)
+    run = replace(run, resumed=RunStart(state, recorder, {}))
+    experiment = replace(experiment, runs=(run,))
+    experiment = experiment.with_engine(_common_engine(experiment, group))
+    (run,) = experiment.runs
+    for _ in train_run(experiment, run, None, {}, stop, LEAST_ROWS, task.timing):
+        pass
+
+
+def require_rows(experiment: ExperimentPlan, fingerprint: str) -> None:
+    """Check that the rows here are those of rank 0, by their fingerprint.
+
+    Raises:
+        DataError: they aren't.
+    """
+    if experiment.problem.data.fingerprint != fingerprint:
         raise DataError(
             f"{experiment.description.data}: the rows are not those of rank 0",
             "each machine needs the same data at the same place",
         )
-    (run,) = experiment.runs
-    if task.state:
-        recorder = Recorder(run.series, run.config.logged_every, KEPT_ROWS)
-        state = on_device(task.state, experiment.problem.data.x.device)
-        run = replace(run, resumed=RunStart(state, recorder, {}))
-        experiment = replace(experiment, runs=(run,))
-    experiment = experiment.with_engine(_common_engine(experiment, group))
-    (run,) = experiment.runs
-    for _ in train_run(experiment, run, None, {}, stop, KEPT_ROWS, task.timing):
-        pass
 
 
 def _common_engine(experiment: ExperimentPlan, group: Group) -> Engine:
@@ -120,8 +132,8 @@ def division_note(run: RunPlan, size: int) -> str:
         return f"{count(size, 'rank')}: each trains {_about(lanes, size)} of {lanes:,} lanes"
     if batch < size:
         return (
-            f"{count(size, 'rank')}, and a batch of {count(batch, 'row')}: {size - batch} of them "
-            "have nothing to do, and one process is faster"
+            f"{count(size, 'rank')}, too many for a batch of {count(batch, 'row')}: one process is "
+            "faster"
         )
     return (
         f"{count(size, 'rank')}: each has {_about(batch, size)} of the {batch:,} rows of a batch, "

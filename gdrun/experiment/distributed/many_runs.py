@@ -8,7 +8,7 @@ import pickle
 import time
 import uuid
 from collections.abc import Callable, Generator, Iterator, Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,16 +16,19 @@ from typing import Any
 import torch
 
 from gdrun.config.timing import Timing
-from gdrun.errors import ConfigError
+from gdrun.errors import ConfigError, OutputError
 from gdrun.experiment.distributed.group import Group, own_device
+from gdrun.experiment.distributed.one_run import require_rows
+from gdrun.experiment.engines import Choice, build_programs, specs_of
 from gdrun.experiment.members import MemberTask, train_member
-from gdrun.experiment.plan import ExperimentPlan
+from gdrun.experiment.plan import ExperimentPlan, RunPlan
 from gdrun.experiment.resume import load
 from gdrun.experiment.train_run import failures_as_events, train_run
+from gdrun.results.file_names import MARK
 from gdrun.results.progress import RunProgress
 from gdrun.results.run import Failure, RunResult
+from gdrun.training.device import device_name
 
-MARK = ".ranks"  # a file that is there while ranks find out whether they share a file system
 SEEN_SECONDS = 5.0  # in which a file that one machine has written is seen by others
 NEXT, ENDED, PROGRESS, STOP = "next", "ended", "progress", "stop"  # in the store
 REPORT_SECONDS = 0.5  # between two reports to rank 0
@@ -51,10 +54,10 @@ def train_among_ranks(
     """
     threads = torch.get_num_threads()
     task = MemberTask.of(experiment, directory, facts, keep_rows, timing, threads)
-    token = uuid.uuid4().hex
+    token, names = uuid.uuid4().hex, [run.name for run in experiment.left]
     (directory / MARK).write_text(token)
     try:
-        group.tell((task, token))
+        group.tell((task, names, token))
         blind = _blind_ranks(directory, token, group)
     finally:
         (directory / MARK).unlink(missing_ok=True)
@@ -64,12 +67,13 @@ def train_among_ranks(
             "runs of a group need one file system",
             "--output-dir names a directory that all machines have in common",
         )
-    board = _Board(group, [run.name for run in experiment.runs])
+    board = _Board(group, names)
     own: set[str] = set()
     for name in board.taken():
         own.add(name)
-        with closing(failures_as_events(name, train_member(task, name, board.stops(stop)))) as run:
-            for event in run:
+        events = failures_as_events(name, train_member(task, name, board.stops(stop)))
+        with closing(events):
+            for event in events:
                 yield event
                 yield from board.news()
         board.end(name)
@@ -79,21 +83,29 @@ def train_among_ranks(
         yield from board.news()
         time.sleep(POLL_SECONDS)
     yield from board.failures()
-    for run_plan in experiment.runs:
-        if run_plan.name not in own and board.has_ended(run_plan.name):
-            yield from _read(experiment, run_plan.name, directory, keep_rows, timing)
+    for run in experiment.runs:
+        if run.name not in own and (run.is_complete or board.has_ended(run.name)):
+            found = _read(experiment, run, directory, keep_rows, timing)
+            yield from failures_as_events(run.name, found)
 
 
-def help_with_runs(task: MemberTask, token: str, group: Group, stop: Callable[[], bool]) -> None:
+def help_with_runs(
+    task: MemberTask, names: list[str], token: str, group: Group, stop: Callable[[], bool]
+) -> None:
     """Train runs of a group until none is left; every rank but 0 calls it.
 
     Raises:
         RankError: another rank is lost.
+        DataError: the data is not that of rank 0.
+        OutputError: no programs can be built here.
     """
     if _blind_ranks(task.directory, token, group):  # as rank 0 says
         return
-    task = replace(task, device=own_device(task.device, task.config.device))
-    board = _Board(group, [run.name for run in task.experiment.runs])
+    device = own_device(task.device, task.config.device)
+    facts = {**task.facts, "device": device_name(device)}
+    task = replace(task, device=device, facts=facts, threads=torch.get_num_threads())
+    _require_same(task)
+    board = _Board(group, names)
     for name in board.taken():
         reported = 0.0
         for event in failures_as_events(name, train_member(task, name, board.stops(stop))):
@@ -104,9 +116,25 @@ def help_with_runs(task: MemberTask, token: str, group: Group, stop: Callable[[]
             elif time.monotonic() - reported > REPORT_SECONDS:
                 board.report(event)
                 reported = time.monotonic()
-    are_here = group.meet()
+    are_here, asked = group.meet(), board.stops(stop)
     while not are_here():
+        asked()
         time.sleep(POLL_SECONDS)
+
+
+def _require_same(task: MemberTask) -> None:
+    """Check that the runs of a task can be trained here as on rank 0.
+
+    Raises:
+        DataError: the data is not the same.
+        OutputError: no programs can be built here.
+    """
+    experiment = task.experiment
+    require_rows(experiment, str(task.facts["data_fingerprint"]))
+    if experiment.config.engine == "compiled":
+        choice = build_programs(Choice("compiled", "", tuple(specs_of(experiment))))
+        if choice.engine != "compiled":
+            raise OutputError(f"engine: {choice.why}", "engine: eager needs no programs")
 
 
 class _Board:
@@ -116,7 +144,7 @@ class _Board:
     """
 
     def __init__(self, group: Group, names: list[str]) -> None:
-        self._group, self._store, self._names = group, group.store, names
+        self._group, self._names = group, names
         self._looked = self._asked = 0.0
         self._is_stopped = False
         self._failed: set[str] = set()
@@ -124,7 +152,7 @@ class _Board:
     def taken(self) -> Iterator[str]:
         """The runs that this rank takes, as long as some are left and nobody has asked to stop."""
         while not self._is_stopped:
-            number = self._store.add(NEXT, 1) - 1
+            number = self._group.count(NEXT)
             if number >= len(self._names):
                 return
             yield self._names[number]
@@ -134,26 +162,26 @@ class _Board:
 
         def asked() -> bool:
             if stop() and not self._is_stopped:
-                self._store.set(STOP, "")
+                self._group.say(STOP, "")
                 self._is_stopped = True
             if not self._is_stopped and time.monotonic() - self._looked > POLL_SECONDS:
                 self._looked = time.monotonic()
-                self._is_stopped = self._store.check([STOP])
+                self._is_stopped = self._group.has_said(STOP)
             return self._is_stopped
 
         return asked
 
     def report(self, progress: RunProgress) -> None:
         """Show rank 0 how far a run of this rank is."""
-        self._store.set(f"{PROGRESS}/{self._group.rank}", pickle.dumps(progress).hex())
+        self._group.say(f"{PROGRESS}/{self._group.rank}", pickle.dumps(progress).hex())
 
     def end(self, name: str, failure: Failure | None = None) -> None:
         """Note that a run has ended, or failed."""
-        self._store.set(f"{ENDED}/{name}", pickle.dumps(failure).hex())
+        self._group.say(f"{ENDED}/{name}", pickle.dumps(failure).hex())
 
     def has_ended(self, name: str) -> bool:
         """Whether a run has ended, and not failed."""
-        return self._store.check([f"{ENDED}/{name}"]) and name not in self._failed
+        return self._group.has_said(f"{ENDED}/{name}") and name not in self._failed
 
     def news(self) -> Iterator[RunProgress | Failure]:
         """How far other ranks are, and what has failed there since this was asked last."""
@@ -161,42 +189,47 @@ class _Board:
             return
         self._asked = time.monotonic()
         for rank in range(1, self._group.size):
-            key = f"{PROGRESS}/{rank}"
-            if self._store.check([key]):
-                yield self._found(key)
+            if progress := self._found(f"{PROGRESS}/{rank}"):
+                yield progress
         yield from self.failures()
 
     def failures(self) -> Iterator[Failure]:
         """What has failed on other ranks since this was asked last."""
         for name in self._names:
-            key = f"{ENDED}/{name}"
-            if name not in self._failed and self._store.check([key]):
-                failure = self._found(key)
-                if failure:
-                    self._failed.add(name)
-                    yield failure
+            if name not in self._failed and (failure := self._found(f"{ENDED}/{name}")):
+                self._failed.add(name)
+                yield failure
 
     def _found(self, key: str) -> Any:
-        return pickle.loads(bytes.fromhex(self._store.get(key).decode()))
+        text = self._group.word(key)
+        return pickle.loads(bytes.fromhex(text)) if text else None
 
 
 def _blind_ranks(directory: Path, token: str, group: Group) -> list[int]:
     """The ranks that don't see the directory that rank 0 writes to; all of them find out."""
     sees, deadline = False, time.monotonic() + SEEN_SECONDS
     while not sees and time.monotonic() < deadline:
-        try:
+        with suppress(OSError):
             sees = (directory / MARK).read_text() == token
-        except OSError:
+        if not sees:
             time.sleep(POLL_SECONDS)
     return [k for k, number in enumerate(group.ranks.numbers(float(sees))) if not number]
 
 
 def _read(
-    experiment: ExperimentPlan, name: str, directory: Path, keep_rows: int | None, timing: Timing
+    experiment: ExperimentPlan,
+    run: RunPlan,
+    directory: Path,
+    keep_rows: int | None,
+    timing: Timing,
 ) -> Iterator[RunProgress | RunResult]:
     """The result of a run that another rank has trained, if it came to its end."""
-    (run,) = (run for run in experiment.runs if run.name == name)
-    run = load(run, experiment.directory_of(run, directory), keep_rows)
+    place, deadline = experiment.directory_of(run, directory), time.monotonic() + SEEN_SECONDS
+    while not run.is_complete and time.monotonic() < deadline:
+        run = load(run, place, keep_rows)
+        if run.resumed and not run.is_complete:  # it was stopped
+            return
+        if not run.resumed:  # its files aren't seen yet
+            time.sleep(POLL_SECONDS)
     if run.is_complete:
-        place = experiment.directory_of(run, directory)
         yield from train_run(experiment, run, place, {}, lambda: False, keep_rows, timing)
