@@ -35,7 +35,7 @@ LARGE_LOGS = 10**8  # bytes that are spoken of before they are written
 START_SECONDS = 0.3  # of a process, before a command begins
 
 
-def preview(command: str, options: TrainingOptions) -> None:
+def preview(command: str, options: TrainingOptions, group: "Group | None" = None) -> None:
     """Print what `--dry-run` shows: the config, and what would be done with it.
 
     Raises:
@@ -46,14 +46,17 @@ def preview(command: str, options: TrainingOptions) -> None:
     if request.resumes and is_locked(root_of(request.directory)):
         raise ConfigError(f"{request.directory}: another process is training it")
     from gdrun.experiment.prepare import prepare_command
+    from gdrun.training.ranks import ALONE
 
-    jobs = jobs_of(options)
+    jobs = jobs_of(options, group)
     prepared = prepare_command(
         command,
         request.config,
         resume=request.directory if request.resumes else None,
         keep_rows=KEPT_ROWS,
         jobs=jobs,
+        here=group.local_size if group else None,
+        ranks=group.ranks if group else ALONE,
         preview=True,
         watch=watched_for(options),
     )
@@ -139,12 +142,13 @@ def extent(prepared: "PreparedCommand", began: float, jobs: int) -> Iterator[Tex
         f"{count(left, 'update')}{side_by_side}: about {duration(total)}"
         + (f" ({', '.join(words)})" if len(words) > 1 else "")
     )
-    name = f"{jobs} ranks: that" if prepared.is_ranked else f"-j {jobs}"
-    for note in () if prepared.is_ranked else jobs_notes(jobs, len(runs), os.cpu_count() or 1):
+    if prepared.is_ranked:  # what they share, nobody here knows
+        return
+    for note in jobs_notes(jobs, len(runs), os.cpu_count() or 1):
         yield Text(f"note: {note}", style="yellow")
     if at_a_time > 1 and estimate.train >= estimate.in_turn:
         yield Text(
-            f"note: {name} doesn't pay: training takes about {duration(estimate.train)}, and "
+            f"note: -j {jobs} doesn't pay: training takes about {duration(estimate.train)}, and "
             f"{duration(estimate.in_turn)} one run at a time: processes take time to start, and "
             "share the processors",
             style="yellow",

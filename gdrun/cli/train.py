@@ -80,7 +80,7 @@ def train_and_report(
     progress = Console(quiet=True) if options.quiet else messages
     options = with_run_found(options)
     if options.dry_run:
-        preview(command, options)
+        preview(command, options, group)
         return "done"
     outcome = Outcome()
     with stop_on_signals() as stop, ExitStack() as locks:
@@ -149,6 +149,7 @@ def _prepare(
             resume=request.directory if request.resumes else None,
             keep_rows=KEPT_ROWS,
             jobs=jobs_of(options, group),
+            here=group.local_size if group else None,
             force=options.force,
             ranks=group.ranks if group else ALONE,
             on_progress=view.say,

@@ -53,6 +53,7 @@ def prepare_command(
     resume: Path | None = None,
     keep_rows: int | None = None,
     jobs: int = 1,
+    here: int | None = None,
     preview: bool = False,
     estimates: bool = True,
     force: bool = True,
@@ -70,6 +71,7 @@ def prepare_command(
         resume: the directory of a run or group to resume; the caller holds its lock.
         keep_rows: how many rows of each table of a run are kept in memory; None keeps all.
         jobs: how many processes will train the runs of a group side by side.
+        here: how many of these are on this machine; None for all.
         preview: build no program and measure no pace of updates; only say what would be done.
         estimates: whether to estimate how long a sweep, a command with probes, or one that is
             previewed takes.
@@ -86,7 +88,8 @@ def prepare_command(
         KeyboardInterrupt: `stop` said so.
     """
     experiment = plan_experiment(command, config, on_progress)
-    experiment, device = on_chosen_device(experiment, resume, jobs)
+    here = min(jobs, here or jobs)
+    experiment, device = on_chosen_device(experiment, resume, here)
     if not experiment.is_group:
         experiment = replace(experiment, ranks=ranks)
     elif command == "sweep" and ranks.size > 1 and not resume and config.sweep.pieces is None:
@@ -94,7 +97,7 @@ def prepare_command(
     plans = [run.plan for run in experiment.runs]
     largest = max(experiment.runs, key=lambda run: run.problem.model.parameters)
     refuse_too_many_records(
-        largest.problem, largest.config, plans, keep_rows, min(jobs, len(plans))
+        largest.problem, largest.config, plans, keep_rows, min(here, len(plans))
     )
     if resume or not preview:
         on_progress("hashing the rows")

@@ -40,12 +40,14 @@ class Group:
         rank: which it is.
         size: how many there are.
         store: what all of them write to and read.
+        local_size: how many of them are on this machine.
         is_restarted: whether a launcher has started them again after a failure.
     """
 
     rank: int
     size: int
     store: Store
+    local_size: int = 1
     is_restarted: bool = False
 
     @property
@@ -227,7 +229,8 @@ def join(launch: Launch) -> Group:
         )
     except (RuntimeError, ValueError) as error:
         raise RankError(f"the other ranks can't be reached: {one_line(error)}") from error
-    group = Group(rank, size, PrefixStore(f"{place}/gdrun", store), is_restarted)
+    own = PrefixStore(f"{place}/gdrun", store)
+    group = Group(rank, size, own, launch.local_size, is_restarted)
     group.say(f"place/{rank}", f"{platform.node()}, process {os.getpid()}")
     return group
 

@@ -18,12 +18,14 @@ class Launch:
         rank: which, from 0.
         size: how many there are.
         local_rank: which of those on this machine.
+        local_size: how many of them these are.
         restarts: how often all of them were started again after a failure.
     """
 
     rank: int
     size: int
     local_rank: int = 0
+    local_size: int = 1
     restarts: int = 0
 
 
@@ -34,7 +36,8 @@ def launched() -> Launch | None:
     try:
         rank, size = (int(os.environ[name]) for name in ("RANK", "WORLD_SIZE"))
         local = int(os.environ.get("LOCAL_RANK", "0"))
+        here = int(os.environ.get("LOCAL_WORLD_SIZE", size))
         restarts = int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"))
     except ValueError:
         return None
-    return Launch(rank, size, local, restarts) if 0 <= rank < size else None
+    return Launch(rank, size, local, here, restarts) if 0 <= rank < size else None
