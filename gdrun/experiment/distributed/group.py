@@ -1,11 +1,5 @@
-"""The process group: sums over ranks, what rank 0 tells the others, and which of them is lost.
+"""The process group: sums over ranks, and what rank 0 tells the others."""
 
-Ranks find each other by a store that the launcher keeps, which outlives any of them.
-"""
-
-import os
-import platform
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -15,19 +9,18 @@ from typing import TypeVar
 import torch
 import torch.distributed as dist
 from torch import Tensor
-from torch.distributed.distributed_c10d import PrefixStore, Store
+from torch.distributed.distributed_c10d import PrefixStore
 from torch.distributed.rendezvous import rendezvous
 
 from gdrun.errors import RankError, in_words, one_line
 from gdrun.experiment.distributed.launch import Launch
+from gdrun.experiment.distributed.lost import loss_of, note_place
 from gdrun.experiment.distributed.meeting import agree_on_place
-from gdrun.text import count, listed, visible
+from gdrun.experiment.distributed.notes import Notes
 from gdrun.training.ranks import Ranks
 
 T = TypeVar("T")
 
-ANSWER_SECONDS = 2.0  # in which those that are still there answer when a rank is lost
-POLL_SECONDS = 0.05
 TOLD, BEGUN = "told", "gdrun-begun"  # in the store
 MOST_WAITING = timedelta(days=30)  # one rank may wait for another that trains a long run
 
@@ -37,18 +30,24 @@ class Group:
     """All ranks, as one of them sees them.
 
     Attributes:
-        rank: which it is.
-        size: how many there are.
-        store: what all of them write to and read.
+        notes: what they leave word of for each other.
         local_size: how many of them are on this machine.
         is_restarted: whether a launcher has started them again after a failure.
     """
 
-    rank: int
-    size: int
-    store: Store
+    notes: Notes
     local_size: int = 1
     is_restarted: bool = False
+
+    @property
+    def rank(self) -> int:
+        """Which this is."""
+        return self.notes.rank
+
+    @property
+    def size(self) -> int:
+        """How many there are."""
+        return self.notes.size
 
     @property
     def ranks(self) -> Ranks:
@@ -66,7 +65,7 @@ class Group:
         """
         box = [message]
         if self.rank == 0:
-            self.say(TOLD, "")
+            self.notes.say(TOLD, "")
         self._together(lambda: dist.broadcast_object_list(box, src=0))
         return box[0]
 
@@ -95,7 +94,7 @@ class Group:
         Raises:
             RankError: one is lost.
         """
-        if not self.has_said(TOLD):
+        if not self.notes.has_said(TOLD):
             self.tell()
 
     def speaks_of(self, error: RankError) -> bool:
@@ -111,95 +110,13 @@ class Group:
         try:
             call()
         except RuntimeError as error:
-            raise self._loss(error) from error
-
-    def say(self, key: str, text: str) -> None:
-        """Leave word in the store.
-
-        Raises:
-            RankError: the store is gone.
-        """
-        self._in_store(lambda: self.store.set(key, text))
-
-    def has_said(self, key: str) -> bool:
-        """Whether any rank has left word.
-
-        Raises:
-            RankError: the store is gone.
-        """
-        return self._in_store(lambda: self.store.check([key]))
-
-    def word(self, key: str) -> str:
-        """The word that was left last; none if nobody has.
-
-        Raises:
-            RankError: the store is gone.
-        """
-        return self._in_store(
-            lambda: self.store.get(key).decode() if self.store.check([key]) else ""
-        )
-
-    def count(self, key: str) -> int:
-        """How often this was asked before, by any rank.
-
-        Raises:
-            RankError: the store is gone.
-        """
-        return self._in_store(lambda: self.store.add(key, 1)) - 1
-
-    def _in_store(self, call: Callable[[], T]) -> T:
-        try:
-            return call()
-        except RuntimeError as error:
-            others = [k for k in range(self.size) if k != self.rank]
-            raise RankError(
-                "the process that keeps the ranks together is gone, and rank 0 with it perhaps: "
-                + one_line(error),
-                lost=others,
-            ) from error
+            raise loss_of(self.notes, error) from error
 
     def note_failure(self, error: Exception) -> None:
         """Leave word for the others of why this rank ends."""
         problems, _ = in_words(error)
         with suppress(RankError):  # the store is gone, too
-            self.say(f"failed/{self.rank}", "\n".join(problems))
-
-    def _loss(self, error: RuntimeError) -> RankError:
-        """Which ranks are lost, and why as far as is known.
-
-        Those that are still there see the same failure, and answer; but one may be at work for
-        longer than is waited. Of the processes on this machine the system knows.
-        """
-        try:
-            missing = self._missing()
-            failed = {k: self.word(f"failed/{k}") for k in range(self.size)}
-            places = {k: self.word(f"place/{k}") for k in missing}
-        except RankError as no_store:
-            return no_store
-        lines = [
-            f"rank {k}: {visible(line)}"
-            for k, text in failed.items()
-            for line in text.splitlines()
-            if k != self.rank
-        ]
-        if lines:
-            return RankError(lines, lost=[k for k in missing if not failed[k]])
-        gone = [k for k in missing if not _runs_here(places[k])] or missing
-        if not gone:
-            return RankError(f"{count(self.size, 'rank')} lost each other: {one_line(error)}")
-        who = listed([f"rank {k} ({places[k] or 'never seen'})" for k in gone])
-        was = "was" if len(gone) == 1 else "were"
-        return RankError(f"{who} {was} killed, or can't be reached any more", lost=gone)
-
-    def _missing(self) -> list[int]:
-        """The ranks that give no answer."""
-        self.say(f"there/{self.rank}", "")
-        deadline = time.monotonic() + ANSWER_SECONDS
-        while True:
-            missing = [k for k in range(self.size) if not self.has_said(f"there/{k}")]
-            if not missing or time.monotonic() > deadline:
-                return missing
-            time.sleep(POLL_SECONDS)
+            self.notes.say(f"failed/{self.rank}", "\n".join(problems))
 
 
 def join(launch: Launch) -> Group:
@@ -229,10 +146,9 @@ def join(launch: Launch) -> Group:
         )
     except (RuntimeError, ValueError) as error:
         raise RankError(f"the other ranks can't be reached: {one_line(error)}") from error
-    own = PrefixStore(f"{place}/gdrun", store)
-    group = Group(rank, size, own, launch.local_size, is_restarted)
-    group.say(f"place/{rank}", f"{platform.node()}, process {os.getpid()}")
-    return group
+    notes = Notes(rank, size, PrefixStore(f"{place}/gdrun", store))
+    note_place(notes)
+    return Group(notes, launch.local_size, is_restarted)
 
 
 def own_device(chosen: torch.device, asked: str) -> torch.device:
@@ -246,15 +162,3 @@ def own_device(chosen: torch.device, asked: str) -> torch.device:
     if chosen.type != "cuda" or is_numbered:
         return chosen
     return torch.device("cuda", torch.cuda.current_device())
-
-
-def _runs_here(place: str) -> bool:
-    """Whether a process, as it wrote where it is, is one of this machine that still runs."""
-    host, _, pid = place.partition(", process ")
-    if host != platform.node() or not pid.isdecimal():
-        return False
-    try:
-        os.kill(int(pid), 0)
-    except OSError:
-        return False
-    return True

@@ -4,7 +4,6 @@ Which run is the next to be taken is a counter in the store of the process group
 the directories of its runs itself, so that all of them have to see the same file system.
 """
 
-import pickle
 import time
 import uuid
 from collections.abc import Callable, Generator, Iterator, Mapping
@@ -17,6 +16,7 @@ import torch
 
 from gdrun.config.timing import Timing
 from gdrun.errors import ConfigError, OutputError
+from gdrun.experiment.distributed.board import POLL_SECONDS, REPORT_SECONDS, Board
 from gdrun.experiment.distributed.group import Group, own_device
 from gdrun.experiment.distributed.one_run import require_rows
 from gdrun.experiment.engines import Choice, build_programs, specs_of
@@ -30,9 +30,6 @@ from gdrun.results.run import Failure, RunResult
 from gdrun.training.device import device_name
 
 SEEN_SECONDS = 5.0  # in which a file that one machine has written is seen by others
-NEXT, ENDED, PROGRESS, STOP = "next", "ended", "progress", "stop"  # in the store
-REPORT_SECONDS = 0.5  # between two reports to rank 0
-POLL_SECONDS = 0.1
 
 
 def train_among_ranks(
@@ -67,7 +64,7 @@ def train_among_ranks(
             "runs of a group need one file system",
             "--output-dir names a directory that all machines have in common",
         )
-    board = _Board(group, names)
+    board = Board(group.notes, names)
     own: set[str] = set()
     for name in board.taken():
         own.add(name)
@@ -105,7 +102,7 @@ def help_with_runs(
     facts = {**task.facts, "device": device_name(device)}
     task = replace(task, device=device, facts=facts, threads=torch.get_num_threads())
     _require_same(task)
-    board = _Board(group, names)
+    board = Board(group.notes, names)
     for name in board.taken():
         reported = 0.0
         for event in failures_as_events(name, train_member(task, name, board.stops(stop))):
@@ -135,74 +132,6 @@ def _require_same(task: MemberTask) -> None:
         choice = build_programs(Choice("compiled", "", tuple(specs_of(experiment))))
         if choice.engine != "compiled":
             raise OutputError(f"engine: {choice.why}", "engine: eager needs no programs")
-
-
-class _Board:
-    """What ranks tell each other by the store: which runs are taken, how far they are, and ended.
-
-    Everything that is pickled there is written and read by processes of the same command.
-    """
-
-    def __init__(self, group: Group, names: list[str]) -> None:
-        self._group, self._names = group, names
-        self._looked = self._asked = 0.0
-        self._is_stopped = False
-        self._failed: set[str] = set()
-
-    def taken(self) -> Iterator[str]:
-        """The runs that this rank takes, as long as some are left and nobody has asked to stop."""
-        while not self._is_stopped:
-            number = self._group.count(NEXT)
-            if number >= len(self._names):
-                return
-            yield self._names[number]
-
-    def stops(self, stop: Callable[[], bool]) -> Callable[[], bool]:
-        """Whether to stop: this rank has been asked to, or another one, as is known by now."""
-
-        def asked() -> bool:
-            if stop() and not self._is_stopped:
-                self._group.say(STOP, "")
-                self._is_stopped = True
-            if not self._is_stopped and time.monotonic() - self._looked > POLL_SECONDS:
-                self._looked = time.monotonic()
-                self._is_stopped = self._group.has_said(STOP)
-            return self._is_stopped
-
-        return asked
-
-    def report(self, progress: RunProgress) -> None:
-        """Show rank 0 how far a run of this rank is."""
-        self._group.say(f"{PROGRESS}/{self._group.rank}", pickle.dumps(progress).hex())
-
-    def end(self, name: str, failure: Failure | None = None) -> None:
-        """Note that a run has ended, or failed."""
-        self._group.say(f"{ENDED}/{name}", pickle.dumps(failure).hex())
-
-    def has_ended(self, name: str) -> bool:
-        """Whether a run has ended, and not failed."""
-        return self._group.has_said(f"{ENDED}/{name}") and name not in self._failed
-
-    def news(self) -> Iterator[RunProgress | Failure]:
-        """How far other ranks are, and what has failed there since this was asked last."""
-        if time.monotonic() - self._asked < REPORT_SECONDS:
-            return
-        self._asked = time.monotonic()
-        for rank in range(1, self._group.size):
-            if progress := self._found(f"{PROGRESS}/{rank}"):
-                yield progress
-        yield from self.failures()
-
-    def failures(self) -> Iterator[Failure]:
-        """What has failed on other ranks since this was asked last."""
-        for name in self._names:
-            if name not in self._failed and (failure := self._found(f"{ENDED}/{name}")):
-                self._failed.add(name)
-                yield failure
-
-    def _found(self, key: str) -> Any:
-        text = self._group.word(key)
-        return pickle.loads(bytes.fromhex(text)) if text else None
 
 
 def _blind_ranks(directory: Path, token: str, group: Group) -> list[int]:
