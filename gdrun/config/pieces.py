@@ -1,9 +1,12 @@
 """A grid in pieces: a batch size that takes long is trained as several runs, of some rates each."""
 
+import re
+
 from gdrun.config.methods import updates_per_epoch
 from gdrun.config.schema import Method, RunConfig
 
 Wanted = tuple[str, Method, RunConfig]
+PIECE = "-rates-"  # between the name of a run and the number of a piece of it
 
 
 def in_pieces(wanted: list[Wanted], pieces: int, rows: int) -> list[Wanted]:
@@ -28,8 +31,17 @@ def in_pieces(wanted: list[Wanted], pieces: int, rows: int) -> list[Wanted]:
         for k in range(count):
             rates = config.lr[len(config.lr) * k // count : len(config.lr) * (k + 1) // count]
             own = config.model_copy(update={"lr": rates})
-            found.append((f"{name}-rates-{k + 1}", method, own))
+            found.append((f"{name}{PIECE}{k + 1}", method, own))
     return found
+
+
+def without_piece(name: str) -> str:
+    """The name of a run, without that of the piece that it is.
+
+    >>> without_piece("batch-16-rates-2")
+    'batch-16'
+    """
+    return re.sub(rf"{PIECE}\d+$", "", name)
 
 
 def _updates(config: RunConfig, rows: int) -> int:

@@ -4,12 +4,16 @@ from typing import Any
 
 import pytest
 
+from gdrun.analysis.sweep_result import SweepResult
+from gdrun.analysis.why.explain import explain
 from gdrun.config.methods import sweep_configs, updates_per_epoch
 from gdrun.config.pieces import in_pieces
 from gdrun.config.read import configure
 from gdrun.config.schema import RunConfig
+from gdrun.experiment.execute import execute
 from gdrun.experiment.pieces import _seconds, in_pieces_for
 from gdrun.experiment.plan import plan_experiment
+from gdrun.results.run import RunResult
 
 
 def config_of(**settings: Any) -> RunConfig:
@@ -60,3 +64,26 @@ def test_what_was_cut_is_kept_in_the_config() -> None:
     cut = config_of(sweep={"pieces": 5})
     assert cut.model_dump(mode="json")["sweep"]["pieces"] == 5
     assert "pieces" not in config_of().model_dump(mode="json")["sweep"]
+
+
+def explained(pieces: int | None) -> list[str]:
+    """The sentences on a sweep that was measured."""
+    config = config_of(
+        probes=["gradient", "noise", "sharpness"],
+        seeds=3,
+        epochs=12,
+        sweep={"lr": [0.5, 0.05, 0.2], "batch_size": [1, 10, "full"], "pieces": pieces},
+    )
+    results, sweep = [], None
+    for event in execute(plan_experiment("sweep", config)):
+        if isinstance(event, RunResult):
+            results.append(event)
+        elif isinstance(event, SweepResult):
+            sweep = event
+    assert sweep
+    assert len(results) == (3 if pieces is None else 5)
+    return [sentence.text for sentence in explain("sweep", results, sweep).sentences]
+
+
+def test_a_sweep_in_pieces_is_explained_as_one_that_is_whole() -> None:
+    assert explained(3) == explained(None)

@@ -23,6 +23,7 @@ from gdrun.analysis.why.probed import ProbedRun, probed_runs
 from gdrun.analysis.why.sentence import Sentence, named
 from gdrun.analysis.why.stability import stability
 from gdrun.analysis.why.two_sizes import two_sizes
+from gdrun.config.pieces import without_piece
 from gdrun.results.compare import compare_results
 from gdrun.results.lanes import MIN_BAND_SEEDS, best_rate
 from gdrun.results.rows import probe_columns as names
@@ -110,6 +111,8 @@ def explain(
         place_of: the directories of the runs that are compared, by name.
         target: the train loss to reach, if one was given.
     """
+    if sweep:
+        results = [*_best_pieces(results, sweep)]
     chosen = [_at_best(result, sweep) for result in results]
     probed = [run for run in chosen if run.epochs]
     if not probed:
@@ -177,6 +180,16 @@ def _band(found: Band | None) -> dict[str, float | None] | None:
     if found is None:
         return None
     return {name: finite(getattr(found, name)) for name in ("middle", "low", "high")}
+
+
+def _best_pieces(results: Sequence[RunResult], sweep: SweepResult) -> Iterator[RunResult]:
+    """The results without those of pieces, of which another has the best rate of the batch size."""
+    best = {cell.run for cell in sweep.best_of_batch}
+    has_best = {without_piece(run) for run in best}
+    for result in results:
+        name = result.series.name
+        if name in best or without_piece(name) not in has_best:
+            yield result
 
 
 def _at_best(result: RunResult, sweep: SweepResult | None) -> ProbedRun:

@@ -8,6 +8,7 @@ from itertools import pairwise, takewhile
 from statistics import fmean, median
 
 from gdrun.analysis.why.band import Band
+from gdrun.config.pieces import without_piece
 from gdrun.results.events import Series
 from gdrun.results.lanes import lanes_by_rate
 from gdrun.results.rows import probe_columns as names
@@ -46,7 +47,7 @@ class ProbedRun:
     @property
     def label(self) -> str:
         """What it is called in a sentence: `batch 16` of a sweep."""
-        return self.name.replace("batch-", "batch ", 1)
+        return without_piece(self.name).replace("batch-", "batch ", 1)
 
     @property
     def batch_size(self) -> int:
