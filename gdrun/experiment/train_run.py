@@ -154,10 +154,10 @@ class _Meetings:
         That the last update is saved needs no decision.
         """
         self._is_due |= files.is_due(segment)
-        several = self._ranks.size > 1
-        if several and (segment.is_probing or not self._pace.is_over()):
-            return False, False
-        self._pace.begin()
+        if self._ranks.size > 1:
+            if segment.is_probing or not self._pace.is_over():
+                return False, False
+            self._pace.begin()
         saves, stops = self._ranks.any(self._is_due, stop())
         self._is_due = False
         return saves, stops

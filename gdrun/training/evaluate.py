@@ -50,25 +50,24 @@ def evaluate(
     Yields a `pulse` every `report_seconds` or so meanwhile. Of several ranks, each evaluates its
     own lanes, or its own of the rows.
     """
-    lanes, ranks = len(params[0]), division.by_rows
+    lanes, count, ranks = len(params[0]), len(x), division.by_rows
     chunk_rows = problem.rows_at_once(division.most)  # as all ranks know it
     total = torch.zeros(1 + len(metrics), lanes, dtype=torch.float64)
-    work = problem.work(lanes, len(x))
-    own, pace = range(len(x))[ranks.own(len(x))], Pace(division.ranks, report_seconds)
-    for at in range(0, ranks.most(len(x)), chunk_rows):
+    work = problem.work(lanes, count)
+    own, pace = ranks.own(count), Pace(division.ranks, report_seconds)
+    for at in range(0, ranks.most(count), chunk_rows):
         if at and pace.is_over():
             yield pulse()
             pace.begin()
-        rows = own[at : at + chunk_rows]
-        if not rows:
+        part = slice(own.start + at, min(own.start + at + chunk_rows, own.stop))
+        if part.start >= part.stop:
             continue
-        part = slice(rows.start, rows.stop)
         with threads_for(work):
-            xs, ys = (each[part].expand(lanes, -1, -1) for each in (x, y))
+            xs, ys = x[part].expand(lanes, -1, -1), y[part].expand(lanes, -1, -1)
             means = problem.measured(params, xs, ys, metrics)
-        total += means.cpu().double() * len(rows)
+        total += means.cpu().double() * (part.stop - part.start)
     ranks.sum(total)
-    found: list[list[float]] = division.gather(total / len(x)).tolist()
+    found: list[list[float]] = division.gather(total / count).tolist()
     return found
 
 

@@ -6,6 +6,7 @@ One process is one rank: everything is its own, and its sums are what it has.
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -66,6 +67,8 @@ class Ranks:
 
     def numbers(self, number: float) -> list[float]:
         """The numbers of all ranks, that of rank 0 first."""
+        if self.size == 1:
+            return [number]
         found: list[float] = self.gather(
             torch.tensor([number], dtype=torch.float64), self.size
         ).tolist()
@@ -93,17 +96,17 @@ class Division:
     lanes: int
     ranks: Ranks = ALONE
 
-    @property
+    @cached_property
     def by_lanes(self) -> Ranks:
         """The ranks that lanes are divided among; one where rows are."""
         return self.ranks if self.lanes >= self.ranks.size else ALONE
 
-    @property
+    @cached_property
     def by_rows(self) -> Ranks:
         """The ranks that the rows of each batch are divided among; one where lanes are."""
         return ALONE if self.lanes >= self.ranks.size else self.ranks
 
-    @property
+    @cached_property
     def own(self) -> slice:
         """The lanes that this rank trains."""
         return self.by_lanes.own(self.lanes)

@@ -61,12 +61,12 @@ class Plan:
     snapshots: tuple[int, ...] = ()
     ranks: Ranks = ALONE
 
-    @property
+    @cached_property
     def division(self) -> Division:
         """How the work is divided among the ranks."""
         return Division(len(self.lanes), self.ranks)
 
-    @property
+    @cached_property
     def own_lanes(self) -> tuple[Lane, ...]:
         """The lanes that this rank trains."""
         return self.lanes[self.division.own]
