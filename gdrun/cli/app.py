@@ -207,8 +207,10 @@ def main() -> None:
             raise SystemExit from None
         raise
     except Exception as error:  # the boundary: foreign errors, too, become a message
+        if is_silent and not isinstance(error, ConfigError) and sys.__stderr__:
+            sys.stderr = sys.__stderr__
         code = _reported(error)
-        if is_silent and code == USAGE:
+        if is_silent and code == USAGE:  # so does rank 0, and fails for all
             code = 0
         if launch:
             end_without_cleanup(code)
@@ -218,9 +220,7 @@ def main() -> None:
 
 
 def _reported(error: Exception) -> int:
-    """Say what went wrong; the exit code. Of a mistake in the request only rank 0 speaks."""
-    if not isinstance(error, ConfigError) and sys.__stderr__:
-        sys.stderr = sys.__stderr__
+    """Say what went wrong; the exit code."""
     cause = error.__cause__ if isinstance(error, RankError) else error
     if os.environ.get("GDRUN_DEBUG") and cause and not isinstance(cause, GdrunError):
         traceback.print_exception(cause)
