@@ -71,7 +71,7 @@ def _work(rank: int, size: int, port: int, connection: Connection) -> None:
     from gdrun.experiment.distributed.launch import Launch
 
     torch.set_num_threads(1)
-    ranks: Ranks = join(Launch(rank, size, local_size=size)).ranks
+    ranks: Ranks = join(Launch(rank, local_size=size)).ranks
     while True:
         function, args = connection.recv()
         try:

@@ -23,6 +23,7 @@ from gdrun.cli.request import make_request, with_run_found
 from gdrun.cli.saved.commands import add_commands
 from gdrun.cli.startup import end_without_cleanup, silence, use_sensible_width
 from gdrun.config.presets import starter
+from gdrun.config.schema import METHODS
 from gdrun.errors import ConfigError, GdrunError, OutputError, RankError, UserCodeError, in_words
 from gdrun.experiment.distributed.launch import launched
 from gdrun.experiment.signals import die_quietly_on_ctrl_c
@@ -31,7 +32,7 @@ from gdrun.terminal.console import close, complain, write
 from gdrun.text import visible
 
 FAILED, USAGE = 1, 2
-TRAINING = ("compare", "full", "sgd", "minibatch", "sweep")
+TRAINING = (*METHODS, "compare", "sweep")
 EXIT_CODES: dict[Status, int] = {"done": 0, "failed": FAILED, "diverged": 3, "interrupted": 130}
 
 # \b keeps the line breaks of a paragraph.

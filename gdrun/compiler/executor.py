@@ -205,9 +205,8 @@ class _Calls:
             )
         )
         seconds = time.perf_counter() - start
-        updates = block.epochs * block.updates
-        if self._choice and updates * self._work >= SPLIT_WORK:
-            self._choice.took(threads, updates, seconds)
+        if self._choice and self._is_worth_sharing(block):
+            self._choice.took(threads, block.epochs * block.updates, seconds)
         return Updates(
             losses[..., : self._layout.lanes].clone(),
             seconds,
@@ -223,9 +222,12 @@ class _Calls:
 
     def threads(self, block: EpochBlock) -> int:
         """As many as are faster, where starting them takes little of the time of a call."""
-        if block.epochs * block.updates * self._work < SPLIT_WORK:
+        if not self._is_worth_sharing(block):
             return 1
         return self._choice.threads if self._choice else torch.get_num_threads()
+
+    def _is_worth_sharing(self, block: EpochBlock) -> bool:
+        return block.epochs * block.updates * self._work >= SPLIT_WORK
 
     def _buffer(self, name: str, *shape: int) -> Tensor:
         """Memory that all calls use, since new memory takes longer to get than to fill."""

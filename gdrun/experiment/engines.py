@@ -78,19 +78,18 @@ def choose_engine(experiment: ExperimentPlan) -> Choice:
     obstacles = _obstacles(experiment)
     if obstacle := next(obstacles, None):
         return Choice("eager", obstacle)
-    specs = tuple(dict.fromkeys(specs_of(experiment)))
+    specs = _specs(experiment)
     if requested == "compiled":
         return Choice("compiled", why, specs)
     return _faster(experiment, specs)
 
 
-def specs_of(experiment: ExperimentPlan) -> Iterator[ProgramSpec]:
+def _specs(experiment: ExperimentPlan) -> tuple[ProgramSpec, ...]:
     """The programs of the runs that are left; and of a sweep those by which one lane is timed."""
-    for run in experiment.left:
-        yield spec_for(run.problem, experiment.own_plan(run))
+    specs = [spec_for(run.problem, experiment.own_plan(run)) for run in experiment.left]
     if experiment.is_timed:
-        for run in experiment.runs:
-            yield spec_for(run.problem, alone(run.plan))
+        specs += [spec_for(run.problem, alone(run.plan)) for run in experiment.runs]
+    return tuple(dict.fromkeys(specs))
 
 
 def _faster(experiment: ExperimentPlan, specs: tuple[ProgramSpec, ...]) -> Choice:
@@ -170,6 +169,11 @@ def build_programs(
     if failures:
         return Choice("eager", f"no program could be built: {next(iter(failures.values()))}")
     return choice
+
+
+def built_as_chosen(experiment: ExperimentPlan) -> Choice:
+    """The choice of compiled programs, made elsewhere, once they are built here: eager if not."""
+    return build_programs(Choice("compiled", "", _specs(experiment)))
 
 
 def without_wrong_programs(choice: Choice, experiment: ExperimentPlan) -> Choice:

@@ -20,7 +20,7 @@ import torch
 
 from gdrun.compiler.executor import BACKENDS
 from gdrun.config.read import configure
-from gdrun.experiment.engines import Choice, build_programs
+from gdrun.experiment.engines import built_as_chosen
 from gdrun.experiment.plan import plan_experiment
 from gdrun.training.loop import train
 from gdrun.training.ranks import Ranks
@@ -126,9 +126,7 @@ def update_seconds(
     experiment = replace(plan_experiment(method, config), ranks=ranks)
     (run,) = experiment.runs
     if engine == "compiled":
-        from gdrun.experiment.engines import specs_of
-
-        build_programs(Choice("compiled", "", tuple(specs_of(experiment))))
+        built_as_chosen(experiment)
     plan = replace(run.plan, ranks=ranks)
     state, began = initial_state(run.problem, plan), 0
     start, seconds = time.monotonic(), 0.0

@@ -16,14 +16,12 @@ class Launch:
 
     Attributes:
         rank: which, from 0.
-        size: how many there are.
         local_rank: which of those on this machine.
-        local_size: how many of them these are.
+        local_size: how many there are on this machine.
         restarts: how often all of them were started again after a failure.
     """
 
     rank: int
-    size: int
     local_rank: int = 0
     local_size: int = 1
     restarts: int = 0
@@ -40,4 +38,4 @@ def launched() -> Launch | None:
         restarts = int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"))
     except ValueError:
         return None
-    return Launch(rank, size, local, here, restarts) if 0 <= rank < size else None
+    return Launch(rank, local, here, restarts) if 0 <= rank < size else None

@@ -19,7 +19,7 @@ from gdrun.errors import ConfigError, OutputError
 from gdrun.experiment.distributed.board import POLL_SECONDS, REPORT_SECONDS, Board
 from gdrun.experiment.distributed.group import Group, own_device
 from gdrun.experiment.distributed.one_run import require_rows
-from gdrun.experiment.engines import Choice, build_programs, specs_of
+from gdrun.experiment.engines import built_as_chosen
 from gdrun.experiment.members import MemberTask, train_member
 from gdrun.experiment.plan import ExperimentPlan, RunPlan
 from gdrun.experiment.resume import load
@@ -129,7 +129,7 @@ def _require_same(task: MemberTask) -> None:
     experiment = task.experiment
     require_rows(experiment, str(task.facts["data_fingerprint"]))
     if experiment.config.engine == "compiled":
-        choice = build_programs(Choice("compiled", "", tuple(specs_of(experiment))))
+        choice = built_as_chosen(experiment)
         if choice.engine != "compiled":
             raise OutputError(f"engine: {choice.why}", "engine: eager needs no programs")
 

@@ -12,6 +12,7 @@ import uuid
 from torch.distributed.distributed_c10d import Store
 
 from gdrun.errors import RankError
+from gdrun.experiment.distributed.notes import word_in
 
 POLL_SECONDS, MOST_POLL_SECONDS = 0.01, 0.2  # ever more rarely
 START_SECONDS = 1800.0  # in which machines of a cluster start
@@ -37,13 +38,13 @@ def agree_on_place(store: Store, rank: int, size: int) -> str:
 
 def _as_first(store: Store, size: int) -> str:
     """Offer the names that are there, some of which may be old; the place once all agree."""
-    names = [_word(store, f"hello/{k}") for k in range(size)]
+    names = [word_in(store, f"hello/{k}") for k in range(size)]
     if not all(names):
         return ""
     offer = ",".join(names)
     place = _place(offer)
     store.set("offer", offer)
-    if any(_word(store, f"agreed/{k}") != place for k in range(1, size)):
+    if any(word_in(store, f"agreed/{k}") != place for k in range(1, size)):
         return ""
     store.set("final", place)
     return place
@@ -51,17 +52,13 @@ def _as_first(store: Store, size: int) -> str:
 
 def _as_other(store: Store, rank: int, own: str) -> str:
     """Agree to an offer with one's own name; the place once rank 0 says that all have agreed."""
-    offer = _word(store, "offer")
+    offer = word_in(store, "offer")
     if own not in offer.split(","):
         return ""
     place = _place(offer)
     store.set(f"agreed/{rank}", place)
-    return place if _word(store, "final") == place else ""
+    return place if word_in(store, "final") == place else ""
 
 
 def _place(offer: str) -> str:
     return hashlib.sha256(offer.encode()).hexdigest()[:16]
-
-
-def _word(store: Store, key: str) -> str:
-    return store.get(key).decode() if store.check([key]) else ""

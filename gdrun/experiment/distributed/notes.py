@@ -50,9 +50,7 @@ class Notes:
         Raises:
             RankError: the store is gone.
         """
-        return self._in_store(
-            lambda: self.store.get(key).decode() if self.store.check([key]) else ""
-        )
+        return self._in_store(lambda: word_in(self.store, key))
 
     def count(self, key: str) -> int:
         """How often this was asked before, by any rank.
@@ -72,3 +70,8 @@ class Notes:
                 + one_line(error),
                 lost=others,
             ) from error
+
+
+def word_in(store: Store, key: str) -> str:
+    """What a store holds under a key; nothing where that is missing, which `get` would wait for."""
+    return store.get(key).decode() if store.check([key]) else ""

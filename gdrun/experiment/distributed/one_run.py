@@ -10,7 +10,7 @@ from gdrun.config.schema import Engine, RunConfig
 from gdrun.config.timing import Timing
 from gdrun.errors import DataError
 from gdrun.experiment.distributed.group import Group, own_device
-from gdrun.experiment.engines import Choice, build_programs, specs_of, without_wrong_programs
+from gdrun.experiment.engines import built_as_chosen, without_wrong_programs
 from gdrun.experiment.plan import ExperimentPlan, RunPlan, RunStart, plan_experiment
 from gdrun.experiment.resume import on_device
 from gdrun.experiment.train_run import train_run
@@ -119,8 +119,7 @@ def _common_engine(experiment: ExperimentPlan, group: Group) -> Engine:
     engine = experiment.config.engine
     if engine != "compiled":
         return engine
-    choice = build_programs(Choice("compiled", "", tuple(specs_of(experiment))))
-    choice = without_wrong_programs(choice, experiment)
+    choice = without_wrong_programs(built_as_chosen(experiment), experiment)
     fails = group.ranks.any(choice.engine != "compiled")
     return "eager" if any(fails) else "compiled"
 
