@@ -1,10 +1,9 @@
 """The order in which an epoch visits the rows: a pure function of (seed, epoch), never a stream.
 
 So a run can be resumed at any epoch without saved state, a lane visits the rows as it would alone,
-and the order is the same on every device. Random numbers are those of SplitMix64 (Steele, Lea &
-Flood 2014, "Fast splittable pseudorandom number generators", fig. 14 and 15), whose finaliser also
-mixes seed and epoch into the key of the epoch's stream, so that neighbouring seeds and epochs are
-unrelated.
+and the order is the same on every device. Random numbers are those of SplitMix64.
+
+Shapes: E epochs, R lanes, N rows, P positions.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,18 +13,48 @@ import torch
 from torch import Tensor
 
 from gdrun.config.schema import Sampling
-
-# As signed 64-bit integers, which torch multiplies modulo 2^64.
-GOLDEN_GAMMA = 0x9E3779B97F4A7C15 - 2**64
-MIX_1 = 0xBF58476D1CE4E5B9 - 2**64
-MIX_2 = 0x94D049BB133111EB - 2**64
+from gdrun.data.splitmix64 import mix, random_numbers, splitmix64, stream_keys
 
 # Up to this many rows are sorted by random numbers; more are permuted by a formula, without memory.
 SORTED_ROWS = 2**20
 ROUNDS = 6
-CACHED_NUMBERS = 2**15  # random numbers of 8 bytes that are worked on at a time
+CACHED_NUMBERS = 2**15  # random numbers of 8 bytes that a processor works on at a time
+AHEAD_NUMBERS = 2**18  # in the orders that are drawn together (2 MB)
+AHEAD_EPOCHS = 64
+
+CPU = torch.device("cpu")
 
 Order = Callable[[int, int], Tensor]
+
+
+class Orders:
+    """The orders of the rows in epochs, one lane per seed; short ones are drawn several at a time.
+
+    Drawing one alone takes a processor a tenth of a millisecond, however few its rows, and a GPU
+    a dozen kernels.
+    """
+
+    def __init__(
+        self, sampling: Sampling, rows: int, seeds: Sequence[int], device: torch.device = CPU
+    ) -> None:
+        self._how = sampling, rows, seeds
+        self._device = device
+        count = AHEAD_NUMBERS // (rows * len(seeds))
+        self._count = max(1, min(count, AHEAD_EPOCHS))
+        self._epochs = range(0)
+        self._drawn: Tensor | None = None
+
+    def of(self, epoch: int) -> Order | None:
+        """That of an epoch, as from `visiting_order`; on the device, unless rows are too many."""
+        sampling, rows, seeds = self._how
+        if sampling == "sequential" or rows > SORTED_ROWS:
+            return visiting_order(sampling, rows, seeds, epoch)
+        if epoch not in self._epochs:
+            self._epochs = range(epoch, epoch + self._count)
+            self._drawn = visiting_orders(sampling, rows, seeds, self._epochs, self._device)
+        assert self._drawn is not None
+        drawn = self._drawn[epoch - self._epochs.start]
+        return lambda start, stop: drawn[:, start:stop]
 
 
 def visiting_order(sampling: Sampling, rows: int, seeds: Sequence[int], epoch: int) -> Order | None:
@@ -39,27 +68,31 @@ def visiting_order(sampling: Sampling, rows: int, seeds: Sequence[int], epoch: i
     if sampling == "sequential":
         return None
     if sampling == "replacement":
-        return lambda start, stop: _drawn(rows, _keys(seeds, [epoch]), start, stop)[0]
+        return lambda start, stop: _drawn(rows, stream_keys(seeds, [epoch]), start, stop)[0]
     if rows <= SORTED_ROWS:
-        order = _shuffled(rows, _keys(seeds, [epoch]))[0]
+        order = _shuffled(rows, stream_keys(seeds, [epoch]))[0]
         return lambda start, stop: order[:, start:stop]
     keys = random_numbers(seeds, epoch, torch.arange(ROUNDS))
     return lambda start, stop: permuted(torch.arange(start, stop), rows, keys)
 
 
 def visiting_orders(
-    sampling: Sampling, rows: int, seeds: Sequence[int], epochs: Sequence[int]
+    sampling: Sampling,
+    rows: int,
+    seeds: Sequence[int],
+    epochs: Sequence[int],
+    device: torch.device = CPU,
 ) -> Tensor | None:
     """The whole orders of several epochs, of at most `SORTED_ROWS` rows each: (E, R, N)."""
     if sampling == "sequential":
         return None
-    keys = _keys(seeds, epochs)
+    keys = stream_keys(seeds, epochs).to(device)
     return _drawn(rows, keys) if sampling == "replacement" else _shuffled(rows, keys)
 
 
 def _drawn(rows: int, keys: Tensor, start: int = 0, stop: int | None = None) -> Tensor:
     """Independent draws from one position to another: (…) → (…, stop − start)."""
-    positions = torch.arange(start, rows if stop is None else stop)
+    positions = torch.arange(start, rows if stop is None else stop, device=keys.device)
     return _of_each_stream(keys, positions, lambda numbers: (numbers & (2**63 - 1)) % rows)
 
 
@@ -67,13 +100,18 @@ def _shuffled(rows: int, keys: Tensor) -> Tensor:
     """Random permutations: (…) → (…, N).
 
     No two numbers of a stream are equal, since `mix` is a bijection: any way of sorting gives the
-    same order. numpy's is several times as fast as PyTorch's.
+    same order.
     """
+    sort = ARGSORT.get(keys.device.type, torch.argsort)
+    return _of_each_stream(keys, torch.arange(rows, device=keys.device), sort)
 
-    def sort(numbers: Tensor) -> Tensor:
-        return torch.from_numpy(np.argsort(numbers.numpy(), axis=-1))
 
-    return _of_each_stream(keys, torch.arange(rows), sort)
+def _argsort_of_numpy(numbers: Tensor) -> Tensor:
+    """On a processor several times as fast as PyTorch's."""
+    return torch.from_numpy(np.argsort(numbers.numpy(), axis=-1))
+
+
+ARGSORT = {"cpu": _argsort_of_numpy}  # by the type of device, where it isn't PyTorch's
 
 
 def _of_each_stream(
@@ -81,10 +119,11 @@ def _of_each_stream(
 ) -> Tensor:
     """A function of the random numbers of each stream: (…), (P,) → (…, P).
 
-    So many streams are taken at a time that their numbers stay in the processor's cache.
+    So many streams are taken at a time that their numbers stay in a processor's cache.
     """
-    found = torch.empty(keys.numel(), len(positions), dtype=torch.int64)
-    at_once = max(1, CACHED_NUMBERS // max(1, len(positions)))
+    found = torch.empty(keys.numel(), len(positions), dtype=torch.int64, device=keys.device)
+    cached = CACHED_NUMBERS if keys.device.type == "cpu" else found.numel()
+    at_once = max(1, cached // max(1, len(positions)))
     pieces = (torch.split(tensor, at_once) for tensor in (found, keys.flatten()))
     for places, part in zip(*pieces, strict=True):
         places[:] = function(splitmix64(part.unsqueeze(1), positions))
@@ -117,31 +156,3 @@ def _feistel(numbers: Tensor, keys: Sequence[Tensor], bits: int) -> Tensor:
         left = left ^ (mix(right + key) & (2**high - 1))
         numbers, low = right << high | left, high
     return numbers
-
-
-def random_numbers(seeds: Sequence[int], epoch: int, positions: Tensor) -> Tensor:
-    """64 random bits for positions in an epoch: (P,) → (R, P) signed integers."""
-    return splitmix64(_keys(seeds, [epoch])[0].unsqueeze(1), positions)
-
-
-def _keys(seeds: Sequence[int], epochs: Sequence[int]) -> Tensor:
-    """The keys of the streams of random numbers of epochs, (E, R)."""
-    mixed = mix(torch.tensor(seeds, dtype=torch.int64) + GOLDEN_GAMMA)
-    return mix(mixed + torch.tensor(epochs, dtype=torch.int64).unsqueeze(1))
-
-
-def splitmix64(keys: Tensor, positions: Tensor) -> Tensor:
-    """SplitMix64 at positions (from 0) of each key's stream: (…, 1), (P,) → (…, P)."""
-    return mix(keys + (positions + 1) * GOLDEN_GAMMA)
-
-
-def mix(z: Tensor) -> Tensor:
-    """SplitMix64's finaliser, a bijection of 64-bit words in which each bit affects all others."""
-    z = (z ^ _shift(z, 30)) * MIX_1
-    z = (z ^ _shift(z, 27)) * MIX_2
-    return z ^ _shift(z, 31)
-
-
-def _shift(z: Tensor, bits: int) -> Tensor:
-    """Logical shift to the right; torch's `>>` keeps the sign."""
-    return torch.bitwise_and(z >> bits, 2 ** (64 - bits) - 1)

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from gdrun.data.classes import Classes
 from gdrun.data.files.npy_file import NpyFile
-from gdrun.data.order import random_numbers
 from gdrun.data.preprocessing.standardize import Scaling
+from gdrun.data.splitmix64 import random_numbers
 
 READ_NUMBERS = 2**18  # that are read at once where all rows are read in order (1 MB)
 
@@ -126,7 +126,7 @@ Rows = Tensor | FileRows
 
 def take(rows: Rows, numbers: Tensor) -> Tensor:
     """Rows by their numbers: (…) → (…, C), on the device of the rows."""
-    return rows[numbers.to(rows.device) if isinstance(rows, Tensor) else numbers]
+    return rows[numbers.to(rows.device) if isinstance(rows, Tensor) else numbers.cpu()]
 
 
 def spread(rows: int, limit: int) -> Tensor:

@@ -1,21 +1,25 @@
-"""The eager backend: updates one by one, as PyTorch executes them."""
+"""The eager backend: updates one by one, as PyTorch executes them; on a GPU some are recorded."""
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import count
 
 import torch
 from torch import Tensor
 
 from gdrun.training.backend import Backend, Updates
-from gdrun.training.batches import chunks
-from gdrun.training.graphs import make_graphed_step
+from gdrun.training.batches import Batches
+from gdrun.training.graphs import RecordedUpdates, can_be_recorded
 from gdrun.training.optimizers.step import Step, make_step
 from gdrun.training.problem import Problem
 from gdrun.training.ranks import ALONE, Pace, Ranks
 from gdrun.training.state import Plan, TrainState
 from gdrun.training.threads import threads_for
+
+# Takes the updates of an epoch (from 1) after the first so many, some at a time: their losses, (R,)
+# each. None of them where a batch isn't complete yet.
+UpdatesOfEpoch = Callable[[int, int], Iterator[Sequence[Tensor]]]
 
 
 def _execute(
@@ -26,14 +30,14 @@ def _execute(
     A portion may be empty: in the middle of a long update whose batch comes in chunks.
     """
     _warm_up(problem, plan, state)
-    step = _step(problem, plan, state, plan.division.by_rows)
+    updates_of = _updates_of_epochs(problem, plan, state)
     clock = make_clock(problem)
     work = problem.work(len(plan.own_lanes), plan.division.by_rows.most(plan.batch_size))
     pace = Pace(plan.ranks, report_seconds)
     done, rows = state.updates, problem.data.rows
     skip = done - state.epoch * plan.updates_per_epoch(rows)
     for epoch in count(state.epoch + 1):
-        epoch_chunks = chunks(problem, plan, epoch, skip)
+        updates = updates_of(epoch, skip)
         skip, left = 0, True
         while left:
             losses: list[Tensor] = []
@@ -42,12 +46,10 @@ def _execute(
             with threads_for(work):
                 start = clock()
                 pace.begin()
-                for chunk in epoch_chunks:
-                    loss = step(*chunk)
-                    if loss is not None:
-                        losses.append(loss)
+                for taken in updates:
+                    losses += taken
                     # Ranks cut their rows into chunks of their own, and so wait for the last.
-                    is_known = loss is not None or plan.ranks.size == 1
+                    is_known = bool(taken) or plan.ranks.size == 1
                     if len(losses) == due or (is_known and pace.is_over()):
                         left = True
                         break
@@ -62,16 +64,27 @@ def _execute(
 EAGER = Backend(_execute, stacks_epochs=False)
 
 
+def _updates_of_epochs(problem: Problem, plan: Plan, state: TrainState) -> UpdatesOfEpoch:
+    """What takes the updates that follow a state."""
+    if can_be_recorded(problem, plan):
+        return RecordedUpdates(problem, plan, state).of_epoch
+    batches, step = Batches(problem, plan), _step(problem, plan, state, plan.division.by_rows)
+
+    def one_by_one(epoch: int, skip: int) -> Iterator[Sequence[Tensor]]:
+        for chunk in batches.chunks(epoch, skip):
+            loss = step(*chunk)
+            yield () if loss is None else (loss,)
+
+    return one_by_one
+
+
 def _step(problem: Problem, plan: Plan, state: TrainState, ranks: Ranks) -> Step:
     device = state.params[0].device
     factors = plan.factors_after(state.updates, problem.data.rows, device)
     lr = plan.learning_rates(device)
-    # What a user's code does in Python would be left out of a graph.
-    has_graphs = device.type == "cuda" and not {"model", "loss"} & problem.own_code.keys()
-    how = problem.losses, plan.optimizer, state.params, state.buffers, lr, factors
-    if has_graphs and ranks.size == 1:
-        return make_graphed_step(*how)
-    return make_step(*how, ranks)
+    return make_step(
+        problem.losses, plan.optimizer, state.params, state.buffers, lr, factors, ranks
+    )
 
 
 def _warm_up(problem: Problem, plan: Plan, state: TrainState) -> None:
@@ -81,7 +94,7 @@ def _warm_up(problem: Problem, plan: Plan, state: TrainState) -> None:
     """
     copy = state.clone()
     with threads_for(problem.work(len(plan.own_lanes), plan.batch_size)):
-        for chunk in chunks(problem, plan, epoch=1):
+        for chunk in Batches(problem, plan).chunks(epoch=1):
             _step(problem, plan, copy, ALONE)(*chunk)
             return
 

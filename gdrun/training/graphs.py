@@ -1,87 +1,177 @@
-"""Updates on a GPU as CUDA graphs: what one launches is recorded once, and replayed from then on.
+"""Updates on a GPU as CUDA graphs: what they launch is recorded once, and replayed from then on.
 
 A small update is some dozens of kernels that take a microsecond or two each. Launched one by one
-from Python they wait for it; a graph is launched at once.
+from Python they wait for it; a graph of several updates is launched at once.
+
+Shapes: R lanes, B batch rows, D features, O outputs, K updates of a graph, M rows of all their
+batches, F factors of an update.
 """
 
+import math
 from collections.abc import Callable, Iterator, Sequence
-from itertools import chain, repeat
-from typing import Any
+from itertools import chain, cycle, repeat
 
 import torch
 from torch import Tensor
 
-from gdrun.training.models.model import Params
-from gdrun.training.optimizers.optimizer import Optimizer
-from gdrun.training.optimizers.step import Step, make_step
+from gdrun.training.batches import Batches
+from gdrun.training.optimizers.step import make_step
+from gdrun.training.problem import Problem
+from gdrun.training.state import Plan, TrainState
 
-RECORDED_AFTER = 3  # updates one by one, in which PyTorch's libraries prepare themselves
+RECORDED_AFTER = 3  # calls, in which PyTorch's libraries prepare themselves
+MOST_UPDATES = 64  # of a graph: launching it takes a hundredth of the time that they take
 MOST_NUMBERS = 2**20  # in the rows of a batch: larger ones keep a GPU busy, and aren't copied
 
+Work = Callable[[], Tensor]
+Recorder = Callable[[Work], Work]
 
-def make_graphed_step(
-    losses_of: Callable[..., Tensor],
-    optimizer: Optimizer,
-    weights: Params,
-    buffers: Sequence[Params],
-    lr: Tensor,
-    factors: Iterator[Sequence[Tensor]] | None = None,
-) -> Step:
-    """What `make_step` makes, from graphs where batches are small; the arguments are the same.
 
-    All updates of a small batch read it from the same place in memory, recorded or not: so the bits
-    of the results don't depend on when a training is stopped and resumed.
+def cuda_recorder() -> Recorder:
+    """What records work on the current GPU, without doing it; the function it returns replays it.
+
+    What a replay returns is overwritten by the next one.
     """
-    now: list[Tensor] = []
-    if factors is not None:
-        first = next(factors)
-        factors = chain([first], factors)
-        now = [factor.clone() for factor in first]
-    own = None if factors is None else repeat(now)
-    step = make_step(losses_of, optimizer, weights, buffers, lr, own)
     pool = torch.cuda.graph_pool_handle()
-    small: dict[torch.Size, _SmallBatch] = {}
+    # A GPU gets the next graph while it is at work on one, and no more: so the time that passes
+    # here is that of its work.
+    ends = cycle([torch.cuda.Event() for _ in range(2)])  # type: ignore[no-untyped-call]
 
-    def graphed_step(
-        x: Tensor, y: Tensor, share: float = 1.0, completes: bool = True
-    ) -> Tensor | None:
-        if factors is not None and completes:
-            torch._foreach_copy_(now, list(next(factors)))
-        if share < 1 or x.numel() > MOST_NUMBERS:
-            return step(x, y, share, completes)
-        if x.shape not in small:
-            small[x.shape] = _SmallBatch(step, x, y, pool)
-        return small[x.shape](x, y)
-
-    return graphed_step
-
-
-class _SmallBatch:
-    """The update of batches of one shape, (R, B, D) and (R, B, O)."""
-
-    def __init__(self, step: Step, x: Tensor, y: Tensor, pool: Any) -> None:
-        self._step, self._pool = step, pool
-        self._rows = tuple(torch.empty(t.shape, dtype=t.dtype, device=t.device) for t in (x, y))
-        self._taken = 0
-        self._graph: torch.cuda.CUDAGraph | None = None
-        self._loss = x
-
-    def __call__(self, x: Tensor, y: Tensor) -> Tensor | None:
-        torch._foreach_copy_(self._rows, (x, y))
-        if self._graph is None:
-            self._taken += 1
-            if self._taken <= RECORDED_AFTER:
-                return self._step(*self._rows)
-            self._record()
-        assert self._graph
-        self._graph.replay()
-        return self._loss.clone()
-
-    def _record(self) -> None:
-        """Record an update, which takes none."""
+    def record(work: Work) -> Work:
         torch.cuda.synchronize()
-        self._graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(self._graph, pool=self._pool):
-            loss = self._step(*self._rows)
-        assert loss is not None
-        self._loss = loss
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph, pool=pool):
+            result = work()
+
+        def replay() -> Tensor:
+            end = next(ends)
+            end.synchronize()
+            graph.replay()
+            end.record()
+            return result
+
+        return replay
+
+    return record
+
+
+RECORDERS: dict[str, Callable[[], Recorder]] = {"cuda": cuda_recorder}  # by the type of device
+
+
+def can_be_recorded(problem: Problem, plan: Plan) -> bool:
+    """Whether the device has graphs, and the updates of a plan are small and can be recorded.
+
+    What a user's code does in Python would be left out of a graph.
+    """
+    batches = Batches(problem, plan)
+    return (
+        problem.data.x.device.type in RECORDERS
+        and not {"model", "loss"} & problem.own_code.keys()
+        and batches.are_whole
+        and batches.numbers <= MOST_NUMBERS
+    )
+
+
+class RecordedUpdates:
+    """The updates that follow a state, whose weights are moved in place, from recorded graphs.
+
+    Each update reads its batch from the same place in memory, recorded or not, alone or among
+    others: so the bits of the results don't depend on when a training is stopped and resumed.
+    """
+
+    def __init__(self, problem: Problem, plan: Plan, state: TrainState) -> None:
+        device, self._rows = state.params[0].device, problem.data.rows
+        self._plan, self._batches = plan, Batches(problem, plan)
+        self._places: dict[torch.Size, tuple[Tensor, Tensor]] = {}  # by the shape of a batch
+        self._now = torch.empty(0)  # (1 + F) factors of the update that is taken, if there are any
+        self._factors = plan.factors_after(state.updates, self._rows, device)
+        if self._factors is not None:
+            first = next(self._factors)
+            self._factors, self._now = chain([first], self._factors), first.clone()
+        self._step = make_step(
+            problem.losses,
+            plan.optimizer,
+            state.params,
+            state.buffers,
+            plan.learning_rates(device),
+            None if self._factors is None else repeat(self._now),
+        )
+        record = RECORDERS[device.type]()
+        self._take_one = _Recorded(self._one, record)
+        self._take_all = _Recorded(self._all, record)
+
+    def of_epoch(self, epoch: int, skip: int) -> Iterator[Sequence[Tensor]]:
+        """Take the updates of an epoch (from 1) after the first `skip`: their losses, (R,) each.
+
+        As many are taken at a time as a graph has. After the last of these, and of none before, a
+        loss may be due within the epoch.
+        """
+        done = (epoch - 1) * self._plan.updates_per_epoch(self._rows) + skip
+        for x, y, unwanted in self._batches.blocks(epoch, skip, MOST_UPDATES):
+            batches = list(zip(*self._by_batch(x, y), strict=True))[unwanted:]
+            due = next(self._plan.evaluated_within(self._rows, after=done), math.inf)
+            done += len(batches)
+            if unwanted or due < done:
+                for batch in batches:
+                    yield [self._take_one(*batch, *self._next_factors(None))]
+            else:
+                yield self._take_all(x, y, *self._next_factors(len(batches))).unbind()
+
+    def _next_factors(self, updates: int | None) -> Sequence[Tensor]:
+        """Those of the next updates, (K, 1 + F), or of one, (1 + F); nothing if there are none."""
+        if self._factors is None:
+            return ()
+        if updates is None:
+            return (next(self._factors),)
+        return (torch.stack([next(self._factors) for _ in range(updates)]),)
+
+    def _one(self, x: Tensor, y: Tensor, *factors: Tensor) -> Tensor:
+        """Take one update: (R, B, D), (R, B, O) → its loss, (R,)."""
+        if x.shape not in self._places:
+            self._places[x.shape] = _place_for(x), _place_for(y)
+        place = self._places[x.shape]
+        torch._foreach_copy_(place, (x, y))
+        for now in factors:
+            self._now.copy_(now)
+        loss = self._step(*place)
+        assert loss is not None  # the batch is complete
+        return loss
+
+    def _all(self, x: Tensor, y: Tensor, *factors: Tensor) -> Tensor:
+        """Take the updates of several batches: (R, M, D), (R, M, O) → their losses, (K, R)."""
+        of_each = [*self._by_batch(x, y), *(f.unbind() for f in factors)]
+        return torch.stack([self._one(*each) for each in zip(*of_each, strict=True)])
+
+    def _by_batch(self, *rows: Tensor) -> list[Sequence[Tensor]]:
+        return [torch.split(t, self._plan.batch_size, dim=1) for t in rows]
+
+
+class _Recorded:
+    """A function that is recorded for each shape of its arguments once it was called a few times.
+
+    It finds them at the same place in memory each time, as a graph has to.
+    """
+
+    def __init__(self, function: Callable[..., Tensor], record: Recorder) -> None:
+        self._function, self._record = function, record
+        self._places: dict[tuple[torch.Size, ...], list[Tensor]] = {}
+        self._calls: dict[tuple[torch.Size, ...], int] = {}
+        self._replays: dict[tuple[torch.Size, ...], Work] = {}
+
+    def __call__(self, *arguments: Tensor) -> Tensor:
+        shapes = tuple(argument.shape for argument in arguments)
+        if shapes not in self._places:
+            self._places[shapes] = [_place_for(argument) for argument in arguments]
+            self._calls[shapes] = 0
+        place = self._places[shapes]
+        torch._foreach_copy_(place, arguments)
+        if shapes not in self._replays:
+            self._calls[shapes] += 1
+            if self._calls[shapes] <= RECORDED_AFTER:
+                return self._function(*place)
+            self._replays[shapes] = self._record(lambda: self._function(*place))
+        return self._replays[shapes]().clone()
+
+
+def _place_for(values: Tensor) -> Tensor:
+    return torch.empty(values.shape, dtype=values.dtype, device=values.device)

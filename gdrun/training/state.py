@@ -3,7 +3,7 @@
 Shapes: R lanes, N training rows, B batch rows.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import count, takewhile
@@ -143,14 +143,14 @@ class Plan:
 
     def factors_after(
         self, update: int, rows: int, device: torch.device
-    ) -> Iterator[Sequence[Tensor]] | None:
-        """Those of one later update after the other, () each."""
+    ) -> Iterator[Tensor] | None:
+        """Those of one later update after the other, (1 + F) each."""
         if not self._has_factors:
             return None
         blocks = (
             self.factors(range(start, start + BLOCK), rows) for start in count(update + 1, BLOCK)
         )
-        return (row.unbind() for block in blocks if block is not None for row in block.to(device))
+        return (row for block in blocks if block is not None for row in block.to(device))
 
     def updates_per_epoch(self, rows: int) -> int:
         """Updates in one pass over N rows: ⌈N/B⌉, or ⌊N/B⌋ with `drop_last`."""

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gdrun.compiler.epoch_blocks import EpochBlocks
-from gdrun.training.batches import chunks
+from gdrun.training.batches import Batches
 from tests.compiler.compiled_runs import THREE
 from tests.problems import make_plan, make_problem
 
@@ -33,7 +33,7 @@ def test_blocks_visit_the_rows_that_updates_one_by_one_do(
     x, _, indices = blocks.rows(block)
     for k in range(block.epochs):
         epoch, skip = divmod(done + k * block.updates, an_epoch)
-        one_by_one = list(chunks(problem, plan, epoch + 1, skip))[: block.updates]
+        one_by_one = list(Batches(problem, plan).chunks(epoch + 1, skip))[: block.updates]
         expected = torch.cat([chunk[0] for chunk in one_by_one], dim=1)
         found = x.expand(3, -1, -1) if indices is None else x[indices[k]]
         torch.testing.assert_close(found, expected, rtol=0, atol=0)

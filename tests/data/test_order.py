@@ -1,6 +1,7 @@
 """The visiting order: SplitMix64's known numbers, permutations, and unrelated neighbours."""
 
 from collections.abc import Sequence
+from unittest.mock import patch
 
 import pytest
 import torch
@@ -10,7 +11,8 @@ from torch import Tensor
 
 from gdrun.config.schema import Sampling
 from gdrun.data import order
-from gdrun.data.order import random_numbers, splitmix64, visiting_order
+from gdrun.data.order import Orders, visiting_order
+from gdrun.data.splitmix64 import random_numbers, splitmix64
 
 SEEDS = st.integers(0, 2**62 - 1)
 
@@ -83,6 +85,46 @@ def test_replacement_is_uniform() -> None:
 
 def test_sequential_is_no_order() -> None:
     assert visiting_order("sequential", 10, [0], 1) is None
+
+
+@given(
+    rows=st.integers(1, 200),
+    epochs=st.lists(st.integers(1, 300), min_size=1, max_size=9),
+    sampling=st.sampled_from(["reshuffle", "replacement", "sequential"]),
+    ahead=st.integers(0, 5000),
+)
+def test_orders_are_the_same_drawn_one_by_one_or_ahead(
+    rows: int, epochs: list[int], sampling: Sampling, ahead: int
+) -> None:
+    with patch.object(order, "AHEAD_NUMBERS", ahead):
+        orders = Orders(sampling, rows, [3, 8])
+    for epoch in epochs:
+        found, expected = orders.of(epoch), visiting_order(sampling, rows, [3, 8], epoch)
+        if found is None or expected is None:
+            assert found is expected
+        else:
+            assert torch.equal(found(0, rows), expected(0, rows))
+            assert torch.equal(found(rows // 2, rows), expected(rows // 2, rows))
+
+
+@given(rows=st.integers(1, 200), seed=SEEDS, epoch=st.integers(1, 10**6))
+def test_any_way_of_sorting_gives_the_same_order(rows: int, seed: int, epoch: int) -> None:
+    by_numpy = whole_order("reshuffle", rows, [seed, seed + 1], epoch)
+    with patch.object(order, "ARGSORT", {}):
+        by_pytorch = whole_order("reshuffle", rows, [seed, seed + 1], epoch)
+    assert torch.equal(by_numpy, by_pytorch)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("sampling", ["reshuffle", "replacement"])
+def test_orders_are_the_same_on_a_gpu(sampling: Sampling) -> None:
+    orders = Orders(sampling, 1001, [3, 8], torch.device("cuda"))
+    for epoch in (1, 2, 70):
+        found = orders.of(epoch)
+        assert found is not None
+        on_gpu = found(0, 1001)
+        assert on_gpu.is_cuda
+        assert torch.equal(on_gpu.cpu(), whole_order(sampling, 1001, [3, 8], epoch))
 
 
 # ------------------------------------------------------------------- more rows than are sorted

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from gdrun.config.schema import CLASSIFICATION, Loss
 from gdrun.results.description import LOSS_NAMES
 from gdrun.results.events import Lane
-from gdrun.training.batches import chunks
+from gdrun.training.batches import Batches
 from gdrun.training.losses.regression import LOSSES
 from gdrun.training.models.perceptron import Perceptron
 from gdrun.training.optimizers.step import make_step
@@ -56,7 +56,7 @@ def torch_losses(problem: Problem, plan: Plan, lane: Lane) -> list[float]:
     position = plan.lanes.index(lane)
     losses = []
     for epoch in range(1, plan.epochs + 1):
-        for x, y, _, _ in chunks(problem, plan, epoch):
+        for x, y, _, _ in Batches(problem, plan).chunks(epoch):
             loss = criterion(network(x[position]), y[position])
             optimizer.zero_grad()
             loss.backward()

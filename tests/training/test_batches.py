@@ -10,7 +10,7 @@ from torch import Tensor
 
 from gdrun.results.events import Lane
 from gdrun.training import batches
-from gdrun.training.batches import chunks
+from gdrun.training.batches import Batches
 from tests.problems import descend, make_plan, make_problem, step_losses, train_losses
 
 
@@ -28,12 +28,12 @@ def test_batches_cover_an_epoch(
     batch = min(batch, rows)
     problem = make_problem(rows=rows)
     plan = make_plan(batch, sampling=sampling, drop_last=drop_last, lanes=(Lane(1, 0), Lane(1, 1)))
-    sizes = [part[0].shape[1] for part in chunks(problem, plan, epoch=1)]
+    sizes = [part[0].shape[1] for part in Batches(problem, plan).chunks(epoch=1)]
     whole, rest = divmod(rows, batch)
     assert sizes == [batch] * whole + ([rest] if rest and not drop_last else [])
     assert len(sizes) == plan.updates_per_epoch(rows)
-    all_x = torch.cat([part[0] for part in chunks(problem, plan, epoch=1)], dim=1)
-    rest_x = [part[0] for part in chunks(problem, plan, epoch=1, skip=skip)]
+    all_x = torch.cat([part[0] for part in Batches(problem, plan).chunks(epoch=1)], dim=1)
+    rest_x = [part[0] for part in Batches(problem, plan).chunks(epoch=1, skip=skip)]
     if rest_x:
         assert torch.equal(torch.cat(rest_x, dim=1), all_x[:, skip * batch :])
     if sampling != "replacement" and not drop_last:
@@ -64,10 +64,10 @@ def test_a_batch_in_chunks_is_the_whole_batch_to_rounding(
 def test_chunks_make_up_the_batches(batch: int, chunk: int, drop_last: bool) -> None:
     problem = make_problem(rows=30)
     plan = make_plan(batch, drop_last=drop_last, lanes=(Lane(1, 0), Lane(1, 1)))
-    whole = [x for x, _, _, _ in chunks(replace(problem, chunk_rows=100), plan, epoch=1)]
+    whole = [x for x, _, _, _ in Batches(replace(problem, chunk_rows=100), plan).chunks(epoch=1)]
     batches: list[Tensor] = []
     parts: list[tuple[Tensor, float]] = []
-    for x, _, share, completes in chunks(replace(problem, chunk_rows=chunk), plan, epoch=1):
+    for x, _, share, completes in Batches(replace(problem, chunk_rows=chunk), plan).chunks(epoch=1):
         assert x.shape[1] <= max(chunk, 1)
         parts.append((x, share))
         if completes:

@@ -1,4 +1,7 @@
-"""Updates as CUDA graphs, on a machine with a GPU: nothing of a training is changed by them."""
+"""Updates that are recorded and replayed: nothing of a training is changed by that.
+
+On a machine with a GPU they are CUDA graphs; on any, operations that a stand-in of CUDA replays.
+"""
 
 from typing import Any
 
@@ -6,14 +9,17 @@ import pytest
 import torch
 
 from gdrun.config.read import configure
+from gdrun.config.timing import DEFAULT, Timing
 from gdrun.experiment.plan import plan_experiment
 from gdrun.training import graphs
 from gdrun.training.loop import train
-from gdrun.training.optimizers.step import make_step
 from gdrun.training.state import TrainState, initial_state
+from tests.training.recorder import ProcessorRecorder
 
-pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-
+CUDA = pytest.param(
+    "cuda",
+    marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device"),
+)
 SETTINGS: list[dict[str, Any]] = [
     {},
     {"batch_size": 1},
@@ -23,21 +29,51 @@ SETTINGS: list[dict[str, Any]] = [
     {"momentum": 0.9, "nesterov": True, "schedule": "warmup+cosine", "weight_decay": 0.01},
     {"data": {"source": "spiral"}, "hidden_size": [16, 16]},
     {"data": {"val_fraction": 0.2}, "patience": 5, "epochs": 40},
+    {"data": {"rows": 150}, "batch_size": 1, "eval_growth": 0.1, "optimizer": "rmsprop"},
 ]
+EACH = Timing(segment=0.0)  # a segment for each graph
 
 
-def trained(method: str, settings: dict[str, Any], stop_at: int | None = None) -> TrainState:
-    """The state after a training, which may be stopped after some epochs and taken up again."""
-    config = configure({}, {"epochs": 12, **settings, "device": "cuda", "engine": "eager"})
+@pytest.fixture(params=["cpu", CUDA])
+def device(request: pytest.FixtureRequest) -> str:
+    """Where updates are recorded."""
+    name: str = request.param
+    return name
+
+
+@pytest.fixture(autouse=True)
+def stand_in(monkeypatch: pytest.MonkeyPatch) -> ProcessorRecorder:
+    """That of CUDA on the processor."""
+    recorder = ProcessorRecorder()
+    monkeypatch.setitem(graphs.RECORDERS, "cpu", recorder)
+    return recorder
+
+
+def trained(
+    method: str,
+    settings: dict[str, Any],
+    device: str,
+    stop_at: int | None = None,
+    timing: Timing = DEFAULT,
+) -> tuple[TrainState, list[int]]:
+    """The state after a training, which may be stopped after some updates and taken up again.
+
+    And after which updates a loss was evaluated within an epoch.
+    """
+    if method == "full":
+        settings = {key: value for key, value in settings.items() if key != "batch_size"}
+    config = configure({}, {"epochs": 12, **settings, "device": device, "engine": "eager"})
     run = plan_experiment(method, config).runs[0]
     state = initial_state(run.problem, run.plan)
-    for _ in train(run.problem, run.plan, state):
-        if state.epoch == stop_at:
+    within = []
+    for segment in train(run.problem, run.plan, state, timing=timing):
+        within += [segment.updates] * bool(segment.train_loss)
+        if stop_at is not None and segment.updates >= stop_at:
             state = state.clone()
             break
-    for _ in train(run.problem, run.plan, state):
-        pass
-    return state
+    for segment in train(run.problem, run.plan, state):
+        within += [segment.updates] * bool(segment.train_loss)
+    return state, within
 
 
 def tensors(state: TrainState) -> list[torch.Tensor]:
@@ -47,40 +83,52 @@ def tensors(state: TrainState) -> list[torch.Tensor]:
 @pytest.mark.parametrize("method", ["full", "minibatch"])
 @pytest.mark.parametrize("settings", SETTINGS, ids=str)
 def test_graphs_change_nothing(
-    method: str, settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    method: str, settings: dict[str, Any], device: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings = dict(settings)
-    if method == "full":
-        settings.pop("batch_size", None)
-    with_graphs = trained(method, settings)
-    monkeypatch.setattr("gdrun.training.eager.make_graphed_step", make_step)
-    one_by_one = trained(method, settings)
+    with_graphs, within = trained(method, settings, device)
+    monkeypatch.setattr(graphs, "RECORDERS", {})
+    one_by_one, expected_within = trained(method, settings, device)
+    assert with_graphs.updates == one_by_one.updates
+    assert within == expected_within
     for found, expected in zip(tensors(with_graphs), tensors(one_by_one), strict=True):
         torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize("stop_at", [1, 5, 30, 200])
 @pytest.mark.parametrize("settings", SETTINGS, ids=str)
-def test_a_training_that_was_stopped_ends_with_the_same_bits(settings: dict[str, Any]) -> None:
-    for found, expected in zip(
-        tensors(trained("minibatch", settings, stop_at=5)),
-        tensors(trained("minibatch", settings)),
-        strict=True,
-    ):
+def test_a_training_that_was_stopped_ends_with_the_same_bits(
+    settings: dict[str, Any], stop_at: int, device: str
+) -> None:
+    stopped, within = trained("minibatch", settings, device, stop_at, EACH)
+    at_once, expected_within = trained("minibatch", settings, device)
+    assert within == expected_within
+    for found, expected in zip(tensors(stopped), tensors(at_once), strict=True):
         assert torch.equal(found, expected)
 
 
-def test_small_batches_are_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
-    replayed: list[torch.cuda.CUDAGraph] = []
-    replay = torch.cuda.CUDAGraph.replay
+def test_all_updates_of_an_epoch_are_one_graph(stand_in: ProcessorRecorder) -> None:
+    trained("minibatch", {"batch_size": 16}, "cpu")
+    assert len(stand_in.graphs) == 1
+    assert stand_in.replays == 12 - graphs.RECORDED_AFTER
 
-    def counted(graph: torch.cuda.CUDAGraph) -> None:
-        replayed.append(graph)
-        replay(graph)
 
-    monkeypatch.setattr(torch.cuda.CUDAGraph, "replay", counted)
-    state = trained("minibatch", {"batch_size": 16})  # six of 16 rows and one of 4 an epoch
-    assert len(replayed) == state.updates - 2 * graphs.RECORDED_AFTER
-    replayed.clear()
-    monkeypatch.setattr(graphs, "MOST_NUMBERS", 0)
-    trained("minibatch", {"batch_size": 16})
-    assert not replayed
+def test_long_epochs_are_graphs_of_so_many_updates(
+    stand_in: ProcessorRecorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(graphs, "MOST_UPDATES", 5)
+    trained("minibatch", {"batch_size": 16, "drop_last": True}, "cpu")  # 5 and 1 an epoch
+    several, one = stand_in.graphs
+    assert several > 4 * one
+    assert stand_in.replays == 2 * (12 - graphs.RECORDED_AFTER)
+
+
+def test_only_small_batches_of_known_operations_are_recorded(
+    stand_in: ProcessorRecorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained("full", {"chunk_rows": 60}, "cpu")
+    monkeypatch.setattr(graphs, "MOST_NUMBERS", 31)
+    trained("minibatch", {"batch_size": 16}, "cpu")
+    assert not stand_in.graphs
+    monkeypatch.setattr(graphs, "MOST_NUMBERS", 32)
+    trained("minibatch", {"batch_size": 16}, "cpu")
+    assert stand_in.graphs

@@ -15,7 +15,7 @@ from torch import Tensor
 from gdrun.config.parts.optimizer import OPTIMIZERS as OPTIMIZERS_BY_NAME
 from gdrun.config.schema import RunConfig
 from gdrun.results.events import Lane
-from gdrun.training.batches import chunks
+from gdrun.training.batches import Batches
 from gdrun.training.models.model import Params
 from gdrun.training.optimizers.adagrad import Adagrad
 from gdrun.training.optimizers.adam import Adam, AdamW
@@ -109,7 +109,7 @@ def test_updates_are_those_of_torch(optimizer: Optimizer, seed: int) -> None:
     others = [
         torch_optimizer(optimizer, lane, each.lr) for lane, each in zip(torchs, LANES, strict=True)
     ]
-    factors = plan.factors_after(0, 1, CPU) or repeat([torch.tensor(1.0)])
+    factors = plan.factors_after(0, 1, CPU) or repeat(torch.ones(1))
     for update, (g, (of_lr, *own)) in enumerate(zip(every_g, factors, strict=False)):
         assert of_lr == 1
         optimizer.move(weights, buffers, (lr, lr), g, own)
@@ -136,7 +136,7 @@ def test_training_is_that_of_torch(optimizer: Optimizer, chunk: int | None) -> N
         other = torch_optimizer(optimizer, weights, lane.lr)
         expected = []
         for epoch in range(1, plan.epochs + 1):
-            for x, y, _, _ in chunks(replace(problem, chunk_rows=99), plan, epoch):
+            for x, y, _, _ in Batches(replace(problem, chunk_rows=99), plan).chunks(epoch):
                 loss = problem.losses(weights, x[k : k + 1], y[k : k + 1]).sum()
                 other.zero_grad()
                 loss.backward()  # type: ignore[no-untyped-call]
@@ -171,7 +171,7 @@ def test_the_first_step_is_of_the_gradients_sign_alone(
     plan = make_plan(batch, lanes=LANES, optimizer=optimizer, sampling="sequential")
     state = initial_state(problem, plan)
     before = state.clone().params
-    x, y, _, _ = next(chunks(problem, plan, epoch=1))
+    x, y, _, _ = next(Batches(problem, plan).chunks(epoch=1))
     lr = plan.learning_rates(CPU)
     factors = plan.factors_after(0, problem.data.rows, CPU)
     make_step(problem.losses, optimizer, state.params, state.buffers, lr, factors)(x, y)

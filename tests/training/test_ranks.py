@@ -4,12 +4,14 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 import torch
 
 from gdrun.config.timing import Timing
 from gdrun.results.events import Lane
+from gdrun.training import batches, graphs
 from gdrun.training.evaluate import evaluate_all
 from gdrun.training.loop import train
 from gdrun.training.optimizers.sgd import SGD
@@ -18,6 +20,7 @@ from gdrun.training.shares import own_share, whole_state
 from gdrun.training.state import Plan, TrainState, initial_state
 from tests.problems import OPTIMIZERS, make_problem
 from tests.ranks import RankPool
+from tests.training.recorder import ProcessorRecorder
 
 OFTEN = Timing(segment=1e-4)  # portions of few updates, whose ends all ranks have to agree on
 
@@ -113,6 +116,27 @@ def test_large_batches_in_chunks_are_divided_alike(
     alone = trained(Ranks(), problem, plan)
     for found in pool.run(trained, problem, plan):
         assert_same(found, alone, rtol=1e-5)
+
+
+def recorded(ranks: Ranks, problem: Any, plan: Plan) -> Any:
+    """A training by recorded updates, of which so many are a graph as two lanes or three allow."""
+    recorders = {"cpu": ProcessorRecorder()}
+    with patch.dict(graphs.RECORDERS, recorders), patch.object(batches, "BLOCK_NUMBERS", 50):
+        return *trained(ranks, problem, plan), recorders["cpu"].replays
+
+
+@pytest.mark.parametrize("lanes", [1, 5])
+def test_ranks_with_different_lanes_record_as_many_updates(pool: RankPool, lanes: int) -> None:
+    problem = held_out()
+    rates = tuple(Lane(0.02, k) for k in range(lanes))
+    plan = Plan(rates, 2, 9, optimizer=OPTIMIZERS["adam"], eval_growth=0.5)
+    alone = trained(Ranks(), problem, plan)
+    replays = set()
+    for found in pool.run(recorded, problem, plan):
+        assert_same(found[:3], alone, rtol=1e-4)
+        replays.add(found[3])
+    (replayed,) = replays
+    assert bool(replayed) == (lanes > 1)  # rows that are divided aren't recorded
 
 
 @pytest.mark.parametrize("lanes", [1, 4])

@@ -10,11 +10,12 @@ from gdrun.training.state import Plan
 
 PROCESSORS = 132  # of an H200: what PyTorch calls multiprocessors
 START = 3.0  # seconds until a process has its first result of a GPU; a guess
-# Microseconds to launch an update: by a graph, and for each layer in it; and one by one. Both were
-# measured for two layers, 126 and 782; what a layer has of the latter is as on the processor.
+# Microseconds to launch an update: by a graph of its own, and for each layer in it; and one by one.
+# Both were measured for two layers, 126 and 782; what a layer has of the latter is as on the
+# processor. Graphs of several updates take less, but were never measured.
 GRAPH, GRAPH_LAYER = 96.0, 15.0
 LAUNCH, LAUNCH_LAYER = 230.0, 276.0
-# And for each row of each lane whose place in the order is drawn, by the processor.
+# And for each row of each lane whose place in the order is drawn, as the processor drew it.
 ORDER = 0.027
 # And of work, meanwhile: for each weight that a row is multiplied by, for each activation, and for
 # each weight, by the speed of its memory.
@@ -60,7 +61,9 @@ def _launch(problem: Problem, plan: Plan) -> float:
     """Microseconds to launch an update: by a graph if its batch is small and no code the user's."""
     lanes, layers = len(plan.lanes), problem.model.layers
     chunks = -(-plan.batch_size // _rows_at_once(problem, lanes))
-    is_small = chunks == 1 and lanes * plan.batch_size * problem.model.inputs <= MOST_NUMBERS
+    data = problem.data
+    numbers = lanes * plan.batch_size * (data.x.shape[1] + data.y.shape[1])
+    is_small = chunks == 1 and numbers <= MOST_NUMBERS
     if is_small and not {"model", "loss"} & problem.own_code.keys():
         return GRAPH + GRAPH_LAYER * layers
     return chunks * (LAUNCH + LAUNCH_LAYER * layers)

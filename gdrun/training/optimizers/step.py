@@ -22,7 +22,7 @@ def make_step(
     weights: Params,
     buffers: Sequence[Params],
     lr: Tensor,
-    factors: Iterator[Sequence[Tensor]] | None = None,
+    factors: Iterator[Tensor] | None = None,
     ranks: Ranks = ALONE,
 ) -> Step:
     """One update in place: (R, B, D), (R, B, O) → the batch losses before it, (R,).
@@ -37,7 +37,7 @@ def make_step(
         weights: (R, …) each, moved by every update.
         buffers: those of the optimizer, each like the weights; moved, too.
         lr: (R,), the learning rate of each lane.
-        factors: of one update after the other, () each: that of the learning rates, and those of
+        factors: of one update after the other, (1 + F): that of the learning rates, and those of
             the optimizer. None where the first is always one, and there are no others.
         ranks: among which the rows of a batch are divided, to share 0 where there are too few.
     """
@@ -52,7 +52,7 @@ def make_step(
         if factors is None:
             optimizer.move(weights, buffers, lrs, g, ())
         else:
-            of_lr, *own = next(factors)
+            of_lr, *own = next(factors).unbind()
             optimizer.move(weights, buffers, torch._foreach_mul(lrs, of_lr), g, own)
 
     def step(x: Tensor, y: Tensor, share: float = 1.0, completes: bool = True) -> Tensor | None:
