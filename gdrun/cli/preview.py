@@ -28,6 +28,7 @@ from gdrun.text import count, duration, listed, percent, rates_in_words, size, v
 
 if TYPE_CHECKING:
     from gdrun.experiment.distributed.group import Group
+    from gdrun.experiment.distributed.processes import Processes
     from gdrun.experiment.plan import ExperimentPlan
     from gdrun.experiment.prepare import PreparedCommand
 
@@ -46,7 +47,6 @@ def preview(command: str, options: TrainingOptions, group: "Group | None" = None
     if request.resumes and is_locked(root_of(request.directory)):
         raise ConfigError(f"{request.directory}: another process is training it")
     from gdrun.experiment.prepare import prepare_command
-    from gdrun.training.ranks import ALONE
 
     jobs = jobs_of(options, group)
     prepared = prepare_command(
@@ -54,9 +54,7 @@ def preview(command: str, options: TrainingOptions, group: "Group | None" = None
         request.config,
         resume=request.directory if request.resumes else None,
         keep_rows=KEPT_ROWS,
-        jobs=jobs,
-        here=group.local_size if group else None,
-        ranks=group.ranks if group else ALONE,
+        processes=processes_of(options, group),
         preview=True,
         watch=watched_for(options),
     )
@@ -83,6 +81,18 @@ def preview(command: str, options: TrainingOptions, group: "Group | None" = None
         out.print(*(Text(f"note: {line}", style="yellow") for line in problem), sep="\n")
     for line in extent(prepared, began, jobs):
         out.print(line)
+
+
+def processes_of(options: TrainingOptions, group: "Group | None" = None) -> "Processes":
+    """The processes that train what is requested.
+
+    Raises:
+        ConfigError: they would be started by this one and by a launcher.
+    """
+    from gdrun.experiment.distributed.processes import Processes
+
+    jobs = jobs_of(options, group)
+    return Processes(jobs, group.local_size, group.ranks) if group else Processes(jobs, jobs)
 
 
 def jobs_of(options: TrainingOptions, group: "Group | None" = None) -> int:

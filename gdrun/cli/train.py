@@ -13,7 +13,16 @@ from gdrun.analysis.sweep_result import SweepResult
 from gdrun.analysis.why.explain import Explanation, explain
 from gdrun.cli.drawing import draw, load_plots
 from gdrun.cli.options import TrainingOptions
-from gdrun.cli.preview import extent, how, jobs_of, notes_of, preview, progress_of_runs, watched_for
+from gdrun.cli.preview import (
+    extent,
+    how,
+    jobs_of,
+    notes_of,
+    preview,
+    processes_of,
+    progress_of_runs,
+    watched_for,
+)
 from gdrun.cli.request import Request, make_request, with_run_found
 from gdrun.cli.startup import loading, require_current_directory
 from gdrun.config import timing
@@ -138,7 +147,6 @@ def _prepare(
             with loading():
                 from gdrun.experiment.execute import execute  # noqa: F401 (all that is needed later)
                 from gdrun.experiment.prepare import prepare_command
-                from gdrun.training.ranks import ALONE
         except Exception:
             if stop.interrupted:
                 raise KeyboardInterrupt from None
@@ -148,10 +156,8 @@ def _prepare(
             request.config,
             resume=request.directory if request.resumes else None,
             keep_rows=KEPT_ROWS,
-            jobs=jobs_of(options, group),
-            here=group.local_size if group else None,
+            processes=processes_of(options, group),
             force=options.force,
-            ranks=group.ranks if group else ALONE,
             on_progress=view.say,
             stop=stop,
             meanwhile=lambda: load_plots(request.config.plot),

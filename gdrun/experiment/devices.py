@@ -16,10 +16,11 @@ from gdrun.errors import one_line
 from gdrun.experiment.cost.by_device import bytes_on_gpu, cpu_estimate, gpu_estimate
 from gdrun.experiment.cost.formulas import machine_pace
 from gdrun.experiment.cost.gpu import PROCESSORS, START
+from gdrun.experiment.distributed.processes import THIS_ONE, Processes
 from gdrun.experiment.plan import ExperimentPlan
 from gdrun.storage.atomic import output_errors
 from gdrun.storage.manifest import read_manifest
-from gdrun.text import duration, size
+from gdrun.text import count, duration, size
 from gdrun.training.device import CPU, count_gpus, has_mps
 
 MPS = torch.device("mps")
@@ -50,15 +51,18 @@ class Machine:
         gpu: asks that of CUDA which this process uses, mostly the first one. That takes a second
             and some of its memory, and raises a RuntimeError if it can't be used. None without one.
         has_mps: whether there is that of a Mac.
+        gpus: how many of CUDA there are, where there are any.
     """
 
     gpu: Callable[[], Gpu] | None = None
     has_mps: bool = False
+    gpus: int = 1
 
 
 def this_machine() -> Machine:
     """The GPUs of this machine."""
-    return Machine(_current_gpu if count_gpus() else None, has_mps())
+    gpus = count_gpus()
+    return Machine(_current_gpu if gpus else None, has_mps(), gpus)
 
 
 def _current_gpu() -> Gpu:
@@ -82,14 +86,14 @@ class DeviceChoice:
 
 
 def on_chosen_device(
-    experiment: ExperimentPlan, resume: Path | None = None, jobs: int = 1
+    experiment: ExperimentPlan, resume: Path | None = None, processes: Processes = THIS_ONE
 ) -> tuple[ExperimentPlan, str]:
     """An experiment on the device that is chosen for it, and why in words.
 
     Args:
         experiment: of which nothing is resumed yet; what a config asks for, it is on already.
         resume: the directory of the run or group that it will resume.
-        jobs: how many processes will train its runs.
+        processes: those that will train it.
 
     Raises:
         DataError, OutputError: what is resumed is damaged, or can't be read.
@@ -100,12 +104,15 @@ def on_chosen_device(
     if resume:
         with output_errors(resume, "read"):
             begun_on = read_manifest(resume).device
-    choice = choose_device(experiment, this_machine(), begun_on, jobs)
+    choice = choose_device(experiment, this_machine(), begun_on, processes)
     return experiment.with_device(choice.device), choice.line
 
 
 def choose_device(
-    experiment: ExperimentPlan, machine: Machine, begun_on: str | None = None, jobs: int = 1
+    experiment: ExperimentPlan,
+    machine: Machine,
+    begun_on: str | None = None,
+    processes: Processes = THIS_ONE,
 ) -> DeviceChoice:
     """The device for `auto`: that which an experiment was begun on, or else the faster one.
 
@@ -113,14 +120,18 @@ def choose_device(
         experiment: on the processor.
         machine: what GPUs there are.
         begun_on: the name of the device that an earlier process chose, if one did.
-        jobs: how many processes will train its runs.
+        processes: those that will train it.
     """
-    if begun_on == MPS.type and machine.has_mps:
+    share_a_run = processes.ranks.size > 1 and not experiment.is_group
+    if begun_on == MPS.type and machine.has_mps and not share_a_run:
         return DeviceChoice(MPS, UNTRIED)
     if machine.gpu is None:
         return DeviceChoice(CPU, LEFT_ALONE if machine.has_mps else "")
     if begun_on == CPU.type:
         return DeviceChoice(CPU, "device: cpu (as it was begun)")
+    if share_a_run and processes.here > machine.gpus:
+        there = f"{count(processes.here, 'rank')} on this machine, and {count(machine.gpus, 'GPU')}"
+        return DeviceChoice(CPU, f"device: cpu ({there})")
     by_cpu = cpu_estimate(experiment)
     # What ends before a GPU has started needn't wait to hear what GPU there is.
     if begun_on is None and by_cpu <= START:
@@ -135,7 +146,7 @@ def choose_device(
     by_gpu = gpu_estimate(experiment, gpu.processors)
     if by_cpu <= by_gpu:
         return _stays(by_cpu, by_gpu)
-    if (needed := bytes_on_gpu(experiment, jobs)) > gpu.free:
+    if (needed := bytes_on_gpu(experiment, processes.here)) > gpu.free:
         why = f"a GPU would need about {size(needed)}, and {gpu.name} has {size(gpu.free)} left"
         return DeviceChoice(CPU, f"device: cpu ({why})")
     pace = machine_pace()

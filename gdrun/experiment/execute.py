@@ -14,6 +14,7 @@ from gdrun.analysis.analyze import analyze_sweep, is_table_of, to_csv
 from gdrun.analysis.sweep_result import SweepResult
 from gdrun.config.timing import DEFAULT, Timing
 from gdrun.errors import DataError
+from gdrun.experiment.members import MemberTask
 from gdrun.experiment.memory import memory_errors
 from gdrun.experiment.plan import ExperimentPlan, RunPlan
 from gdrun.experiment.train_run import failures_as_events, train_run
@@ -74,14 +75,9 @@ def execute(
         memory_errors(),
         _group_manifest(experiment, directory, facts) or nullcontext() as manifest,
     ):
-        if group and directory and experiment.is_group:
-            from gdrun.experiment.distributed.many_runs import train_among_ranks
-
-            events: Events = train_among_ranks(
-                experiment, directory, facts, stop, keep_rows, timing, group
-            )
-        elif jobs > 1 and directory and experiment.is_group:
-            events = train_side_by_side(experiment, directory, facts, stop, keep_rows, timing, jobs)
+        if experiment.is_group and directory and (group or jobs > 1):
+            task = MemberTask.of(experiment, directory, facts, keep_rows, timing)
+            events = _among_processes(experiment, task, stop, jobs, group)
         else:
             begin = partial(_run_events, experiment, directory, facts, stop, keep_rows)
             train = _watched if timing.watch else _in_turn
@@ -101,6 +97,21 @@ def execute(
             _finish_group(manifest, experiment, results, failures, sweep)
         if sweep:
             yield sweep
+
+
+def _among_processes(
+    experiment: ExperimentPlan,
+    task: MemberTask,
+    stop: Callable[[], bool],
+    jobs: int,
+    group: "Group | None",
+) -> Events:
+    """The runs of a group trained by ranks, or by so many processes of this one's own."""
+    if group:
+        from gdrun.experiment.distributed.many_runs import train_among_ranks
+
+        return train_among_ranks(experiment, task, stop, group)
+    return train_side_by_side(task, [run.name for run in experiment.runs], stop, jobs)
 
 
 def _in_turn(

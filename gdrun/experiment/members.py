@@ -3,9 +3,8 @@
 import os
 import platform
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +15,9 @@ from gdrun.config.timing import Timing
 from gdrun.errors import DataError
 from gdrun.experiment.plan import ExperimentPlan, plan_experiment
 from gdrun.experiment.resume import load
-from gdrun.experiment.train_run import train_run
+from gdrun.experiment.train_run import failures_as_events, train_run
 from gdrun.results.progress import RunProgress
-from gdrun.results.run import RunResult
+from gdrun.results.run import Failure, RunResult
 from gdrun.storage.run_dir import locked
 from gdrun.training.device import CPU
 
@@ -52,7 +51,6 @@ class MemberTask:
         facts: Mapping[str, Any],
         keep_rows: int | None,
         timing: Timing,
-        threads: int,
     ) -> "MemberTask":
         """The task of any process that trains runs of an experiment; arguments as in `execute`."""
         return cls(
@@ -62,23 +60,40 @@ class MemberTask:
             facts=facts,
             keep_rows=keep_rows,
             timing=timing,
-            threads=threads,
+            threads=torch.get_num_threads(),
             growths=tuple(run.config.eval_growth for run in experiment.runs),
             device=experiment.problem.data.x.device,
         )
 
-    @cached_property
-    def experiment(self) -> ExperimentPlan:
-        """The experiment, planned once per process."""
+    def plan(self) -> ExperimentPlan:
+        """Plan the experiment in a process that knows no more of it, and read its data.
+
+        Raises:
+            GdrunError: as in `plan_experiment`.
+        """
         planned = plan_experiment(self.command, self.config).with_device(self.device)
         runs = zip(planned.runs, self.growths, strict=True)
         return replace(planned, runs=tuple(run.with_evaluations(each) for run, each in runs))
 
 
 def train_member(
-    task: MemberTask, name: str, stop: Callable[[], bool]
-) -> Iterator[RunProgress | RunResult]:
+    task: MemberTask, plan: Callable[[], ExperimentPlan], name: str, stop: Callable[[], bool]
+) -> Generator[RunProgress | RunResult | Failure]:
     """Train one run of a group; its progress is reported no more often than can be seen.
+
+    Args:
+        task: what this process has to know.
+        plan: the experiment, planned once per process: as by `task.plan`.
+        name: of the run.
+        stop: asked after every segment.
+    """
+    return failures_as_events(name, _train(task, plan, name, stop))
+
+
+def _train(
+    task: MemberTask, plan: Callable[[], ExperimentPlan], name: str, stop: Callable[[], bool]
+) -> Iterator[RunProgress | RunResult]:
+    """The same, but for failures.
 
     Raises:
         GdrunError: the run can't be trained.
@@ -86,7 +101,7 @@ def train_member(
     """
     here = {"pid": os.getpid(), "host": platform.node(), "threads": task.threads}
     facts = {**task.facts, **here}
-    experiment = task.experiment
+    experiment = plan()
     if task.facts.get("data_fingerprint") not in (None, experiment.problem.data.fingerprint):
         raise DataError(
             f"{experiment.description.data}: the data was changed since the command began",

@@ -14,6 +14,7 @@ from gdrun.experiment.cost.formulas import affordable_growth
 from gdrun.experiment.cost.measure import measure_updates
 from gdrun.experiment.cost.refusal import refuse_costly_probes
 from gdrun.experiment.devices import on_chosen_device
+from gdrun.experiment.distributed.processes import THIS_ONE, Processes, require_gpu_each
 from gdrun.experiment.engines import (
     build_programs,
     choose_engine,
@@ -24,7 +25,6 @@ from gdrun.experiment.memory import refuse_too_many_records
 from gdrun.experiment.pieces import in_pieces_for
 from gdrun.experiment.plan import ExperimentPlan, plan_experiment
 from gdrun.experiment.resume import resume_experiment
-from gdrun.training.ranks import ALONE, Ranks
 
 
 @dataclass(frozen=True)
@@ -52,13 +52,11 @@ def prepare_command(
     *,
     resume: Path | None = None,
     keep_rows: int | None = None,
-    jobs: int = 1,
-    here: int | None = None,
+    processes: Processes = THIS_ONE,
     preview: bool = False,
     estimates: bool = True,
     force: bool = True,
     watch: float = 0.0,
-    ranks: Ranks = ALONE,
     on_progress: Callable[[str], None] = lambda _: None,
     stop: Callable[[], bool] = lambda: False,
     meanwhile: Callable[[], None] = lambda: None,
@@ -70,13 +68,11 @@ def prepare_command(
         config: as requested.
         resume: the directory of a run or group to resume; the caller holds its lock.
         keep_rows: how many rows of each table of a run are kept in memory; None keeps all.
-        jobs: how many processes will train the runs of a group side by side.
-        here: how many of these are on this machine; None for all.
+        processes: those that will train it.
         preview: build no program and measure no pace of updates; only say what would be done.
         estimates: whether to estimate how long a sweep, a command with probes, or one that is
             previewed takes.
         force: whether probes may take longer than the training; of a preview they may.
-        ranks: the processes that train one run together; of a group, each trains its own.
         watch: the seconds that the training is to take at least, for those who watch it.
         on_progress: called with what is being done.
         stop: asked while programs are built.
@@ -88,16 +84,12 @@ def prepare_command(
         KeyboardInterrupt: `stop` said so.
     """
     experiment = plan_experiment(command, config, on_progress)
-    here = min(jobs, here or jobs)
-    experiment, device = on_chosen_device(experiment, resume, here)
-    if not experiment.is_group:
-        experiment = replace(experiment, ranks=ranks)
-    elif command == "sweep" and ranks.size > 1 and not resume and config.sweep.pieces is None:
-        experiment = in_pieces_for(experiment, ranks.size)
+    experiment, device = on_chosen_device(experiment, resume, processes)
+    experiment = _among_ranks(experiment, processes, is_new=resume is None)
     plans = [run.plan for run in experiment.runs]
     largest = max(experiment.runs, key=lambda run: run.problem.model.parameters)
     refuse_too_many_records(
-        largest.problem, largest.config, plans, keep_rows, min(here, len(plans))
+        largest.problem, largest.config, plans, keep_rows, min(processes.here, len(plans))
     )
     if resume or not preview:
         on_progress("hashing the rows")
@@ -121,13 +113,32 @@ def prepare_command(
         on_progress("timing a moment of each run")
     if command == "sweep" and not preview:
         experiment = replace(experiment, seconds_per_update=measure_updates(experiment))
-    prepared = PreparedCommand(experiment, line, device=device, is_ranked=ranks.size > 1)
+    prepared = PreparedCommand(experiment, line, device=device, is_ranked=processes.ranks.size > 1)
     if not estimates or not (command == "sweep" or preview or config.probes):
         return prepared
-    found = estimate(experiment, jobs, unbuilt, watch)
+    found = estimate(experiment, processes.jobs, unbuilt, watch)
     if not (force or preview or resume):  # who resumes has been asked before
         refuse_costly_probes(experiment, found)
     return replace(prepared, estimate=found)
+
+
+def _among_ranks(
+    experiment: ExperimentPlan, processes: Processes, *, is_new: bool
+) -> ExperimentPlan:
+    """The same for ranks: one run that they train together, or pieces of a sweep that they take.
+
+    Raises:
+        ConfigError: ranks that train together share a GPU.
+    """
+    ranks, config = processes.ranks, experiment.config
+    if ranks.size == 1:
+        return experiment
+    if not experiment.is_group:
+        require_gpu_each(experiment.problem.data.x.device, config.device, processes.here)
+        return replace(experiment, ranks=ranks)
+    if experiment.command == "sweep" and is_new and config.sweep.pieces is None:
+        return in_pieces_for(experiment, ranks.size)
+    return experiment
 
 
 def _with_evaluations(experiment: ExperimentPlan) -> ExperimentPlan:

@@ -9,21 +9,18 @@ import multiprocessing
 import signal
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
+from dataclasses import replace
+from functools import cache
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
-from pathlib import Path
-from typing import Any
 
 import torch
 
-from gdrun.config.timing import Timing
 from gdrun.errors import OutputError, limit_hints, one_line
 from gdrun.experiment.members import MemberTask, train_member
-from gdrun.experiment.plan import ExperimentPlan
 from gdrun.experiment.signals import SIGNALS
-from gdrun.experiment.train_run import failures_as_events
 from gdrun.results.progress import RunProgress
 from gdrun.results.run import Failure, RunResult
 
@@ -32,26 +29,23 @@ STOP_SECONDS = 0.4  # for which a process that has reported nothing of its run i
 
 
 def train_side_by_side(
-    experiment: ExperimentPlan,
-    directory: Path,
-    facts: Mapping[str, Any],
-    stop: Callable[[], bool],
-    keep_rows: int | None,
-    timing: Timing,
-    jobs: int,
+    task: MemberTask, names: Sequence[str], stop: Callable[[], bool], jobs: int
 ) -> Generator[RunProgress | RunResult | Failure]:
-    """Train the runs of a group in so many processes: their progress, and their results.
+    """Train runs of a group in so many processes: their progress, and their results.
 
-    The first runs are begun first: small batches, which take longest. Arguments as in
-    `gdrun.experiment.execute.execute`. A process that dies is a failure of its run.
+    The first runs are begun first: small batches, which take longest. A process that dies is a
+    failure of its run.
+
+    Args:
+        task: what the processes have to know; they share its threads.
+        names: of the runs.
+        stop: asked several times a second.
+        jobs: how many processes.
 
     Raises:
         OutputError: the system allows no more processes.
     """
-    task = MemberTask.of(
-        experiment, directory, facts, keep_rows, timing, max(1, torch.get_num_threads() // jobs)
-    )
-    pool = _Pool(task, [run.name for run in experiment.runs])
+    pool = _Pool(replace(task, threads=max(1, task.threads // jobs)), names)
     try:
         pool.start(jobs)
         while pool.processes:
@@ -81,7 +75,7 @@ class _Pool:
     `reporting` are those that have trained a part of their run.
     """
 
-    def __init__(self, task: MemberTask, names: list[str]) -> None:
+    def __init__(self, task: MemberTask, names: Sequence[str]) -> None:
         self.processes: dict[Connection, SpawnProcess] = {}
         self.reporting: set[Connection] = set()
         self._training: dict[Connection, str] = {}
@@ -193,11 +187,12 @@ def _work(task: MemberTask, connection: Connection) -> None:
     for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)
     torch.set_num_threads(task.threads)
+    plan = cache(task.plan)
     with suppress(EOFError, ConnectionError):  # the parent died
         while True:
             connection.send(None)
             name = connection.recv()
             if not name:
                 return
-            for message in failures_as_events(name, train_member(task, name, connection.poll)):
+            for message in train_member(task, plan, name, connection.poll):
                 connection.send(message)

@@ -1,6 +1,7 @@
 """Which device `device: auto` is, and why; the GPUs of a machine are made up."""
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,8 +16,8 @@ from gdrun.config.read import configure
 from gdrun.config.timing import Timing
 from gdrun.data.files.npy_file import NpyFile
 from gdrun.data.rows import FileRows
-from gdrun.errors import GdrunWarning
-from gdrun.experiment import devices, workers
+from gdrun.errors import ConfigError, GdrunWarning
+from gdrun.experiment import devices, prepare, workers
 from gdrun.experiment.cost.by_device import bytes_on_gpu, cpu_estimate
 from gdrun.experiment.cost.formulas import eager_seconds, forward_microseconds
 from gdrun.experiment.cost.gpu import gpu_bytes, gpu_seconds
@@ -28,12 +29,15 @@ from gdrun.experiment.devices import (
     Machine,
     choose_device,
 )
+from gdrun.experiment.distributed import processes
+from gdrun.experiment.distributed.processes import Processes
 from gdrun.experiment.members import MemberTask
 from gdrun.experiment.plan import ExperimentPlan, plan_experiment
 from gdrun.training import problem as problems
 from gdrun.training.device import CPU
 from gdrun.training.models.own import OwnNetwork
 from gdrun.training.models.perceptron import Perceptron
+from gdrun.training.ranks import Ranks
 from tests.command_line import NO_PICTURES, Invoke
 from tests.experiment.own_code import NETWORKS
 from tests.run_files import edit, manifest
@@ -194,6 +198,66 @@ def test_a_run_stays_where_it_was_begun_if_that_is_there(
         assert choose_device(experiment, machine, begun_on) == DeviceChoice(device, line)
 
 
+@pytest.mark.parametrize(("here", "gpus", "device"), [(2, 1, CPU), (2, 2, GPU), (1, 1, GPU)])
+@pytest.mark.parametrize("begun_on", [None, "NVIDIA H200"])
+def test_ranks_that_train_together_dont_share_a_gpu(
+    here: int, gpus: int, device: torch.device, begun_on: str | None
+) -> None:
+    ranks = Processes(here=here, ranks=Ranks(4))
+    choice = choose_device(a_million_rows(), replace(SERVER, gpus=gpus), begun_on, ranks)
+    assert choice.device == device
+    shared = "device: cpu (2 ranks on this machine, and 1 GPU)"
+    assert (choice.line == shared) == (device == CPU)
+
+
+def test_ranks_that_train_runs_of_their_own_may_share_a_gpu() -> None:
+    group = planned("sweep", {"sweep": {"batch_size": [16, 256]}, **LARGE, "batch_size": 16})
+    ranks = Processes(2, 2, Ranks(2))
+    assert choose_device(group, SERVER, "NVIDIA H200", ranks).device == GPU
+
+
+def test_ranks_that_train_together_leave_the_gpu_of_a_mac() -> None:
+    ranks = Processes(here=2, ranks=Ranks(2))
+    mac = Machine(has_mps=True)
+    assert choose_device(planned("sgd", {}), mac, "mps", ranks).device == CPU
+
+
+@pytest.mark.parametrize(
+    ("device", "asked", "here", "message"),
+    [
+        ("cuda:0", "cuda", 2, None),
+        ("cuda:0", "cuda", 3, "3 ranks on this machine and 2 GPUs, and each needs one of its own"),
+        ("cuda:1", "cuda:1", 1, None),
+        (
+            "cuda:1",
+            "cuda:1",
+            2,
+            "device: cuda:1: there are 2 ranks on this machine, and each needs",
+        ),
+        ("mps", "mps", 1, "device: mps: several ranks can't sum what they have there"),
+        ("cpu", "cpu", 9, None),
+    ],
+)
+def test_gpus_that_ranks_would_share_are_refused(
+    device: str, asked: str, here: int, message: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(processes, "count_gpus", lambda: 2)
+    with nullcontext() if message is None else pytest.raises(ConfigError, match=message):
+        processes.require_gpu_each(torch.device(device), asked, here)
+
+
+def test_only_ranks_that_train_a_run_together_are_asked_for_their_gpus(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[tuple[torch.device, str, int]] = []
+    monkeypatch.setattr(prepare, "require_gpu_each", lambda *about: asked.append(about))
+    for command in ("full", "compare"):
+        for trained_by in (Processes(here=3, ranks=Ranks(4)), Processes(3, 3)):
+            config = configure({}, {"device": "cpu"})
+            prepare.prepare_command(command, config, processes=trained_by, preview=True)
+    assert asked == [(CPU, "cpu", 3)]
+
+
 def test_a_run_of_another_gpu_is_chosen_for_anew() -> None:
     assert choose_device(planned("sgd", {}), SERVER, "Tesla T4").line.startswith("device: cpu (abo")
     assert choose_device(a_million_rows(), SERVER, "Tesla T4").device == GPU
@@ -254,7 +318,7 @@ def test_all_runs_and_their_processes_are_on_the_device(tmp_path: Path) -> None:
     task = MemberTask(
         "sweep", experiment.config, tmp_path, {}, None, Timing(), 1, (None, None), meta
     )
-    for each in (moved, task.experiment):
+    for each in (moved, task.plan()):
         assert {run.problem.data.x.device for run in each.runs} == {meta}
         assert each.description.device == "meta"
     assert experiment.problem.data.x.device == CPU
@@ -269,8 +333,9 @@ def test_processes_are_told_the_device(tmp_path: Path, monkeypatch: pytest.Monke
 
     monkeypatch.setattr(workers, "_Pool", pool)
     experiment = planned("sweep", {}).with_device(torch.device("meta"))
+    task = MemberTask.of(experiment, tmp_path, {}, None, Timing())
     with pytest.raises(InterruptedError):
-        next(workers.train_side_by_side(experiment, tmp_path, {}, bool, None, Timing(), 2))
+        next(workers.train_side_by_side(task, ["sgd"], bool, 2))
     assert told == [torch.device("meta")]
 
 

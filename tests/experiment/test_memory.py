@@ -72,10 +72,8 @@ def test_rows_that_are_kept_have_to_fit_too(
     monkeypatch.setattr(memory, "memory_bytes", lambda: 4 * 2**30)
     config = small_config(hidden_size=2, **settings)
 
-    def prepare(jobs: int = 1) -> None:
-        prepare_command(
-            "full", config, keep_rows=keep_rows, jobs=jobs, preview=True, estimates=False
-        )
+    def prepare() -> None:
+        prepare_command("full", config, keep_rows=keep_rows, preview=True, estimates=False)
 
     if fits:
         prepare()

@@ -17,7 +17,6 @@ import pytest
 
 from gdrun.analysis.sweep_result import SweepResult
 from gdrun.config.timing import Timing
-from gdrun.errors import DataError
 from gdrun.experiment import workers
 from gdrun.experiment.members import MemberTask, train_member
 from gdrun.experiment.plan import plan_experiment
@@ -120,7 +119,7 @@ def test_a_process_that_is_killed_is_a_failure_and_the_others_finish(
 
 def test_a_process_that_is_given_a_run_after_its_parent_died_begins_nothing(tmp_path: Path) -> None:
     task = MemberTask("sweep", sweep_config(), tmp_path, {}, None, Timing(), 1, (None,) * 3)
-    assert not list(train_member(task, "batch-4", lambda: True))
+    assert not list(train_member(task, task.plan, "batch-4", lambda: True))
     assert not list(tmp_path.glob("*/run.json"))
     assert not is_locked(tmp_path / "batch-4")
 
@@ -139,9 +138,8 @@ def test_a_process_that_dies_while_it_is_told_what_to_train_is_a_failure(
         return wait(connections, timeout)
 
     monkeypatch.setattr(workers, "wait", late)
-    found = list(
-        workers.train_side_by_side(experiment, tmp_path, {}, lambda: False, None, Timing(), 1)
-    )
+    task = MemberTask.of(experiment, tmp_path, {}, None, Timing())
+    found = list(workers.train_side_by_side(task, ["batch-4", "batch-16"], lambda: False, 1))
     assert found == [
         Failure(name, ("its process ended with code 0",)) for name in ("batch-4", "batch-16")
     ]
@@ -167,7 +165,8 @@ def test_processes_that_have_nothing_to_save_are_not_waited_for(
     def stop() -> bool:
         return work == "load" or len(asked) == 2
 
-    found = workers.train_side_by_side(experiment, tmp_path, {}, stop, None, Timing(), 2)
+    task = MemberTask.of(experiment, tmp_path, {}, None, Timing())
+    found = workers.train_side_by_side(task, ["batch-4", "batch-16"], stop, 2)
     assert not list(found)
     assert not multiprocessing.active_children()
 
@@ -175,8 +174,9 @@ def test_processes_that_have_nothing_to_save_are_not_waited_for(
 def test_a_process_trains_on_no_other_data_than_its_parent_read(tmp_path: Path) -> None:
     facts = {"data_fingerprint": "0" * 64}
     task = MemberTask("sweep", sweep_config(), tmp_path, facts, None, Timing(), 1, (None,) * 3)
-    with pytest.raises(DataError, match="the data was changed since the command began"):
-        list(train_member(task, "batch-4", lambda: False))
+    (failure,) = train_member(task, task.plan, "batch-4", lambda: False)
+    assert isinstance(failure, Failure)
+    assert "the data was changed since the command began" in failure.problems[0]
     assert not list(tmp_path.iterdir())
 
 

@@ -122,7 +122,8 @@ class Group:
 def join(launch: Launch) -> Group:
     """Meet the other ranks, which the launcher has started; all of them call this together.
 
-    On a machine with GPUs each gets one of its own, as far as there are enough.
+    On a machine with GPUs each gets one of its own. Ranks that train runs of their own share them
+    where there are too few.
 
     Raises:
         RankError: they can't be reached.
@@ -149,16 +150,3 @@ def join(launch: Launch) -> Group:
     notes = Notes(rank, size, PrefixStore(f"{place}/gdrun", store))
     note_place(notes)
     return Group(notes, launch.local_size, is_restarted)
-
-
-def own_device(chosen: torch.device, asked: str) -> torch.device:
-    """The device of this rank: a GPU of its own, unless one was asked for by number.
-
-    Args:
-        chosen: that of rank 0.
-        asked: what the config says.
-    """
-    is_numbered = ":" in asked
-    if chosen.type != "cuda" or is_numbered:
-        return chosen
-    return torch.device("cuda", torch.cuda.current_device())

@@ -6,19 +6,18 @@ the directories of its runs itself, so that all of them have to see the same fil
 
 import time
 import uuid
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import torch
 
-from gdrun.config.timing import Timing
 from gdrun.errors import ConfigError, OutputError
 from gdrun.experiment.distributed.board import POLL_SECONDS, REPORT_SECONDS, Board
-from gdrun.experiment.distributed.group import Group, own_device
+from gdrun.experiment.distributed.group import Group
 from gdrun.experiment.distributed.one_run import require_rows
+from gdrun.experiment.distributed.processes import own_device
 from gdrun.experiment.engines import built_as_chosen
 from gdrun.experiment.members import MemberTask, train_member
 from gdrun.experiment.plan import ExperimentPlan, RunPlan
@@ -33,24 +32,23 @@ SEEN_SECONDS = 5.0  # in which a file that one machine has written is seen by ot
 
 
 def train_among_ranks(
-    experiment: ExperimentPlan,
-    directory: Path,
-    facts: Mapping[str, Any],
-    stop: Callable[[], bool],
-    keep_rows: int | None,
-    timing: Timing,
-    group: Group,
+    experiment: ExperimentPlan, task: MemberTask, stop: Callable[[], bool], group: Group
 ) -> Generator[RunProgress | RunResult | Failure]:
-    """Train the runs of a group with all ranks; rank 0 calls it. Arguments as in `execute`.
+    """Train the runs of a group with all ranks; rank 0 calls it.
 
     A run that another rank has trained to its end is read from its files.
+
+    Args:
+        experiment: the group.
+        task: what the other ranks have to know of it.
+        stop: asked after every segment.
+        group: the ranks.
 
     Raises:
         RankError: a rank is lost.
         ConfigError: not all ranks see the directory.
     """
-    threads = torch.get_num_threads()
-    task = MemberTask.of(experiment, directory, facts, keep_rows, timing, threads)
+    directory = task.directory
     token, names = uuid.uuid4().hex, [run.name for run in experiment.left]
     (directory / MARK).write_text(token)
     try:
@@ -68,7 +66,7 @@ def train_among_ranks(
     own: set[str] = set()
     for name in board.taken():
         own.add(name)
-        events = failures_as_events(name, train_member(task, name, board.stops(stop)))
+        events = train_member(task, lambda: experiment, name, board.stops(stop))
         with closing(events):
             for event in events:
                 yield event
@@ -82,7 +80,7 @@ def train_among_ranks(
     yield from board.failures()
     for run in experiment.runs:
         if run.name not in own and (run.is_complete or board.has_ended(run.name)):
-            found = _read(experiment, run, directory, keep_rows, timing)
+            found = _read(experiment, run, task)
             yield from failures_as_events(run.name, found)
 
 
@@ -101,11 +99,12 @@ def help_with_runs(
     device = own_device(task.device, task.config.device)
     facts = {**task.facts, "device": device_name(device)}
     task = replace(task, device=device, facts=facts, threads=torch.get_num_threads())
-    _require_same(task)
+    experiment = task.plan()
+    _require_same(experiment, task)
     board = Board(group.notes, names)
     for name in board.taken():
         reported = 0.0
-        for event in failures_as_events(name, train_member(task, name, board.stops(stop))):
+        for event in train_member(task, lambda: experiment, name, board.stops(stop)):
             if isinstance(event, Failure):
                 board.end(name, event)
             elif isinstance(event, RunResult):
@@ -119,14 +118,13 @@ def help_with_runs(
         time.sleep(POLL_SECONDS)
 
 
-def _require_same(task: MemberTask) -> None:
-    """Check that the runs of a task can be trained here as on rank 0.
+def _require_same(experiment: ExperimentPlan, task: MemberTask) -> None:
+    """Check that the runs of an experiment can be trained here as on rank 0.
 
     Raises:
         DataError: the data is not the same.
         OutputError: no programs can be built here.
     """
-    experiment = task.experiment
     require_rows(experiment, str(task.facts["data_fingerprint"]))
     if experiment.config.engine == "compiled":
         choice = built_as_chosen(experiment)
@@ -146,19 +144,15 @@ def _blind_ranks(directory: Path, token: str, group: Group) -> list[int]:
 
 
 def _read(
-    experiment: ExperimentPlan,
-    run: RunPlan,
-    directory: Path,
-    keep_rows: int | None,
-    timing: Timing,
+    experiment: ExperimentPlan, run: RunPlan, task: MemberTask
 ) -> Iterator[RunProgress | RunResult]:
     """The result of a run that another rank has trained, if it came to its end."""
-    place, deadline = experiment.directory_of(run, directory), time.monotonic() + SEEN_SECONDS
+    place, deadline = experiment.directory_of(run, task.directory), time.monotonic() + SEEN_SECONDS
     while not run.is_complete and time.monotonic() < deadline:
-        run = load(run, place, keep_rows)
+        run = load(run, place, task.keep_rows)
         if run.resumed and not run.is_complete:  # it was stopped
             return
         if not run.resumed:  # its files aren't seen yet
             time.sleep(POLL_SECONDS)
     if run.is_complete:
-        yield from train_run(experiment, run, place, {}, lambda: False, keep_rows, timing)
+        yield from train_run(experiment, run, place, {}, lambda: False, task.keep_rows, task.timing)

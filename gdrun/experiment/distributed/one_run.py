@@ -9,7 +9,8 @@ from gdrun.config import timing
 from gdrun.config.schema import Engine, RunConfig
 from gdrun.config.timing import Timing
 from gdrun.errors import DataError
-from gdrun.experiment.distributed.group import Group, own_device
+from gdrun.experiment.distributed.group import Group
+from gdrun.experiment.distributed.processes import own_device, require_gpu_each
 from gdrun.experiment.engines import built_as_chosen, without_wrong_programs
 from gdrun.experiment.plan import ExperimentPlan, RunPlan, RunStart, plan_experiment
 from gdrun.experiment.resume import on_device
@@ -82,8 +83,9 @@ def take_part(task: RunTask, group: Group, stop: Callable[[], bool]) -> None:
     Raises:
         GdrunError: the run can't be trained here, or another rank is lost.
     """
-    planned = plan_experiment(task.command, task.config)
-    planned = planned.with_device(own_device(task.device, task.config.device))
+    asked = task.config.device
+    require_gpu_each(task.device, asked, group.local_size)
+    planned = plan_experiment(task.command, task.config).with_device(own_device(task.device, asked))
     experiment = replace(planned, ranks=group.ranks)
     require_rows(experiment, task.fingerprint)
     (run,) = experiment.runs
