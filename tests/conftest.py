@@ -21,7 +21,7 @@ from gdrun.config import timing
 from gdrun.config.schema import RunConfig
 from gdrun.config.timing import Timing
 from gdrun.experiment.execute import execute
-from gdrun.experiment.plan import plan_experiment
+from gdrun.experiment.plan.make import plan_experiment
 from gdrun.results.run import RunResult
 from tests.command_line import Invoke, Outcome
 from tests.run_files import edit

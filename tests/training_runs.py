@@ -7,7 +7,7 @@ from gdrun.config import timing as intervals
 from gdrun.config.schema import RunConfig
 from gdrun.config.timing import Timing
 from gdrun.experiment.execute import execute
-from gdrun.experiment.plan import plan_experiment
+from gdrun.experiment.plan.make import plan_experiment
 from gdrun.experiment.resume import resume_experiment
 from gdrun.results.run import RunResult
 

@@ -29,7 +29,7 @@ from gdrun.text import count, duration, listed, percent, rates_in_words, size, v
 if TYPE_CHECKING:
     from gdrun.experiment.distributed.group import Group
     from gdrun.experiment.distributed.processes import Processes
-    from gdrun.experiment.plan import ExperimentPlan
+    from gdrun.experiment.plan.runs import ExperimentPlan
     from gdrun.experiment.prepare import PreparedCommand
 
 LARGE_LOGS = 10**8  # bytes that are spoken of before they are written

@@ -17,7 +17,7 @@ from gdrun.experiment.cost.by_device import bytes_on_gpu, cpu_estimate, gpu_esti
 from gdrun.experiment.cost.formulas import machine_pace
 from gdrun.experiment.cost.gpu import PROCESSORS, START
 from gdrun.experiment.distributed.processes import THIS_ONE, Processes
-from gdrun.experiment.plan import ExperimentPlan
+from gdrun.experiment.plan.runs import ExperimentPlan
 from gdrun.storage.atomic import output_errors
 from gdrun.storage.manifest import read_manifest
 from gdrun.text import count, duration, size

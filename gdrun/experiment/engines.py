@@ -22,7 +22,7 @@ from gdrun.experiment.cost.formulas import (
     machine_pace,
 )
 from gdrun.experiment.cost.measure import alone
-from gdrun.experiment.plan import ExperimentPlan
+from gdrun.experiment.plan.runs import ExperimentPlan
 from gdrun.text import count, duration
 from gdrun.training.batches import BLOCK_NUMBERS
 from gdrun.training.eager import EAGER

@@ -16,7 +16,7 @@ from gdrun.config.timing import DEFAULT, Timing
 from gdrun.errors import DataError
 from gdrun.experiment.members import MemberTask
 from gdrun.experiment.memory import memory_errors
-from gdrun.experiment.plan import ExperimentPlan, RunPlan
+from gdrun.experiment.plan.runs import ExperimentPlan, RunPlan
 from gdrun.experiment.train_run import failures_as_events, train_run
 from gdrun.experiment.workers import train_side_by_side
 from gdrun.results.compare import compare_results

@@ -13,7 +13,8 @@ import torch
 from gdrun.config.schema import RunConfig
 from gdrun.config.timing import Timing
 from gdrun.errors import DataError
-from gdrun.experiment.plan import ExperimentPlan, plan_experiment
+from gdrun.experiment.plan.make import plan_experiment
+from gdrun.experiment.plan.runs import ExperimentPlan
 from gdrun.experiment.resume import load
 from gdrun.experiment.train_run import failures_as_events, train_run
 from gdrun.results.progress import RunProgress

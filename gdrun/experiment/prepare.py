@@ -22,8 +22,9 @@ from gdrun.experiment.engines import (
     without_wrong_programs,
 )
 from gdrun.experiment.memory import refuse_too_many_records
-from gdrun.experiment.pieces import in_pieces_for
-from gdrun.experiment.plan import ExperimentPlan, plan_experiment
+from gdrun.experiment.plan.make import plan_experiment
+from gdrun.experiment.plan.pieces import in_pieces_for
+from gdrun.experiment.plan.runs import ExperimentPlan
 from gdrun.experiment.resume import resume_experiment
 
 

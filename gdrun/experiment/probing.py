@@ -11,7 +11,7 @@ import torch
 
 from gdrun.diagnostics.derivatives import Work
 from gdrun.diagnostics.probe import Measured, lane_at_epoch, measure
-from gdrun.experiment.plan import RunPlan
+from gdrun.experiment.plan.runs import RunPlan
 from gdrun.results.events import Probed, Segment
 from gdrun.results.rows.history import History
 from gdrun.training.bookkeeping import report

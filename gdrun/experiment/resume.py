@@ -17,7 +17,7 @@ from gdrun.experiment.checkpoint import Checkpoint, last_checkpoint, most_bytes
 from gdrun.experiment.landscape.layout import layout_for
 from gdrun.experiment.landscape.trajectory_file import kept_records
 from gdrun.experiment.memory import memory_errors
-from gdrun.experiment.plan import ExperimentPlan, RunPlan, RunStart
+from gdrun.experiment.plan.runs import ExperimentPlan, RunPlan, RunStart
 from gdrun.logs.lines import BadRowError
 from gdrun.logs.rows import RowParser
 from gdrun.results.events import COMPLETE

@@ -14,7 +14,7 @@ from gdrun.diagnostics.surface import as_vectors
 from gdrun.experiment.checkpoint import Checkpoint, CheckpointSchedule, save_checkpoint
 from gdrun.experiment.landscape.layout import layout_for
 from gdrun.experiment.landscape.trajectory_file import TrajectoryFile
-from gdrun.experiment.plan import ExperimentPlan, RunPlan, RunStart
+from gdrun.experiment.plan.runs import ExperimentPlan, RunPlan, RunStart
 from gdrun.results.events import Segment, Status
 from gdrun.results.file_names import TRAJECTORY
 from gdrun.results.run import LaneResult

@@ -9,7 +9,7 @@ from gdrun.compiler.executor import BACKENDS
 from gdrun.config.timing import DEFAULT, Timing
 from gdrun.errors import GdrunError, in_words
 from gdrun.experiment.memory import memory_errors
-from gdrun.experiment.plan import ExperimentPlan, RunPlan
+from gdrun.experiment.plan.runs import ExperimentPlan, RunPlan
 from gdrun.experiment.probing import is_pending, with_probes
 from gdrun.experiment.resume import fresh
 from gdrun.experiment.run_files import RunFiles, engines_of

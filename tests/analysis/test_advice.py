@@ -14,7 +14,7 @@ from gdrun.analysis.larger_batches import interval_in_words
 from gdrun.analysis.recommend import recommended
 from gdrun.config.read import load_config
 from gdrun.experiment.execute import execute
-from gdrun.experiment.plan import plan_experiment
+from gdrun.experiment.plan.make import plan_experiment
 from gdrun.plots.sweeps.scaling import scaling_figure
 from gdrun.results.run import RunResult
 from gdrun.text import rounded

@@ -11,7 +11,7 @@ import pytest
 from gdrun.analysis.analyze import analyze, to_csv
 from gdrun.config.schema import RunConfig
 from gdrun.experiment.execute import execute
-from gdrun.experiment.plan import plan_experiment
+from gdrun.experiment.plan.make import plan_experiment
 from gdrun.results.compare import at_best_rate
 from gdrun.results.run import RunResult
 from tests.sweep_results import INF

@@ -30,7 +30,7 @@ from gdrun.config.read import load_config
 from gdrun.data.dataset import Dataset
 from gdrun.experiment import checkpoint, run_files
 from gdrun.experiment.execute import execute
-from gdrun.experiment.plan import plan_experiment
+from gdrun.experiment.plan.make import plan_experiment
 from gdrun.results.events import Lane
 from gdrun.results.run import RunResult
 from gdrun.training.loop import train

@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from gdrun.config.read import configure
-from gdrun.experiment.plan import plan_experiment
+from gdrun.experiment.plan.make import plan_experiment
 from gdrun.training import graphs
 from gdrun.training.loop import train
 from gdrun.training.state import initial_state

@@ -20,7 +20,7 @@ from jax import lax
 from torch import nn
 
 from gdrun.config.presets import preset_directory
-from gdrun.experiment.plan import plan_experiment
+from gdrun.experiment.plan.make import plan_experiment
 from gdrun.results.events import Lane
 from gdrun.training.eager import EAGER
 from gdrun.training.loop import train

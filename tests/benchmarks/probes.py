@@ -17,7 +17,8 @@ from gdrun.config.read import configure
 from gdrun.diagnostics.derivatives import finish
 from gdrun.diagnostics.probe import lane_at_epoch, measure
 from gdrun.experiment.cost.probes import probe_seconds
-from gdrun.experiment.plan import RunPlan, plan_experiment
+from gdrun.experiment.plan.make import plan_experiment
+from gdrun.experiment.plan.runs import RunPlan
 from gdrun.training.loop import train
 from gdrun.training.state import TrainState, initial_state
 

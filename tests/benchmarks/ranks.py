@@ -21,7 +21,7 @@ import torch
 from gdrun.compiler.executor import BACKENDS
 from gdrun.config.read import configure
 from gdrun.experiment.engines import built_as_chosen
-from gdrun.experiment.plan import plan_experiment
+from gdrun.experiment.plan.make import plan_experiment
 from gdrun.training.loop import train
 from gdrun.training.ranks import Ranks
 from gdrun.training.state import initial_state

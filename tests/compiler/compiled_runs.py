@@ -10,7 +10,8 @@ from gdrun.compiler import program_cache
 from gdrun.compiler.executor import COMPILED
 from gdrun.compiler.spec import spec_for
 from gdrun.config.read import configure
-from gdrun.experiment.plan import ExperimentPlan, plan_experiment
+from gdrun.experiment.plan.make import plan_experiment
+from gdrun.experiment.plan.runs import ExperimentPlan
 from gdrun.results.events import Lane, Segment
 from gdrun.training.backend import Backend
 from gdrun.training.loop import train

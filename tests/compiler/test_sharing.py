@@ -16,7 +16,7 @@ from gdrun.compiler.sharing import parts
 from gdrun.compiler.spec import spec_for
 from gdrun.compiler.thread_choice import MOST_RETRY, RETRY, ThreadChoice
 from gdrun.config.read import configure
-from gdrun.experiment.plan import plan_experiment
+from gdrun.experiment.plan.make import plan_experiment
 from gdrun.results.events import Lane, Segment
 from gdrun.training.optimizers.optimizer import Optimizer
 from gdrun.training.problem import Problem

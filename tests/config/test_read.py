@@ -10,7 +10,7 @@ from gdrun.config.presets import preset_directory, preset_names
 from gdrun.config.read import configure, dump_config, load_config
 from gdrun.config.schema import RunConfig
 from gdrun.errors import ConfigError
-from gdrun.experiment.plan import plan_experiment
+from gdrun.experiment.plan.make import plan_experiment
 from tests.config.config_files import write
 from tests.problems import perceptron_of
 

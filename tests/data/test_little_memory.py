@@ -22,7 +22,7 @@ LARGE = (10 * 2**15, 1024)
 LIMITED = """
 import json, resource, sys
 from gdrun.experiment.execute import execute
-from gdrun.experiment.plan import plan_experiment
+from gdrun.experiment.plan.make import plan_experiment
 from gdrun.config.schema import RunConfig
 from gdrun.results.run import RunResult
 settings, command, limit = json.loads(sys.argv[1]), sys.argv[2], int(sys.argv[3])

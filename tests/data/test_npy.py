@@ -16,7 +16,7 @@ from gdrun.data.rows import FileRows, Holdout, spread
 from gdrun.data.sources import load_data
 from gdrun.errors import DataError
 from gdrun.experiment.execute import execute
-from gdrun.experiment.plan import plan_experiment
+from gdrun.experiment.plan.make import plan_experiment
 from gdrun.results.fits import Fit
 from gdrun.results.run import RunResult
 from gdrun.training import outcome

@@ -13,7 +13,7 @@ from gdrun.diagnostics import derivatives
 from gdrun.diagnostics.derivatives import LaneLoss, Work, finish
 from gdrun.diagnostics.noise import GradientNoise, gradient_noise, noise_scale
 from gdrun.diagnostics.sharpness import sharpness
-from gdrun.experiment.plan import plan_experiment
+from gdrun.experiment.plan.make import plan_experiment
 
 NETWORKS = """
 from torch import nn

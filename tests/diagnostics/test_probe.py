@@ -14,7 +14,8 @@ from gdrun.diagnostics import derivatives, noise, sharpness, two_batches
 from gdrun.diagnostics.derivatives import LaneLoss, Work, finish
 from gdrun.diagnostics.noise import gradient_noise, noise_scale
 from gdrun.diagnostics.probe import Measured, lane_at_epoch, measure
-from gdrun.experiment.plan import RunPlan, plan_experiment
+from gdrun.experiment.plan.make import plan_experiment
+from gdrun.experiment.plan.runs import RunPlan
 from gdrun.training.loop import train
 from gdrun.training.state import TrainState, initial_state
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from gdrun.config.schema import RunConfig
 from gdrun.experiment.execute import execute
-from gdrun.experiment.plan import plan_experiment
+from gdrun.experiment.plan.make import plan_experiment
 from gdrun.experiment.resume import resume_experiment
 from tests.command_line import NO_PICTURES
 from tests.run_files import logs, manifest

@@ -23,7 +23,7 @@ from gdrun.experiment.checkpoint import (
     load_checkpoint,
     save_checkpoint,
 )
-from gdrun.experiment.plan import plan_experiment
+from gdrun.experiment.plan.make import plan_experiment
 from gdrun.experiment.resume import resume_experiment
 from gdrun.results.events import EpochEnds, Segment
 from gdrun.results.file_names import CHECKPOINT, EPOCHS, PREVIOUS_CHECKPOINT, STEPS

@@ -10,7 +10,7 @@ from gdrun.config.timing import Timing
 from gdrun.experiment import run_files
 from gdrun.experiment.checkpoint import Checkpoint
 from gdrun.experiment.execute import execute
-from gdrun.experiment.plan import plan_experiment
+from gdrun.experiment.plan.make import plan_experiment
 from gdrun.training.problem import Problem
 from tests.run_files import read_csv
 from tests.training_runs import small_config

@@ -13,7 +13,7 @@ from torch import nn
 import gdrun
 from gdrun.data.order import visiting_order
 from gdrun.experiment.checkpoint import load_checkpoint
-from gdrun.experiment.plan import plan_experiment
+from gdrun.experiment.plan.make import plan_experiment
 from gdrun.results.file_names import CHECKPOINT
 from gdrun.results.fits import Fit, Regions
 from tests.command_line import NO_PICTURES, Invoke

@@ -32,7 +32,8 @@ from gdrun.experiment.devices import (
 from gdrun.experiment.distributed import processes
 from gdrun.experiment.distributed.processes import Processes
 from gdrun.experiment.members import MemberTask
-from gdrun.experiment.plan import ExperimentPlan, plan_experiment
+from gdrun.experiment.plan.make import plan_experiment
+from gdrun.experiment.plan.runs import ExperimentPlan
 from gdrun.training import problem as problems
 from gdrun.training.device import CPU
 from gdrun.training.models.own import OwnNetwork

@@ -19,7 +19,7 @@ from gdrun.errors import OutputError
 from gdrun.experiment import engines, prepare
 from gdrun.experiment.cost import estimate
 from gdrun.experiment.execute import execute
-from gdrun.experiment.plan import plan_experiment
+from gdrun.experiment.plan.make import plan_experiment
 from gdrun.experiment.signals import StopRequest
 from gdrun.results.events import Lane
 from gdrun.results.run import RunResult

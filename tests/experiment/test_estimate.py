@@ -16,7 +16,7 @@ from gdrun.experiment.cost.estimate import estimate, side_by_side
 from gdrun.experiment.cost.formulas import compiled_seconds, eager_seconds
 from gdrun.experiment.cost.measure import measure_updates
 from gdrun.experiment.execute import execute
-from gdrun.experiment.plan import plan_experiment
+from gdrun.experiment.plan.make import plan_experiment
 from gdrun.experiment.resume import resume_experiment
 from tests.command_line import Invoke
 from tests.experiment.sweeps import FLAGS, GRID_FLAGS, SHUFFLED, run_sweep, sweep_config

@@ -12,7 +12,7 @@ import pytest
 from gdrun.config.timing import Timing
 from gdrun.errors import OutputError
 from gdrun.experiment.execute import execute
-from gdrun.experiment.plan import plan_experiment
+from gdrun.experiment.plan.make import plan_experiment
 from gdrun.storage.manifest import current_status, read_manifest
 from tests.command_line import GDRUN, NO_PICTURES
 from tests.run_files import logs

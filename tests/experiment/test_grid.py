@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from gdrun.errors import ConfigError
-from gdrun.experiment.plan import plan_experiment
+from gdrun.experiment.plan.make import plan_experiment
 from tests.training_runs import small_config
 
 

@@ -13,7 +13,7 @@ import torch
 
 from gdrun.errors import DataError, GdrunError
 from gdrun.experiment.checkpoint import SEAL
-from gdrun.experiment.plan import plan_experiment
+from gdrun.experiment.plan.make import plan_experiment
 from gdrun.experiment.resume import resume_experiment
 from gdrun.results.file_names import CHECKPOINT, PREVIOUS_CHECKPOINT
 from tests.command_line import assert_clean, in_process

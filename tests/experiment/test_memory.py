@@ -10,7 +10,7 @@ import torch
 from gdrun.errors import ConfigError
 from gdrun.experiment import memory
 from gdrun.experiment.memory import memory_bytes, memory_errors, refuse_too_many_records
-from gdrun.experiment.plan import plan_experiment
+from gdrun.experiment.plan.make import plan_experiment
 from gdrun.experiment.prepare import prepare_command
 from gdrun.results.rows.history import KEPT_ROWS
 from tests.training_runs import small_config

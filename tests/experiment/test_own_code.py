@@ -13,7 +13,7 @@ from torch import Tensor
 
 from gdrun.config.schema import RunConfig
 from gdrun.data.order import visiting_order
-from gdrun.experiment.plan import plan_experiment
+from gdrun.experiment.plan.make import plan_experiment
 from gdrun.results.events import Lane
 from gdrun.training.models.own import OwnNetwork
 from gdrun.training.state import initial_state

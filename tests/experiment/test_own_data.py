@@ -9,7 +9,7 @@ from gdrun.api import train
 from gdrun.config.read import configure, load_config
 from gdrun.config.schema import RunConfig
 from gdrun.errors import ConfigError
-from gdrun.experiment.plan import plan_experiment
+from gdrun.experiment.plan.make import plan_experiment
 from tests.command_line import NO_PICTURES, Invoke
 from tests.tables.csv_files import csv
 

@@ -11,8 +11,8 @@ from gdrun.config.pieces import in_pieces
 from gdrun.config.read import configure
 from gdrun.config.schema import RunConfig
 from gdrun.experiment.execute import execute
-from gdrun.experiment.pieces import _seconds, in_pieces_for
-from gdrun.experiment.plan import plan_experiment
+from gdrun.experiment.plan.make import plan_experiment
+from gdrun.experiment.plan.pieces import _seconds, in_pieces_for
 from gdrun.results.run import RunResult
 
 

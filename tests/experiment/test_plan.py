@@ -8,7 +8,7 @@ import torch
 from gdrun.config.read import configure
 from gdrun.config.schema import RunConfig
 from gdrun.errors import ConfigError
-from gdrun.experiment.plan import plan_experiment
+from gdrun.experiment.plan.make import plan_experiment
 from gdrun.results.events import Lane
 from gdrun.training.models.perceptron import Perceptron
 from gdrun.training.optimizers.sgd import SGD

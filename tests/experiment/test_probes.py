@@ -13,7 +13,7 @@ from gdrun.config.read import configure
 from gdrun.config.timing import Timing
 from gdrun.errors import DataError
 from gdrun.experiment.cost.probes import probe_seconds
-from gdrun.experiment.plan import plan_experiment
+from gdrun.experiment.plan.make import plan_experiment
 from gdrun.results.file_names import PROBES
 from tests.command_line import NO_PICTURES, Invoke
 from tests.run_files import damage, kill, logs, read_csv

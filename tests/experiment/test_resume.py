@@ -16,7 +16,7 @@ from gdrun.config.schema import RunConfig
 from gdrun.config.timing import Timing
 from gdrun.experiment.checkpoint import last_checkpoint, load_checkpoint
 from gdrun.experiment.execute import execute
-from gdrun.experiment.plan import plan_experiment
+from gdrun.experiment.plan.make import plan_experiment
 from gdrun.experiment.resume import resume_experiment
 from gdrun.results.file_names import CHECKPOINT
 from gdrun.results.progress import RunProgress

@@ -8,7 +8,8 @@ import torch
 from gdrun.config.timing import Timing
 from gdrun.experiment.checkpoint import load_checkpoint
 from gdrun.experiment.execute import execute
-from gdrun.experiment.plan import ExperimentPlan, plan_experiment
+from gdrun.experiment.plan.make import plan_experiment
+from gdrun.experiment.plan.runs import ExperimentPlan
 from gdrun.results.progress import RunProgress
 from gdrun.results.run import LaneResult, RunResult
 from tests.run_files import MOST, manifest, read_csv

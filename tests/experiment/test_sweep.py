@@ -13,7 +13,7 @@ from gdrun.config.read import dump_config, load_config
 from gdrun.config.schema import RunConfig
 from gdrun.config.timing import Timing
 from gdrun.experiment.execute import execute
-from gdrun.experiment.plan import plan_experiment
+from gdrun.experiment.plan.make import plan_experiment
 from gdrun.results.events import Segment
 from gdrun.results.progress import RunProgress
 from gdrun.results.run import RunResult

@@ -11,7 +11,7 @@ import pytest
 import gdrun
 from gdrun.analysis.sweep_result import SweepResult
 from gdrun.analysis.trials import Trial
-from gdrun.experiment.plan import plan_experiment
+from gdrun.experiment.plan.make import plan_experiment
 from tests.command_line import Invoke
 from tests.experiment.sweeps import FLAGS, nth, run_sweep, sweep_config, sweep_rows, tables
 

@@ -15,7 +15,7 @@ import pytest
 
 from gdrun.config.read import load_config
 from gdrun.errors import ConfigError
-from gdrun.experiment.plan import plan_experiment
+from gdrun.experiment.plan.make import plan_experiment
 from gdrun.experiment.resume import resume_experiment
 from gdrun.storage.run_dir import is_locked, locked
 from tests.experiment.sweeps import FLAGS, GRID_FLAGS, nth, run_sweep, statuses

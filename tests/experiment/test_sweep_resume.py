@@ -7,7 +7,7 @@ import pytest
 from gdrun.analysis.recommend import recommended
 from gdrun.config.read import load_config
 from gdrun.errors import ConfigError
-from gdrun.experiment.plan import plan_experiment
+from gdrun.experiment.plan.make import plan_experiment
 from gdrun.experiment.resume import resume_experiment
 from gdrun.loading import load
 from gdrun.results.run import RunResult

@@ -10,7 +10,7 @@ from gdrun.api import compare, train
 from gdrun.config.read import load_config
 from gdrun.config.timing import Timing
 from gdrun.experiment.execute import execute
-from gdrun.experiment.plan import plan_experiment
+from gdrun.experiment.plan.make import plan_experiment
 from gdrun.results.progress import RunProgress
 from gdrun.results.run import RunResult
 from tests.run_files import manifest, read_csv, without_seconds

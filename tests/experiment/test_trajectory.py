@@ -27,7 +27,7 @@ from gdrun.experiment.landscape.layout import (
 )
 from gdrun.experiment.landscape.paths import Chosen, path_of
 from gdrun.experiment.landscape.trajectory_file import read_records
-from gdrun.experiment.plan import plan_experiment
+from gdrun.experiment.plan.make import plan_experiment
 from gdrun.experiment.replay.moments import epoch_ends, prepare_replay
 from gdrun.results.file_names import TRAJECTORY, is_own
 from gdrun.storage.reader import read_results

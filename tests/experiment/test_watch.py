@@ -11,7 +11,7 @@ from gdrun.config.schema import RunConfig
 from gdrun.config.timing import Timing
 from gdrun.experiment import execute as execution
 from gdrun.experiment.execute import execute
-from gdrun.experiment.plan import plan_experiment
+from gdrun.experiment.plan.make import plan_experiment
 from gdrun.experiment.resume import resume_experiment
 from gdrun.results.progress import RunProgress
 from gdrun.results.run import RunResult

@@ -19,7 +19,7 @@ from gdrun.analysis.sweep_result import SweepResult
 from gdrun.config.timing import Timing
 from gdrun.experiment import workers
 from gdrun.experiment.members import MemberTask, train_member
-from gdrun.experiment.plan import plan_experiment
+from gdrun.experiment.plan.make import plan_experiment
 from gdrun.experiment.signals import SIGNALS
 from gdrun.results.progress import RunProgress
 from gdrun.results.run import Failure

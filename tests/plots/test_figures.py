@@ -14,7 +14,7 @@ from gdrun.api import compare, train
 from gdrun.config.parts.groups import PlotConfig
 from gdrun.config.schema import RunConfig
 from gdrun.experiment.execute import execute
-from gdrun.experiment.plan import plan_experiment
+from gdrun.experiment.plan.make import plan_experiment
 from gdrun.plots.curves import MAX_POINTS
 from gdrun.plots.figures import compare_figure, loss_figure
 from gdrun.plots.fits.figure import fit_figure

@@ -18,7 +18,7 @@ from gdrun.analysis.analyze import analyze
 from gdrun.analysis.sweep_result import SweepResult
 from gdrun.config.schema import RunConfig
 from gdrun.experiment.execute import execute
-from gdrun.experiment.plan import plan_experiment
+from gdrun.experiment.plan.make import plan_experiment
 from gdrun.plots.sweeps.heatmap import heatmap_figure
 from gdrun.plots.sweeps.looks import ALONE
 from gdrun.plots.sweeps.scaling import BAR, scaling_figure

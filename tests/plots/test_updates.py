@@ -7,7 +7,7 @@ import pytest
 
 from gdrun.api import compare, train
 from gdrun.experiment.execute import execute
-from gdrun.experiment.plan import plan_experiment
+from gdrun.experiment.plan.make import plan_experiment
 from gdrun.plots.figures import compare_figure, loss_figure
 from gdrun.plots.updates import measured, noise
 from gdrun.results.run import RunResult

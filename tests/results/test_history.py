@@ -281,7 +281,7 @@ def test_memory_of_a_long_run_is_bounded() -> None:
 RESIDENT = """
 import resource, sys
 from gdrun.config.read import load_config
-from gdrun.experiment.plan import plan_experiment
+from gdrun.experiment.plan.make import plan_experiment
 from gdrun.results.rows.history import KEPT_ROWS
 from gdrun.results.progress import RunProgress
 from gdrun.experiment.execute import execute

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gdrun.experiment.execute import execute
-from gdrun.experiment.plan import plan_experiment
+from gdrun.experiment.plan.make import plan_experiment
 from gdrun.results.compare import compare_results, reach
 from gdrun.results.events import Lane, Segment, Series
 from gdrun.results.rows.history import KEPT_ROWS, MOST_PER_LANE, Recorder, kept_per_lane

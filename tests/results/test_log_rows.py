@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gdrun.experiment.execute import execute
-from gdrun.experiment.plan import plan_experiment
+from gdrun.experiment.plan.make import plan_experiment
 from gdrun.results.events import Lane, Segment, Series
 from gdrun.results.rows import log_rows
 from gdrun.results.rows.log_rows import EPOCH_COLUMNS, STEP_COLUMNS, header, step_lines

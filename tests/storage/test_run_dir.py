@@ -9,7 +9,7 @@ import torch
 from gdrun.api import compare, train
 from gdrun.errors import ConfigError, OutputError
 from gdrun.experiment.execute import execute
-from gdrun.experiment.plan import plan_experiment
+from gdrun.experiment.plan.make import plan_experiment
 from gdrun.storage.run_dir import make_directory, plan_directory
 from tests.run_files import manifest, read_csv
 from tests.training_runs import small_config

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from gdrun.config.read import load_config
-from gdrun.experiment.plan import plan_experiment
+from gdrun.experiment.plan.make import plan_experiment
 from gdrun.results.events import Lane
 from tests.problems import descend, perceptron_of, step_losses
 

@@ -10,7 +10,7 @@ import torch
 
 from gdrun.config.read import configure
 from gdrun.config.timing import DEFAULT, Timing
-from gdrun.experiment.plan import plan_experiment
+from gdrun.experiment.plan.make import plan_experiment
 from gdrun.training import graphs
 from gdrun.training.loop import train
 from gdrun.training.state import TrainState, initial_state

@@ -19,7 +19,7 @@ from gdrun.experiment.cost.gpu import (
     gpu_seconds,
 )
 from gdrun.experiment.engines import choose_engine
-from gdrun.experiment.plan import ExperimentPlan, RunPlan
+from gdrun.experiment.plan.runs import ExperimentPlan, RunPlan
 
 
 def cpu_estimate(experiment: ExperimentPlan) -> float:

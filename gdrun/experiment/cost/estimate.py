@@ -21,7 +21,7 @@ from gdrun.experiment.cost.formulas import (
 )
 from gdrun.experiment.cost.measure import MOMENT_SECONDS, WINDOWS, seconds_per_update
 from gdrun.experiment.cost.probes import probe_seconds
-from gdrun.experiment.plan import ExperimentPlan, RunPlan
+from gdrun.experiment.plan.runs import ExperimentPlan, RunPlan
 from gdrun.results.rows.log_rows import bytes_to_log
 from gdrun.training.state import initial_state
 from gdrun.training.threads import SPLIT_WORK

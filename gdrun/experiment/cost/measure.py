@@ -5,7 +5,7 @@ import time
 from dataclasses import replace
 
 from gdrun.compiler.executor import BACKENDS
-from gdrun.experiment.plan import ExperimentPlan, RunPlan
+from gdrun.experiment.plan.runs import ExperimentPlan, RunPlan
 from gdrun.results.rows.log_rows import epoch_lines, step_lines
 from gdrun.training.loop import train
 from gdrun.training.state import Plan, TrainState, initial_state

@@ -11,7 +11,7 @@ from gdrun.diagnostics.derivatives import MOST_VECTORS, PIECE_NUMBERS, LaneLoss
 from gdrun.diagnostics.noise import DRAWS
 from gdrun.diagnostics.sharpness import EXACT
 from gdrun.diagnostics.two_batches import LARGE
-from gdrun.experiment.plan import ExperimentPlan, RunPlan
+from gdrun.experiment.plan.runs import ExperimentPlan, RunPlan
 from gdrun.training.problem import Problem
 
 LONG_PIECE = 1.0  # seconds of a piece of work, from which on it isn't done twice

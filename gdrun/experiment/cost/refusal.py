@@ -2,7 +2,7 @@
 
 from gdrun.errors import ConfigError
 from gdrun.experiment.cost.estimate import Estimate
-from gdrun.experiment.plan import ExperimentPlan
+from gdrun.experiment.plan.runs import ExperimentPlan
 from gdrun.text import duration
 
 UNASKED_SECONDS = 10.0  # that probes may take in any case

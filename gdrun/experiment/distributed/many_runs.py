@@ -20,7 +20,7 @@ from gdrun.experiment.distributed.one_run import require_rows
 from gdrun.experiment.distributed.processes import own_device
 from gdrun.experiment.engines import built_as_chosen
 from gdrun.experiment.members import MemberTask, train_member
-from gdrun.experiment.plan import ExperimentPlan, RunPlan
+from gdrun.experiment.plan.runs import ExperimentPlan, RunPlan
 from gdrun.experiment.resume import load
 from gdrun.experiment.train_run import failures_as_events, train_run
 from gdrun.results.file_names import MARK

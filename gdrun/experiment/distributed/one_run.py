@@ -12,7 +12,8 @@ from gdrun.errors import DataError
 from gdrun.experiment.distributed.group import Group
 from gdrun.experiment.distributed.processes import own_device, require_gpu_each
 from gdrun.experiment.engines import built_as_chosen, without_wrong_programs
-from gdrun.experiment.plan import ExperimentPlan, RunPlan, RunStart, plan_experiment
+from gdrun.experiment.plan.make import plan_experiment
+from gdrun.experiment.plan.runs import ExperimentPlan, RunPlan, RunStart
 from gdrun.experiment.resume import on_device
 from gdrun.experiment.train_run import train_run
 from gdrun.results.rows.history import Recorder

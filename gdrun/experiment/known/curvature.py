@@ -14,7 +14,7 @@ from gdrun.diagnostics.noise import gradient_noise, noise_scale
 from gdrun.diagnostics.sharpness import sharpness
 from gdrun.experiment.known.answer import Answer, Engine, trained
 from gdrun.experiment.known.descent import LARGEST, LINEAR, ROUNDING
-from gdrun.experiment.plan import plan_experiment
+from gdrun.experiment.plan.make import plan_experiment
 from gdrun.experiment.trained.networks import TrainedNetworks
 
 # Of the linear model on the diabetes data at zero weights, by numpy's gradients of all rows.

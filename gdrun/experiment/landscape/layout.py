@@ -18,6 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from gdrun.config.schema import RunConfig
 from gdrun.errors import ConfigError
 from gdrun.text import size
 
@@ -90,3 +91,14 @@ def layout_for(epochs: int, lanes: int, parameters: int) -> Layout:
 def is_sound(content: bytes) -> bool:
     """Whether the hash at the end of some content is its own."""
     return hashed(content[:-HASH_BYTES]) == content
+
+
+def kept_every(config: RunConfig, parameters: int) -> int | None:
+    """How many epochs lie between two at whose ends the weights of a run are kept, if they are.
+
+    Raises:
+        ConfigError: they are too many to be kept.
+    """
+    if not config.trajectory:
+        return None
+    return layout_for(config.epochs, len(config.lr) * config.seeds, parameters).every

@@ -5,7 +5,8 @@ from gdrun.config.parts.own_code import OWN_CODE, is_own
 from gdrun.errors import DataError
 from gdrun.experiment.checkpoint import last_checkpoint, most_bytes
 from gdrun.experiment.memory import memory_errors
-from gdrun.experiment.plan import RunPlan, plan_experiment
+from gdrun.experiment.plan.make import plan_experiment
+from gdrun.experiment.plan.runs import RunPlan
 from gdrun.results.file_names import CHECKPOINT
 from gdrun.results.fits import Fit, Regions
 from gdrun.storage.saved_run import SavedRun

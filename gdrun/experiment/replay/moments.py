@@ -16,7 +16,7 @@ from gdrun.config.schema import Engine
 from gdrun.errors import DataError
 from gdrun.experiment.engines import Choice, build_programs
 from gdrun.experiment.memory import memory_errors
-from gdrun.experiment.plan import RunPlan
+from gdrun.experiment.plan.runs import RunPlan
 from gdrun.experiment.replay.fits import plan_of, refuse_other_data
 from gdrun.experiment.resume import engine_of
 from gdrun.results.events import Lane

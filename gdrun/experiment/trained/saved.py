@@ -12,7 +12,7 @@ from gdrun.data.preprocessing.record import Preprocessing, read_preprocessing
 from gdrun.errors import DataError
 from gdrun.experiment.checkpoint import last_checkpoint, most_bytes
 from gdrun.experiment.memory import memory_errors
-from gdrun.experiment.plan import lanes_of
+from gdrun.experiment.plan.make import lanes_of
 from gdrun.experiment.replay.fits import plan_of, refuse_other_data
 from gdrun.experiment.resume import refuse_other_code
 from gdrun.experiment.trained.networks import TrainedNetworks

@@ -8,7 +8,8 @@ from heapq import heapify, heapreplace
 
 from gdrun.compiler.spec import spec_for
 from gdrun.experiment.cost.formulas import compiled_seconds, eager_seconds
-from gdrun.experiment.plan import ExperimentPlan, RunPlan, replanned
+from gdrun.experiment.plan.make import replanned
+from gdrun.experiment.plan.runs import ExperimentPlan, RunPlan
 
 FOR_EACH_RANK = (1, 2, 4)  # pieces that are tried, beside one run for each batch size
 PAYS = 0.9  # of the time without pieces, at most
