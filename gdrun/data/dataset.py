@@ -4,7 +4,6 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
-from torch import Tensor
 
 from gdrun.data.fingerprint import ALL_ROWS, fingerprint, is_small, sampled_fingerprint
 from gdrun.data.own.find import OwnFunction
@@ -16,7 +15,7 @@ from gdrun.data.preprocessing.record import (
     as_they_are,
 )
 from gdrun.data.preprocessing.standardize import Scaling
-from gdrun.data.rows import Rows
+from gdrun.data.rows import HostRows, Rows, in_memory, moved
 from gdrun.errors import DataError
 from gdrun.text import count, listed
 
@@ -26,7 +25,7 @@ class Dataset:
     """Training and validation rows as the network sees them.
 
     Attributes:
-        x, y: (N, D) and (N, T), float32: in memory, or read from a file as they are indexed.
+        x, y: (N, D) and (N, T), float32: in memory, or read as they are indexed.
         x_val, y_val: (V, D) and (V, T); V = 0 without a validation split.
         features, target: the columns' names; of several targets, all in one text.
         x_scaling, y_scaling: how x and y were standardised; None if they weren't.
@@ -87,18 +86,22 @@ class Dataset:
         Rows in large files aren't looked at.
         """
         for rows, names in ((self.y, self.targets or (self.target,)), (self.x, self.features)):
-            if not isinstance(rows, Tensor):
+            values = in_memory(rows)
+            if values is None:
                 continue
             for column, name in enumerate(names):
-                steps = rows[:, column].diff()
+                steps = values[:, column].diff()
                 if steps.any() and ((steps >= 0).all() or (steps <= 0).all()):
                     return name
         return None
 
     def to(self, device: torch.device) -> "Dataset":
-        """The same data with its rows on a device."""
-        names = ("x", "y", "x_val", "y_val")
-        return replace(self, **{name: getattr(self, name).to(device) for name in names})
+        """The same data with its rows on a device, or read to it where they don't fit."""
+        x, y, x_val, y_val = moved(self._parts, device)
+        notes = self.notes
+        if isinstance(x, HostRows) and not isinstance(self.x, HostRows):
+            notes = (*notes, f"the rows don't fit {device}: they are moved there batch by batch")
+        return replace(self, x=x, y=y, x_val=x_val, y_val=y_val, notes=notes)
 
     @property
     def preprocessing(self) -> Preprocessing:

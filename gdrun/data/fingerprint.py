@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from torch import Tensor
 
-from gdrun.data.rows import Rows, blocks, spread, take
+from gdrun.data.rows import FileRows, Rows, blocks, in_memory, spread, take
 
 SAMPLE_ROWS = 2**16  # at most, evenly spread, in a sample
 ALL_ROWS = "all:"
@@ -25,10 +25,11 @@ def fingerprint(parts: Sequence[Rows]) -> str:
     digest = hashlib.sha256()
     for rows in parts:
         own = hashlib.sha256()
-        if isinstance(rows, Tensor):
-            for _ in hashed(blocks(rows), own):
+        held = in_memory(rows)
+        if held is not None:
+            for _ in hashed(blocks(held), own):
                 pass
-        numbers = own.hexdigest() if isinstance(rows, Tensor) else rows.hash
+        numbers = rows.hash if isinstance(rows, FileRows) else own.hexdigest()
         digest.update(f"{tuple(rows.shape)} {numbers}\n".encode())
     return ALL_ROWS + digest.hexdigest()
 
@@ -44,7 +45,7 @@ def sampled_fingerprint(parts: Sequence[Rows]) -> str:
 
 def is_small(parts: Sequence[Rows]) -> bool:
     """Whether a sample of the rows holds all of them, and they are in memory."""
-    return all(isinstance(rows, Tensor) and len(rows) <= SAMPLE_ROWS for rows in parts)
+    return all(in_memory(rows) is not None and len(rows) <= SAMPLE_ROWS for rows in parts)
 
 
 def hashed(pieces: Iterable[Tensor], digest: "hashlib._Hash") -> Iterator[Tensor]:

@@ -1,9 +1,10 @@
-"""Rows of numbers: a tensor in memory, or a file whose rows are read as they are needed.
+"""Rows of numbers: a tensor, or rows that are read as needed, from a file or to another device.
 
 Shapes: N rows, C columns, R lanes.
 """
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -17,6 +18,7 @@ from gdrun.data.preprocessing.standardize import Scaling
 from gdrun.data.splitmix64 import random_numbers
 
 READ_NUMBERS = 2**18  # that are read at once where all rows are read in order (1 MB)
+MOST_SHARE = 0.8  # of a device's free memory, for rows; the rest is for weights and activations
 
 
 @dataclass(frozen=True)
@@ -121,7 +123,63 @@ class FileRows:
         return replace(self, device=device)
 
 
-Rows = Tensor | FileRows
+@dataclass(frozen=True)
+class HostRows:
+    """Rows in the machine's memory that are moved to a device when they are read.
+
+    Indexed like a tensor (N, C) by a slice or by row numbers of any shape (…) → (…, C).
+
+    Attributes:
+        values: (N, C), on the processor.
+        device: where the rows that are read go to.
+    """
+
+    values: Tensor
+    device: torch.device
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(N, C)."""
+        return len(self), self.values.shape[1]
+
+    def __getitem__(self, index: slice | Tensor) -> Tensor:
+        return self.values[index].to(self.device)
+
+    def to(self, device: torch.device) -> "HostRows":
+        """The same rows, read to a device."""
+        return replace(self, device=device)
+
+
+Rows = Tensor | FileRows | HostRows
+
+
+def in_memory(rows: Rows) -> Tensor | None:
+    """The values of rows that are in memory, wherever they are read to; None of those in a file."""
+    match rows:
+        case FileRows():
+            return None
+        case HostRows():
+            return rows.values
+        case _:
+            return rows
+
+
+def moved(parts: Sequence[Rows], device: torch.device) -> list[Rows]:
+    """Rows on a device; all that are in memory stay there if they would fill it."""
+    held = sum(rows.nbytes for rows in parts if isinstance(rows, Tensor) and rows.device != device)
+    if held <= MOST_SHARE * free_bytes(device):
+        return [rows.to(device) for rows in parts]
+    return [
+        HostRows(rows, device) if isinstance(rows, Tensor) else rows.to(device) for rows in parts
+    ]
+
+
+def free_bytes(device: torch.device) -> float:
+    """How much memory of a device is free, as far as it has one of its own."""
+    return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else math.inf
 
 
 def take(rows: Rows, numbers: Tensor) -> Tensor:

@@ -24,7 +24,7 @@ from gdrun.data.fingerprint import hashed
 from gdrun.data.given.arrays import column_names
 from gdrun.data.preprocessing.record import as_they_are
 from gdrun.data.preprocessing.standardize import Scaling, fit_scaling, refuse_overflow
-from gdrun.data.rows import FileRows, Holdout, Rows, blocks, original_blocks
+from gdrun.data.rows import FileRows, Holdout, blocks, original_blocks
 from gdrun.errors import DataError, one_line, unreadable
 from gdrun.text import visible
 
@@ -71,7 +71,7 @@ def load_npy(config: NpyData, classify: bool, on_progress: Callable[[str], None]
     if classify:
         found = find_classes("y", blocks(train_y), blocks(val_y))
         classes = found.names
-        train_y, val_y = (_classified(rows, found) for rows in (train_y, val_y))
+        train_y, val_y = _classified(train_y, found), _classified(val_y, found)
     elif isinstance(train_y, Tensor):
         original = y_scaling.invert(train_y) if y_scaling else train_y
         for name, column in zip(targets, original.T, strict=True):
@@ -93,7 +93,7 @@ def load_npy(config: NpyData, classify: bool, on_progress: Callable[[str], None]
     )
 
 
-def _classified(rows: Rows, classes: Classes) -> Rows:
+def _classified(rows: Tensor | FileRows, classes: Classes) -> Tensor | FileRows:
     """Rows of a target as the numbers of its classes."""
     if isinstance(rows, Tensor):
         return classes.numbers(rows).float()
@@ -144,7 +144,7 @@ def _read(
     *,
     standardize: bool,
     keep_constant: bool,
-) -> tuple[Rows, Rows, Scaling | None]:
+) -> tuple[Tensor | FileRows, Tensor | FileRows, Scaling | None]:
     """Training rows, validation rows and their scaling; every number is checked and hashed."""
     train, val = FileRows(file, holdout), FileRows(file, holdout, held=True)
     digests = hashlib.sha256(), hashlib.sha256()
