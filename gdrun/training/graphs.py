@@ -27,27 +27,29 @@ Work = Callable[[], Tensor]
 Recorder = Callable[[Work], Work]
 
 
-def cuda_recorder() -> Recorder:
-    """What records work on the current GPU, without doing it; the function it returns replays it.
+def cuda_recorder(device: torch.device) -> Recorder:
+    """What records work on a GPU, without doing it; the function that it returns replays the work.
 
     What a replay returns is overwritten by the next one.
     """
     pool = torch.cuda.graph_pool_handle()
+    # PyTorch's default is one of the GPU that was the current one when the first graph was recorded.
+    stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
     # A GPU gets the next graph while it is at work on one, and no more: so the time that passes
     # here is that of its work.
     ends = cycle([torch.cuda.Event() for _ in range(2)])  # type: ignore[no-untyped-call]
 
     def record(work: Work) -> Work:
-        torch.cuda.synchronize()
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, pool=pool):
+        with torch.cuda.device(device), torch.cuda.graph(graph, pool, stream):
             result = work()
 
         def replay() -> Tensor:
             end = next(ends)
             end.synchronize()
-            graph.replay()
-            end.record()
+            with torch.cuda.device(device):
+                graph.replay()
+                end.record()
             return result
 
         return replay
@@ -55,7 +57,8 @@ def cuda_recorder() -> Recorder:
     return record
 
 
-RECORDERS: dict[str, Callable[[], Recorder]] = {"cuda": cuda_recorder}  # by the type of device
+# By the type of device.
+RECORDERS: dict[str, Callable[[torch.device], Recorder]] = {"cuda": cuda_recorder}
 
 
 def can_be_recorded(problem: Problem, plan: Plan) -> bool:
@@ -96,7 +99,7 @@ class RecordedUpdates:
             plan.learning_rates(device),
             None if self._factors is None else repeat(self._now),
         )
-        record = RECORDERS[device.type]()
+        record = RECORDERS[device.type](device)
         self._take_one = _Recorded(self._one, record)
         self._take_all = _Recorded(self._all, record)
 

@@ -69,7 +69,7 @@ class ProcessorRecorder:
         self.graphs: list[int] = []
         self.replays = 0
 
-    def __call__(self) -> Recorder:
+    def __call__(self, _: torch.device) -> Recorder:
         return self.record
 
     def record(self, work: Work) -> Work:
