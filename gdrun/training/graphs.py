@@ -33,7 +33,7 @@ def cuda_recorder(device: torch.device) -> Recorder:
     What a replay returns is overwritten by the next one.
     """
     pool = torch.cuda.graph_pool_handle()
-    # PyTorch's default is one of the GPU that was the current one when the first graph was recorded.
+    # PyTorch's default is one of the GPU that was current when the first graph was recorded.
     stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
     # A GPU gets the next graph while it is at work on one, and no more: so the time that passes
     # here is that of its work.
