@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -98,7 +98,13 @@ def state_of(optimizer: Optimizer, weights: Params) -> list[Params]:
 
 @given(optimizer=optimizers, seed=st.integers(0, 99))
 @settings(max_examples=60, deadline=None)
+@example(optimizer=Adam(betas=(0.5, 0.5), eps=1e-10, weight_decay=0.3), seed=88)
 def test_updates_are_those_of_torch(optimizer: Optimizer, seed: int) -> None:
+    """Each from the same weights: rounding alone may drive two trainings apart.
+
+    Where decay is nearly all of a gradient, Adam jumps to and fro about zero, as m/√v says: small
+    differences then grow from update to update.
+    """
     plan = make_plan(1, epochs=UPDATES, lanes=LANES, optimizer=optimizer)
     lr = torch.tensor([lane.lr for lane in LANES], dtype=torch.float64).view(-1, 1, 1)
     every_g = random_gradients(seed)
@@ -117,10 +123,12 @@ def test_updates_are_those_of_torch(optimizer: Optimizer, seed: int) -> None:
             for w, slopes in zip(lane, g, strict=True):
                 w.grad = slopes[k].clone()
             others[k].step()
-        if update in (0, UPDATES - 1):
-            tolerance = 1e-4 if update else 1e-6
-            expected = tuple(torch.stack(lanes) for lanes in zip(*torchs, strict=True))
-            torch.testing.assert_close(weights, expected, rtol=tolerance, atol=tolerance / 10)
+        tolerance = 1e-4 if update else 1e-6
+        expected = tuple(torch.stack(lanes) for lanes in zip(*torchs, strict=True))
+        torch.testing.assert_close(weights, expected, rtol=tolerance, atol=tolerance / 10)
+        for k, lane in enumerate(torchs):
+            for w, ours in zip(lane, weights, strict=True):
+                w.copy_(ours[k])
 
 
 @pytest.mark.parametrize("chunk", [None, 3])
