@@ -8,6 +8,7 @@ batches, F factors of an update.
 """
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from itertools import chain, cycle, repeat
 
@@ -86,7 +87,7 @@ class RecordedUpdates:
         device, self._rows = state.params[0].device, problem.data.rows
         self._plan, self._batches = plan, Batches(problem, plan)
         self._places: dict[torch.Size, tuple[Tensor, Tensor]] = {}  # by the shape of a batch
-        self._now = torch.empty(0)  # (1 + F) factors of the update that is taken, if there are any
+        self._now = torch.empty(0)  # (1 + F), factors of the update that is taken, if it has any
         self._factors = plan.factors_after(state.updates, self._rows, device)
         if self._factors is not None:
             first = next(self._factors)
@@ -158,14 +159,13 @@ class _Recorded:
     def __init__(self, function: Callable[..., Tensor], record: Recorder) -> None:
         self._function, self._record = function, record
         self._places: dict[tuple[torch.Size, ...], list[Tensor]] = {}
-        self._calls: dict[tuple[torch.Size, ...], int] = {}
+        self._calls = Counter[tuple[torch.Size, ...]]()
         self._replays: dict[tuple[torch.Size, ...], Work] = {}
 
     def __call__(self, *arguments: Tensor) -> Tensor:
         shapes = tuple(argument.shape for argument in arguments)
         if shapes not in self._places:
             self._places[shapes] = [_place_for(argument) for argument in arguments]
-            self._calls[shapes] = 0
         place = self._places[shapes]
         torch._foreach_copy_(place, arguments)
         if shapes not in self._replays:
