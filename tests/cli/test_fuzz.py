@@ -24,8 +24,7 @@ def _imported(tmp_path_factory: pytest.TempPathFactory) -> None:
 
 def gdrun(*args: str) -> Outcome:
     """`gdrun ARGS…`, soon."""
-    with soon():
-        return in_process(*args)
+    return soon(lambda: in_process(*args))
 
 
 def is_clean(outcome: Outcome) -> bool:
