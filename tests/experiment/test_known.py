@@ -111,7 +111,6 @@ def test_the_program_finds_all_of_them(invoke: Invoke) -> None:
     facts = json.loads(done.out)
     assert facts["passed"]
     assert len(facts["answers"]) == len(ANSWERS) >= 12
-    assert facts["seconds"] < 60
     for answer in facts["answers"]:
         assert set(answer["measured"]) >= {"eager"}
         assert answer["failed"] == []
