@@ -19,6 +19,7 @@ from gdrun.data.splitmix64 import mix, random_numbers, splitmix64, stream_keys
 SORTED_ROWS = 2**20
 ROUNDS = 6
 CACHED_NUMBERS = 2**15  # random numbers of 8 bytes that a processor works on at a time
+GPU_NUMBERS = 2**24  # and a GPU
 AHEAD_NUMBERS = 2**18  # in the orders that are drawn together (2 MB)
 AHEAD_EPOCHS = 64
 
@@ -39,18 +40,22 @@ class Orders:
     ) -> None:
         self._how = sampling, rows, seeds
         self._device = device
-        count = AHEAD_NUMBERS // (rows * len(seeds))
-        self._count = max(1, min(count, AHEAD_EPOCHS))
+        most = AHEAD_NUMBERS // (rows * len(seeds))
+        self._most = max(1, min(most, AHEAD_EPOCHS))
         self._epochs = range(0)
         self._drawn: Tensor | None = None
 
     def of(self, epoch: int) -> Order | None:
         """That of an epoch, as from `visiting_order`; on the device, unless rows are too many."""
         sampling, rows, seeds = self._how
-        if sampling == "sequential" or rows > SORTED_ROWS:
+        in_parts = sampling == "replacement" and self._most == 1 and self._device.type == "cpu"
+        if sampling == "sequential" or rows > SORTED_ROWS or in_parts:
             return visiting_order(sampling, rows, seeds, epoch)
         if epoch not in self._epochs:
-            self._epochs = range(epoch, epoch + self._count)
+            self._drawn = None  # before there are others in memory
+            # At first of one epoch, and then of ever more: a short training needs no more.
+            count = min(2 * len(self._epochs) or 1, self._most)
+            self._epochs = range(epoch, epoch + count)
             self._drawn = visiting_orders(sampling, rows, seeds, self._epochs, self._device)
         assert self._drawn is not None
         drawn = self._drawn[epoch - self._epochs.start]
@@ -119,10 +124,11 @@ def _of_each_stream(
 ) -> Tensor:
     """A function of the random numbers of each stream: (…), (P,) → (…, P).
 
-    So many streams are taken at a time that their numbers stay in a processor's cache.
+    So many streams are taken at a time that their numbers stay in a processor's cache, or leave a
+    GPU memory for other things.
     """
     found = torch.empty(keys.numel(), len(positions), dtype=torch.int64, device=keys.device)
-    cached = CACHED_NUMBERS if keys.device.type == "cpu" else found.numel()
+    cached = CACHED_NUMBERS if keys.device.type == "cpu" else GPU_NUMBERS
     at_once = max(1, cached // max(1, len(positions)))
     pieces = (torch.split(tensor, at_once) for tensor in (found, keys.flatten()))
     for places, part in zip(*pieces, strict=True):

@@ -146,7 +146,8 @@ def choose_device(
     by_gpu = gpu_estimate(experiment, gpu.processors)
     if by_cpu <= by_gpu:
         return _stays(by_cpu, by_gpu)
-    if (needed := bytes_on_gpu(experiment, processes.here)) > gpu.free:
+    sharing = processes.sharing(machine.gpus)
+    if (needed := bytes_on_gpu(experiment, sharing)) > gpu.free:
         why = f"a GPU would need about {size(needed)}, and {gpu.name} has {size(gpu.free)} left"
         return DeviceChoice(CPU, f"device: cpu ({why})")
     pace = machine_pace()

@@ -46,7 +46,7 @@ class Batches:
     Where their rows are divided among ranks, what this one has of them.
 
     Attributes:
-        numbers: in the rows of a batch of all lanes, of the rank that has the most of these.
+        numbers: how many a batch has, over all lanes of the rank that has the most of these.
     """
 
     def __init__(self, problem: Problem, plan: Plan) -> None:

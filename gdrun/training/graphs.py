@@ -21,7 +21,7 @@ from gdrun.training.problem import Problem
 from gdrun.training.state import Plan, TrainState
 
 RECORDED_AFTER = 3  # calls, in which PyTorch's libraries prepare themselves
-MOST_UPDATES = 64  # of a graph: launching it takes a hundredth of the time that they take
+MOST_UPDATES = 64  # of a graph: far more work than to launch it
 MOST_NUMBERS = 2**20  # in the rows of a batch: larger ones keep a GPU busy, and aren't copied
 
 Work = Callable[[], Tensor]
@@ -34,7 +34,7 @@ def cuda_recorder(device: torch.device) -> Recorder:
     What a replay returns is overwritten by the next one.
     """
     pool = torch.cuda.graph_pool_handle()
-    # PyTorch's default is one of the GPU that was current when the first graph was recorded.
+    # PyTorch's own stream belongs to the GPU that was current when it was first used.
     stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
     # A GPU gets the next graph while it is at work on one, and no more: so the time that passes
     # here is that of its work.
@@ -76,6 +76,13 @@ def can_be_recorded(problem: Problem, plan: Plan) -> bool:
     )
 
 
+def updates_to_warm_up(problem: Problem, plan: Plan) -> int:
+    """About how many updates are taken before the first graph is replayed; 0 where none are."""
+    if not can_be_recorded(problem, plan):
+        return 0
+    return (RECORDED_AFTER + 1) * min(MOST_UPDATES, plan.updates_per_epoch(problem.data.rows))
+
+
 class RecordedUpdates:
     """The updates that follow a state, whose weights are moved in place, from recorded graphs.
 
@@ -86,23 +93,14 @@ class RecordedUpdates:
     def __init__(self, problem: Problem, plan: Plan, state: TrainState) -> None:
         device, self._rows = state.params[0].device, problem.data.rows
         self._plan, self._batches = plan, Batches(problem, plan)
-        self._places: dict[torch.Size, tuple[Tensor, Tensor]] = {}  # by the shape of a batch
-        self._now = torch.empty(0)  # (1 + F), factors of the update that is taken, if it has any
         self._factors = plan.factors_after(state.updates, self._rows, device)
+        first = None
         if self._factors is not None:
             first = next(self._factors)
-            self._factors, self._now = chain([first], self._factors), first.clone()
-        self._step = make_step(
-            problem.losses,
-            plan.optimizer,
-            state.params,
-            state.buffers,
-            plan.learning_rates(device),
-            None if self._factors is None else repeat(self._now),
-        )
-        record = RECORDERS[device.type](device)
-        self._take_one = _Recorded(self._one, record)
-        self._take_all = _Recorded(self._all, record)
+            self._factors = chain([first], self._factors)
+        updates, record = _Updates(problem, plan, state, first), RECORDERS[device.type](device)
+        self._take_one = _Recorded(updates.one, record)
+        self._take_all = _Recorded(updates.all, record)
 
     def of_epoch(self, epoch: int, skip: int) -> Iterator[Sequence[Tensor]]:
         """Take the updates of an epoch (from 1) after the first `skip`: their losses, (R,) each.
@@ -112,7 +110,8 @@ class RecordedUpdates:
         """
         done = (epoch - 1) * self._plan.updates_per_epoch(self._rows) + skip
         for x, y, unwanted in self._batches.blocks(epoch, skip, MOST_UPDATES):
-            batches = list(zip(*self._by_batch(x, y), strict=True))[unwanted:]
+            by_batch = _by_batch(self._plan.batch_size, x, y)
+            batches = list(zip(*by_batch, strict=True))[unwanted:]
             due = next(self._plan.evaluated_within(self._rows, after=done), math.inf)
             done += len(batches)
             if unwanted or due < done:
@@ -129,7 +128,30 @@ class RecordedUpdates:
             return (next(self._factors),)
         return (torch.stack([next(self._factors) for _ in range(updates)]),)
 
-    def _one(self, x: Tensor, y: Tensor, *factors: Tensor) -> Tensor:
+
+class _Updates:
+    """What is recorded: one update, or several.
+
+    It doesn't know its recordings: in a circle of references their memory would outlive a training.
+    """
+
+    def __init__(
+        self, problem: Problem, plan: Plan, state: TrainState, factors: Tensor | None
+    ) -> None:
+        self._batch_size = plan.batch_size
+        self._places: dict[torch.Size, tuple[Tensor, Tensor]] = {}  # by the shape of a batch
+        # (1 + F), those of the update that is taken, if it has any.
+        self._now = torch.empty(0) if factors is None else factors.clone()
+        self._step = make_step(
+            problem.losses,
+            plan.optimizer,
+            state.params,
+            state.buffers,
+            plan.learning_rates(state.params[0].device),
+            None if factors is None else repeat(self._now),
+        )
+
+    def one(self, x: Tensor, y: Tensor, *factors: Tensor) -> Tensor:
         """Take one update: (R, B, D), (R, B, O) → its loss, (R,)."""
         if x.shape not in self._places:
             self._places[x.shape] = _place_for(x), _place_for(y)
@@ -141,13 +163,14 @@ class RecordedUpdates:
         assert loss is not None  # the batch is complete
         return loss
 
-    def _all(self, x: Tensor, y: Tensor, *factors: Tensor) -> Tensor:
+    def all(self, x: Tensor, y: Tensor, *factors: Tensor) -> Tensor:
         """Take the updates of several batches: (R, M, D), (R, M, O) → their losses, (K, R)."""
-        of_each = [*self._by_batch(x, y), *(f.unbind() for f in factors)]
-        return torch.stack([self._one(*each) for each in zip(*of_each, strict=True)])
+        of_each = [*_by_batch(self._batch_size, x, y), *(f.unbind() for f in factors)]
+        return torch.stack([self.one(*each) for each in zip(*of_each, strict=True)])
 
-    def _by_batch(self, *rows: Tensor) -> list[Sequence[Tensor]]:
-        return [torch.split(t, self._plan.batch_size, dim=1) for t in rows]
+
+def _by_batch(size: int, *rows: Tensor) -> list[Sequence[Tensor]]:
+    return [torch.split(t, size, dim=1) for t in rows]
 
 
 class _Recorded:
@@ -158,15 +181,15 @@ class _Recorded:
 
     def __init__(self, function: Callable[..., Tensor], record: Recorder) -> None:
         self._function, self._record = function, record
-        self._places: dict[tuple[torch.Size, ...], list[Tensor]] = {}
+        self._arguments: dict[tuple[torch.Size, ...], list[Tensor]] = {}
         self._calls = Counter[tuple[torch.Size, ...]]()
         self._replays: dict[tuple[torch.Size, ...], Work] = {}
 
     def __call__(self, *arguments: Tensor) -> Tensor:
         shapes = tuple(argument.shape for argument in arguments)
-        if shapes not in self._places:
-            self._places[shapes] = [_place_for(argument) for argument in arguments]
-        place = self._places[shapes]
+        if shapes not in self._arguments:
+            self._arguments[shapes] = [_place_for(argument) for argument in arguments]
+        place = self._arguments[shapes]
         torch._foreach_copy_(place, arguments)
         if shapes not in self._replays:
             self._calls[shapes] += 1

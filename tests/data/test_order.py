@@ -1,6 +1,7 @@
 """The visiting order: SplitMix64's known numbers, permutations, and unrelated neighbours."""
 
 from collections.abc import Sequence
+from typing import Any
 from unittest.mock import patch
 
 import pytest
@@ -105,6 +106,28 @@ def test_orders_are_the_same_drawn_one_by_one_or_ahead(
         else:
             assert torch.equal(found(0, rows), expected(0, rows))
             assert torch.equal(found(rows // 2, rows), expected(rows // 2, rows))
+
+
+def test_ever_more_epochs_are_drawn_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[range] = []
+    draw = order.visiting_orders
+
+    def noted(sampling: Any, rows: int, seeds: Any, epochs: range, device: Any) -> Any:
+        drawn.append(epochs)
+        return draw(sampling, rows, seeds, epochs, device)
+
+    monkeypatch.setattr(order, "visiting_orders", noted)
+    monkeypatch.setattr(order, "AHEAD_NUMBERS", 500)
+    orders = Orders("reshuffle", 100, [0])
+    for epoch in range(3, 20):
+        orders.of(epoch)
+    assert drawn == [range(3, 4), range(4, 6), range(6, 10), range(10, 15), range(15, 20)]
+    monkeypatch.setattr(order, "AHEAD_NUMBERS", 99)
+    drawn.clear()
+    draws = Orders("replacement", 100, [0]).of(1)
+    assert draws is not None
+    assert draws(5, 9).shape == (1, 4)
+    assert not drawn  # no more than what is asked for
 
 
 @given(rows=st.integers(1, 200), seed=SEEDS, epoch=st.integers(1, 10**6))

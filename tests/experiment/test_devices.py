@@ -247,6 +247,23 @@ def test_gpus_that_ranks_would_share_are_refused(
         processes.require_gpu_each(torch.device(device), asked, here)
 
 
+def test_a_rank_without_a_gpu_says_so_and_others_take_their_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with pytest.raises(ConfigError, match="rank 0 trains on a GPU, and this machine has none"):
+        processes.own_device(GPU, "cuda")
+    monkeypatch.setattr(processes, "count_gpus", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 1)
+    assert processes.own_device(GPU, "cuda") == torch.device("cuda:1")
+    assert processes.own_device(GPU, "cuda:0") == GPU
+    assert processes.own_device(CPU, "auto") == CPU
+
+
+@pytest.mark.parametrize(("gpus", "ranks", "sharing"), [(2, 4, 2), (3, 4, 2), (1, 4, 4), (2, 1, 4)])
+def test_ranks_are_spread_over_gpus(gpus: int, ranks: int, sharing: int) -> None:
+    assert Processes(here=4, ranks=Ranks(ranks)).sharing(gpus) == sharing
+
+
 def test_only_ranks_that_train_a_run_together_are_asked_for_their_gpus(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -15,13 +15,13 @@ from torch.utils._pytree import tree_leaves
 from gdrun.training.graphs import Recorder, Work
 
 aten = torch.ops.aten
-# What waits for a GPU, or brings it numbers of the processor's.
+# Some of what waits for a GPU, or brings it numbers of the processor's.
 REFUSED = {
     aten._local_scalar_dense.default,
     aten.lift_fresh.default,
-    aten.item.default,
     aten._to_copy.default,
     aten.nonzero.default,
+    aten.masked_select.default,
 }
 
 Call = tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any], list[Tensor]]
@@ -33,7 +33,7 @@ class Recording(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.calls: list[Call] = []
-        self._before: dict[int, tuple[Tensor, Tensor]] = {}
+        self._before: list[tuple[Tensor, Tensor]] = []
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
@@ -44,7 +44,7 @@ class Recording(TorchDispatchMode):  # type: ignore[no-untyped-call]
         for argument, value in zip(func._schema.arguments, args, strict=False):
             if argument.alias_info and argument.alias_info.is_write:
                 for tensor in _tensors(value):
-                    self._before.setdefault(tensor.data_ptr(), (tensor, tensor.clone()))
+                    self._before.append((tensor, tensor.clone()))
         result = func(*args, **kwargs)
         # The results of others are views, or their arguments.
         is_new = not any(returned.alias_info for returned in func._schema.returns)
@@ -53,7 +53,7 @@ class Recording(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def undo(self) -> None:
         """Restore what was written to."""
-        for tensor, before in self._before.values():
+        for tensor, before in reversed(self._before):
             tensor.copy_(before)
 
 

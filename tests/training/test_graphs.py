@@ -3,6 +3,9 @@
 On a machine with a GPU they are CUDA graphs; on any, operations that a stand-in of CUDA replays.
 """
 
+import gc
+import weakref
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,9 +14,11 @@ import torch
 from gdrun.config.read import configure
 from gdrun.config.timing import DEFAULT, Timing
 from gdrun.experiment.plan.make import plan_experiment
+from gdrun.results.events import Segment
 from gdrun.training import graphs
 from gdrun.training.loop import train
 from gdrun.training.state import TrainState, initial_state
+from tests.experiment.own_code import NETWORKS
 from tests.training.recorder import ProcessorRecorder
 
 CUDA = pytest.param(
@@ -55,25 +60,32 @@ def trained(
     device: str,
     stop_at: int | None = None,
     timing: Timing = DEFAULT,
-) -> tuple[TrainState, list[int]]:
+) -> tuple[TrainState, list[int], list[float]]:
     """The state after a training, which may be stopped after some updates and taken up again.
 
-    And after which updates a loss was evaluated within an epoch.
+    And after which updates a loss was evaluated within an epoch, and the losses of all updates.
     """
     if method == "full":
         settings = {key: value for key, value in settings.items() if key != "batch_size"}
     config = configure({}, {"epochs": 12, **settings, "device": device, "engine": "eager"})
     run = plan_experiment(method, config).runs[0]
     state = initial_state(run.problem, run.plan)
-    within = []
+    within: list[int] = []
+    losses: list[float] = []
+
+    def note(segment: Segment) -> None:
+        within.extend([segment.updates] * bool(segment.train_loss))
+        losses.extend(loss for of_lane in segment.losses[-1:] for loss in of_lane)
+
     for segment in train(run.problem, run.plan, state, timing=timing):
-        within += [segment.updates] * bool(segment.train_loss)
+        note(segment)
         if stop_at is not None and segment.updates >= stop_at:
             state = state.clone()
             break
     for segment in train(run.problem, run.plan, state):
-        within += [segment.updates] * bool(segment.train_loss)
-    return state, within
+        note(segment)
+    assert len(losses) == state.updates
+    return state, within, losses
 
 
 def tensors(state: TrainState) -> list[torch.Tensor]:
@@ -85,23 +97,25 @@ def tensors(state: TrainState) -> list[torch.Tensor]:
 def test_graphs_change_nothing(
     method: str, settings: dict[str, Any], device: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with_graphs, within = trained(method, settings, device)
+    with_graphs, within, losses = trained(method, settings, device)
     monkeypatch.setattr(graphs, "RECORDERS", {})
-    one_by_one, expected_within = trained(method, settings, device)
+    one_by_one, expected_within, expected_losses = trained(method, settings, device)
+    assert losses == pytest.approx(expected_losses, rel=1e-4, abs=1e-6)
     assert with_graphs.updates == one_by_one.updates
     assert within == expected_within
     for found, expected in zip(tensors(with_graphs), tensors(one_by_one), strict=True):
         torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("stop_at", [1, 5, 30, 200])
+@pytest.mark.parametrize("stop_at", [1, 5, 30, 70])
 @pytest.mark.parametrize("settings", SETTINGS, ids=str)
 def test_a_training_that_was_stopped_ends_with_the_same_bits(
     settings: dict[str, Any], stop_at: int, device: str
 ) -> None:
-    stopped, within = trained("minibatch", settings, device, stop_at, EACH)
-    at_once, expected_within = trained("minibatch", settings, device)
+    stopped, within, losses = trained("minibatch", settings, device, stop_at, EACH)
+    at_once, expected_within, expected_losses = trained("minibatch", settings, device)
     assert within == expected_within
+    assert losses == expected_losses
     for found, expected in zip(tensors(stopped), tensors(at_once), strict=True):
         assert torch.equal(found, expected)
 
@@ -132,3 +146,41 @@ def test_only_small_batches_of_known_operations_are_recorded(
     monkeypatch.setattr(graphs, "MOST_NUMBERS", 32)
     trained("minibatch", {"batch_size": 16}, "cpu")
     assert stand_in.graphs
+
+
+def test_what_is_a_users_own_code_is_not_recorded(
+    stand_in: ProcessorRecorder, tmp_path: Path
+) -> None:
+    (tmp_path / "own.py").write_text(NETWORKS)
+    settings = {"data": {"source": "spiral"}, "loss": "cross_entropy", "epochs": 9}
+    trained("minibatch", {**settings, "model": f"{tmp_path / 'own.py'}:build"}, "cpu")
+    assert not stand_in.graphs
+    trained("minibatch", settings, "cpu")
+    assert stand_in.graphs
+
+
+def test_a_training_that_is_over_leaves_nothing_in_memory() -> None:
+    """A GPU's memory is short, and the garbage collector doesn't look at it."""
+    config = configure({}, {"epochs": 9, "engine": "eager", "device": "cpu"})
+    (run,) = plan_experiment("minibatch", config).runs
+    state = initial_state(run.problem, run.plan)
+    updates = graphs.RecordedUpdates(run.problem, run.plan, state)
+    for epoch in range(1, 9):
+        for _ in updates.of_epoch(epoch, 0):
+            pass
+    gone = weakref.ref(updates._take_all)
+    gc.disable()
+    try:
+        del updates
+        assert gone() is None
+    finally:
+        gc.enable()
+
+
+def test_the_time_of_updates_is_measured_once_they_are_replayed() -> None:
+    for settings, updates in (({"batch_size": 16}, 28), ({"batch_size": 1}, 256)):
+        config = configure({}, {**settings, "device": "cpu"})
+        (run,) = plan_experiment("minibatch", config).runs
+        assert graphs.updates_to_warm_up(run.problem, run.plan) == updates
+    (run,) = plan_experiment("full", configure({}, {"device": "cpu", "chunk_rows": 9})).runs
+    assert graphs.updates_to_warm_up(run.problem, run.plan) == 0

@@ -1,8 +1,11 @@
 """About how long all runs of an experiment take on the processor and on a GPU, by formulas."""
 
+import math
+
 from torch import Tensor
 
 from gdrun.compiler.spec import spec_for
+from gdrun.data.rows import MOST_SHARE
 from gdrun.experiment.cost.formulas import (
     build_seconds,
     compiled_seconds,
@@ -63,10 +66,12 @@ def _rows_evaluated(run: RunPlan) -> float:
 def bytes_on_gpu(experiment: ExperimentPlan, jobs: int = 1) -> int:
     """About how much memory of a GPU that takes, with the data in it once for each process.
 
-    Rows that are read from a file as they are needed aren't held there.
+    And as much as has to be free for rows to be moved there at once. Those that are read from a
+    file as they are needed aren't held there.
     """
     data = experiment.problem.data
     parts = (data.x, data.y, data.x_val, data.y_val)
     held = sum(rows.nbytes for rows in parts if isinstance(rows, Tensor))
     each = held + max(gpu_bytes(run.problem, run.plan) for run in experiment.runs)
+    each = max(each, math.ceil(held / MOST_SHARE))
     return each * max(1, min(jobs, len(experiment.runs)))

@@ -7,6 +7,7 @@ from dataclasses import replace
 from gdrun.compiler.executor import BACKENDS
 from gdrun.experiment.plan.runs import ExperimentPlan, RunPlan
 from gdrun.results.rows.log_rows import epoch_lines, step_lines
+from gdrun.training.graphs import updates_to_warm_up
 from gdrun.training.loop import train
 from gdrun.training.state import Plan, TrainState, initial_state
 
@@ -19,18 +20,20 @@ def seconds_per_update(run: RunPlan, state: TrainState) -> float:
     segments = train(
         run.problem, replace(run.plan, eval_growth=0.0), state, BACKENDS[run.config.engine]
     )
+    warm = updates_to_warm_up(run.problem, run.plan)
     at, start, began = 0, math.inf, time.perf_counter()
     for segment in segments:
         step_lines(run.series, segment, run.config.logged_every)
         epoch_lines(run.series, segment)
         now = time.perf_counter()
-        if start == math.inf and state.updates:
+        if start == math.inf and state.updates > warm:
             at, start = state.updates, now
         if now - start > MOMENT_SECONDS and state.updates > at:
             break
     if state.updates > at:
         return (now - start) / (state.updates - at)
-    return (now - began) / max(1, at)  # there was no more than one long update, or none
+    # There was no more than one long update, or none, or too few to begin with.
+    return (now - began) / max(1, state.updates)
 
 
 def measure_updates(experiment: ExperimentPlan) -> dict[int, float]:
@@ -62,10 +65,10 @@ def _seconds_alone(run: RunPlan) -> float:
     plan = alone(run.plan)
     state = initial_state(run.problem, plan)
     found: list[float] = []
-    at, start = 0, 0.0
+    at, start, warm = 0, 0.0, updates_to_warm_up(run.problem, plan)
     for _ in train(run.problem, plan, state, BACKENDS[run.config.engine]):
         taken = state.seconds - start
-        if state.updates > at and (not at or taken > MOMENT_SECONDS / WINDOWS):
+        if state.updates > max(at, warm) and (not at or taken > MOMENT_SECONDS / WINDOWS):
             found.append(taken / (state.updates - at))
             at, start = state.updates, state.seconds
         if len(found) > WINDOWS:

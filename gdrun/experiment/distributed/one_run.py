@@ -85,8 +85,9 @@ def take_part(task: RunTask, group: Group, stop: Callable[[], bool]) -> None:
         GdrunError: the run can't be trained here, or another rank is lost.
     """
     asked = task.config.device
-    require_gpu_each(task.device, asked, group.local_size)
-    planned = plan_experiment(task.command, task.config).with_device(own_device(task.device, asked))
+    device = own_device(task.device, asked)
+    require_gpu_each(device, asked, group.local_size)
+    planned = plan_experiment(task.command, task.config).with_device(device)
     experiment = replace(planned, ranks=group.ranks)
     require_rows(experiment, task.fingerprint)
     (run,) = experiment.runs

@@ -24,6 +24,10 @@ class Processes:
     here: int = 1
     ranks: Ranks = ALONE
 
+    def sharing(self, gpus: int) -> int:
+        """How many share a GPU of this machine: ranks are spread over all, others use one."""
+        return -(-self.here // gpus) if self.ranks.size > 1 else self.here
+
 
 THIS_ONE = Processes()
 
@@ -34,7 +38,15 @@ def own_device(chosen: torch.device, asked: str) -> torch.device:
     Args:
         chosen: that of rank 0.
         asked: what the config says.
+
+    Raises:
+        ConfigError: there is no GPU on this machine.
     """
+    if chosen.type == "cuda" and not count_gpus():
+        raise ConfigError(
+            f"device: {asked}: rank 0 trains on a GPU, and this machine has none",
+            "start ranks on machines that have one, or use device: cpu",
+        )
     if chosen.type != "cuda" or _is_numbered(asked):
         return chosen
     return torch.device("cuda", torch.cuda.current_device())
@@ -64,7 +76,7 @@ def require_gpu_each(device: torch.device, asked: str, here: int) -> None:
             "own",
             "device: cuda gives each another one",
         )
-    if here > (gpus := count_gpus()):
+    if here > (gpus := count_gpus()) > 0:
         raise ConfigError(
             f"device: {asked}: there are {here} ranks on this machine and {count(gpus, 'GPU')}, "
             "and each needs one of its own",

@@ -94,7 +94,7 @@ def is_sound(content: bytes) -> bool:
 
 
 def kept_every(config: RunConfig, parameters: int) -> int | None:
-    """How many epochs lie between two at whose ends the weights of a run are kept, if they are.
+    """Weights are kept at the ends of the multiples of this many epochs; None: they aren't kept.
 
     Raises:
         ConfigError: they are too many to be kept.
