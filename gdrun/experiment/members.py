@@ -30,6 +30,11 @@ class MemberTask:
     """What a process has to know: the experiment, and where its runs go.
 
     Attributes:
+        command, config: of the experiment.
+        directory: of the group.
+        facts: what the `run.json` of its runs says of the command and the machine.
+        keep_rows, timing: as in `gdrun.experiment.execute.execute`.
+        threads: with which a run is trained.
         growths: the `eval_growth` of each run.
         device: on which they are trained.
     """
@@ -53,7 +58,7 @@ class MemberTask:
         keep_rows: int | None,
         timing: Timing,
     ) -> "MemberTask":
-        """The task of any process that trains runs of an experiment; arguments as in `execute`."""
+        """The task of any process that trains runs of an experiment, with the threads of this one."""
         return cls(
             command=experiment.command,
             config=experiment.config,

@@ -25,10 +25,10 @@ MOST_UPDATES = 64  # of a graph: far more work than to launch it
 MOST_NUMBERS = 2**20  # in the rows of a batch: larger ones keep a GPU busy, and aren't copied
 
 Work = Callable[[], Tensor]
-Recorder = Callable[[Work], Work]
+GraphRecorder = Callable[[Work], Work]
 
 
-def cuda_recorder(device: torch.device) -> Recorder:
+def cuda_recorder(device: torch.device) -> GraphRecorder:
     """What records work on a GPU, without doing it; the function that it returns replays the work.
 
     What a replay returns is overwritten by the next one.
@@ -59,7 +59,7 @@ def cuda_recorder(device: torch.device) -> Recorder:
 
 
 # By the type of device.
-RECORDERS: dict[str, Callable[[torch.device], Recorder]] = {"cuda": cuda_recorder}
+RECORDERS: dict[str, Callable[[torch.device], GraphRecorder]] = {"cuda": cuda_recorder}
 
 
 def can_be_recorded(problem: Problem, plan: Plan) -> bool:
@@ -179,7 +179,7 @@ class _Recorded:
     It finds them at the same place in memory each time, as a graph has to.
     """
 
-    def __init__(self, function: Callable[..., Tensor], record: Recorder) -> None:
+    def __init__(self, function: Callable[..., Tensor], record: GraphRecorder) -> None:
         self._function, self._record = function, record
         self._arguments: dict[tuple[torch.Size, ...], list[Tensor]] = {}
         self._calls = Counter[tuple[torch.Size, ...]]()

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from gdrun.training.graphs import Recorder, Work
+from gdrun.training.graphs import GraphRecorder, Work
 
 aten = torch.ops.aten
 # Some of what waits for a GPU, or brings it numbers of the processor's.
@@ -69,7 +69,7 @@ class ProcessorRecorder:
         self.graphs: list[int] = []
         self.replays = 0
 
-    def __call__(self, _: torch.device) -> Recorder:
+    def __call__(self, _: torch.device) -> GraphRecorder:
         return self.record
 
     def record(self, work: Work) -> Work:

@@ -105,7 +105,7 @@ class ExperimentPlan:
         description: what is minimised, in words.
         runs: in their order, the first to be trained first.
         manifest: the `run.json` of an experiment that is resumed.
-        notes: what the user should know of what is resumed.
+        notes: what the user should know of the plan, and of what is resumed.
         seconds_per_update: of one lane alone, by batch size, where that was measured.
         ranks: the processes that train each of its runs together.
     """
