@@ -58,7 +58,7 @@ class MemberTask:
         keep_rows: int | None,
         timing: Timing,
     ) -> "MemberTask":
-        """The task of any process that trains runs of an experiment, with the threads of this one."""
+        """The task of a process that trains runs of an experiment with as many threads as this."""
         return cls(
             command=experiment.command,
             config=experiment.config,
