@@ -120,6 +120,16 @@ def test_a_training_that_was_stopped_ends_with_the_same_bits(
         assert torch.equal(found, expected)
 
 
+def test_a_loss_that_is_due_after_a_training_is_taken_up_again_ends_a_graph() -> None:
+    """That of the 105th of 150 updates of an epoch, which is stopped after 64."""
+    stopped, within, losses = trained("minibatch", SETTINGS[-1], "cpu", 7 * 150 + 64, EACH)
+    _, expected_within, expected_losses = trained("minibatch", SETTINGS[-1], "cpu")
+    assert stopped.updates == 12 * 150
+    assert 7 * 150 + 105 in within
+    assert within == expected_within
+    assert losses == expected_losses
+
+
 def test_all_updates_of_an_epoch_are_one_graph(stand_in: ProcessorRecorder) -> None:
     trained("minibatch", {"batch_size": 16}, "cpu")
     assert len(stand_in.graphs) == 1
