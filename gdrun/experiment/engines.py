@@ -137,11 +137,10 @@ def _obstacles(experiment: ExperimentPlan) -> Iterator[str]:
 
 def _rows_fit(problem: Problem, plan: Plan) -> bool:
     """Whether rows are in memory, or those of an update of all lanes may well be."""
-    data = problem.data
-    if isinstance(data.x, Tensor):
+    if isinstance(problem.data.x, Tensor):
         return True
     index_lanes = 1 if plan.sampling == "sequential" else len(plan.lanes)
-    return index_lanes * plan.batch_size * (data.x.shape[1] + data.y.shape[1]) <= BLOCK_NUMBERS
+    return problem.numbers_in(index_lanes, plan.batch_size) <= BLOCK_NUMBERS
 
 
 def build_programs(

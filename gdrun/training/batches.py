@@ -59,7 +59,7 @@ class Batches:
         self._orders = Orders(plan.sampling, rows, seeds, self._x.device if on_gpu else CPU)
         self._used = min(rows, plan.updates_per_epoch(rows) * self._size)
         self._chunk_rows = problem.rows_at_once(most)
-        self.numbers = most * self._size * (self._x.shape[1] + self._y.shape[1])
+        self.numbers = problem.numbers_in(most, self._size)
 
     @property
     def are_whole(self) -> bool:

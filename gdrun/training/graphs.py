@@ -10,7 +10,7 @@ batches, F factors of an update.
 import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from itertools import chain, cycle, repeat
+from itertools import cycle, repeat
 
 import torch
 from torch import Tensor
@@ -63,17 +63,19 @@ RECORDERS: dict[str, Callable[[torch.device], GraphRecorder]] = {"cuda": cuda_re
 
 
 def can_be_recorded(problem: Problem, plan: Plan) -> bool:
-    """Whether the device has graphs, and the updates of a plan are small and can be recorded.
-
-    What a user's code does in Python would be left out of a graph.
-    """
+    """Whether the device has graphs, and the updates of a plan are small and can be recorded."""
+    if problem.data.x.device.type not in RECORDERS:
+        return False
     batches = Batches(problem, plan)
-    return (
-        problem.data.x.device.type in RECORDERS
-        and not {"model", "loss"} & problem.own_code.keys()
-        and batches.are_whole
-        and batches.numbers <= MOST_NUMBERS
-    )
+    return batches.are_whole and suits_graphs(problem, batches.numbers)
+
+
+def suits_graphs(problem: Problem, numbers: int) -> bool:
+    """Whether updates with batches of so many numbers are worth a graph, and can be in one.
+
+    What a user's code does in Python would be left out of it.
+    """
+    return numbers <= MOST_NUMBERS and not {"model", "loss"} & problem.own_code.keys()
 
 
 def updates_to_warm_up(problem: Problem, plan: Plan) -> int:
@@ -94,11 +96,7 @@ class RecordedUpdates:
         device, self._rows = state.params[0].device, problem.data.rows
         self._plan, self._batches = plan, Batches(problem, plan)
         self._factors = plan.factors_after(state.updates, self._rows, device)
-        first = None
-        if self._factors is not None:
-            first = next(self._factors)
-            self._factors = chain([first], self._factors)
-        updates, record = _Updates(problem, plan, state, first), RECORDERS[device.type](device)
+        updates, record = _Updates(problem, plan, state), RECORDERS[device.type](device)
         self._take_one = _Recorded(updates.one, record)
         self._take_all = _Recorded(updates.all, record)
 
@@ -135,19 +133,18 @@ class _Updates:
     It doesn't know its recordings: in a circle of references their memory would outlive a training.
     """
 
-    def __init__(
-        self, problem: Problem, plan: Plan, state: TrainState, factors: Tensor | None
-    ) -> None:
-        self._batch_size = plan.batch_size
+    def __init__(self, problem: Problem, plan: Plan, state: TrainState) -> None:
+        device, self._batch_size = state.params[0].device, plan.batch_size
         self._places: dict[torch.Size, tuple[Tensor, Tensor]] = {}  # by the shape of a batch
         # (1 + F), those of the update that is taken, if it has any.
-        self._now = torch.empty(0) if factors is None else factors.clone()
+        factors = plan.factors(range(1, 2), problem.data.rows)
+        self._now = torch.empty(0) if factors is None else factors[0].to(device)
         self._step = make_step(
             problem.losses,
             plan.optimizer,
             state.params,
             state.buffers,
-            plan.learning_rates(state.params[0].device),
+            plan.learning_rates(device),
             None if factors is None else repeat(self._now),
         )
 

@@ -81,6 +81,10 @@ class Problem:
             found["data"] = self.data.code
         return found
 
+    def numbers_in(self, lanes: int, rows: int) -> int:
+        """How many numbers so many rows of each lane have, features and targets."""
+        return lanes * rows * (self.data.x.shape[1] + self.data.y.shape[1])
+
     def work(self, lanes: int, rows: int) -> int:
         """Multiply-adds of one pass of so many rows, or a chunk of them, through all lanes."""
         return lanes * min(rows, self.rows_at_once(lanes)) * self.model.parameters

@@ -4,7 +4,7 @@ They were fitted to times of an NVIDIA H200, see the benchmark ("On a GPU"). Wha
 said to be a guess. Other GPUs are taken to be slower by as much as they have fewer processors.
 """
 
-from gdrun.training.graphs import MOST_NUMBERS
+from gdrun.training.graphs import suits_graphs
 from gdrun.training.problem import DEVICE_CHUNK_NUMBERS, MIN_CHUNK_ROWS, Problem
 from gdrun.training.state import Plan
 
@@ -61,10 +61,7 @@ def _launch(problem: Problem, plan: Plan) -> float:
     """Microseconds to launch an update: by a graph if its batch is small and no code the user's."""
     lanes, layers = len(plan.lanes), problem.model.layers
     chunks = -(-plan.batch_size // _rows_at_once(problem, lanes))
-    data = problem.data
-    numbers = lanes * plan.batch_size * (data.x.shape[1] + data.y.shape[1])
-    is_small = chunks == 1 and numbers <= MOST_NUMBERS
-    if is_small and not {"model", "loss"} & problem.own_code.keys():
+    if chunks == 1 and suits_graphs(problem, problem.numbers_in(lanes, plan.batch_size)):
         return GRAPH + GRAPH_LAYER * layers
     return chunks * (LAUNCH + LAUNCH_LAYER * layers)
 

@@ -42,14 +42,14 @@ def own_device(chosen: torch.device, asked: str) -> torch.device:
     Raises:
         ConfigError: there is no GPU on this machine.
     """
-    if chosen.type == "cuda" and not count_gpus():
+    if chosen.type != "cuda":
+        return chosen
+    if not count_gpus():
         raise ConfigError(
             f"device: {asked}: rank 0 trains on a GPU, and this machine has none",
             "start ranks on machines that have one, or use device: cpu",
         )
-    if chosen.type != "cuda" or _is_numbered(asked):
-        return chosen
-    return torch.device("cuda", torch.cuda.current_device())
+    return chosen if _is_numbered(asked) else torch.device("cuda", torch.cuda.current_device())
 
 
 def require_gpu_each(device: torch.device, asked: str, here: int) -> None:
