@@ -20,6 +20,7 @@ from gdrun.compiler import build
 from gdrun.config import timing
 from gdrun.config.schema import RunConfig
 from gdrun.config.timing import Timing
+from gdrun.experiment.cost import formulas
 from gdrun.experiment.execute import execute
 from gdrun.experiment.plan.make import plan_experiment
 from gdrun.results.run import RunResult
@@ -74,6 +75,13 @@ def _no_programs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GDRUN_CACHE", str(file / "no-directory"))
         yield
+
+
+@pytest.fixture(autouse=True)
+def _pace_of_the_formulas(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is estimated doesn't depend on how busy this machine is."""
+    seconds = 1e-6 * formulas.PACE_CALLS * formulas.PACE_MICROSECONDS
+    monkeypatch.setattr(formulas, "_seconds_of_products", lambda: seconds)
 
 
 @pytest.fixture(autouse=True)

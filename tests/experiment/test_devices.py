@@ -92,9 +92,8 @@ def test_without_a_gpu_the_processor_is_taken_without_a_word() -> None:
     ("command", "settings"), [("compare", {}), ("full", {}), ("sweep", {}), ("sgd", {"seeds": 8})]
 )
 def test_a_small_job_stays_on_the_processor_and_waits_for_no_gpu(
-    command: str, settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    command: str, settings: dict[str, Any]
 ) -> None:
-    monkeypatch.setattr(devices, "machine_pace", lambda: 1.0)
     choice = chosen(command, settings, Machine(never))
     assert choice.device == CPU
     assert choice.line.startswith("device: cpu (about ")
@@ -118,8 +117,7 @@ def test_the_processor_is_estimated_with_the_engine_that_it_would_have() -> None
     assert cpu_estimate(planned("sgd", settings)) < eager / 20
 
 
-def test_large_updates_go_to_the_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(devices, "machine_pace", lambda: 1.0)
+def test_large_updates_go_to_the_gpu() -> None:
     for choice in (choose_device(a_million_rows(), SERVER), chosen("minibatch", LARGE)):
         assert choice.device == GPU
         assert choice.line.startswith("device: cuda:0, NVIDIA H200 (about ")

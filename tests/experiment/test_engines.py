@@ -113,7 +113,6 @@ def test_a_forecast_counts_what_is_still_to_be_built(monkeypatch: pytest.MonkeyP
     config = configure(None, {"epochs": 10**5, "sweep": {"batch_size": 1, "lr": 0.2}})
     monkeypatch.setattr(estimate, "seconds_per_update", lambda *_: 1e-4)
     monkeypatch.setattr(estimate, "build_seconds", lambda specs: 7.0 * len(specs))
-    monkeypatch.setattr(estimate, "machine_pace", lambda: 1.0)
     choice = engines.Choice("compiled", "", ("a program",))  # type: ignore[arg-type]
     monkeypatch.setattr(prepare, "choose_engine", lambda _: choice)
     prepared = prepare.prepare_command("sweep", config, preview=True)
@@ -270,7 +269,6 @@ def test_a_line_says_what_was_chosen_and_why(
     command: str, epochs: int, is_built: bool, line: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(program_cache, "is_built", lambda _: is_built)
-    monkeypatch.setattr(engines, "machine_pace", lambda: 1.0)
     monkeypatch.setattr("os.cpu_count", lambda: 2)
     assert chosen_for(command, {"epochs": epochs}).line == f"engine: {line}"
 

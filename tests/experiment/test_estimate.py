@@ -12,8 +12,9 @@ from gdrun.cli.preview import jobs_notes
 from gdrun.compiler import program_cache
 from gdrun.compiler.spec import spec_for
 from gdrun.config.read import configure
+from gdrun.experiment.cost import formulas
 from gdrun.experiment.cost.estimate import estimate, side_by_side
-from gdrun.experiment.cost.formulas import compiled_seconds, eager_seconds
+from gdrun.experiment.cost.formulas import compiled_seconds, eager_seconds, machine_pace
 from gdrun.experiment.cost.measure import measure_updates
 from gdrun.experiment.execute import execute
 from gdrun.experiment.plan.make import plan_experiment
@@ -164,7 +165,6 @@ def test_a_program_that_is_not_built_is_not_taken_for_updates_one_by_one(
     monkeypatch.setattr(
         "gdrun.experiment.cost.measure.train", lambda *_: pytest.fail("it was tried")
     )
-    monkeypatch.setattr("gdrun.experiment.cost.estimate.machine_pace", lambda: 1.0)
     plan = experiment.runs[0]
     assert 0 < estimate(experiment).train < eager_seconds(plan.problem, plan.plan) / 5
 
@@ -220,6 +220,13 @@ def test_notes_on_jobs_come_before_a_training_and_in_its_dry_run(invoke: Invoke)
         outcome = invoke(*args, *more)
         said = " ".join((outcome.out + outcome.err).split())
         assert "-j 7: there are 3 runs to train, so that -j 3 does the same" in said
+
+
+def test_other_work_on_the_machine_does_not_slow_its_pace(monkeypatch: pytest.MonkeyPatch) -> None:
+    usual = formulas._seconds_of_products()  # as the formulas have it
+    times = iter([9 * usual, 2 * usual, 3 * usual])
+    monkeypatch.setattr(formulas, "_seconds_of_products", lambda: next(times))
+    assert machine_pace() == pytest.approx(2.0)
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "adamw", "rmsprop", "adagrad"])

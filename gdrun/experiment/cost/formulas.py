@@ -141,13 +141,16 @@ def _updates(problem: Problem, plan: Plan) -> int:
 
 def machine_pace() -> float:
     """How many times as long as on the machine of the formulas this one takes, about."""
-    factor, fastest = torch.ones(PACE_SHAPE), math.inf
-    for _ in repeat(None, PACE_WINDOWS):
-        start = time.perf_counter()
-        for _ in repeat(None, PACE_CALLS):
-            torch.mm(factor, factor)
-        fastest = min(fastest, time.perf_counter() - start)
+    fastest = min(_seconds_of_products() for _ in range(PACE_WINDOWS))
     return 1e6 * fastest / PACE_CALLS / PACE_MICROSECONDS
+
+
+def _seconds_of_products() -> float:
+    """Seconds that the operation takes, as often as is timed at once."""
+    factor, start = torch.ones(PACE_SHAPE), time.perf_counter()
+    for _ in repeat(None, PACE_CALLS):
+        torch.mm(factor, factor)
+    return time.perf_counter() - start
 
 
 def epoch_seconds(problem: Problem, plan: Plan) -> float:
