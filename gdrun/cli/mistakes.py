@@ -37,33 +37,26 @@ SAME_OPTION = {
     "filter": "--where",
     "order-by": "--sort",
 }
-# The command that people mean by another name for it.
+# By each command, or one with an option, the other words by which people mean it.
 SAME_COMMAND = {
-    "train": "compare",
-    "run": "compare",
-    "batch": "full",
-    "mini-batch": "minibatch",
-    "stochastic": "sgd",
-    "grid": "sweep",
-    "search": "sweep",
-    "ls": "list",
-    "runs": "list",
-    "inspect": "show",
-    "draw": "plot",
-    "animation": "animate",
-    "movie": "animate",
-    "video": "animate",
-    "gif": "animate",
-    "why": "explain",
-    "diagnose": "explain",
-    "analyze": "explain",
-    "surface": "landscape",
-    "trajectory": "landscape",
-    "pca": "landscape",
-    "delete": "rm",
-    "remove": "rm",
-    "docs": "guide",
-    "help": "guide",
+    "compare": "train run fit",
+    "compare --resume RUN": "resume continue restart",
+    "full": "batch gd bgd batch-gd gradient-descent full-batch fullbatch",
+    "sgd": "stochastic online",
+    "minibatch": "mini-batch mini_batch mini mbgd",
+    "sweep": "grid search tune tuning lr find-lr lr-finder",
+    "list": "ls runs history",
+    "show": "inspect info status log logs results report summary stats",
+    "plot": "draw chart",
+    "animate": "animation movie video gif film",
+    "explain": "why diagnose analyze analyse",
+    "landscape": "surface trajectory pca",
+    "predict": "infer inference apply eval score",
+    "rm": "delete remove clean",
+    "init": "new create config configs preset presets",
+    "guide": "docs doc help manual",
+    "check": "verify validate doctor selftest",
+    "--version": "version",
 }
 TABLES = (".csv", ".tsv", ".txt", ".npy", ".npz", ".gz", ".parquet")  # ends of names of data files
 
@@ -212,12 +205,16 @@ def words_hint(command: str, word: str) -> list[str]:
 
 def command_hint(word: str, commands: Iterable[str]) -> str:
     """What to type instead of an unknown command."""
-    if meant := SAME_COMMAND.get(word.lower().lstrip("-")):
-        return f"{excerpt(word)}: did you mean gdrun {meant}?"
+    bare = word.lower().lstrip("-")
+    for meant, words in SAME_COMMAND.items():
+        if bare in words.split():
+            return f"{excerpt(word)}: did you mean gdrun {meant}?"
+    if limit := limit_of(word):
+        return limit
     commands = list(commands)
     if meant_here := did_you_mean(word, commands):
         return meant_here[0].replace("did you mean ", "did you mean gdrun ")
-    return limit_of(word) or f"commands: {', '.join(commands)}"
+    return f"commands: {', '.join(commands)}"
 
 
 def in_words(said: str) -> str:

@@ -21,11 +21,11 @@ from gdrun.compiler.writer import BLOCK
 from gdrun.config.schema import Engine
 from gdrun.errors import OutputError
 from gdrun.training.backend import Backend, Updates
+from gdrun.training.computing import SPLIT_WORK, threads_for
 from gdrun.training.eager import EAGER
 from gdrun.training.models.model import Params
 from gdrun.training.problem import Problem
 from gdrun.training.state import Plan, TrainState
-from gdrun.training.threads import SPLIT_WORK, threads_for
 
 # Losses of a call: all of them are logged before a request to stop is noticed.
 MAX_LOSSES = 2**18

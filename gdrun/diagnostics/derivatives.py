@@ -19,10 +19,10 @@ from torch import Tensor
 from torch.func import grad, vmap
 
 from gdrun.data.rows import blocks, take
+from gdrun.training.computing import computing
 from gdrun.training.models.model import Params
 from gdrun.training.models.own import OwnNetwork
 from gdrun.training.problem import Problem
-from gdrun.training.threads import threads_for
 
 PIECE_NUMBERS = 2**22  # of gradients of rows, or of Hessian products, at a time (16 MB)
 MOST_VECTORS = 64  # that the Hessian is multiplied by at a time
@@ -83,7 +83,7 @@ class LaneLoss:
             return self.gradient_of(x[None], y[None])
 
         for x, y in self._pieces(self.rows_in_piece):
-            with threads_for(self.problem.work(1, len(x))):
+            with computing(self.problem.work(1, len(x))):
                 gradients = self._each(of_row, x, y)
             yield in_64_bits(gradients)
 
@@ -97,7 +97,7 @@ class LaneLoss:
         data, batch = self.problem.data, numbers.shape[1]
         most = min(PIECE_NUMBERS // len(self.weights), self.problem.rows_at_once(1) // batch)
         for some in torch.split(numbers, max(1, most)):
-            with threads_for(self.problem.work(1, some.numel())):
+            with computing(self.problem.work(1, some.numel())):
                 gradients = self._each(self.gradient_of, take(data.x, some), take(data.y, some))
             yield in_64_bits(gradients)
 
@@ -149,7 +149,7 @@ class LaneLoss:
         """The mean of vectors (K, P) over all rows, each piece of rows weighted by its size."""
         total: Tensor | None = None
         for x, y in self._pieces(self.problem.rows_at_once(vectors)):
-            with threads_for(self.problem.work(vectors, len(x))):
+            with computing(self.problem.work(vectors, len(x))):
                 part = in_64_bits(of_piece(x, y)) * len(x)
                 total = part if total is None else total + part
             yield

@@ -10,12 +10,12 @@ from torch import Tensor
 
 from gdrun.training.backend import Backend, Updates
 from gdrun.training.batches import Batches
+from gdrun.training.computing import computing
 from gdrun.training.graphs import RecordedUpdates, can_be_recorded
 from gdrun.training.optimizers.step import Step, make_step
 from gdrun.training.problem import Problem
 from gdrun.training.ranks import ALONE, Pace, Ranks
 from gdrun.training.state import Plan, TrainState
-from gdrun.training.threads import threads_for
 
 # Takes the updates of an epoch (from 1) after the first so many, some at a time: their losses, (R,)
 # each. None of them where a batch isn't complete yet.
@@ -43,7 +43,7 @@ def _execute(
             losses: list[Tensor] = []
             left = False
             due = next(plan.evaluated_within(rows, after=done), math.inf) - done
-            with threads_for(work):
+            with computing(work):
                 start = clock()
                 pace.begin()
                 for taken in updates:
@@ -93,7 +93,7 @@ def _warm_up(problem: Problem, plan: Plan, state: TrainState) -> None:
     Or a chunk of one. Of that, ranks may have different numbers: each takes it by itself.
     """
     copy = state.clone()
-    with threads_for(problem.work(len(plan.own_lanes), plan.batch_size)):
+    with computing(problem.work(len(plan.own_lanes), plan.batch_size)):
         for chunk in Batches(problem, plan).chunks(epoch=1):
             _step(problem, plan, copy, ALONE)(*chunk)
             return

@@ -9,12 +9,12 @@ import torch
 from torch import Tensor
 
 from gdrun.data.rows import Rows
+from gdrun.training.computing import computing
 from gdrun.training.losses.loss import Metric
 from gdrun.training.models.model import Params
 from gdrun.training.models.perceptron import Perceptron
 from gdrun.training.problem import Problem
 from gdrun.training.ranks import Division, Pace
-from gdrun.training.threads import threads_for
 
 T = TypeVar("T")
 
@@ -62,7 +62,7 @@ def evaluate(
         part = slice(own.start + at, min(own.start + at + chunk_rows, own.stop))
         if part.start >= part.stop:
             continue
-        with threads_for(work):
+        with computing(work):
             xs, ys = x[part].expand(lanes, -1, -1), y[part].expand(lanes, -1, -1)
             means = problem.measured(params, xs, ys, metrics)
         total += means.cpu().double() * (part.stop - part.start)
@@ -157,7 +157,7 @@ def _evaluate_together(
 
     def measured(x: Rows, y: Rows) -> list[list[list[float]]]:
         """(E, 1 + metrics, R)."""
-        with threads_for(every * len(x) * problem.model.parameters):
+        with computing(every * len(x) * problem.model.parameters):
             xs, ys = (rows[:].expand(every, -1, -1) for rows in (x, y))
             found = problem.measured(params, xs, ys, metrics)
         by_time = found.view(len(found), -1, lanes)[:, :times].transpose(0, 1)

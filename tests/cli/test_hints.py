@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gdrun.cli.mistakes import sift
+from gdrun.cli.mistakes import SAME_COMMAND, sift
 from gdrun.config.explain import config_keys
 from gdrun.config.parts.optimizer import OPTIMIZERS
 from gdrun.config.words.limits import LIMITS
@@ -34,7 +34,9 @@ FLAGS = [
     ("--cosine 1", "schedule is the key of learning rates that change"),
     ("--dropout 0.5", "no dropout"), ("--lr-scheduler step", "did you mean --schedule?"),
     ("--scheduler step", "did you mean --schedule?"), ("--patience 3", "--set patience=3"),
-    ("--warmup 0.1", "--set schedule.warmup=0.1"),
+    ("--warmup 0.1", "--set schedule.warmup=0.1"), ("--gpus 2", "torchrun --nproc-per-node 2"),
+    ("--world-size 2", "torchrun --nproc-per-node 2"), ("--gpu", "--device cuda"),
+    ("--tf32", "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE=1"),
     ("--where lr=1", "--where: is an option of gdrun list"),
     ("--xyzzy", "-h lists what it takes"), ("-z", "-h lists what it takes"),
 ]  # fmt: skip
@@ -186,7 +188,9 @@ def test_words_out_of_place_are_said(typed: str, hint: str, invoke: Invoke) -> N
 
 COMMANDS_MEANT = [
     ("train", "compare"), ("ls", "list"), ("minibach", "minibatch"), ("swep", "sweep"),
-    ("Compare", "compare"), ("mini-batch", "minibatch"),
+    ("Compare", "compare"), ("mini-batch", "minibatch"), ("resume", "compare --resume RUN"),
+    ("gd", "full"), ("bgd", "full"), ("mbgd", "minibatch"), ("validate", "check"),
+    ("score", "predict"), ("report", "show"), ("version", "--version"), ("fulll", "full"),
 ]  # fmt: skip
 
 
@@ -197,6 +201,19 @@ def test_unknown_commands_say_which_is_meant(typed: str, meant: str, invoke: Inv
     assert outcome.err == (
         f"error: {typed}: no such command\nhint: {typed}: did you mean gdrun {meant}?\n"
     )
+
+
+def test_other_words_for_a_command_are_no_commands_and_have_one_meaning(invoke: Invoke) -> None:
+    words = [word for words in SAME_COMMAND.values() for word in words.split()]
+    assert len({*words}) == len(words)
+    commands = invoke("xyzzy").err.partition("commands: ")[2].strip().split(", ")
+    assert {"compare", "check"} <= {*commands}
+    assert not {*commands} & {*words}
+    assert {meant.split()[0] for meant in SAME_COMMAND} - {"--version"} == {*commands}
+
+
+def test_what_several_devices_need_is_said_for_a_command(invoke: Invoke) -> None:
+    assert "hint: torchrun --nproc-per-node 2 -m gdrun" in invoke("torchrun").err
 
 
 def test_data_comes_by_flags(invoke: Invoke) -> None:

@@ -36,7 +36,15 @@ LIMITS = {
     "amp fp16 bf16 fp64 float16 bfloat16 float64 double half precision dtype": (
         "gdrun has no other precision yet than 32 bits"
     ),
-    "ddp distributed gpus nodes devices rank": "gdrun has no training on several devices yet",
+    "ddp distributed torchrun gpus multigpu numgpus ngpus nodes nnodes nproc procs devices "
+    "rank ranks world": (
+        "torchrun --nproc-per-node 2 -m gdrun … trains in several processes, on several machines "
+        "too; see gdrun guide machines"
+    ),
+    "gpu cuda": "--device cuda trains on a GPU, and --device auto where that is faster",
+    "tf32": (
+        "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE=1 before the command lets a GPU round products to TF32"
+    ),
     "wandb tensorboard mlflow logger": "gdrun logs to CSV files alone; see gdrun guide files",
     "init initializer initialization xavier kaiming": (
         "gdrun has no choice of initial weights yet; seed decides them"

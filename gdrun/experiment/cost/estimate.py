@@ -23,8 +23,8 @@ from gdrun.experiment.cost.measure import MOMENT_SECONDS, WINDOWS, seconds_per_u
 from gdrun.experiment.cost.probes import probe_seconds
 from gdrun.experiment.plan.runs import ExperimentPlan, RunPlan
 from gdrun.results.rows.log_rows import bytes_to_log
+from gdrun.training.computing import SPLIT_WORK
 from gdrun.training.state import initial_state
-from gdrun.training.threads import SPLIT_WORK
 
 # Seconds that a process takes to start, which loads PyTorch and the data; to load what draws
 # pictures; to draw one; and for its pixels at so many of them.

@@ -16,10 +16,10 @@ import torch
 
 from gdrun.compiler.spec import MANY_CHUNKS, ProgramSpec
 from gdrun.experiment.cost.gpu import PROCESSORS, gpu_row_microseconds, gpu_seconds
+from gdrun.training.computing import SPLIT_WORK
 from gdrun.training.optimizers.sgd import SGD
 from gdrun.training.problem import Problem
 from gdrun.training.state import Plan
-from gdrun.training.threads import SPLIT_WORK
 
 # Microseconds that PyTorch takes for an update: for each layer, for each weight, for each row in
 # each layer, for each activation, and for each weight that a row is multiplied by.
