@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from gdrun.notebook import RunConfig as RunConfig
     from gdrun.notebook import compare_results as compare_results
     from gdrun.notebook import explain as explain
+    from gdrun.results.named import Results as Results
     from gdrun.results.run import RunResult as RunResult
 
 _HOMES = {
@@ -46,6 +47,7 @@ _HOMES = {
     ),
     "gdrun.loading": ("LoadedRun", "load"),
     "gdrun.notebook": ("RunConfig", "compare_results", "explain"),
+    "gdrun.results.named": ("Results",),
     "gdrun.results.run": ("RunResult",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}

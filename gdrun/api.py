@@ -17,6 +17,7 @@ from gdrun.errors import ConfigError, GdrunWarning, OutputError
 from gdrun.experiment.execute import execute
 from gdrun.experiment.prepare import prepare_command
 from gdrun.notebook import ShownRuns, ShownSweep
+from gdrun.results.named import Results
 from gdrun.results.progress import RunProgress
 from gdrun.results.run import Failure, RunResult
 from gdrun.storage.run_dir import locked, make_directory, plan_directory, root_of
@@ -68,11 +69,12 @@ def compare(
     output_dir: str | Path | None = None,
     name: str | None = None,
     **settings: Any,
-) -> tuple[RunResult, ...]:
+) -> Results:
     """Train with all three methods, or several batch sizes, from the same start on the same data.
 
-    >>> [result.series.name for result in compare(batch_sizes=[16, "full"], epochs=2)]
-    ['batch-16', 'batch-100']
+    >>> results = compare(epochs=20)
+    >>> results["sgd"].lanes[0].updates
+    2000
 
     Args:
         config: a YAML file, the name of a preset, a `RunConfig` or a mapping; the preset `article`

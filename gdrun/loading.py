@@ -15,6 +15,7 @@ from gdrun.errors import ConfigError, excerpt
 from gdrun.experiment.trained.on_demand import SavedNetworks
 from gdrun.notebook import png_of
 from gdrun.results.events import Status
+from gdrun.results.named import Results
 from gdrun.results.run import MAX_LINE, LaneResult, RunResult
 from gdrun.storage.atomic import output_errors
 from gdrun.storage.locate import OUTPUTS, find_run
@@ -38,7 +39,7 @@ class LoadedRun:
         status: `running`, `done`, `diverged`, `interrupted` or `failed`.
         config: the config, as nested dicts.
         manifest: the content of `run.json`.
-        results: of the runs that have logged a row, in their order.
+        results: of the runs that have logged a row, in their order, and by their names.
     """
 
     path: Path
@@ -47,7 +48,7 @@ class LoadedRun:
     status: Status
     config: Mapping[str, Any] = field(repr=False)
     manifest: Mapping[str, Any] = field(repr=False)
-    results: tuple[RunResult, ...] = field(repr=False)
+    results: Results = field(repr=False)
     _saved: AnySaved = field(repr=False)
 
     def __repr__(self) -> str:
@@ -162,7 +163,7 @@ def load(run: str | Path, *, output_dir: str | Path = OUTPUTS) -> LoadedRun:
             status=saved.status,
             config=saved.config,
             manifest=saved.manifest.content,
-            results=tuple(map(_with_networks, read_results(saved))),
+            results=Results(map(_with_networks, read_results(saved))),
             _saved=saved,
         )
 

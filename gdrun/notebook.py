@@ -22,6 +22,7 @@ from gdrun.figures import (
 )
 from gdrun.results import compare as comparisons
 from gdrun.results.compare import Comparison
+from gdrun.results.named import Results
 from gdrun.results.run import RunResult
 
 if TYPE_CHECKING:
@@ -91,7 +92,7 @@ class ShownRun(RunResult):
         return _png(lambda: loss_figure(self))
 
 
-class ShownRuns(tuple[ShownRun, ...]):
+class ShownRuns(Results):
     """The results of several runs, which a notebook shows as one picture."""
 
     __slots__ = ()
@@ -120,7 +121,7 @@ class ShownSweep(SweepResult):
         results: of its runs, one for each batch size of each optimizer.
     """
 
-    results: tuple[RunResult, ...] = field(default=(), compare=False)
+    results: Results = field(default=Results(), compare=False)
 
     @classmethod
     def of(cls, sweep: SweepResult, results: ShownRuns) -> Self:

@@ -1,5 +1,6 @@
 """What a script or a notebook is given: short texts, pictures, help, and errors of gdrun alone."""
 
+import copy
 import datetime
 import inspect
 import re
@@ -61,6 +62,25 @@ def test_results_are_short_as_text_and_pictures_in_a_notebook(results: dict[str,
     text = repr(run)
     assert "sgd: batch size 1, lr 0.2, 1 seed, done" in text
     assert f"train loss {run.lanes[0].train_loss:.3g} after 1 epoch, 9 updates" in text
+
+
+@pytest.mark.parametrize("kind", ["runs", "many", "sweep", "loaded", "loaded sweep"])
+def test_a_result_is_found_by_the_name_of_its_run(kind: str, results: dict[str, Any]) -> None:
+    found = getattr(results[kind], "results", results[kind])
+    for k, result in enumerate(found):
+        assert found[result.series.name] is found[k] is found[k - len(found)] is result
+    assert [*found[1:]] == [*found][1:]
+    assert type(found[:1]) is type(found)
+    assert type(copy.copy(found)) is type(found)
+
+
+def test_a_name_that_no_run_has_is_said_with_those_there_are(results: dict[str, Any]) -> None:
+    with pytest.raises(gdrun.ConfigError) as error:
+        results["runs"]["batch-2"]
+    assert error.value.problems == ("results['batch-2']: no run has that name",)
+    assert error.value.hints == ("names: full, sgd, minibatch",)
+    with pytest.raises(IndexError):
+        results["runs"][3]
 
 
 def test_what_has_no_row_yet_is_no_picture(tmp_path: Path) -> None:
