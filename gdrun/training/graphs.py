@@ -110,21 +110,20 @@ class RecordedUpdates:
         for x, y, unwanted in self._batches.blocks(epoch, skip, MOST_UPDATES):
             by_batch = _by_batch(self._plan.batch_size, x, y)
             batches = list(zip(*by_batch, strict=True))[unwanted:]
+            factors = self._next_factors(len(batches))
             due = next(self._plan.evaluated_within(self._rows, after=done), math.inf)
             done += len(batches)
             if unwanted or due < done:
-                for batch in batches:
-                    yield [self._take_one(*batch, *self._next_factors(None))]
+                for batch, *its_factors in zip(batches, *factors, strict=True):
+                    yield [self._take_one(*batch, *its_factors)]
             else:
-                yield self._take_all(x, y, *self._next_factors(len(batches))).unbind()
+                yield self._take_all(x, y, *factors).unbind()
 
-    def _next_factors(self, updates: int | None) -> Sequence[Tensor]:
-        """Those of the next updates, (K, 1 + F), or of one, (1 + F); nothing if there are none."""
+    def _next_factors(self, updates: int) -> list[Tensor]:
+        """Those of the next updates, (K, 1 + F); nothing if there are none."""
         if self._factors is None:
-            return ()
-        if updates is None:
-            return (next(self._factors),)
-        return (torch.stack([next(self._factors) for _ in range(updates)]),)
+            return []
+        return [torch.stack([next(self._factors) for _ in range(updates)])]
 
 
 class _Updates:
