@@ -233,10 +233,11 @@ def test_a_sweep_with_other_rows_on_a_rank_fails_at_once(
 ) -> None:
     (place / "own.py").write_text(OTHER_ROWS)
     source = ("--set", "data.source=python", "--set", "data.path=own.py:rows")
-    command = ("sweep", *source, "--epochs", "3000", "--engine", "eager", *NO_PICTURES)
+    command = ("sweep", *source, "--epochs", "1000000", "--engine", "eager", *NO_PICTURES)
     codes = finish_ranks(processes, place, 2, *command, "--name", "a")
     assert codes == [1, 1]
     assert "error: rank 1: " in (place / "out.0").read_text()
+    assert "to resume: gdrun sweep --resume outputs/a" in (place / "out.0").read_text()
     assert "the rows are not those of rank 0" in (place / "out.1").read_text()
 
 

@@ -39,7 +39,7 @@ class Board:
             yield self._names[number]
 
     def stops(self, stop: Callable[[], bool]) -> Callable[[], bool]:
-        """Whether to stop: this rank has been asked to, or another one, as is known by now."""
+        """Whether to stop: a rank has been asked to, or has failed, as far as is known by now."""
 
         def asked() -> bool:
             if stop() and not self._is_stopped:

@@ -13,6 +13,7 @@ from torch.distributed.distributed_c10d import PrefixStore
 from torch.distributed.rendezvous import rendezvous
 
 from gdrun.errors import RankError, in_words, one_line
+from gdrun.experiment.distributed.board import STOP
 from gdrun.experiment.distributed.launch import Launch
 from gdrun.experiment.distributed.lost import loss_of, note_place
 from gdrun.experiment.distributed.meeting import agree_on_place
@@ -113,10 +114,11 @@ class Group:
             raise loss_of(self.notes, error) from error
 
     def note_failure(self, error: Exception) -> None:
-        """Leave word for the others of why this rank ends."""
+        """Leave word for the others of why this rank ends, which ends what they train, too."""
         problems, _ = in_words(error)
         with suppress(RankError):  # the store is gone, too
             self.notes.say(f"failed/{self.rank}", "\n".join(problems))
+            self.notes.say(STOP, "")
 
 
 def join(launch: Launch) -> Group:
