@@ -64,21 +64,34 @@ def start_ranks(
     *args: str,
     environment: Mapping[str, str] | None = None,
 ) -> list[BaseProcess]:
-    """Begin a command in `place` in so many ranks; what rank K prints goes to the file `out.K`."""
+    """Begin a command in `place` in so many ranks."""
     port = free_port()
-    processes: list[BaseProcess] = []
-    for rank in range(size):
-        begun, ready = context.Pipe(duplex=False)
-        out, told = str(place / f"out.{rank}"), environment_of(rank, size, port)
-        process = context.Process(
-            target=gdrun,
-            args=(str(place), out, args, ready, {**told, **(environment or {})}),
-            daemon=True,
-        )
-        process.start()
-        begun.recv_bytes()
-        processes.append(process)
-    return processes
+    return [
+        start_rank(context, place, rank, size, port, *args, environment=environment)
+        for rank in range(size)
+    ]
+
+
+def start_rank(
+    context: ForkServerContext,
+    place: Path,
+    rank: int,
+    size: int,
+    port: int,
+    *args: str,
+    environment: Mapping[str, str] | None = None,
+) -> BaseProcess:
+    """Begin a command in `place` as one of so many ranks; what it prints goes to `out.RANK`."""
+    begun, ready = context.Pipe(duplex=False)
+    out, told = str(place / f"out.{rank}"), environment_of(rank, size, port)
+    process = context.Process(
+        target=gdrun,
+        args=(str(place), out, args, ready, {**told, **(environment or {})}),
+        daemon=True,
+    )
+    process.start()
+    begun.recv_bytes()
+    return process
 
 
 def end_of(processes: Sequence[BaseProcess]) -> list[int | None]:

@@ -69,6 +69,8 @@ def test_a_result_is_found_by_the_name_of_its_run(kind: str, results: dict[str, 
     found = getattr(results[kind], "results", results[kind])
     for k, result in enumerate(found):
         assert found[result.series.name] is found[k] is found[k - len(found)] is result
+        assert result.series.name in found
+        assert result in found
     assert [*found[1:]] == [*found][1:]
     assert type(found[:1]) is type(found)
     assert type(copy.copy(found)) is type(found)
@@ -79,6 +81,7 @@ def test_a_name_that_no_run_has_is_said_with_those_there_are(results: dict[str, 
         results["runs"]["batch-2"]
     assert error.value.problems == ("results['batch-2']: no run has that name",)
     assert error.value.hints == ("names: full, sgd, minibatch",)
+    assert "batch-2" not in results["runs"]
     with pytest.raises(IndexError):
         results["runs"][3]
 

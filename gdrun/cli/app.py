@@ -199,19 +199,21 @@ def main() -> None:
     use_sensible_width()
     launch = launched()
     is_silent = launch is not None and launch.rank > 0
+    # The same command line is wrong for all ranks of a machine: the first of them says so.
+    repeats = launch is not None and launch.local_rank > 0
     if is_silent:  # rank 0 speaks for all
         silence()
     try:
         app()
     except SystemExit as end:
-        if is_silent and end.code == USAGE:  # rank 0 says so, and fails for all
+        if repeats and end.code == USAGE:
             raise SystemExit from None
         raise
     except Exception as error:  # the boundary: foreign errors, too, become a message
-        if is_silent and not isinstance(error, ConfigError) and sys.__stderr__:
+        if is_silent and not (repeats and isinstance(error, ConfigError)) and sys.__stderr__:
             sys.stderr = sys.__stderr__
         code = _reported(error)
-        if is_silent and code == USAGE:  # so does rank 0, and fails for all
+        if repeats and code == USAGE:
             code = 0
         if launch:
             end_without_cleanup(code)

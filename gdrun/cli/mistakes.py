@@ -29,7 +29,6 @@ SAME_OPTION = {
     "preset": "--config",
     "conf": "--config",
     "settings": "--set",
-    "overwrite": "--name",
     "continue": "--resume",
     "restart": "--resume",
     "silent": "--quiet",

@@ -150,6 +150,8 @@ def _hint_for_value(path: KeyPath, details: ErrorDetails) -> str | None:
         )
     if path == ("sweep", "target") and isinstance(value, str):
         return "without --data, --target is a train loss; a column is data.target"
+    if path == ("device",) and type(value) is int and value >= 0:
+        return f"device {excerpt(str(value))}: did you mean cuda:{excerpt(str(value))}?"
     if details["type"] not in ("literal_error", "string_pattern_mismatch"):
         return None
     name = str(value).lower()

@@ -14,6 +14,7 @@ from gdrun.experiment.cost.formulas import affordable_growth
 from gdrun.experiment.cost.measure import measure_updates
 from gdrun.experiment.cost.refusal import refuse_costly_probes
 from gdrun.experiment.devices import on_chosen_device
+from gdrun.experiment.distributed.division import division_notes
 from gdrun.experiment.distributed.processes import THIS_ONE, Processes, require_gpu_each
 from gdrun.experiment.engines import (
     build_programs,
@@ -108,8 +109,8 @@ def prepare_command(
     line = choice.line if choice.engine else ""
     engine = choice.engine or experiment.begun_with or config.engine
     experiment = experiment.with_engine(engine)
-    changes = tuple(engine_changes(experiment))
-    experiment = replace(experiment, notes=(*experiment.notes, *changes))
+    said = (*division_notes(experiment, processes.ranks.size), *engine_changes(experiment))
+    experiment = replace(experiment, notes=(*experiment.notes, *said))
     if command == "sweep":
         on_progress("timing a moment of each run")
     if command == "sweep" and not preview:

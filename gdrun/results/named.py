@@ -29,6 +29,12 @@ class Results(tuple[RunResult, ...]):
             return type(self)(super().__getitem__(key))
         return super().__getitem__(key)
 
+    def __contains__(self, key: object, /) -> bool:
+        """Whether there is a run of that name, or that result."""
+        if isinstance(key, str):
+            return any(result.series.name == key for result in self)
+        return super().__contains__(key)
+
     def _of(self, name: str) -> RunResult:
         names = [result.series.name for result in self]
         if name not in names:

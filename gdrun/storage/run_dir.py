@@ -8,6 +8,7 @@ A group (`compare`, `sweep`) is a directory of run directories with a `run.json`
 import errno
 import os
 import re
+import shlex
 import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
@@ -49,9 +50,12 @@ def plan_directory(output_dir: Path, name: str | None, command: str) -> Path:
         )
     directory = output_dir / name
     if os.path.lexists(directory):
+        begun = (directory / MANIFEST).exists()
+        resume = shlex.join(["gdrun", command, "--resume", str(directory)])
         raise ConfigError(
             f"--name {name}: {directory} exists, and runs are never overwritten",
             "choose another name, or leave out --name to get one made of date and time",
+            *([f"if it was stopped, this goes on with it: {resume}"] if begun else []),
         )
     return directory
 

@@ -3,6 +3,8 @@
 import json
 import math
 import re
+from collections.abc import Generator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +14,12 @@ import gdrun
 from gdrun.config.read import configure
 from gdrun.config.timing import Timing
 from gdrun.errors import DataError
+from gdrun.experiment import probing
 from gdrun.experiment.cost.probes import probe_seconds
 from gdrun.experiment.plan.make import plan_experiment
 from gdrun.results.file_names import PROBES
+from gdrun.training.ranks import Ranks
+from gdrun.training.state import initial_state
 from tests.command_line import NO_PICTURES, Invoke
 from tests.run_files import damage, kill, logs, read_csv
 from tests.training_runs import run, small_config
@@ -129,6 +134,26 @@ def test_time_that_probes_take_is_not_that_of_training(
     (result,) = run("minibatch", small_config(**OFTEN, epochs=6), tmp_path / "run")
     assert now[0] >= 3000
     assert set(result.epochs["seconds"]) == {0.0}
+
+
+@pytest.mark.parametrize("lanes", [1, 4])
+def test_no_clock_runs_while_another_rank_still_measures(
+    lanes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    events: list[str] = []
+
+    def measured(*_: object) -> Generator[None, None, dict[str, float]]:
+        yield
+        events.append("measured")
+        return {}
+
+    monkeypatch.setattr(probing, "measure", measured)
+    ranks = Ranks(2, 0, lambda _: events.append("met"))
+    (run_,) = plan_experiment("full", small_config(probes="noise", seeds=lanes)).runs
+    run_ = replace(run_, plan=replace(run_.plan, ranks=ranks))
+    assert [*probing._probe(run_, initial_state(run_.problem, run_.plan))]
+    assert "measured" in events
+    assert events[-1] == "met"
 
 
 def test_a_probe_is_left_where_it_is_and_made_again(tmp_path: Path) -> None:

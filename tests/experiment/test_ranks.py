@@ -18,7 +18,8 @@ from gdrun.results.file_names import TRAJECTORY
 from tests.command_line import NO_PICTURES
 from tests.experiment.test_kill import SEED
 from tests.marks import slow
-from tests.processes import end_of, finish, finish_ranks, start_ranks
+from tests.processes import end_of, finish, finish_ranks, start_rank, start_ranks
+from tests.ranks import free_port
 from tests.run_files import logs, manifest, read_csv
 
 # One lane, whose rows are divided; and several, which are.
@@ -241,6 +242,60 @@ def test_a_sweep_with_other_rows_on_a_rank_fails_at_once(
     assert "the rows are not those of rank 0" in (place / "out.1").read_text()
 
 
+def test_each_machine_says_the_mistakes_of_its_own_command(
+    processes: ForkServerContext, place: Path
+) -> None:
+    second = {"LOCAL_RANK": "0", "LOCAL_WORLD_SIZE": "1"}
+    for args, said in (
+        (("full", "--lrr", "2"), "error: --lrr: unknown option\n"),
+        (("ful",), "did you mean gdrun full?"),
+        (("full", "--lr", "fast", "--foo"), "error: --foo: unknown option\n"),
+    ):
+        first, other = start_ranks(processes, place, 2, *args, environment=second)
+        assert end_of([first, other]) == [2, 2]
+        assert said in (place / "out.1").read_text()
+
+
+def test_another_command_on_a_rank_is_refused(processes: ForkServerContext, place: Path) -> None:
+    port = free_port()
+    ranks = [
+        start_rank(processes, place, rank, 2, port, command, "--epochs", "9", *NO_PICTURES)
+        for rank, command in enumerate(("full", "sgd"))
+    ]
+    assert end_of(ranks) == [1, 1]
+    said = "error: rank 1: this was started with gdrun sgd, and rank 0 with gdrun full\n"
+    for rank in range(2):
+        assert said in (place / f"out.{rank}").read_text()
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_who_waits_for_others_says_so_and_can_be_interrupted(
+    rank: int, processes: ForkServerContext, place: Path
+) -> None:
+    here = {"LOCAL_RANK": "0"}
+    alone = start_rank(
+        processes, place, rank, 2, free_port(), "full", "--epochs", "3", environment=here
+    )
+    out = place / f"out.{rank}"
+    wait_for(lambda: out.exists() and "waiting for all 2 ranks to meet" in out.read_text())
+    assert alone.pid
+    os.kill(alone.pid, signal.SIGINT)
+    assert end_of([alone]) == [-signal.SIGINT]
+
+
+def test_how_ranks_divide_the_work_is_said_beforehand(
+    processes: ForkServerContext, place: Path
+) -> None:
+    for command, said in (
+        (ROWS, "2 ranks: each has 8 of the 16 rows of a batch"),
+        (("compare", "--epochs", "3"), "2 ranks: each takes the next run when it is done"),
+    ):
+        for more in (("--dry-run",), NO_PICTURES):
+            (place / "out.0").unlink(missing_ok=True)
+            assert finish_ranks(processes, place, 2, *command, *more) == [0, 0]
+            assert (place / "out.0").read_text().count(said) == 1
+
+
 def test_a_mistake_is_said_once(processes: ForkServerContext, place: Path) -> None:
     assert finish_ranks(processes, place, 2, "full", "--lr", "fast")[0] == 2
     assert finish_ranks(processes, place, 2, "full", "--nonsense")[0] == 2
@@ -263,6 +318,11 @@ def model(features, outputs):
     if os.environ.get("RANK") == "1":
         raise ValueError("no such layer here")
     return torch.nn.Linear(features, outputs)
+
+def wider(features, outputs):
+    import torch
+    width = 3 + int(os.environ.get("RANK", "0"))
+    return torch.nn.Sequential(torch.nn.Linear(features, width), torch.nn.Linear(width, outputs))
 """
 
 
@@ -271,6 +331,7 @@ def model(features, outputs):
     [
         ("data.source=python data.path=own.py:rows", "the rows are not those of rank 0"),
         ("model=own.py:model", "no such layer here"),
+        ("model=own.py:wider", "the network is not that of rank 0"),
     ],
 )
 def test_a_rank_that_fails_is_named_with_its_reason(
@@ -286,6 +347,8 @@ def test_a_rank_that_fails_is_named_with_its_reason(
             if line.startswith("error: rank 1: ") and said in line
         )
         assert problem
+    if "rank 0" in said:  # what to do is said by rank 0, too
+        assert "hint: each machine needs the same" in (place / "out.0").read_text()
 
 
 def test_after_a_restart_a_run_with_a_name_is_resumed(

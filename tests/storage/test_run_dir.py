@@ -84,8 +84,13 @@ def test_directories_are_never_reused(tmp_path: Path) -> None:
     planned = tmp_path / "outputs" / "run"
     made = [make_directory(planned, exact=False) for _ in range(3)]
     assert [path.name for path in made] == ["run", "run_2", "run_3"]
-    with pytest.raises(ConfigError, match="exists, and runs are never overwritten"):
+    with pytest.raises(ConfigError, match="exists, and runs are never overwritten") as error:
         plan_directory(tmp_path / "outputs", "run", "sgd")
+    assert "--resume" not in str(error.value.hints)
+    (planned / "run.json").touch()
+    with pytest.raises(ConfigError) as error:
+        plan_directory(tmp_path / "outputs", "run", "sgd")
+    assert error.value.hints[-1].endswith(f"goes on with it: gdrun sgd --resume {planned}")
     with pytest.raises(ConfigError, match="exists, and runs are never overwritten"):
         make_directory(planned, exact=True)
 

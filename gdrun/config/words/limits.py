@@ -36,12 +36,18 @@ LIMITS = {
     "amp fp16 bf16 fp64 float16 bfloat16 float64 double half precision dtype": (
         "gdrun has no other precision yet than 32 bits"
     ),
-    "ddp distributed torchrun gpus multigpu numgpus ngpus nodes nnodes nproc procs devices "
-    "rank ranks world": (
+    "ddp distributed torchrun mpirun mpi srun launch gpus multigpu numgpus ngpus nodes nnodes "
+    "nproc procs devices rank ranks world nccl gloo": (
         "torchrun --nproc-per-node 2 -m gdrun … trains in several processes, on several machines "
         "too; see gdrun guide machines"
     ),
-    "gpu cuda": "--device cuda trains on a GPU, and --device auto where that is faster",
+    "j jobs workers numworkers processes parallel": (
+        "gdrun sweep -j 2 trains two runs at a time, and torchrun --nproc-per-node 2 -m gdrun … "
+        "any command in two processes; see gdrun guide machines"
+    ),
+    "threads": "OMP_NUM_THREADS=2 before the command says with how many threads it computes",
+    "cpu gpu cuda mps": "--device cpu, cuda or mps says where to train; auto, where it is faster",
+    "overwrite": "runs are never overwritten: choose another --name, or gdrun rm the old one",
     "tf32": (
         "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE=1 before the command lets a GPU round products to TF32"
     ),

@@ -1,5 +1,6 @@
 """The process group: sums over ranks, and what rank 0 tells the others."""
 
+import json
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -115,9 +116,8 @@ class Group:
 
     def note_failure(self, error: Exception) -> None:
         """Leave word for the others of why this rank ends, which ends what they train, too."""
-        problems, _ = in_words(error)
         with suppress(RankError):  # the store is gone, too
-            self.notes.say(f"failed/{self.rank}", "\n".join(problems))
+            self.notes.say(f"failed/{self.rank}", json.dumps(in_words(error)))
             self.notes.say(STOP, "")
 
 

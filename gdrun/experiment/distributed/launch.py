@@ -33,7 +33,7 @@ def launched() -> Launch | None:
         return None
     try:
         rank, size = (int(os.environ[name]) for name in ("RANK", "WORLD_SIZE"))
-        local = int(os.environ.get("LOCAL_RANK", "0"))
+        local = int(os.environ.get("LOCAL_RANK", rank))
         here = int(os.environ.get("LOCAL_WORLD_SIZE", size))
         restarts = int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"))
     except ValueError:

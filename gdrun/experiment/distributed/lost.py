@@ -1,5 +1,6 @@
 """Which ranks are lost when a sum over all of them fails, and why."""
 
+import json
 import os
 import platform
 import time
@@ -29,18 +30,20 @@ def loss_of(notes: Notes, error: RuntimeError) -> RankError:
     """
     try:
         missing = _missing(notes)
-        failed = {k: notes.word(f"failed/{k}") for k in range(notes.size)}
+        failed = {k: notes.word(f"failed/{k}") for k in range(notes.size) if k != notes.rank}
         places = {k: notes.word(f"place/{k}") for k in missing}
     except RankError as no_store:
         return no_store
-    lines = [
-        f"rank {k}: {visible(line)}"
-        for k, text in failed.items()
-        for line in text.splitlines()
-        if k != notes.rank
-    ]
+    lines: list[str] = []
+    hints: list[str] = []
+    for k, text in failed.items():
+        if text:
+            problems, of_rank = json.loads(text)
+            lines += [f"rank {k}: {visible(line)}" for line in problems]
+            hints += map(visible, of_rank)
     if lines:
-        return RankError(lines, lost=[k for k in missing if not failed[k]])
+        silent = [k for k in missing if not failed.get(k)]
+        return RankError(lines, *dict.fromkeys(hints), lost=silent)
     gone = [k for k in missing if not _runs_here(places[k])] or missing
     if not gone:
         return RankError(f"{count(notes.size, 'rank')} lost each other: {one_line(error)}")

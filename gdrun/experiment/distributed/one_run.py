@@ -17,9 +17,8 @@ from gdrun.experiment.plan.runs import ExperimentPlan, RunPlan, RunStart
 from gdrun.experiment.resume import on_device
 from gdrun.experiment.train_run import train_run
 from gdrun.results.rows.history import Recorder
-from gdrun.text import count
 from gdrun.training.device import CPU
-from gdrun.training.ranks import ALONE, Division, Ranks
+from gdrun.training.ranks import ALONE
 from gdrun.training.state import TrainState, initial_state
 
 LEAST_ROWS = 1  # that are kept of a table: nobody reads what ranks other than 0 record
@@ -72,7 +71,7 @@ def share_run(experiment: ExperimentPlan, group: Group) -> ExperimentPlan:
         )
     )
     engine = _common_engine(experiment, group)
-    notes = (*experiment.notes, division_note(run, group.size))
+    notes = experiment.notes
     if engine != experiment.config.engine:
         notes = (*notes, f"engine: {engine}, as one of the ranks can't use a compiled program")
     return replace(experiment.with_engine(engine), notes=notes)
@@ -92,6 +91,7 @@ def take_part(task: RunTask, group: Group, stop: Callable[[], bool]) -> None:
     require_rows(experiment, task.fingerprint)
     (run,) = experiment.runs
     state = on_device(task.state, experiment.problem.data.x.device)
+    _require_network(run, state)
     recorder = Recorder(run.series, run.config.logged_every, LEAST_ROWS)
     run = replace(run, resumed=RunStart(state, recorder, {}))
     experiment = replace(experiment, runs=(run,))
@@ -114,6 +114,20 @@ def require_rows(experiment: ExperimentPlan, fingerprint: str) -> None:
         )
 
 
+def _require_network(run: RunPlan, state: TrainState) -> None:
+    """Check that the network here is that of rank 0, by the shapes of its weights.
+
+    Raises:
+        DataError: it isn't.
+    """
+    here = run.problem.model.init([run.plan.lanes[0].seed])
+    if [weights.shape[1:] for weights in here] != [weights.shape[1:] for weights in state.params]:
+        raise DataError(
+            f"{run.config.model}: the network is not that of rank 0",
+            "each machine needs the same code at the same place",
+        )
+
+
 def _common_engine(experiment: ExperimentPlan, group: Group) -> Engine:
     """The engine of all ranks: that of rank 0, or eager where one can't use its program.
 
@@ -126,24 +140,3 @@ def _common_engine(experiment: ExperimentPlan, group: Group) -> Engine:
     choice = without_wrong_programs(built_as_chosen(experiment), experiment)
     fails = group.ranks.any(choice.engine != "compiled")
     return "eager" if any(fails) else "compiled"
-
-
-def division_note(run: RunPlan, size: int) -> str:
-    """How the work of a run is divided among so many ranks, in words."""
-    lanes, batch = len(run.plan.lanes), run.plan.batch_size
-    if Division(lanes, Ranks(size)).by_rows.size == 1:
-        return f"{count(size, 'rank')}: each trains {_about(lanes, size)} of {lanes:,} lanes"
-    if batch < size:
-        return (
-            f"{count(size, 'rank')}, too many for a batch of {count(batch, 'row')}: one process is "
-            "faster"
-        )
-    return (
-        f"{count(size, 'rank')}: each has {_about(batch, size)} of the {batch:,} rows of a batch, "
-        "and all sum their gradients after each"
-    )
-
-
-def _about(number: int, size: int) -> str:
-    least, most = number // size, -(-number // size)
-    return f"{most:,}" if least == most else f"{least:,} or {most:,}"
