@@ -4,7 +4,6 @@ Rank 0 does what the command says, and tells the others what to train. They read
 nothing, and say nothing but why they fail.
 """
 
-import os
 import signal
 import sys
 from collections.abc import Iterator
@@ -51,12 +50,11 @@ def train_among_others(
 @contextmanager
 def _said_if_long(launch: Launch) -> Iterator[None]:
     """Say what is waited for if it takes long; the first rank of each machine does."""
-    place = f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}"
-    size = os.environ["WORLD_SIZE"]
+    line = f"waiting for all {launch.size} ranks to meet at {launch.address}"
+    line += f"; this is rank {launch.rank}"
 
     def say() -> None:
         if sys.__stderr__ and not launch.local_rank:
-            line = f"waiting for all {size} ranks to meet at {place}; this is rank {launch.rank}"
             sys.__stderr__.write(f"{visible(line)}\n")
             sys.__stderr__.flush()
 

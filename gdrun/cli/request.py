@@ -1,6 +1,5 @@
 """What a command line requests: a config, and the directory of a run that is new or resumed."""
 
-import shlex
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
@@ -14,7 +13,7 @@ from gdrun.config.schema import RunConfig
 from gdrun.errors import ConfigError, excerpt
 from gdrun.storage.atomic import output_errors
 from gdrun.storage.locate import OUTPUTS, find_run
-from gdrun.storage.run_dir import plan_directory
+from gdrun.storage.run_dir import plan_directory, resume_command
 from gdrun.storage.saved_run import saved_layer
 
 Options = TypeVar("Options", bound=TrainingOptions)
@@ -39,7 +38,7 @@ class Request:
     @property
     def resume_command(self) -> str:
         """The command that resumes it."""
-        return f"gdrun {self.command} --resume {shlex.quote(str(self.directory))}"
+        return resume_command(self.command, self.directory)
 
 
 def with_run_found(options: Options) -> Options:

@@ -85,7 +85,7 @@ def _probe(run: RunPlan, state: TrainState) -> Iterator[Segment]:
     names = run.series.probe_columns
     numbers = [[found.get(name, math.nan) for found in measured] for name in names]
     table: list[list[float]] = division.gather(torch.tensor(numbers, dtype=torch.float64)).tolist()
-    run.plan.ranks.any(False)  # all are done: nobody's clock runs while others still measure
+    division.by_rows.any(False)  # all are done: nobody's clock runs while others still measure
     columns = {
         name: [_or_none(number) for number in row] for name, row in zip(names, table, strict=True)
     }

@@ -50,14 +50,18 @@ def plan_directory(output_dir: Path, name: str | None, command: str) -> Path:
         )
     directory = output_dir / name
     if os.path.lexists(directory):
-        begun = (directory / MANIFEST).exists()
-        resume = shlex.join(["gdrun", command, "--resume", str(directory)])
+        resume = f"if it was stopped, this goes on with it: {resume_command(command, directory)}"
         raise ConfigError(
             f"--name {name}: {directory} exists, and runs are never overwritten",
             "choose another name, or leave out --name to get one made of date and time",
-            *([f"if it was stopped, this goes on with it: {resume}"] if begun else []),
+            *([resume] if (directory / MANIFEST).exists() else []),
         )
     return directory
+
+
+def resume_command(command: str, directory: Path) -> str:
+    """How a run or group is resumed that a command has trained, as it is typed."""
+    return shlex.join(["gdrun", command, "--resume", str(directory)])
 
 
 def make_directory(planned: Path, *, exact: bool) -> Path:

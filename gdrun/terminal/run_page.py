@@ -20,6 +20,7 @@ from gdrun.results.compare import (
 )
 from gdrun.results.run import RunResult
 from gdrun.storage.listing import local_time
+from gdrun.storage.run_dir import resume_command
 from gdrun.storage.saved_run import AnySaved, Saved, SavedComparison
 from gdrun.terminal.chart import Curve, chart
 from gdrun.terminal.fitting import OneLine
@@ -55,7 +56,7 @@ def page(
     yield from _config(saved.config, whole=whole_config)
     yield from (Text(visible(line)) for line in progress_of(saved, results))
     if saved.status in ("interrupted", "failed"):
-        resume = shlex.join(["gdrun", saved.experiment, "--resume", str(saved.path)])
+        resume = resume_command(saved.experiment, saved.path)
         if saved.description.is_given:
             yield Text("can't be resumed, as its rows were given from Python")
         else:

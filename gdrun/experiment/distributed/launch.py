@@ -19,12 +19,16 @@ class Launch:
         local_rank: which of those on this machine.
         local_size: how many there are on this machine.
         restarts: how often all of them were started again after a failure.
+        size: how many there are.
+        address: where they meet.
     """
 
     rank: int
     local_rank: int = 0
     local_size: int = 1
     restarts: int = 0
+    size: int = 1
+    address: str = ""
 
 
 def launched() -> Launch | None:
@@ -38,4 +42,5 @@ def launched() -> Launch | None:
         restarts = int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"))
     except ValueError:
         return None
-    return Launch(rank, local, here, restarts) if 0 <= rank < size else None
+    address = f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}"
+    return Launch(rank, local, here, restarts, size, address) if 0 <= rank < size else None

@@ -42,7 +42,7 @@ def loss_of(notes: Notes, error: RuntimeError) -> RankError:
             lines += [f"rank {k}: {visible(line)}" for line in problems]
             hints += map(visible, of_rank)
     if lines:
-        silent = [k for k in missing if not failed.get(k)]
+        silent = [k for k in missing if not failed[k]]
         return RankError(lines, *dict.fromkeys(hints), lost=silent)
     gone = [k for k in missing if not _runs_here(places[k])] or missing
     if not gone:
